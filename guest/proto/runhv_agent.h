@@ -1,0 +1,141 @@
+/* The protocol between the host and the agent (pid 1 of the guest). Prose: guest/proto/README.md.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * All numbers are little-endian. Included by the agent and by native/container; C and C++.
+ */
+#ifndef RUNHV_AGENT_H
+#define RUNHV_AGENT_H
+
+#include <stdint.h>
+
+#define RUNHV_PROTO_MAGIC 0x41565248u /* "HRVA" */
+#define RUNHV_PROTO_VERSION 1u
+
+/* vsock: the agent connects to the host (CID 2). */
+#define RUNHV_CONTROL_PORT 1024u
+#define RUNHV_FIRST_STREAM_PORT 1025u
+
+/* Frame on the control connection: header, then length bytes of payload. */
+struct runhv_frame {
+  uint32_t length; /* of the payload */
+  uint16_t type;   /* RUNHV_MSG_* */
+  uint16_t zero;
+};
+#define RUNHV_MAX_FRAME_TO_AGENT (1u << 20)
+#define RUNHV_MAX_FRAME_TO_HOST (64u << 10)
+
+enum {
+  /* agent -> host */
+  RUNHV_MSG_HELLO = 1,   /* struct runhv_hello */
+  RUNHV_MSG_STARTED = 3, /* struct runhv_started */
+  RUNHV_MSG_FAILED = 4,  /* struct runhv_failed, then a UTF-8 text without NUL */
+  RUNHV_MSG_EXITED = 5,  /* struct runhv_exited */
+  /* host -> agent */
+  RUNHV_MSG_START = 2,    /* records, see below */
+  RUNHV_MSG_SIGNAL = 6,   /* struct runhv_signal */
+  RUNHV_MSG_POWER_OFF = 7 /* empty: kill everything, write the exit port */
+};
+
+struct runhv_hello {
+  uint32_t magic;
+  uint16_t version;
+  uint16_t zero;
+};
+struct runhv_started {
+  uint32_t process; /* 0 = the container's first process */
+};
+struct runhv_failed {
+  uint32_t process;
+  int32_t guest_errno; /* 0 = none */
+  uint32_t exit_status; /* 126 cannot be run, 127 not found, 125 anything else */
+};
+struct runhv_exited {
+  uint32_t process;
+  uint32_t signaled; /* 0: value is the exit status; 1: the signal */
+  uint32_t value;
+};
+struct runhv_signal {
+  uint32_t process;
+  uint32_t signal; /* Linux number, 1..64 */
+};
+
+/* RUNHV_MSG_START is a sequence of records: header, `length` bytes, padding with zeros to a multiple
+ * of 8. A record that may repeat keeps its order. The agent refuses a tag that it does not know.
+ * A string is UTF-8 or any bytes, ends with a NUL that `length` counts, and holds no other. */
+struct runhv_record {
+  uint16_t tag;
+  uint16_t zero;
+  uint32_t length;
+};
+
+enum {
+  RUNHV_REC_ARG = 1,       /* string; repeats, at least one */
+  RUNHV_REC_ENV = 2,       /* string NAME=value; repeats */
+  RUNHV_REC_CWD = 3,       /* string, absolute; made where missing */
+  RUNHV_REC_USER = 4,      /* struct runhv_user */
+  RUNHV_REC_GROUPS = 5,    /* u32 each: additional groups */
+  RUNHV_REC_CAPS = 6,      /* struct runhv_caps; absent = none in any set */
+  RUNHV_REC_RLIMIT = 7,    /* struct runhv_rlimit; repeats */
+  RUNHV_REC_FLAGS = 8,     /* u32: RUNHV_START_* */
+  RUNHV_REC_NAMESPACES = 9, /* u32: CLONE_NEW* of the container */
+  RUNHV_REC_HOSTNAME = 10, /* string */
+  RUNHV_REC_DOMAINNAME = 11, /* string */
+  RUNHV_REC_ROOT = 12,     /* struct runhv_root, then 2 strings: type ("erofs"), device ("/dev/vda") */
+  RUNHV_REC_MOUNT = 13,    /* struct runhv_mount, then 4 strings: destination, type, source, data */
+  RUNHV_REC_DEVICE = 14,   /* struct runhv_device, then string path */
+  RUNHV_REC_MASKED = 15,   /* string; repeats */
+  RUNHV_REC_READONLY = 16, /* string; repeats */
+  RUNHV_REC_SECCOMP = 17,  /* u32 flags of seccomp(2), u32 zero, then struct sock_filter[] */
+  RUNHV_REC_STDIO = 18,    /* struct runhv_stdio */
+  RUNHV_REC_SYSCTL = 19,   /* 2 strings: name with dots, value; repeats */
+  RUNHV_REC_OOM_SCORE_ADJ = 20, /* i32 */
+  RUNHV_REC_CLOCK = 21,    /* u64: nanoseconds since the epoch, at sending */
+  RUNHV_REC_ENTROPY = 22   /* 32 bytes for the guest's generator */
+};
+
+enum {
+  RUNHV_START_NO_NEW_PRIVILEGES = 1u << 0,
+  RUNHV_START_UMASK = 1u << 1 /* runhv_user.umask counts */
+};
+
+struct runhv_user {
+  uint32_t uid, gid, umask, zero;
+};
+/* Linux capability bits, as in capset(2). */
+struct runhv_caps {
+  uint64_t bounding, effective, permitted, inheritable, ambient;
+};
+struct runhv_rlimit {
+  uint32_t resource, zero; /* RLIMIT_* */
+  uint64_t soft, hard;     /* UINT64_MAX = RLIM_INFINITY */
+};
+enum { RUNHV_ROOT_READONLY = 1u << 0, RUNHV_ROOT_SCRATCH_DISK = 1u << 1 /* upper on /dev/vdb */ };
+struct runhv_root {
+  uint32_t flags;
+  uint32_t propagation; /* MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE | MS_REC; 0 = slave */
+  uint64_t tmpfs_bytes; /* limit of the writable layer on tmpfs; 0 = half of the guest's memory */
+};
+enum { RUNHV_MOUNT_TMPCOPYUP = 1u << 0, RUNHV_MOUNT_RECURSIVE_READONLY = 1u << 1 };
+struct runhv_mount {
+  uint64_t flags;       /* MS_* of mount(2), propagation excluded */
+  uint64_t propagation; /* MS_SHARED … | MS_REC, 0 = as it is */
+  uint32_t options;     /* RUNHV_MOUNT_* */
+  uint32_t zero;
+};
+struct runhv_device {
+  uint32_t mode; /* S_IFCHR, S_IFBLK or S_IFIFO | permissions */
+  uint32_t major, minor, uid, gid, zero;
+};
+struct runhv_stdio {
+  uint32_t stdin_port, stdout_port, stderr_port; /* the agent connects to these; 0 = /dev/null */
+  uint32_t zero;
+};
+
+/* Ports of the machine's own device (native/devices/exitport), for the agent with iopl(3). */
+#define RUNHV_PORT_EXIT 0xf4u  /* outb: the machine powers off */
+#define RUNHV_PORT_STAGE 0xf5u /* outb RUNHV_STAGE_PORT_*: the agent says how far the start is */
+#define RUNHV_STAGE_PORT_AGENT 1u             /* the agent's first act */
+#define RUNHV_STAGE_PORT_FIRST_INSTRUCTION 2u /* the container's program is in place: execve done */
+
+#endif

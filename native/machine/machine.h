@@ -1,0 +1,84 @@
+// A machine: one partition, its memory, processors and devices, from a kernel to its end.
+//
+// The machine knows nothing of containers: what runs inside it talks to a VsockService.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "devices/vsock/vsock_host.h"
+#include "machine/timeline.h"
+#include "platform/file.h"
+
+namespace runhv {
+
+struct MachineLimits {
+  static constexpr std::uint64_t kMinMemoryBytes = 24ull << 20;  // the minimal kernel boots in 20
+  static constexpr std::uint64_t kMaxMemoryBytes = 512ull << 30;
+  static constexpr std::uint32_t kMaxProcessors = 64;
+  static constexpr std::uint64_t kMaxKernelBytes = 256ull << 20;
+  static constexpr std::uint64_t kMaxInitrdBytes = 1ull << 30;
+  static constexpr std::size_t kMaxCommandLineBytes = 2048;
+  static constexpr std::size_t kMaxDisks = 8;
+};
+
+struct MachineDisk {
+  File file;
+  bool read_only;
+};
+
+struct MachineConfig {
+  std::string engine = "auto";  // auto, soft, kvm, whp
+  std::string kernel_path;      // uncompressed vmlinux, ELF64
+  std::string initrd_path;      // empty = none
+  std::string extra_command_line;
+  std::uint64_t memory_bytes = 128ull << 20;
+  std::uint32_t processor_count = 1;
+  std::vector<MachineDisk> disks;  // /dev/vda, /dev/vdb, … in this order
+  VsockService* vsock = nullptr;   // outlives the machine; null = no vsock device
+  bool console = false;            // guest console to stderr
+  Timeline* timeline = nullptr;    // outlives the machine; not null
+};
+
+// Why a machine stopped.
+enum class MachineEnd {
+  kPoweredOff,   // the guest wrote the exit port
+  kStopped,      // stop() was called
+  kTripleFault,  // or a state that no processor can run
+  kFailed        // the host or the hypervisor failed; error() says how
+};
+
+class Machine {
+ public:
+  // Checks everything and takes what it needs; nothing runs yet. The error names the field.
+  static Result<std::unique_ptr<Machine>> create(MachineConfig config);
+  virtual ~Machine() = default;  // stops, joins, gives back
+
+  virtual Result<void> start() = 0;
+
+  // Blocks until the machine has ended or `deadline_ns` (monotonic) has passed: then nullopt.
+  // Threads: any.
+  virtual std::optional<MachineEnd> wait(std::optional<std::uint64_t> deadline_ns) = 0;
+
+  // A handle for Poller that becomes readable when the machine has ended.
+  virtual OsHandle ended_handle() const = 0;
+
+  // Ends it now, whatever the guest does. Idempotent. Threads: any.
+  virtual void stop() = 0;
+
+  // The reason of kFailed, or the guest's last words of kTripleFault. After the end.
+  virtual Error error() const = 0;
+
+  // For the endpoints of `vsock`. Valid for the machine's life; null without a vsock device.
+  virtual VsockWaker* vsock_waker() = 0;
+
+  virtual std::string engine_name() const = 0;  // "soft", never "auto"
+  virtual std::string kernel_name() const = 0;
+  virtual std::uint64_t guest_memory_resident_bytes() const = 0;
+};
+
+}  // namespace runhv

@@ -1,0 +1,56 @@
+// Files on the host: whole reads with a limit, and positioned reads and writes for block devices.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "platform/handle.h"
+
+namespace runhv {
+
+class File {
+ public:
+  enum class Access { kRead, kReadWrite };
+
+  // Opens an existing regular file or block device; anything else is an error.
+  static Result<File> open(const std::string& path, Access access);
+
+  // A new file of `size_bytes` zeros (sparse) in `directory` that has no name and is gone when closed.
+  static Result<File> create_anonymous(const std::string& directory, std::uint64_t size_bytes);
+
+  std::uint64_t size_bytes() const { return size_bytes_; }
+  const std::string& path() const { return path_; }
+
+  // Exactly out.size() bytes from `offset`; a short file is an error. Threads: any.
+  Result<void> read_at(std::uint64_t offset, std::span<std::byte> out) const;
+  Result<void> write_at(std::uint64_t offset, std::span<const std::byte> in) const;
+  Result<void> flush() const;
+
+  OsHandle handle() const { return handle_.get(); }
+
+ private:
+  File(UniqueHandle handle, std::string path, std::uint64_t size_bytes);
+  UniqueHandle handle_;
+  std::string path_;
+  std::uint64_t size_bytes_;
+};
+
+// The whole file, at most `limit_bytes`; a larger one is an error that names the limit.
+Result<std::vector<std::byte>> read_file(const std::string& path, std::uint64_t limit_bytes);
+
+// Replaces the file at `path` in one step.
+Result<void> write_file(const std::string& path, std::span<const std::byte> bytes);
+
+// Deletes a directory tree; a missing one is not an error. Symbolic links are not followed.
+Result<void> remove_tree(const std::string& path);
+
+bool file_exists(const std::string& path);
+
+// Folder of the running executable, links resolved.
+Result<std::string> executable_directory();
+
+}  // namespace runhv

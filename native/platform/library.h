@@ -1,0 +1,27 @@
+// A shared library opened at run time.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+
+namespace runhv {
+
+class Library {
+ public:
+  // `path`: a file, or a bare name that the system looks up. The error says what was looked for.
+  static Result<Library> open(const std::string& path);
+
+  Library(Library&& other) noexcept;
+  Library& operator=(Library&& other) noexcept;
+  ~Library();
+
+  // Null where the library has no such export.
+  void* find(const char* symbol) const;
+
+ private:
+  explicit Library(void* module) : module_(module) {}
+  void* module_ = nullptr;
+};
+
+}  // namespace runhv

@@ -1,0 +1,38 @@
+// The processes that runhv starts or becomes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+namespace runhv {
+
+// Closes every handle above stderr. A VMM inherits stdio and nothing else (DESIGN D3).
+void close_inherited_handles();
+
+// Replaces this process (Linux), or starts a child with the same stdio, waits and exits with its
+// status (Windows). Returns only with an error.
+Error become(const std::string& program, const std::vector<std::string>& arguments);
+
+struct Captured {
+  int exit_status;     // 128 + signal where a signal ended it
+  std::string output;  // stdout, at most the limit
+};
+
+// Runs a program with `input` as its stdin, stdout captured up to `limit_bytes` (more is an error),
+// stderr inherited. The child ends when we do.
+Result<Captured> run_captured(const std::string& program, const std::vector<std::string>& arguments,
+                              const std::string& input, std::uint64_t limit_bytes);
+
+// Bytes that only this process holds (Linux: Pss of private pages from smaps_rollup).
+std::uint64_t private_bytes();
+
+std::string environment(const char* name);  // empty where unset
+std::uint32_t current_user_id();
+std::uint32_t host_processor_count();
+std::uint64_t host_memory_bytes();
+
+}  // namespace runhv

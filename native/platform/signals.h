@@ -1,0 +1,28 @@
+// Requests that the operating system makes of the process, as Linux signal numbers.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "base/result.h"
+#include "platform/handle.h"
+
+namespace runhv {
+
+// Collects the signals that a container's process is meant to see: SIGHUP, SIGINT, SIGQUIT,
+// SIGUSR1, SIGUSR2, SIGTERM, SIGWINCH, SIGCONT. (On Windows: console control events, as SIGINT and
+// SIGTERM.) At most one per process, made by the main thread before any other thread exists.
+class SignalQueue {
+ public:
+  static Result<std::unique_ptr<SignalQueue>> create();
+  virtual ~SignalQueue() = default;
+
+  // Readable (Poller) when next() has something.
+  virtual OsHandle handle() const = 0;
+  virtual std::optional<int> next() = 0;
+};
+
+// Ends this process when the one that started it ends. Linux: PR_SET_PDEATHSIG.
+void end_with_parent();
+
+}  // namespace runhv

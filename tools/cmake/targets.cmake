@@ -1,0 +1,51 @@
+# One way to make a target, so that warnings, language rules and test names are the same everywhere.
+
+find_package(Threads REQUIRED)
+if(NOT RUNHV_COMPILE_ONLY)
+  find_package(GTest REQUIRED)
+endif()
+
+add_library(runhv_flags INTERFACE)
+target_compile_options(runhv_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Werror
+  -fno-strict-aliasing -fstack-protector-strong
+  $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti>)
+target_compile_definitions(runhv_flags INTERFACE
+  $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2> RUNHV_VERSION="${PROJECT_VERSION}")
+target_include_directories(runhv_flags INTERFACE
+  ${PROJECT_SOURCE_DIR}/native ${PROJECT_SOURCE_DIR}/native/include
+  ${PROJECT_SOURCE_DIR}/guest/proto)
+target_link_libraries(runhv_flags INTERFACE Threads::Threads)
+if(RUNHV_SANITIZE)
+  target_compile_options(runhv_flags INTERFACE -fsanitize=${RUNHV_SANITIZE} -fno-sanitize-recover=all
+    -fno-omit-frame-pointer)
+  target_link_options(runhv_flags INTERFACE -fsanitize=${RUNHV_SANITIZE})
+endif()
+
+# runhv_library(NAME SOURCES … DEPENDS …): target runhv_NAME; DEPENDS are the layers it may know.
+function(runhv_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_library(runhv_${name} STATIC ${arg_SOURCES})
+  target_link_libraries(runhv_${name} PUBLIC runhv_flags)
+  foreach(layer IN LISTS arg_DEPENDS)
+    target_link_libraries(runhv_${name} PUBLIC runhv_${layer})
+  endforeach()
+endfunction()
+
+# runhv_test(NAME SOURCES … DEPENDS … [LABELS …]): executable NAME_test, one ctest per TEST().
+function(runhv_test name)
+  if(RUNHV_COMPILE_ONLY)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS;LABELS" ${ARGN})
+  add_executable(${name}_test ${arg_SOURCES})
+  target_link_libraries(${name}_test PRIVATE runhv_flags GTest::gtest GTest::gmock GTest::gtest_main)
+  # GoogleTest's macros need run-time type information and exceptions in its own headers.
+  target_compile_options(${name}_test PRIVATE -fexceptions -frtti -Wno-conversion)
+  foreach(layer IN LISTS arg_DEPENDS)
+    target_link_libraries(${name}_test PRIVATE runhv_${layer})
+  endforeach()
+  include(GoogleTest)
+  gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60
+    PROPERTIES TIMEOUT 300 LABELS "${arg_LABELS}")
+endfunction()

@@ -12,7 +12,8 @@ namespace runhv {
 namespace {
 
 Result<int> half(int value) {
-  if (value % 2 != 0) return Fail{Error{Code::kInvalidArgument, "halve " + std::to_string(value), ""}};
+  if (value % 2 != 0)
+    return Fail{Error{Code::kInvalidArgument, "halve " + std::to_string(value), ""}};
   return value / 2;
 }
 
@@ -51,7 +52,8 @@ TEST(Bytes, LoadsAndStoresLittleEndianAtAnyOffset) {
 
 TEST(BytesDeathTest, RefusesToReadPastTheEnd) {
   std::array<std::byte, 4> buffer{};
-  EXPECT_EXIT((void)load_le<std::uint64_t>(buffer, 0), testing::ExitedWithCode(70), "internal error");
+  EXPECT_EXIT((void)load_le<std::uint64_t>(buffer, 0), testing::ExitedWithCode(70),
+              "internal error");
 }
 
 TEST(Gpa, AdditionThatWrapsIsNoAddress) {

@@ -62,16 +62,16 @@ class [[nodiscard]] Result<void> {
 #define RUNHV_CONCAT(a, b) RUNHV_CONCAT_INNER(a, b)
 
 // Returns the error of `expr` from the enclosing function, if it has one.
-#define RUNHV_TRY(expr)                                     \
-  do {                                                      \
-    if (auto runhv_result = (expr); !runhv_result)          \
+#define RUNHV_TRY(expr)                                      \
+  do {                                                       \
+    if (auto runhv_result = (expr); !runhv_result)           \
       return ::runhv::Fail{std::move(runhv_result).error()}; \
   } while (false)
 
 // `RUNHV_TRY_ASSIGN(const auto x, f());` binds the value of f() or returns its error.
 #define RUNHV_TRY_ASSIGN(decl, expr) \
   RUNHV_TRY_ASSIGN_INNER(RUNHV_CONCAT(runhv_result_, __LINE__), decl, expr)
-#define RUNHV_TRY_ASSIGN_INNER(result, decl, expr)                \
-  auto result = (expr);                                           \
-  if (!result) return ::runhv::Fail{std::move(result).error()};   \
+#define RUNHV_TRY_ASSIGN_INNER(result, decl, expr)              \
+  auto result = (expr);                                         \
+  if (!result) return ::runhv::Fail{std::move(result).error()}; \
   decl = std::move(*result)

@@ -19,7 +19,8 @@ class File {
   // Opens an existing regular file or block device; anything else is an error.
   static Result<File> open(const std::string& path, Access access);
 
-  // A new file of `size_bytes` zeros (sparse) in `directory` that has no name and is gone when closed.
+  // A new file of `size_bytes` zeros (sparse) in `directory` that has no name and is gone when
+  // closed.
   static Result<File> create_anonymous(const std::string& directory, std::uint64_t size_bytes);
 
   std::uint64_t size_bytes() const { return size_bytes_; }

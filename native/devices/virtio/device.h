@@ -1,8 +1,8 @@
 // A virtio device, seen from its transport. Virtio 1.2.
 //
 // Six functions; who wants a seventh writes an ADR. Threads: all calls come with the transport's
-// lock held, from a virtual processor's thread or from the I/O thread; a device needs no lock of its
-// own and must not block.
+// lock held, from a virtual processor's thread or from the I/O thread; a device needs no lock of
+// its own and must not block.
 #pragma once
 
 #include <cstddef>

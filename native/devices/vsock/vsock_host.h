@@ -26,8 +26,9 @@ class VsockEndpoint {
   // the device offers the rest after VsockWaker::wake.
   virtual std::size_t receive(std::span<const std::byte> data) = 0;
 
-  // Host -> guest. Fills `out` (which is guest memory: write once, do not read back) and returns the
-  // bytes written; 0 means nothing now. The device asks again after VsockWaker::wake or new credit.
+  // Host -> guest. Fills `out` (which is guest memory: write once, do not read back) and returns
+  // the bytes written; 0 means nothing now. The device asks again after VsockWaker::wake or new
+  // credit.
   virtual std::size_t send(std::span<std::byte> out) = 0;
 
   // True when send() will never have more: the device then tells the guest (SHUTDOWN, send side).

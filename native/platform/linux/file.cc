@@ -1,0 +1,173 @@
+#include "platform/file.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/scope_exit.h"
+#include "platform/os_error.h"
+
+namespace runhv {
+namespace {
+
+int number(const UniqueHandle& handle) { return static_cast<int>(handle.get()); }
+
+// Reads until `out` is full or the file ends; the count, or -1 with errno.
+ssize_t read_fully(int file, std::uint64_t offset, std::span<std::byte> out) {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t count =
+        ::pread(file, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return -1;
+    if (count == 0) break;
+    done += static_cast<std::size_t>(count);
+  }
+  return static_cast<ssize_t>(done);
+}
+
+Result<void> write_fully(int file, std::uint64_t offset, std::span<const std::byte> in,
+                         const std::string& operation) {
+  while (!in.empty()) {
+    const ssize_t count = ::pwrite(file, in.data(), in.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return Fail{last_os_error(operation)};
+    in = in.subspan(static_cast<std::size_t>(count));
+    offset += static_cast<std::uint64_t>(count);
+  }
+  return {};
+}
+
+bool remove_below(int directory_file) {
+  DIR* directory = ::fdopendir(directory_file);
+  if (directory == nullptr) {
+    ::close(directory_file);
+    return false;
+  }
+  const ScopeExit close([&] { ::closedir(directory); });
+  while (const dirent* entry = ::readdir(directory)) {
+    const std::string name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    const int parent = ::dirfd(directory);
+    if (::unlinkat(parent, name.c_str(), 0) == 0) continue;
+    if (errno != EISDIR && errno != EPERM) return false;
+    const int child =
+        ::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (child < 0 || !remove_below(child)) return false;
+    if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+File::File(UniqueHandle handle, std::string path, std::uint64_t size_bytes)
+    : handle_(std::move(handle)), path_(std::move(path)), size_bytes_(size_bytes) {}
+
+Result<File> File::open(const std::string& path, Access access) {
+  const std::string operation = "open " + path;
+  // O_NONBLOCK: a FIFO in place of a file must not hang us.
+  UniqueHandle handle(
+      ::open(path.c_str(), (access == Access::kRead ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK));
+  if (!handle.is_open()) return Fail{last_os_error(operation)};
+  struct stat info {};
+  if (::fstat(number(handle), &info) != 0) return Fail{last_os_error(operation)};
+  std::uint64_t size = static_cast<std::uint64_t>(info.st_size);
+  if (S_ISBLK(info.st_mode)) {
+    if (::ioctl(number(handle), BLKGETSIZE64, &size) != 0) return Fail{last_os_error(operation)};
+  } else if (!S_ISREG(info.st_mode)) {
+    return Fail{Error{Code::kInvalidArgument, operation, "it is not a regular file"}};
+  }
+  return File(std::move(handle), path, size);
+}
+
+Result<File> File::create_anonymous(const std::string& directory, std::uint64_t size_bytes) {
+  const std::string operation = "make a disk in " + directory;
+  UniqueHandle handle(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (!handle.is_open()) return Fail{last_os_error(operation)};
+  if (::ftruncate(number(handle), static_cast<off_t>(size_bytes)) != 0) {
+    return Fail{last_os_error(operation)};
+  }
+  return File(std::move(handle), directory + "/(unnamed)", size_bytes);
+}
+
+Result<void> File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
+  const ssize_t count = read_fully(number(handle_), offset, out);
+  if (count < 0) return Fail{last_os_error("read " + path_)};
+  if (static_cast<std::size_t>(count) != out.size()) {
+    return Fail{Error{Code::kCorruptInput, "read " + path_, "the file ends too early"}};
+  }
+  return {};
+}
+
+Result<void> File::write_at(std::uint64_t offset, std::span<const std::byte> in) const {
+  return write_fully(number(handle_), offset, in, "write " + path_);
+}
+
+Result<void> File::flush() const {
+  if (::fdatasync(number(handle_)) != 0) return Fail{last_os_error("flush " + path_)};
+  return {};
+}
+
+Result<std::vector<std::byte>> read_file(const std::string& path, std::uint64_t limit_bytes) {
+  const std::string operation = "read " + path;
+  UniqueHandle handle(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!handle.is_open()) return Fail{last_os_error(operation)};
+  struct stat info {};
+  if (::fstat(number(handle), &info) != 0) return Fail{last_os_error(operation)};
+  if (!S_ISREG(info.st_mode)) {
+    return Fail{Error{Code::kInvalidArgument, operation, "it is not a regular file"}};
+  }
+  const auto size = static_cast<std::uint64_t>(info.st_size);
+  if (size > limit_bytes) {
+    return Fail{Error{Code::kInvalidArgument, operation,
+                      "it is larger than " + std::to_string(limit_bytes) + " bytes"}};
+  }
+  std::vector<std::byte> bytes(size);
+  const ssize_t count = read_fully(number(handle), 0, bytes);
+  if (count < 0) return Fail{last_os_error(operation)};
+  bytes.resize(static_cast<std::size_t>(count));
+  return bytes;
+}
+
+Result<void> write_file(const std::string& path, std::span<const std::byte> bytes) {
+  const std::string operation = "write " + path;
+  std::string temporary = path + ".XXXXXX";
+  UniqueHandle handle(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (!handle.is_open()) return Fail{last_os_error(operation)};
+  ScopeExit discard([&] { ::unlink(temporary.c_str()); });
+  RUNHV_TRY(write_fully(number(handle), 0, bytes, operation));
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return Fail{last_os_error(operation)};
+  discard.release();
+  return {};
+}
+
+Result<void> remove_tree(const std::string& path) {
+  const std::string operation = "delete " + path;
+  const int directory = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (directory < 0 && errno == ENOENT) return {};
+  if (directory < 0 || !remove_below(directory) || ::rmdir(path.c_str()) != 0) {
+    return Fail{last_os_error(operation)};
+  }
+  return {};
+}
+
+bool file_exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+Result<std::string> executable_directory() {
+  char target[PATH_MAX];
+  const ssize_t size = ::readlink("/proc/self/exe", target, sizeof target);
+  if (size <= 0) return Fail{last_os_error("find the running program")};
+  const std::string path(target, static_cast<std::size_t>(size));
+  return path.substr(0, path.rfind('/'));
+}
+
+}  // namespace runhv

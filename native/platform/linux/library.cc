@@ -1,0 +1,31 @@
+#include "platform/library.h"
+
+#include <utility>
+
+#include <dlfcn.h>
+
+namespace runhv {
+
+Result<Library> Library::open(const std::string& path) {
+  void* module = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (module == nullptr) {
+    const char* why = ::dlerror();
+    return Fail{Error{Code::kNotFound, "load library " + path, why != nullptr ? why : ""}};
+  }
+  return Library(module);
+}
+
+Library::Library(Library&& other) noexcept : module_(std::exchange(other.module_, nullptr)) {}
+
+Library& Library::operator=(Library&& other) noexcept {
+  std::swap(module_, other.module_);
+  return *this;
+}
+
+Library::~Library() {
+  if (module_ != nullptr) ::dlclose(module_);
+}
+
+void* Library::find(const char* symbol) const { return ::dlsym(module_, symbol); }
+
+}  // namespace runhv

@@ -1,0 +1,206 @@
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "platform/clock.h"
+#include "platform/file.h"
+#include "platform/memory_region.h"
+#include "platform/named_lock.h"
+#include "platform/os_error.h"
+#include "platform/poller.h"
+#include "platform/process.h"
+#include "platform/random.h"
+#include "platform/stream.h"
+
+namespace runhv {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+class TemporaryFolder : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "runhv-platform-XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    path_ = pattern;
+  }
+  void TearDown() override { EXPECT_TRUE(remove_tree(path_)); }
+
+  std::string path_;
+};
+
+struct Pipe {
+  Pipe() {
+    int ends[2];
+    EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    reader.reset(ends[0]);
+    writer.reset(ends[1]);
+  }
+  UniqueHandle reader, writer;
+};
+
+using FileTest = TemporaryFolder;
+
+TEST_F(FileTest, WritesInOneStepAndReadsBack) {
+  ASSERT_TRUE(write_file(path_ + "/a", as_bytes("hello")));
+  const auto bytes = read_file(path_ + "/a", 5);
+  ASSERT_TRUE(bytes);
+  EXPECT_THAT(*bytes, SizeIs(5));
+  EXPECT_THAT(read_file(path_ + "/a", 4).error().detail, HasSubstr("larger than 4 bytes"));
+}
+
+TEST_F(FileTest, SaysWhichFileIsMissingAndKeepsErrno) {
+  const Error error = File::open(path_ + "/none", File::Access::kRead).error();
+  EXPECT_EQ(error.code, Code::kNotFound);
+  EXPECT_EQ(error.os_code, ENOENT);
+  EXPECT_EQ(error.operation, "open " + path_ + "/none");
+}
+
+TEST_F(FileTest, RefusesAFifoInsteadOfHanging) {
+  ASSERT_EQ(::mkfifo((path_ + "/fifo").c_str(), 0600), 0);
+  EXPECT_EQ(File::open(path_ + "/fifo", File::Access::kRead).error().code, Code::kInvalidArgument);
+}
+
+TEST_F(FileTest, AnAnonymousDiskKeepsWhatIsWrittenAndHasNoName) {
+  const auto disk = File::create_anonymous(path_, 1 << 20);
+  ASSERT_TRUE(disk);
+  ASSERT_TRUE(disk->write_at(4096, as_bytes("data")));
+  std::array<std::byte, 4> back{};
+  ASSERT_TRUE(disk->read_at(4096, back));
+  EXPECT_EQ(back[0], std::byte{'d'});
+  EXPECT_EQ(disk->read_at((1 << 20) - 2, back).error().code, Code::kCorruptInput);
+  EXPECT_NE(::rmdir(path_.c_str()), -1) << "the folder holds a file";
+  ASSERT_EQ(::mkdir(path_.c_str(), 0700), 0);
+}
+
+TEST_F(FileTest, RemovesATreeWithoutFollowingLinks) {
+  ASSERT_EQ(::mkdir((path_ + "/tree").c_str(), 0700), 0);
+  ASSERT_TRUE(write_file(path_ + "/kept", as_bytes("x")));
+  ASSERT_EQ(::symlink(path_.c_str(), (path_ + "/tree/link").c_str()), 0);
+  ASSERT_TRUE(remove_tree(path_ + "/tree"));
+  EXPECT_TRUE(file_exists(path_ + "/kept"));
+  EXPECT_TRUE(remove_tree(path_ + "/tree")) << "a missing tree is no error";
+}
+
+TEST(StreamTest, APipeReadsWritesBlocksAndEnds) {
+  Pipe pipe;
+  auto reader = Stream::adopt(pipe.reader.get(), true);
+  auto writer = Stream::adopt(pipe.writer.get(), false);
+  ASSERT_TRUE(reader && writer);
+  std::array<std::byte, 4096> buffer{};
+  EXPECT_EQ(reader->read(buffer).status, IoStatus::kWouldBlock);
+  EXPECT_EQ(writer->write(as_bytes("abc")).bytes, 3u);
+  EXPECT_EQ(reader->read(buffer).bytes, 3u);
+  while (writer->write(buffer).status == IoStatus::kDone) {
+  }
+  EXPECT_EQ(writer->write(buffer).status, IoStatus::kWouldBlock);
+  EXPECT_EQ(::fcntl(static_cast<int>(pipe.writer.get()), F_GETFL) & O_NONBLOCK, 0)
+      << "the flags of the shared open file have changed";
+}
+
+TEST(StreamTest, TellsWhenTheOtherSideHasClosed) {
+  std::signal(SIGPIPE, SIG_IGN);
+  Pipe first, second;
+  auto reader = Stream::adopt(first.reader.get(), true);
+  first.writer.reset();
+  std::array<std::byte, 8> buffer{};
+  EXPECT_EQ(reader->read(buffer).status, IoStatus::kEnd);
+  auto writer = Stream::adopt(second.writer.get(), false);
+  second.reader.reset();
+  EXPECT_EQ(writer->write(as_bytes("x")).status, IoStatus::kEnd);
+}
+
+TEST(PollerTest, ReportsReadyHandlesWakesAndDeadlines) {
+  auto poller = Poller::create();
+  ASSERT_TRUE(poller);
+  Pipe pipe;
+  ASSERT_TRUE((*poller)->watch(pipe.reader.get(), 7, true, false));
+  EXPECT_THAT(*(*poller)->wait(monotonic_ns()), IsEmpty());
+  EXPECT_THAT(*(*poller)->wait(monotonic_ns() + 1'000'000), IsEmpty());
+  std::thread waker([&] { (*poller)->wake(); });
+  EXPECT_THAT(*(*poller)->wait(std::nullopt), IsEmpty());
+  waker.join();
+  ASSERT_EQ(::write(static_cast<int>(pipe.writer.get()), "x", 1), 1);
+  const auto ready = (*poller)->wait(std::nullopt);
+  ASSERT_THAT(*ready, SizeIs(1));
+  EXPECT_EQ((*ready)[0].token, 7u);
+  EXPECT_TRUE((*ready)[0].readable);
+}
+
+TEST(PollerTest, AHandleWithoutInterestIsSilentEvenWhenItsPeerHasGone) {
+  auto poller = Poller::create();
+  Pipe pipe;
+  ASSERT_TRUE((*poller)->watch(pipe.reader.get(), 7, true, false));
+  ASSERT_TRUE((*poller)->watch(pipe.reader.get(), 7, false, false));
+  pipe.writer.reset();
+  EXPECT_THAT(*(*poller)->wait(monotonic_ns()), IsEmpty());
+}
+
+TEST(NamedLockTest, OneHolderAtATimeAndFreeAgainAfterwards) {
+  const std::string name = "platform-test-" + std::to_string(::getpid());
+  {
+    const auto held = NamedLock::acquire(name);
+    ASSERT_TRUE(held);
+    EXPECT_EQ(NamedLock::acquire(name).error().code, Code::kConflict);
+  }
+  EXPECT_TRUE(NamedLock::acquire(name));
+  EXPECT_EQ(NamedLock::acquire(std::string(200, 'x')).error().code, Code::kInvalidArgument);
+}
+
+TEST(ProcessTest, FeedsInputAndCapturesOutputAndStatus) {
+  const std::string input(300'000, 'i');
+  const auto echoed = run_captured("/bin/cat", {}, input, 1 << 20);
+  ASSERT_TRUE(echoed);
+  EXPECT_EQ(echoed->output, input);
+  EXPECT_EQ(run_captured("/bin/sh", {"-c", "exit 42"}, "", 10)->exit_status, 42);
+  EXPECT_EQ(run_captured("/bin/sh", {"-c", "kill -9 $$"}, "", 10)->exit_status, 137);
+}
+
+TEST(ProcessTest, NamesTheProgramThatIsMissingAndLimitsTheAnswer) {
+  EXPECT_EQ(run_captured("/no/such", {}, "", 10).error().os_code, ENOENT);
+  EXPECT_THAT(run_captured("/bin/cat", {}, "12345678901", 10).error().detail,
+              HasSubstr("longer than 10 bytes"));
+}
+
+TEST(MemoryRegionTest, IsZeroAndCountsWhatWasTouched) {
+  auto region = MemoryRegion::reserve(64 << 20);
+  ASSERT_TRUE(region);
+  EXPECT_EQ(region->resident_bytes(), 0u);
+  EXPECT_EQ(region->bytes()[5 << 20], std::byte{0});
+  region->bytes()[10 << 20] = std::byte{1};
+  EXPECT_GT(region->resident_bytes(), 0u);
+}
+
+TEST(RandomTest, TwoDrawsDiffer) {
+  std::array<std::byte, 32> first{}, second{};
+  fill_random(first);
+  fill_random(second);
+  EXPECT_NE(first, second);
+}
+
+TEST(ClockTest, TheProcessStartedBeforeNow) {
+  EXPECT_LE(process_start_ns(), monotonic_ns());
+  EXPECT_GT(process_start_ns(), 0u);
+}
+
+TEST(OsErrorTest, MapsTheNumberAndKeepsIt) {
+  EXPECT_EQ(os_error("x", ENOSPC).code, Code::kNoSpace);
+  EXPECT_EQ(os_error("x", EROFS).code, Code::kAccessDenied);
+  EXPECT_EQ(to_string(os_error("open /x", ENOENT)), "open /x: No such file or directory (errno 2)");
+}
+
+}  // namespace
+}  // namespace runhv

@@ -1,0 +1,166 @@
+#include "platform/process.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/sysinfo.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/scope_exit.h"
+#include "platform/handle.h"
+#include "platform/os_error.h"
+
+namespace runhv {
+namespace {
+
+std::vector<char*> argument_vector(const std::string& program,
+                                   const std::vector<std::string>& arguments) {
+  std::vector<char*> vector{const_cast<char*>(program.c_str())};
+  for (const std::string& argument : arguments) {
+    vector.push_back(const_cast<char*>(argument.c_str()));
+  }
+  vector.push_back(nullptr);
+  return vector;
+}
+
+// In the child, between fork and exec: only async-signal-safe calls.
+[[noreturn]] void exec_child(const char* program, char* const* arguments, int in, int out,
+                             int failure, pid_t parent) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  if (::getppid() == parent && ::dup2(in, 0) >= 0 && ::dup2(out, 1) >= 0) {
+    ::execv(program, arguments);
+  }
+  const int why = errno;
+  [[maybe_unused]] const ssize_t ignored = ::write(failure, &why, sizeof why);
+  ::_exit(127);
+}
+
+bool make_pipe(UniqueHandle& reader, UniqueHandle& writer) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return false;
+  reader.reset(ends[0]);
+  writer.reset(ends[1]);
+  return true;
+}
+
+}  // namespace
+
+void close_inherited_handles() { ::close_range(3, ~0u, 0); }
+
+Error become(const std::string& program, const std::vector<std::string>& arguments) {
+  const std::vector<char*> vector = argument_vector(program, arguments);
+  ::execv(program.c_str(), vector.data());
+  return last_os_error("start " + program);
+}
+
+Result<Captured> run_captured(const std::string& program, const std::vector<std::string>& arguments,
+                              const std::string& input, std::uint64_t limit_bytes) {
+  const std::string operation = "run " + program;
+  UniqueHandle in_reader, in_writer, out_reader, out_writer, failed_reader, failed_writer;
+  if (!make_pipe(in_reader, in_writer) || !make_pipe(out_reader, out_writer) ||
+      !make_pipe(failed_reader, failed_writer)) {
+    return Fail{last_os_error(operation)};
+  }
+  const std::vector<char*> vector = argument_vector(program, arguments);
+  const pid_t parent = ::getpid();
+  const pid_t child = ::fork();
+  if (child < 0) return Fail{last_os_error(operation)};
+  if (child == 0) {
+    exec_child(program.c_str(), vector.data(), static_cast<int>(in_reader.get()),
+               static_cast<int>(out_writer.get()), static_cast<int>(failed_writer.get()), parent);
+  }
+  ScopeExit reap([&] {
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+  });
+  in_reader.reset();
+  out_writer.reset();
+  failed_writer.reset();
+  int why = 0;
+  if (::read(static_cast<int>(failed_reader.get()), &why, sizeof why) ==
+      static_cast<ssize_t>(sizeof why)) {
+    return Fail{os_error("start " + program, why)};
+  }
+
+  // A child that ends early is its own answer, not a signal to us.
+  const auto previous = std::signal(SIGPIPE, SIG_IGN);
+  const ScopeExit restore([&] { std::signal(SIGPIPE, previous); });
+  ::fcntl(static_cast<int>(in_writer.get()), F_SETFL, O_NONBLOCK);
+  Captured captured{0, {}};
+  std::size_t written = 0;
+  char buffer[16 * 1024];
+  while (true) {
+    if (in_writer.is_open() && written == input.size()) in_writer.reset();
+    pollfd entries[2] = {
+        {static_cast<int>(out_reader.get()), POLLIN, 0},
+        {in_writer.is_open() ? static_cast<int>(in_writer.get()) : -1, POLLOUT, 0}};
+    if (::poll(entries, 2, -1) < 0 && errno != EINTR) return Fail{last_os_error(operation)};
+    if (entries[1].revents != 0) {
+      const ssize_t count = ::write(entries[1].fd, input.data() + written, input.size() - written);
+      if (count > 0) written += static_cast<std::size_t>(count);
+      if (count < 0 && errno != EAGAIN && errno != EINTR) in_writer.reset();
+    }
+    if (entries[0].revents == 0) continue;
+    const ssize_t count = ::read(entries[0].fd, buffer, sizeof buffer);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return Fail{last_os_error(operation)};
+    if (count == 0) break;
+    if (captured.output.size() + static_cast<std::size_t>(count) > limit_bytes) {
+      return Fail{Error{Code::kCorruptInput, operation,
+                        "its answer is longer than " + std::to_string(limit_bytes) + " bytes"}};
+    }
+    captured.output.append(buffer, static_cast<std::size_t>(count));
+  }
+  reap.release();
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  captured.exit_status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  return captured;
+}
+
+std::uint64_t private_bytes() {
+  std::FILE* file = std::fopen("/proc/self/smaps_rollup", "re");
+  if (file == nullptr) return 0;
+  const ScopeExit close([&] { std::fclose(file); });
+  std::uint64_t total_kib = 0;
+  char line[256];
+  while (std::fgets(line, sizeof line, file) != nullptr) {
+    unsigned long long kib = 0;
+    if (std::sscanf(line, "Private_Clean: %llu kB", &kib) == 1 ||
+        std::sscanf(line, "Private_Dirty: %llu kB", &kib) == 1) {
+      total_kib += kib;
+    }
+  }
+  return total_kib * 1024;
+}
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+std::uint32_t current_user_id() { return ::getuid(); }
+
+std::uint32_t host_processor_count() {
+  const long count = ::sysconf(_SC_NPROCESSORS_ONLN);
+  return count > 0 ? static_cast<std::uint32_t>(count) : 1;
+}
+
+std::uint64_t host_memory_bytes() {
+  struct sysinfo info {};
+  if (::sysinfo(&info) != 0) return 0;
+  return static_cast<std::uint64_t>(info.totalram) * info.mem_unit;
+}
+
+}  // namespace runhv

@@ -1,0 +1,47 @@
+#include "platform/signals.h"
+
+#include <csignal>
+
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "platform/linux/forwarded_signals.h"
+#include "platform/os_error.h"
+#include "platform/thread.h"
+
+namespace runhv {
+namespace {
+
+class SignalFd final : public SignalQueue {
+ public:
+  explicit SignalFd(UniqueHandle handle) : handle_(std::move(handle)) {}
+
+  OsHandle handle() const override { return handle_.get(); }
+
+  std::optional<int> next() override {
+    signalfd_siginfo info{};
+    const ssize_t size = ::read(static_cast<int>(handle_.get()), &info, sizeof info);
+    if (size != static_cast<ssize_t>(sizeof info)) return std::nullopt;
+    return static_cast<int>(info.ssi_signo);
+  }
+
+ private:
+  UniqueHandle handle_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<SignalQueue>> SignalQueue::create() {
+  block_forwarded_signals();
+  // A reader that has gone is an answer of write(2), not a reason to end.
+  std::signal(SIGPIPE, SIG_IGN);
+  const sigset_t set = forwarded_signal_set();
+  const int file = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (file < 0) return Fail{last_os_error("collect signals")};
+  return std::unique_ptr<SignalQueue>(std::make_unique<SignalFd>(UniqueHandle(file)));
+}
+
+void end_with_parent() { ::prctl(PR_SET_PDEATHSIG, SIGKILL); }
+
+}  // namespace runhv

@@ -1,0 +1,81 @@
+#include "platform/stream.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <string>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "platform/os_error.h"
+
+namespace runhv {
+namespace {
+
+bool ready(int file, short events) {
+  pollfd entry{file, events, 0};
+  return ::poll(&entry, 1, 0) > 0;
+}
+
+IoResult result_of(ssize_t count) {
+  if (count > 0) return {IoStatus::kDone, static_cast<std::size_t>(count), 0};
+  if (count == 0) return {IoStatus::kEnd, 0, 0};
+  if (errno == EAGAIN || errno == EINTR) return {IoStatus::kWouldBlock, 0, 0};
+  // A pseudo-terminal whose other side has closed reads EIO.
+  if (errno == EPIPE || errno == ECONNRESET || errno == EIO) return {IoStatus::kEnd, 0, errno};
+  return {IoStatus::kFailed, 0, errno};
+}
+
+}  // namespace
+
+Result<Stream> Stream::adopt(OsHandle handle, bool for_reading) {
+  const int file = static_cast<int>(handle);
+  const std::string operation = "take over stream " + std::to_string(file);
+  struct stat info {};
+  if (::fstat(file, &info) != 0) return Fail{last_os_error(operation)};
+
+  const bool pollable = !S_ISREG(info.st_mode) && !S_ISBLK(info.st_mode) && !S_ISDIR(info.st_mode);
+  if (S_ISFIFO(info.st_mode) || S_ISCHR(info.st_mode)) {
+    // O_NONBLOCK belongs to the open file, which a shell or a pipeline shares with us; opening it
+    // anew gives flags of our own. It fails where the file belongs to another user.
+    const std::string path = "/proc/self/fd/" + std::to_string(file);
+    const int own = ::open(path.c_str(),
+                           (for_reading ? O_RDONLY : O_WRONLY) | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (own >= 0) return Stream(UniqueHandle(own), Kind::kNonBlocking, pollable);
+  }
+  const int own = ::fcntl(file, F_DUPFD_CLOEXEC, 3);
+  if (own < 0) return Fail{last_os_error(operation)};
+  const Kind kind = S_ISSOCK(info.st_mode) ? Kind::kSocket
+                    : pollable             ? Kind::kPollFirst
+                                           : Kind::kNonBlocking;
+  return Stream(UniqueHandle(own), kind, pollable);
+}
+
+IoResult Stream::read(std::span<std::byte> out) {
+  const int file = static_cast<int>(handle_.get());
+  if (kind_ == Kind::kSocket) {
+    return result_of(::recv(file, out.data(), out.size(), MSG_DONTWAIT));
+  }
+  if (kind_ == Kind::kPollFirst && !ready(file, POLLIN)) return {IoStatus::kWouldBlock, 0, 0};
+  return result_of(::read(file, out.data(), out.size()));
+}
+
+IoResult Stream::write(std::span<const std::byte> in) {
+  const int file = static_cast<int>(handle_.get());
+  if (in.empty()) return {IoStatus::kWouldBlock, 0, 0};
+  if (kind_ == Kind::kSocket) {
+    return result_of(::send(file, in.data(), in.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
+  }
+  if (kind_ == Kind::kPollFirst) {
+    if (!ready(file, POLLOUT)) return {IoStatus::kWouldBlock, 0, 0};
+    // pipe(7): a pipe that polls writable takes PIPE_BUF bytes without blocking.
+    in = in.first(std::min<std::size_t>(in.size(), PIPE_BUF));
+  }
+  return result_of(::write(file, in.data(), in.size()));
+}
+
+}  // namespace runhv

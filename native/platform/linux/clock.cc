@@ -40,7 +40,8 @@ std::uint64_t process_start_ns() {
   if (at == nullptr || ticks_per_second <= 0) return monotonic_ns();
   const std::uint64_t since_boot = std::strtoull(at, nullptr, 10) *
                                    (kNsPerSecond / static_cast<std::uint64_t>(ticks_per_second));
-  const std::uint64_t suspended = read_clock(CLOCK_BOOTTIME) - monotonic_ns();
+  const std::uint64_t monotonic = monotonic_ns();
+  const std::uint64_t suspended = read_clock(CLOCK_BOOTTIME) - monotonic;
   return since_boot > suspended ? since_boot - suspended : 0;
 }
 

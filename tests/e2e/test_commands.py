@@ -1,0 +1,127 @@
+"""Commands, options and exit statuses of `runhv run`."""
+
+import json
+
+import pytest
+
+
+def test_prints_what_the_container_prints(runhv):
+    result = runhv.run("echo", "hello", "world")
+    assert (result.stdout, result.stderr, result.returncode) == (b"hello world\n", b"", 0)
+
+
+def test_pipes_and_loops_work_in_the_guest(runhv):
+    result = runhv.run("sh", "-c", "for i in 3 1 2; do echo $i; done | sort | tr '\\n' ' '")
+    assert result.stdout == b"1 2 3 "
+
+
+@pytest.mark.parametrize("status", [0, 1, 42, 125, 255])
+def test_returns_the_status_of_the_program(runhv, status):
+    assert runhv.run("sh", "-c", f"exit {status}").returncode == status
+
+
+def test_a_program_ended_by_a_signal_gives_128_plus_its_number(runhv):
+    assert runhv.run("sh", "-c", "sh -c 'kill -9 $$'").returncode == 137
+
+
+def test_a_program_that_is_not_there_gives_127_and_says_so(runhv):
+    result = runhv.run("/no/such/program")
+    assert result.returncode == 127
+    assert b"/no/such/program" in result.stderr and b"No such file or directory" in result.stderr
+
+
+def test_a_file_that_cannot_be_run_gives_126_and_says_so(runhv):
+    result = runhv.run("/etc/passwd")
+    assert result.returncode == 126
+    assert b"/etc/passwd" in result.stderr and b"Permission denied" in result.stderr
+
+
+def test_environment_folder_user_and_hostname_are_as_asked(runhv):
+    script = 'echo "$COLOUR $FROM_HOST $PWD $(id -u):$(id -g) $(id -G) $(hostname) $HOME"'
+    result = runhv.run(
+        "sh", "-c", script, env={"FROM_HOST": "host"},
+        before=["-e", "COLOUR=blue", "-e", "FROM_HOST", "-w", "/made/here", "-u", "app", "--hostname", "box"])
+    assert result.stdout.decode() == "blue host /made/here 1000:1000 1000 2000 box /home/app\n", result.stderr
+
+
+def test_entrypoint_replaces_the_program(runhv):
+    result = runhv.run("a", "b", before=["--entrypoint", "echo"])
+    assert result.stdout == b"a b\n"
+
+
+def test_stdin_is_the_containers_only_with_interactive(runhv):
+    assert runhv.run("cat", before=["-i"], input=b"typed").stdout == b"typed"
+    assert runhv.run("cat", input=b"typed").stdout == b""
+
+
+def test_memory_and_processors_are_what_was_asked_for(runhv):
+    script = "grep -c ^processor /proc/cpuinfo; free -m | awk '/^Mem:/{print $2}'"
+    small = runhv.run("sh", "-c", script).stdout.split()
+    large = runhv.run("sh", "-c", script, before=["-m", "256m", "--cpus", "2"]).stdout.split()
+    assert (small[0], large[0]) == (b"1", b"2")
+    assert 90 < int(small[1]) <= 128
+    assert 210 < int(large[1]) <= 256
+
+
+def test_the_container_is_alone_in_its_namespaces(runhv):
+    result = runhv.run("sh", "-c", "echo $$; ls -d /proc/[0-9]* | wc -l; ls /sys/class/net")
+    pid, processes, interfaces = result.stdout.split(b"\n")[:3]
+    assert pid == b"1"
+    assert int(processes) <= 4
+    assert interfaces == b"lo"
+
+
+def test_privileges_are_dockers_defaults(runhv):
+    status = runhv.run("grep", "-E", "CapEff|NoNewPrivs", "/proc/self/status").stdout.decode()
+    assert "00000000a80425fb" in status
+    as_user = runhv.run("grep", "CapEff", "/proc/self/status", before=["-u", "1000"]).stdout.decode()
+    assert "0000000000000000" in as_user
+
+
+def test_the_usual_devices_and_links_are_there(runhv):
+    script = "echo to-null >/dev/null; head -c 4 /dev/zero | wc -c; echo out >/dev/stdout; ls /dev/fd/0 /dev/ptmx"
+    result = runhv.run("sh", "-c", script)
+    assert result.stdout.split() == [b"4", b"out", b"/dev/fd/0", b"/dev/ptmx"], result.stderr
+
+
+def test_masked_and_read_only_paths_hold(runhv):
+    result = runhv.run("sh", "-c", "cat /proc/kcore | wc -c; echo 1 >/proc/sys/kernel/panic || echo refused")
+    assert result.stdout.split()[-1] == b"refused"
+
+
+def test_writes_go_to_a_layer_of_the_containers_own(runhv):
+    assert runhv.run("sh", "-c", "echo mine >/etc/motd && cat /etc/motd").stdout == b"mine\n"
+    assert runhv.run("cat", "/etc/motd").returncode == 1
+
+
+def test_the_line_of_timings_has_every_stage_and_count(runhv, tmp_path):
+    file = tmp_path / "t.json"
+    assert runhv.run("echo", "x", before=[f"--timings=json:{file}"]).returncode == 0
+    line = json.loads(file.read_text())
+    assert line["version"] == 1 and line["engine"] == "soft" and line["exit_status"] == 0
+    assert [stage["name"] for stage in line["stages"]] == [
+        "spawn", "partition", "memory", "kernel", "agent", "first_instruction", "first_output", "exit"]
+    starts = [stage["start_us"] for stage in line["stages"]]
+    assert starts == sorted(starts)
+    for exits in (line["exits_to_first_instruction"], line["exits_total"]):
+        assert exits["all"] == sum(count for reason, count in exits.items() if reason != "all")
+    assert 0 < line["instructions_to_first_instruction"] < line["instructions_total"]
+    assert line["private_bytes"] > line["guest_memory_resident_bytes"] > 0
+
+
+def test_timings_for_people_show_a_bar_for_each_stage(runhv):
+    result = runhv.run("true", before=["--timings"])
+    assert result.stdout == b""
+    for word in (b"kernel", b"agent", b"first_instruction", b"ms"):
+        assert word in result.stderr
+
+
+def test_the_start_keeps_its_budget(runhv, tmp_path):
+    """DESIGN section 3: minimal kernel, 128 MiB, kernel entry to the container's first instruction."""
+    file = tmp_path / "t.json"
+    assert runhv.run("true", before=[f"--timings=json:{file}"]).returncode == 0
+    line = json.loads(file.read_text())
+    print("exits:", line["exits_to_first_instruction"])
+    print("instructions:", line["instructions_to_first_instruction"])
+    assert line["instructions_to_first_instruction"] <= 16_000_000
+    assert line["exits_to_first_instruction"]["all"] <= 250

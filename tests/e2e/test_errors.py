@@ -1,0 +1,180 @@
+"""Bad input: one clear line, the right status, nothing left behind."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+
+def refused(result, *words, status=125):
+    """One line on stderr that holds `words`; nothing on stdout."""
+    text = result.stderr.decode()
+    assert result.returncode == status, text
+    assert result.stdout == b""
+    assert text.startswith("runhv: ") and text.count("\n") <= 2, text
+    for word in words:
+        assert word in text, text
+
+
+@pytest.fixture
+def layout(runhv, tmp_path):
+    """A copy of the busybox image to damage."""
+    copy = tmp_path / "image"
+    shutil.copytree(runhv.images / "busybox", copy)
+    runhv.store = tmp_path / "store"
+    return copy
+
+
+def manifest_of(layout):
+    index = json.loads((layout / "index.json").read_text())
+    digest = index["manifests"][0]["digest"].split(":")[1]
+    return index, layout / "blobs/sha256" / digest
+
+
+def test_no_such_image(runhv):
+    refused(runhv("run", "oci:/no/such/dir", "true"), "/no/such/dir")
+
+
+def test_no_such_tag_lists_the_tags(runhv):
+    refused(runhv("run", f"oci:{runhv.images}/busybox:nope", "true"), "nope", "latest")
+
+
+def test_a_reference_of_no_known_kind(runhv):
+    refused(runhv("run", "alpine", "true"), "alpine", "oci:", "docker-archive:")
+
+
+def test_a_truncated_archive(runhv, tmp_path):
+    archive = tmp_path / "image.tar"
+    subprocess.run(["skopeo", "--insecure-policy", "copy", "-q", runhv.image("busybox"), f"oci-archive:{archive}:latest"],
+                   check=True)
+    with open(archive, "r+b") as file:
+        file.truncate(archive.stat().st_size // 2)
+    runhv.store = tmp_path / "store"
+    refused(runhv("run", f"oci-archive:{archive}", "true"), str(archive))
+
+
+def test_a_layer_whose_digest_differs(runhv, layout):
+    _, manifest = manifest_of(layout)
+    digest = json.loads(manifest.read_text())["layers"][0]["digest"]
+    blob = layout / "blobs/sha256" / digest.split(":")[1]
+    data = bytearray(blob.read_bytes())
+    data[-9] ^= 1
+    blob.write_bytes(data)
+    refused(runhv("run", f"oci:{layout}:latest", "true"), digest)
+    assert not list((runhv.store / "rootfs").glob("*")) if (runhv.store / "rootfs").exists() else True
+
+
+def test_an_unknown_media_type(runhv, layout):
+    index, _ = manifest_of(layout)
+    index["manifests"][0]["mediaType"] = "application/x-nonsense"
+    (layout / "index.json").write_text(json.dumps(index))
+    refused(runhv("run", f"oci:{layout}:latest", "true"), "application/x-nonsense")
+
+
+@pytest.mark.parametrize("value,words", [
+    ("4m", ["memory", "4 MiB"]), ("-1", ["memory"]), ("lots", ["memory", "lots"]), ("999999g", ["memory"])])
+def test_memory_out_of_range(runhv, value, words):
+    refused(runhv.run("true", before=["-m", value]), *words)
+
+
+@pytest.mark.parametrize("value", ["0", "1000", "two", "-1"])
+def test_processors_out_of_range(runhv, value):
+    refused(runhv.run("true", before=["--cpus", value]), "cpus", value)
+
+
+def test_a_kernel_that_is_no_elf(runhv):
+    refused(runhv.run("true", before=["--kernel", "/etc/passwd"]), "/etc/passwd", "ELF")
+
+
+def test_a_kernel_that_is_not_there(runhv):
+    refused(runhv.run("true", before=["--kernel", "/no/kernel"]), "/no/kernel")
+
+
+def test_an_unknown_engine_lists_the_known_ones(runhv):
+    refused(runhv.run("true", before=["--engine", "warp"]), "warp", "soft", "kvm", "whp")
+
+
+@pytest.mark.parametrize("engine", ["kvm", "whp"])
+def test_known_engines_say_what_they_need(runhv, engine):
+    refused(runhv.run("true", before=["--engine", engine]), engine)
+
+
+def test_an_unknown_option_points_at_the_help(runhv):
+    refused(runhv("run", "--no-such-option", "x"), "--no-such-option", "--help")
+
+
+def test_an_unknown_verb_points_at_the_help(runhv):
+    refused(runhv("frobnicate"), "frobnicate", "help")
+
+
+def test_a_user_that_is_not_in_the_image(runhv):
+    refused(runhv.run("true", before=["-u", "nobody-here"]), "nobody-here")
+
+
+def test_a_name_in_use(runhv):
+    first = runhv.popen("run", "--name", "web", runhv.image("busybox"), "sh", "-c", "echo ready; sleep 1000",
+                        stdout=subprocess.PIPE)
+    assert first.stdout.readline() == b"ready\n"
+    refused(runhv.run("true", before=["--name", "web"]), "web", "in use")
+    first.terminate()
+    first.kill()
+    first.wait(10)
+    first.stdout.close()
+    assert runhv.run("true", before=["--name", "web"]).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", "x" * 200])
+def test_a_name_that_is_none(runhv, name):
+    refused(runhv.run("true", before=["--name", name]), "name")
+
+
+def test_a_store_that_cannot_be_written(runhv, tmp_path):
+    # /proc refuses even root.
+    runhv.store = pathlib.Path("/proc/runhv-store")
+    refused(runhv.run("true"), "/proc/runhv-store")
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("text,words", [
+    ("no json", ["config.json"]),
+    ("[]", ["config.json"]),
+    ('{"ociVersion":"1.0.2"}', ["process"]),
+    ('{"ociVersion":"2.0.0","process":{"args":["x"],"cwd":"/"}}', ["ociVersion"]),
+    ('{"ociVersion":"1.0.2","process":{"args":[],"cwd":"/"},"vm":{"image":{"path":"/x","format":"raw"}}}', ["process.args"]),
+    ('{"ociVersion":"1.0.2","process":{"args":[7],"cwd":"/"},"vm":{"image":{"path":"/x","format":"raw"}}}', ["process.args[0]"]),
+    ('{"ociVersion":"1.0.2","annotations":{"dev.runhv.memroy":"1"},"process":{"args":["x"],"cwd":"/"},'
+     '"vm":{"image":{"path":"/x","format":"raw"}}}', ["dev.runhv.memroy"]),
+    ("[" * 100_000, ["config.json"]),
+])
+def test_a_bundle_that_cannot_be_run_names_the_field(runhv, bundle, text, words):
+    (bundle / "config.json").write_text(text)
+    refused(runhv("run", "--bundle", str(bundle), "x"), *words)
+    assert (bundle / "config.json").exists(), "a bundle of the caller's is the caller's"
+
+
+def test_a_bundle_that_is_not_there(runhv):
+    refused(runhv("run", "--bundle", "/no/bundle", "x"), "/no/bundle")
+
+
+def test_a_full_store_leaves_no_half_image(runhv, tmp_path):
+    if os.getuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "none", small], check=False).returncode != 0:
+        pytest.skip("this machine forbids mounting a tmpfs")
+    try:
+        runhv.store = small / "store"
+        refused(runhv.run("true"), "No space left on device")
+        assert [path for path in small.rglob("*") if path.is_file()] == []
+    finally:
+        subprocess.run(["umount", small], check=True)

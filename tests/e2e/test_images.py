@@ -1,0 +1,85 @@
+"""What an image holds is what a container sees."""
+
+import difflib
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+# Mount points of the container and files that the runtime itself touches.
+NOT_THE_IMAGES = ["/proc", "/sys", "/dev"]
+
+
+@pytest.fixture(scope="module")
+def unpacked(request, tmp_path_factory):
+    """The debian image as umoci unpacks it: a foreign judge."""
+    if os.getuid() != 0:
+        pytest.skip("umoci needs root to give files their owners")
+    images = pathlib.Path(request.config.getoption("--images")).resolve()
+    bundle = tmp_path_factory.mktemp("umoci") / "bundle"
+    subprocess.run(["umoci", "unpack", "--image", f"{images}/debian:latest", bundle], check=True)
+    yield bundle / "rootfs"
+    shutil.rmtree(bundle)
+
+
+def lines_of(listing):
+    # The times of the folders in which the runtime makes its mount points are not the image's.
+    return [line for line in listing.decode().splitlines() if not line.startswith("/ ")]
+
+
+def test_every_file_is_as_umoci_unpacks_it(runhv, unpacked):
+    outside = subprocess.run(
+        [unpacked / "opt/tree", unpacked, *NOT_THE_IMAGES], stdout=subprocess.PIPE, check=True).stdout
+    inside = runhv.run("/opt/tree", "/", *NOT_THE_IMAGES, image="debian", before=["-m", "512m"])
+    assert inside.returncode == 0, inside.stderr
+    expected, seen = lines_of(outside), lines_of(inside.stdout)
+    assert len(expected) > 2000
+    difference = list(difflib.unified_diff(expected, seen, "umoci", "runhv", lineterm="", n=0))
+    assert difference == [], "\n".join(difference[:40])
+
+
+def test_the_three_layers_hide_and_show_what_they_should(runhv):
+    script = """
+        ls /opt/kept /opt/opaque
+        stat -c '%h' /opt/hostname-link /etc/debian_version /opt/large
+        stat -c '%F %t:%T' /opt/node
+        test ! -e /usr/share/bug && echo no-bug
+        cmp /opt/large /opt/large-link && echo equal
+    """
+    result = runhv.run("sh", "-c", script, image="debian", before=["-m", "256m"])
+    assert result.stdout.decode().split("\n")[:-1] == [
+        "/opt/kept:", "stays", "", "/opt/opaque:", "new", "2", "2", "2", "character special file 5:1", "no-bug", "equal"]
+
+
+def test_the_programs_of_a_distribution_work(runhv):
+    script = "dpkg -l | tail -n 1 | cut -c1-2; perl -e 'print join(\",\", map { $_ ** 2 } 1..5), \"\\n\"'; " \
+             "s=0; for ((i = 0; i < 1000; i++)); do ((s += i)); done; echo $s"
+    result = runhv.run("bash", "-c", script, image="debian", before=["-m", "256m"])
+    assert result.stdout.split() == [b"ii", b"1,4,9,16,25", b"499500"], result.stderr
+
+
+def test_fsck_erofs_finds_the_image_clean(runhv):
+    runhv.run("true", image="debian", before=["-m", "256m"])
+    images = list((runhv.store / "rootfs").glob("*.erofs"))
+    assert images
+    for image in images:
+        check = subprocess.run(["fsck.erofs", image], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        assert check.returncode == 0, check.stdout.decode()
+
+
+@pytest.mark.parametrize("kind", ["oci-archive", "docker-archive"])
+def test_archives_made_by_skopeo_run_unchanged(runhv, tmp_path, kind):
+    archive = tmp_path / "image.tar"
+    target = f"{kind}:{archive}:runhv/busybox:latest" if kind == "docker-archive" else f"{kind}:{archive}:latest"
+    subprocess.run(["skopeo", "--insecure-policy", "copy", "-q", runhv.image("busybox"), target], check=True)
+    result = runhv("run", f"{kind}:{archive}", "echo", kind)
+    assert (result.stdout.decode(), result.returncode) == (f"{kind}\n", 0), result.stderr
+
+
+def test_two_first_runs_of_one_image_at_once_make_one_image(runhv, tmp_path):
+    runhv.store = tmp_path / "store"
+    processes = [runhv.popen("run", runhv.image("busybox"), "echo", "x", stdout=subprocess.PIPE) for _ in range(2)]
+    assert [process.communicate(timeout=120)[0] for process in processes] == [b"x\n", b"x\n"]
+    assert [path.suffix for path in (runhv.store / "rootfs").iterdir() if path.is_file()] == [".erofs"]

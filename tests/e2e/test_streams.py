@@ -1,0 +1,97 @@
+"""Streams, signals, and what is left when a container has ended: nothing."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+MIB = 1 << 20
+
+
+def read_line(stream):
+    line = stream.readline()
+    assert line, "the container ended before it was ready"
+    return line
+
+
+def test_64_mib_go_in_and_come_back_equal(runhv):
+    data = os.urandom(MIB) * 64
+    result = runhv.run("cat", before=["-i"], input=data, timeout=300)
+    assert result.returncode == 0, result.stderr
+    assert hashlib.sha256(result.stdout).digest() == hashlib.sha256(data).digest()
+
+
+def test_stderr_is_separate(runhv):
+    result = runhv.run("sh", "-c", "echo out; echo err >&2")
+    assert (result.stdout, result.stderr) == (b"out\n", b"err\n")
+
+
+def test_a_slow_reader_gets_every_byte(runhv):
+    process = runhv.popen("run", runhv.image("busybox"), "sh", "-c", "yes 0123456789 | head -c 3000000",
+                          stdout=subprocess.PIPE)
+    received = 0
+    pause = threading.Event()
+    while chunk := os.read(process.stdout.fileno(), 65536):
+        received += len(chunk)
+        pause.wait(0.005)
+    assert process.wait(60) == 0
+    assert received == 3_000_000
+    process.stdout.close()
+
+
+def test_an_output_that_nobody_reads_blocks_the_writer_and_still_ends_on_sigterm(runhv):
+    process = runhv.popen("run", runhv.image("busybox"), "sh", "-c", "trap 'exit 9' TERM; echo ready >&2; yes & wait",
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    read_line(process.stderr)
+    process.send_signal(signal.SIGTERM)
+    # The program ends with 9, its last output is still unread: a second SIGTERM gives that up.
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(5) in (9, 128 + signal.SIGTERM)
+    process.stdout.close()
+    process.stderr.close()
+
+
+def test_a_reader_that_has_gone_ends_the_writer(runhv):
+    process = runhv.popen("run", runhv.image("busybox"), "yes", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    read_line(process.stdout)
+    process.stdout.close()
+    # SIGPIPE to a first process of a pid namespace has no default action there: yes sees EPIPE instead.
+    assert process.wait(30) in (1, 128 + signal.SIGPIPE)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"])
+def test_signals_reach_the_program(runhv, name):
+    short = name.removeprefix("SIG")
+    script = f"trap 'echo got {short}; exit 7' {short}; echo ready; while :; do sleep 0.05; done"
+    process = runhv.popen("run", runhv.image("busybox"), "sh", "-c", script, stdout=subprocess.PIPE)
+    read_line(process.stdout)
+    process.send_signal(getattr(signal, name))
+    output, _ = process.communicate(timeout=20)
+    assert (output, process.returncode) == (f"got {short}\n".encode(), 7)
+
+
+def test_sigkill_leaves_nothing(runhv):
+    process = runhv.popen("run", runhv.image("busybox"), "sh", "-c", "echo ready; sleep 1000", stdout=subprocess.PIPE)
+    read_line(process.stdout)
+    process.kill()
+    assert process.wait(5) == -signal.SIGKILL
+    process.stdout.close()
+    assert runhv.leftovers() == []
+
+
+def test_daemons_do_not_outlive_the_first_process(runhv):
+    script = "(trap '' TERM HUP; sleep 1000) & (setsid sleep 1000 </dev/null &) ; echo started"
+    began = time.monotonic()
+    process = runhv.popen("run", runhv.image("busybox"), "sh", "-c", script, stdout=subprocess.PIPE)
+    read_line(process.stdout)
+    said = time.monotonic()
+    assert process.wait(20) == 0
+    assert time.monotonic() - said < 10, f"began {began}"
+    process.stdout.close()
+    assert runhv.leftovers() == []

@@ -1,0 +1,326 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.0-or-later
+"""Edits the unpacked Bochs 3.0 source for use as a library: edits.py SOURCE_DIR.
+
+Each edit names a file, the text that must stand in it a known number of times, and its replacement.
+A missing or repeated anchor ends the build: a changed source must be looked at, not guessed at.
+README.md says why each group exists.
+"""
+import pathlib
+import sys
+
+EDITS = []
+
+
+def edit(path, old, new, count=1):
+    EDITS.append((path, old, new, count))
+
+
+# ---- Many machines in one process: what was global belongs to a bx_machine_t. Members of BX_CPU_C
+# and of the local APIC see their own `bx_machine`; free functions see the thread's.
+edit("bochs.h", '#include "osdep.h"       /* platform dependent includes and defines */',
+     '#include "osdep.h"\n#include "bx_machine.h"')
+edit("bochs.h", "#define BX_CPU(x)                   (bx_cpu_array[x])",
+     "#define BX_CPU(x)                   (bx_machine->cpus[x])")
+edit("bochs.h", "#define BX_MEM(x)                   (&bx_mem)",
+     "#define BX_MEM(x)                   (bx_machine->memory)")
+# The processors of a machine take turns, so each runs its traces linked as a single one would.
+edit("bochs.h", "  #define BX_SMP_PROCESSORS (bx_cpu_count)", "  #define BX_SMP_PROCESSORS 1")
+edit("cpu/cpu.h", "BOCHSAPI extern BX_CPU_C **bx_cpu_array;\n", "")
+edit("cpu/cpu.h", "  static jmp_buf jmp_buf_env;", """  jmp_buf jmp_buf_env;
+  bx_machine_t *bx_machine = ::bx_machine;
+  Bit64u run_until = 0;        // icount at which linked traces must return to cpu_loop
+  Bit64u slice_end = 0;        // icount at which cpu_loop must return to its caller
+  Bit64u poll_at = 0;          // icount at which the host must be looked at
+  Bit64u uncounted = 0;        // part of icount that is no completed instruction
+  bx_address access_laddr = 0; // linear address of the data access in progress
+  bool delivering_event = false;
+  bool window_requested = false, nmi_window_requested = false;
+  bool injection_pending = false;
+  bool poll_host(void);
+  bool run_one(void);
+  void inject_event(void);
+  void set_run_until(void);
+  void charge_host_time(Bit32u steps); // of a fast string operation
+  void exit_now(void);         // leaves cpu_loop with the instruction not executed""")
+edit("cpu/cpu.cc", "jmp_buf BX_CPU_C::jmp_buf_env;\n", "")
+edit("cpu/cpu.cc", "  static Bit32u linkDepth = 0;\n", "  Bit32u &linkDepth = bx_machine->link_depth;\n")
+edit("cpu/icache.h", "extern bxPageWriteStampTable pageWriteStampTable;",
+     "#define pageWriteStampTable (*bx_machine->stamps)")
+edit("cpu/icache.cc", "bxPageWriteStampTable pageWriteStampTable;\n", "")
+edit("cpu/icache.cc", "i<BX_SMP_PROCESSORS", "i<bx_machine->cpu_count", 2)
+edit("cpu/apic.cc", "i<BX_SMP_PROCESSORS", "i<bx_machine->cpu_count", 1)
+edit("cpu/apic.h", "#define BX_NUM_LOCAL_APICS  BX_SMP_PROCESSORS",
+     "#define BX_NUM_LOCAL_APICS ((int)bx_machine->cpu_count)")
+edit("cpu/apic.h", "  BX_CPU_C *cpu;\n", "  BX_CPU_C *cpu;\n  bx_machine_t *bx_machine = ::bx_machine;\n")
+edit("cpu/apic.cc", "  if (apic_id >= bx_cpu_count)\n"
+     '    BX_PANIC(("PANIC: invalid APIC_ID assigned %d (max = %d)", apic_id, bx_cpu_count));\n', "")
+# The table of MSR descriptors is shared by all processors of all machines.
+edit("cpu/msr.cc", "void BX_CPU_C::destroy_MSRs()\n{\n  if (msr_desc) {",
+     "void BX_CPU_C::destroy_MSRs()\n{\n  if (false) {")
+
+# ---- Lazily touched memory: a fresh stamp table is zero pages of calloc and is only cleared once
+# something was marked in it.
+edit("cpu/icache.h", "    fineGranularityMapping = new Bit32u[PHY_MEM_PAGES_IN_4G_SPACE];\n"
+     "    resetWriteStamps();\n",
+     "    fineGranularityMapping = (Bit32u*) calloc(PHY_MEM_PAGES_IN_4G_SPACE, sizeof(Bit32u));\n"
+     "    marked = false;\n")
+edit("cpu/icache.h", " ~bxPageWriteStampTable() { delete [] fineGranularityMapping; }",
+     " ~bxPageWriteStampTable() { free(fineGranularityMapping); }\n"
+     "  bool marked;\n  bool allocated() const { return fineGranularityMapping != NULL; }")
+edit("cpu/icache.h", "    fineGranularityMapping[hash(pAddr)] |= mask;\n",
+     "    fineGranularityMapping[hash(pAddr)] |= mask;\n    marked = true;\n", 2)
+edit("cpu/icache.h", "void bxPageWriteStampTable::resetWriteStamps(void)\n{\n",
+     "void bxPageWriteStampTable::resetWriteStamps(void)\n{\n  if (! marked) return;\n  marked = false;\n")
+
+edit("cpu/icache.h", "  bxICache_c() { flushICacheEntries(); }",
+     "  bool clean = false;\n  bxICache_c() { flushICacheEntries(); }")
+edit("cpu/icache.h", "    e->i = &mpool[mpindex];\n", "    clean = false;\n    e->i = &mpool[mpindex];\n")
+edit("cpu/icache.h", "void bxICache_c::flushICacheEntries(void)\n{\n",
+     "void bxICache_c::flushICacheEntries(void)\n{\n  if (clean) return;\n  clean = true;\n")
+
+# ---- The main loop: exact budgets, a cheap look at the host now and then, exits by longjmp.
+edit("cpu/cpu.cc", """  if (BX_SMP_PROCESSORS == 1) {                                                         \\
+    Bit32u delta = (Bit32u)(BX_CPU_THIS_PTR icount - BX_CPU_THIS_PTR icount_last_sync); \\
+    if (delta >= allowed_delta) {                                                       \\
+      BX_CPU_THIS_PTR sync_icount();                                                    \\
+      BX_TICKN(delta);                                                                  \\
+    }                                                                                   \\
+  }                                                                                     \\
+""", """  if (BX_CPU_THIS_PTR icount >= BX_CPU_THIS_PTR run_until)                              \\
+    BX_CPU_THIS_PTR async_event |= BX_ASYNC_EVENT_STOP_TRACE;                           \\
+""")
+edit("cpu/cpu.cc", """  if (setjmp(BX_CPU_THIS_PTR jmp_buf_env)) {
+    // can get here only from exception function or VMEXIT
+    BX_CPU_THIS_PTR icount++;
+    BX_SYNC_TIME_IF_SINGLE_PROCESSOR(0);
+""", """  switch (setjmp(BX_CPU_THIS_PTR jmp_buf_env)) {
+  case 0:
+    break;
+  case BX_LEAVE_CPU_LOOP:
+    return;
+  default:
+    // can get here only from exception function or VMEXIT
+    BX_CPU_THIS_PTR icount++;
+    BX_CPU_THIS_PTR uncounted++;
+""")
+edit("cpu/cpu.cc", """  // mirrors similar code below, after the interrupt() call.
+  BX_CPU_THIS_PTR prev_rip = RIP; // commit new EIP
+  BX_CPU_THIS_PTR speculative_rsp = false;
+
+#if BX_SUPPORT_CET""", """  // mirrors similar code below, after the interrupt() call.
+  BX_CPU_THIS_PTR prev_rip = RIP; // commit new EIP
+  BX_CPU_THIS_PTR speculative_rsp = false;
+  BX_CPU_THIS_PTR delivering_event = false;
+
+#if BX_SUPPORT_CET""")
+edit("cpu/cpu.cc", """        // If request to return to caller ASAP.
+        return;
+      }
+    }
+
+    bxICacheEntry_c *entry = getICacheEntry();
+    bxInstruction_c *i = entry->i;
+
+#if""", """        // If request to return to caller ASAP.
+        return;
+      }
+    }
+
+    if (BX_CPU_THIS_PTR icount >= BX_CPU_THIS_PTR run_until) {
+      if (BX_CPU_THIS_PTR icount >= BX_CPU_THIS_PTR slice_end) return;
+      if (BX_CPU_THIS_PTR icount >= BX_CPU_THIS_PTR poll_at) {
+        if (poll_host()) return;
+        continue;
+      }
+      if (run_one()) continue;
+    }
+
+    bxICacheEntry_c *entry = getICacheEntry();
+    bxInstruction_c *i = entry->i;
+
+#if""")
+edit("cpu/cpu.cc", """  Bit32u delta = (Bit32u) (BX_CPU_THIS_PTR icount - BX_CPU_THIS_PTR icount_last_sync);
+  if(delta >= bx_pc_system.getNumCpuTicksLeftNextEvent()) {
+    linkDepth = 0;
+    return;
+  }
+
+  BX_SYNC_TIME_IF_SINGLE_PROCESSOR(0);
+""", """  if (BX_CPU_THIS_PTR icount >= BX_CPU_THIS_PTR run_until) {
+    linkDepth = 0;
+    return;
+  }
+""")
+# Iterations of a repeated string instruction move icount, but complete no instruction.
+for indent, times in (("      ", 3), ("        ", 6)):
+    edit("cpu/cpu.cc", f"\n{indent}BX_CPU_THIS_PTR icount++;\n\n{indent}BX_SYNC_TIME_IF_SINGLE_PROCESSOR(BX_REPEAT",
+         f"\n{indent}BX_CPU_THIS_PTR icount++;\n{indent}BX_CPU_THIS_PTR uncounted++;\n\n"
+         f"{indent}BX_SYNC_TIME_IF_SINGLE_PROCESSOR(BX_REPEAT", times)
+edit("cpu/cpu.cc", "  BX_CPU_THIS_PTR assert_RF();\n",
+     "  BX_CPU_THIS_PTR assert_RF();\n  BX_CPU_THIS_PTR uncounted++;\n", 2)
+# Running from memory that nothing backs is an exit, not a panic.
+edit("cpu/cpu.cc", """      if (pAddr >= BX_MEM(0)->get_memory_len()) {
+        BX_PANIC(("prefetch: running in bogus memory, pAddr=0x" FMT_PHY_ADDRX, pAddr));
+      }
+      else {
+        BX_PANIC(("prefetch: getHostMemAddr vetoed direct read, pAddr=0x" FMT_PHY_ADDRX, pAddr));
+      }
+""", """      BX_MEM(0)->fetch_exit(BX_CPU_THIS, pAddr, laddr);
+""")
+
+# ---- Events: a halted processor returns, INIT leaves the loop, windows and injected events.
+edit("cpu/event.cc", "    BX_TICKN(10); // when in HLT run time faster for single CPU\n", "    return 1;\n")
+edit("cpu/event.cc", "#if BX_SUPPORT_SMP\n    if (BX_SMP_PROCESSORS > 1) {\n"
+     "      // if HALT condition remains", "#if BX_SUPPORT_SMP\n    {\n"
+     "      // if HALT condition remains")
+edit("cpu/event.cc", """  // This area is where we process special conditions and events.
+  //
+""", """  // This area is where we process special conditions and events.
+  //
+  if (BX_CPU_THIS_PTR injection_pending) inject_event();
+""")
+edit("cpu/event.cc", """    mask_event(BX_EVENT_NMI);
+    BX_INSTR_HWINTERRUPT""", """    mask_event(BX_EVENT_NMI);
+    BX_CPU_THIS_PTR prev_rip = RIP;
+    BX_INSTR_HWINTERRUPT""")
+edit("cpu/event.cc", """#if BX_SUPPORT_VMX
+  else if (is_pending(BX_EVENT_VMX_INTERRUPT_WINDOW_EXITING) && BX_CPU_THIS_PTR get_IF()) {""",
+     """  else if ((BX_CPU_THIS_PTR window_requested && BX_CPU_THIS_PTR get_IF()) ||
+           (BX_CPU_THIS_PTR nmi_window_requested && ! is_masked_event(BX_EVENT_NMI))) {
+    bx_machine->note_window(BX_CPU_THIS);
+    return 1;
+  }
+#if BX_SUPPORT_VMX
+  else if (is_pending(BX_EVENT_VMX_INTERRUPT_WINDOW_EXITING) && BX_CPU_THIS_PTR get_IF()) {""")
+edit("cpu/event.cc", "        BX_HRQ))\n  {\n    BX_CPU_THIS_PTR async_event = 0;",
+     "        BX_CPU_THIS_PTR window_requested || BX_CPU_THIS_PTR nmi_window_requested ||\n"
+     "        BX_HRQ))\n  {\n    BX_CPU_THIS_PTR async_event = 0;")
+# A SIPI may reach a processor that had no turn since its INIT.
+edit("cpu/event.cc", "void BX_CPU_C::deliver_SIPI(unsigned vector)\n{\n",
+     "void BX_CPU_C::deliver_SIPI(unsigned vector)\n{\n"
+     "  if (is_unmasked_event_pending(BX_EVENT_INIT)) {\n"
+     "    clear_event(BX_EVENT_INIT);\n    reset(BX_RESET_SOFTWARE);\n  }\n")
+edit("cpu/event.cc", "    RIP = 0;\n    load_seg_reg", "    BX_CPU_THIS_PTR prev_rip = RIP = 0;\n    load_seg_reg")
+# An access that would exit while an event is being delivered cannot be repeated: it ends the run.
+edit("cpu/exception.cc", "  // Discard any traps and inhibits for new context; traps will\n",
+     "  BX_CPU_THIS_PTR delivering_event = true;\n\n  // Discard any traps and inhibits for new context; traps will\n")
+edit("cpu/exception.cc", "  RSP_COMMIT;\n\n#if BX_SUPPORT_VMX\n  unmask_event",
+     "  RSP_COMMIT;\n  BX_CPU_THIS_PTR delivering_event = false;\n\n#if BX_SUPPORT_VMX\n  unmask_event")
+
+# ---- Instructions whose answer the caller gives.
+edit("cpu/proc_ctrl.cc", "  BX_CPU_THIS_PTR cpuid->get_cpuid_leaf(EAX, ECX, &leaf);\n",
+     "  bx_machine->answer_cpuid(BX_CPU_THIS, EAX, ECX, &leaf);\n")
+edit("cpu/msr.cc", "BX_CPU_C::rdmsr(Bit32u index, Bit64u *msr)\n{\n",
+     "BX_CPU_C::rdmsr(Bit32u index, Bit64u *msr)\n{\n"
+     "  int answer = bx_machine->read_msr(BX_CPU_THIS, index, msr);\n"
+     "  if (answer >= 0) return answer != 0;\n")
+edit("cpu/msr.cc", "BX_CPU_C::wrmsr(Bit32u index, Bit64u val_64)\n{\n",
+     "BX_CPU_C::wrmsr(Bit32u index, Bit64u val_64)\n{\n"
+     "  int answer = bx_machine->write_msr(BX_CPU_THIS, index, val_64);\n"
+     "  if (answer >= 0) return answer != 0;\n")
+
+# ---- Time: the TSC and the APIC timer follow the caller's clock.
+edit("cpu/init.cc", "    BX_CPU_THIS_PTR set_TSC(0); // do not change TSC on INIT",
+     "    BX_CPU_THIS_PTR tsc_adjust = 0; // all processors of a machine start in step")
+edit("cpu/apic.cc", "ticksInitial = bx_pc_system.time_ticks();", "ticksInitial = bx_pc_system.apic_ticks();", 2)
+edit("cpu/apic.cc", "Bit64u delta64 = (bx_pc_system.time_ticks() - ticksInitial)",
+     "Bit64u delta64 = (bx_pc_system.apic_ticks() - ticksInitial)")
+edit("cpu/apic.cc", "    if(delta32 > timer_initial)\n"
+     '      BX_PANIC(("APIC: R(curr timer count): delta < initial"));\n',
+     "    if(delta64 > timer_initial) delta32 = timer_initial; // due, and not yet delivered\n")
+edit("cpu/apic.cc", "    bx_pc_system.activate_timer_ticks(timer_handle,\n"
+     "            Bit64u(timer_initial) * Bit64u(timer_divide_factor), 0);",
+     "    bx_pc_system.arm_apic(timer_handle, ticksInitial +\n"
+     "            Bit64u(timer_initial) * Bit64u(timer_divide_factor));", 2)
+# A periodic timer counts on from when it was due, not from when it was looked at.
+edit("cpu/apic.cc", "    ticksInitial = bx_pc_system.apic_ticks(); // timer value when it started to count\n"
+     '    BX_DEBUG(("local apic timer(periodic) triggered int, reset counter to 0x%08x", timer_current));',
+     "    ticksInitial = bx_pc_system.next_period(ticksInitial,\n"
+     "            Bit64u(timer_initial) * Bit64u(timer_divide_factor));")
+edit("cpu/apic.cc", """    Bit64u currtime = bx_pc_system.time_ticks();
+    timer_active = true;
+    bx_pc_system.activate_timer_ticks(timer_handle, (deadline > currtime) ? (deadline - currtime) : 1 , 0);
+""", """    timer_active = true;
+    bx_pc_system.arm_tsc(timer_handle, deadline - cpu->tsc_adjust);
+""")
+edit("cpu/apic.cc", "    timer_current = 0;\n    timer_active = false;\n"
+     '    BX_DEBUG(("local apic timer(one-shot) triggered int"));',
+     "    timer_current = 0;\n    timer_active = false;\n"
+     "    if (timervec & 0x40000) ticksInitial = 0; // SDM 3A 10.5.4.1: reads 0 once fired")
+edit("cpu/init.cc", "  BX_CPU_THIS_PTR msr.apicbase |= 0x900;",
+     "  BX_CPU_THIS_PTR msr.apicbase |= bx_machine->has_apic ? 0x900 : 0x100;")
+edit("cpu/apic.cc", "    if((dest & apic_id_mask) == apic_id_mask) {",
+     "    if(dest == 0xff || dest == 0xffffffff) {")
+
+# ---- Memory: exits need the linear address; ROM must not be written through a TLB entry that a
+# read made while paging is off; page walks outside of memory read ones.
+edit("cpu/access.cc", "unsigned xlate_rw, Bit32u ac_mask, void *data)\n{\n",
+     "unsigned xlate_rw, Bit32u ac_mask, void *data)\n{\n  BX_CPU_THIS_PTR access_laddr = laddr;\n", 2)
+edit("cpu/paging.cc", "      tlbEntry->accessBits |= TLB_UserReadOK | TLB_UserWriteOK;\n  }\n  else {\n    if (IS_USER_PAGE",
+     "      tlbEntry->accessBits |= isWrite ? TLB_UserReadOK | TLB_UserWriteOK : TLB_UserReadOK;\n  }\n  else {\n    if (IS_USER_PAGE")
+for size, arg in (("byte", "&data"), ("word", "(Bit8u*)(&data)"), ("dword", "(Bit8u*)(&data)"), ("qword", "(Bit8u*)(&data)")):
+    n = {"byte": 1, "word": 2, "dword": 4, "qword": 8}[size]
+    edit("cpu/paging.cc", f"  access_read_physical(paddr, {n}, {arg});",
+         f"  if (BX_MEM(0)->read_table(paddr, {n}, &data)) return data;\n  access_read_physical(paddr, {n}, {arg});")
+for n in (1, 2, 4, 8):
+    edit("cpu/paging.cc", f"  access_write_physical(paddr, {n}, &val_{8*n});",
+         f"  if (BX_MEM(0)->write_table(paddr, {n}, &val_{8*n})) return;\n  access_write_physical(paddr, {n}, &val_{8*n});")
+
+# ---- Randomness from the operating system; no seeding of the C library's generator.
+edit("cpu/init.cc", "  srand(time(NULL)); // initialize random generator for RDRAND/RDSEED\n", "")
+edit("cpu/rdrand.cc", "  return rand() & 0xff;     // hack using std C rand() function",
+     "  Bit8u byte;\n  bx_os_random(&byte, 1);\n  return byte;")
+for bits in (16, 32, 64):
+    half = bits // 2
+    edit("cpu/rdrand.cc", f"  Bit{bits}u val_{bits} = 0;\n\n  val_{bits} |= hw_rand{half}();\n"
+         f"  val_{bits} <<= {half};\n  val_{bits} |= hw_rand{half}();\n",
+         f"  Bit{bits}u val_{bits};\n  bx_os_random(&val_{bits}, sizeof val_{bits});\n")
+
+# ---- No system management mode: nothing here could serve it.
+edit("cpu/apic.cc", "    cpu->deliver_SMI();\n    break;", "    break;")
+
+# ---- One processor model, ours.
+edit("cpu/init.cc", "BX_CPU_THIS_PTR cpuid = cpuid_factory(this);", "BX_CPU_THIS_PTR cpuid = bx_create_cpu_model(this);")
+
+
+def drop(path, first, last):
+    """Removes the text from `first` up to `last` (which stays)."""
+    EDITS.append((path, (first, last), None, 1))
+
+
+drop("cpu/init.cc", "static bx_cpuid_t *cpuid_factory(BX_CPU_C *cpu)", "#include <string>\n")
+drop("cpu/init.cc", "enum {\n#define bx_define_cpudb", "#if BX_CPU_LEVEL >= 4\n\n#include \"cpuid.h\"")
+drop("cpu/init.cc", "// save/restore functionality\n", "void BX_CPU_C::after_restore_state(void)")
+drop("cpu/apic.cc", "void bx_local_apic_c::register_state(bx_param_c *parent)", "#endif /* if BX_SUPPORT_APIC */")
+
+# ---- Build options.
+edit("config.h", "#define BX_NO_LOGGING 0", "#define BX_NO_LOGGING 1")
+edit("config.h", "#define BX_CONFIGURE_MSRS 1", "#define BX_CONFIGURE_MSRS 0")
+edit("config.h", "#define BX_ENABLE_STATISTICS 1", "#define BX_ENABLE_STATISTICS 0")
+
+
+def main():
+    root = pathlib.Path(sys.argv[1])
+    texts = {}
+    for path, old, new, count in EDITS:
+        text = texts.get(path) or (root / path).read_text(encoding="latin-1")
+        if new is None:
+            first, last = old
+            begin = text.find(first)
+            end = text.find(last, begin)
+            if begin < 0 or end < 0 or text.count(first) != 1:
+                sys.exit(f"edits: {path}: no region {first!r} .. {last!r}")
+            text = text[:begin] + text[end:]
+        else:
+            found = text.count(old)
+            if found != count:
+                sys.exit(f"edits: {path}: anchor found {found} times, expected {count}: {old!r}")
+            text = text.replace(old, new)
+        texts[path] = text
+    for path, text in texts.items():
+        (root / path).write_text(text, encoding="latin-1")
+    print(f"edits: {len(EDITS)} applied to {len(texts)} files")
+
+
+main()

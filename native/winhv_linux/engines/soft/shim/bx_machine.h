@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: LGPL-2.0-or-later
+// What Bochs keeps in globals, per virtual machine. Included by every Bochs file through bochs.h.
+#ifndef RUNHV_BX_MACHINE_H
+#define RUNHV_BX_MACHINE_H
+
+class BX_CPU_C;
+class BX_MEM_C;
+class bx_pc_system_c;
+class bx_cpuid_t;
+class bxPageWriteStampTable;
+struct cpuid_function_t;
+
+// Value of longjmp that ends cpu_loop; 1 is an exception.
+#define BX_LEAVE_CPU_LOOP 2
+
+struct bx_machine_t {
+  BX_CPU_C* cpus[64] = {};
+  unsigned cpu_count = 0;  // those constructed so far
+  BX_MEM_C* memory = nullptr;
+  bx_pc_system_c* pc_system = nullptr;
+  bxPageWriteStampTable* stamps = nullptr;
+  Bit32u link_depth = 0;
+  bool has_apic = false;
+  struct {  // never filled: no device here moves more than one datum at a time
+    Bit8u* bulkIOHostAddr;
+    unsigned bulkIOQuantumsRequested, bulkIOQuantumsTransferred;
+  } bulk_io = {};
+
+  void answer_cpuid(BX_CPU_C* cpu, Bit32u function, Bit32u index, cpuid_function_t* leaf);
+  // 1: done, 0: #GP, -1: the processor's own answer.
+  int read_msr(BX_CPU_C* cpu, Bit32u index, Bit64u* value);
+  int write_msr(BX_CPU_C* cpu, Bit32u index, Bit64u value);
+  void note_window(BX_CPU_C* cpu);
+  [[noreturn]] void io_exit(Bit16u port, unsigned size, bool write);
+  void note_eoi(Bit8u vector);
+  Bit8u acknowledge_external();
+};
+
+// Machine of the calling thread, set at each entry of the library.
+#ifdef __ELF__
+extern thread_local bx_machine_t* bx_machine __attribute__((tls_model("initial-exec")));
+#else
+extern thread_local bx_machine_t* bx_machine;
+#endif
+
+bx_cpuid_t* bx_create_cpu_model(BX_CPU_C* cpu);
+void bx_os_random(void* bytes, unsigned size);
+
+#endif

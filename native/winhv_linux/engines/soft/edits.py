@@ -42,7 +42,7 @@ edit("cpu/cpu.h", "  static jmp_buf jmp_buf_env;", """  jmp_buf jmp_buf_env;
   void inject_event(void);
   void set_run_until(void);
   void charge_host_time(Bit32u steps); // of a fast string operation
-  void exit_now(void);         // leaves cpu_loop with the instruction not executed""")
+  [[noreturn]] void exit_now(void); // leaves cpu_loop with the instruction not executed""")
 edit("cpu/cpu.cc", "jmp_buf BX_CPU_C::jmp_buf_env;\n", "")
 edit("cpu/cpu.cc", "  static Bit32u linkDepth = 0;\n", "  Bit32u &linkDepth = bx_machine->link_depth;\n")
 edit("cpu/icache.h", "extern bxPageWriteStampTable pageWriteStampTable;",

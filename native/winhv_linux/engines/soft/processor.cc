@@ -35,10 +35,10 @@ void logfunctions::info(const char*, ...) {}
 void logfunctions::error(const char*, ...) {}
 void logfunctions::ldebug(const char*, ...) {}
 
+// Outside of softcpu_run there is nothing to stop.
 static void stop_on_panic() {
-  if (!bx_machine) return;
   softcpu_vm* vm = vm_of(bx_machine);
-  if (!vm->running) return;
+  if (!vm || !vm->running) return;
   vm->running->activity_state = BX_CPU_C::BX_ACTIVITY_STATE_SHUTDOWN;
   vm->running->async_event = 1;
   vm->exit.reason = SOFTCPU_EXIT_SHUTDOWN;

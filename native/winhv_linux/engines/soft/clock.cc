@@ -15,7 +15,11 @@ Bit64u scale(Bit64u ns, Bit64u hz) { return Bit64u(Wide(ns) * hz / kNanoseconds)
 
 bx_pc_system_c::bx_pc_system_c(Bit64u (*now_ns)(void*), void* context, Bit64u tsc_hz,
                                Bit64u apic_hz)
-    : now_(now_ns), context_(context), tsc_hz_(tsc_hz), apic_hz_(apic_hz), start_ns_(now_ns(context)) {}
+    : now_(now_ns),
+      context_(context),
+      tsc_hz_(tsc_hz),
+      apic_hz_(apic_hz),
+      start_ns_(now_ns(context)) {}
 
 Bit64u bx_pc_system_c::time_ticks() const { return scale(now_(context_) - start_ns_, tsc_hz_); }
 

@@ -38,9 +38,9 @@ class Model : public corei7_haswell_4770_t {
         return;
       case 1:
         corei7_haswell_4770_t::get_cpuid_leaf(function, subfunction, leaf);
-        leaf->ecx &= ~(BX_CPUID_STD1_ECX_DTES64 | BX_CPUID_STD1_ECX_DS_CPL | BX_CPUID_STD1_ECX_EST |
-                       BX_CPUID_STD1_ECX_THERMAL_MONITOR2 | BX_CPUID_STD1_ECX_xTPR |
-                       BX_CPUID_STD1_ECX_PDCM);
+        leaf->ecx &=
+            ~(BX_CPUID_STD1_ECX_DTES64 | BX_CPUID_STD1_ECX_DS_CPL | BX_CPUID_STD1_ECX_EST |
+              BX_CPUID_STD1_ECX_THERMAL_MONITOR2 | BX_CPUID_STD1_ECX_xTPR | BX_CPUID_STD1_ECX_PDCM);
         leaf->edx &= ~Bit32u(BX_CPUID_STD1_EDX_DEBUG_STORE | BX_CPUID_STD1_EDX_ACPI |
                              BX_CPUID_STD1_EDX_THERMAL_MONITOR | BX_CPUID_STD1_EDX_PBE);
         if (config.apic_mode == SOFTCPU_APIC_NONE) leaf->edx &= ~BX_CPUID_STD1_EDX_APIC;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.0-or-later
-// What the edits to Bochs call: members of BX_CPU_C and of bx_machine_t, and Bochs's own loose ends.
+// What the edits to Bochs call: members of BX_CPU_C and of bx_machine_t, and Bochs's own loose
+// ends.
 #define NEED_CPU_REG_SHORTCUTS 1
 
 #include <sys/random.h>
@@ -240,18 +241,18 @@ int bx_machine_t::read_msr(BX_CPU_C* cpu, Bit32u index, Bit64u* value) {
   softcpu_vm* vm = vm_of(this);
   if (is_engine_msr(vm, index)) return -1;
   if (!vm->config.callbacks.read_msr) return -1;
-  return msr_result(
-      vm, cpu, vm->config.callbacks.read_msr(vm->config.context, cpu->bx_cpuid, index, value), index,
-      0, 0);
+  return msr_result(vm, cpu,
+                    vm->config.callbacks.read_msr(vm->config.context, cpu->bx_cpuid, index, value),
+                    index, 0, 0);
 }
 
 int bx_machine_t::write_msr(BX_CPU_C* cpu, Bit32u index, Bit64u value) {
   softcpu_vm* vm = vm_of(this);
   if (is_engine_msr(vm, index)) return -1;
   if (!vm->config.callbacks.write_msr) return -1;
-  return msr_result(
-      vm, cpu, vm->config.callbacks.write_msr(vm->config.context, cpu->bx_cpuid, index, value),
-      index, 1, value);
+  return msr_result(vm, cpu,
+                    vm->config.callbacks.write_msr(vm->config.context, cpu->bx_cpuid, index, value),
+                    index, 1, value);
 }
 
 // The debugger's printers, which Bochs calls on its way to a shutdown.

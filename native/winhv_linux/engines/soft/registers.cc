@@ -64,8 +64,8 @@ void get_segment(const bx_segment_reg_t& segment, softcpu_value* value) {
                       Bit32u(d.u.segment.avl) << 12 | Bit32u(d.u.segment.l) << 13 |
                       Bit32u(d.u.segment.d_b) << 14 | Bit32u(d.u.segment.g) << 15;
   value->low = d.u.segment.base;
-  value->high = d.u.segment.limit_scaled | Bit64u(segment.selector.value) << 32 |
-                Bit64u(attributes) << 48;
+  value->high =
+      d.u.segment.limit_scaled | Bit64u(segment.selector.value) << 32 | Bit64u(attributes) << 48;
 }
 
 void set_segment(BX_CPU_C* cpu, bx_segment_reg_t* segment, const softcpu_value& value) {
@@ -256,8 +256,8 @@ softcpu_status get_register(BX_CPU_C* cpu, Bit32u name, softcpu_value* value) {
       break;
     case kFpControlStatus: {
       const i387_t& fpu = cpu->the_i387;
-      value->low = fpu.cwd | Bit64u(fpu.get_status_word()) << 16 | Bit64u(abridged_tags(fpu)) << 32 |
-                   Bit64u(fpu.foo) << 48;
+      value->low = fpu.cwd | Bit64u(fpu.get_status_word()) << 16 |
+                   Bit64u(abridged_tags(fpu)) << 32 | Bit64u(fpu.foo) << 48;
       value->high = fpu.fip;
       break;
     }
@@ -341,7 +341,10 @@ void set_register(BX_CPU_C* cpu, Bit32u name, const softcpu_value& value,
   if ((name >= kEs && name < kEs + kSegmentCount) || name == kLdtr || name == kTr) {
     get_register(cpu, name, &before);
     if (before.low == value.low && before.high == value.high) return;
-    set_segment(cpu, name == kLdtr ? &cpu->ldtr : name == kTr ? &cpu->tr : &cpu->sregs[name - kEs],
+    set_segment(cpu,
+                name == kLdtr ? &cpu->ldtr
+                : name == kTr ? &cpu->tr
+                              : &cpu->sregs[name - kEs],
                 value);
     changes->context = true;
     return;

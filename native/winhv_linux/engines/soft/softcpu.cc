@@ -164,8 +164,7 @@ softcpu_status softcpu_vm::run(unsigned index, Bit64u max_instructions, softcpu_
   cpu->cpu_loop();
   running = nullptr;
 
-  if (exit.reason == SOFTCPU_EXIT_NONE &&
-      cpu->activity_state != BX_CPU_C::BX_ACTIVITY_STATE_ACTIVE)
+  if (exit.reason == SOFTCPU_EXIT_NONE && cpu->activity_state != BX_CPU_C::BX_ACTIVITY_STATE_ACTIVE)
     exit.reason = cpu->activity_state == BX_CPU_C::BX_ACTIVITY_STATE_SHUTDOWN
                       ? SOFTCPU_EXIT_SHUTDOWN
                       : SOFTCPU_EXIT_HALT;
@@ -298,8 +297,7 @@ SOFTCPU_API softcpu_status softcpu_set(softcpu_vm* vm, uint32_t cpu, const uint3
     if (!is_register(names[n])) return SOFTCPU_E_REGISTER;
   vm->enter();
   RegisterChanges changes;
-  for (uint32_t n = 0; n < count; n++)
-    set_register(vm->cpus[cpu], names[n], values[n], &changes);
+  for (uint32_t n = 0; n < count; n++) set_register(vm->cpus[cpu], names[n], values[n], &changes);
   finish_registers(vm->cpus[cpu], changes);
   return SOFTCPU_OK;
 }

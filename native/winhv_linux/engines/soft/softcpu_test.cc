@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -54,8 +55,8 @@ struct Callbacks {
 class Guest {
  public:
   explicit Guest(uint32_t cpus = 1, uint32_t apic = SOFTCPU_APIC_X2APIC) {
-    ram_ = static_cast<uint8_t*>(mmap(nullptr, kMemory, PROT_READ | PROT_WRITE,
-                                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ram_ = static_cast<uint8_t*>(
+        mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     softcpu_config config = {};
     config.abi_version = SOFTCPU_ABI_VERSION;
     config.struct_size = sizeof config;
@@ -178,6 +179,468 @@ TEST(SoftCpu, PortReadIsCompletedByTheCaller) {
   EXPECT_EQ(exit.size, 1u);
   EXPECT_EQ(exit.instruction_length, 2u);
   EXPECT_EQ(guest.Get(kRax), 0x11223344u);
+}
+
+TEST(SoftCpu, StringPortIoIsMarked) {
+  Guest guest;
+  guest.Set(kRcx, 3);
+  guest.Set(kRsi, 0x100);
+  guest.Set(kRdx, 0x20);
+  guest.Code({0xf3, 0x6e, 0xf4});  // rep outsb; hlt
+  softcpu_exit exit = guest.Run();
+  ASSERT_EQ(exit.reason, SOFTCPU_EXIT_IO);
+  EXPECT_EQ(exit.io_string, 1u);
+  EXPECT_EQ(exit.io_rep, 1u);
+  EXPECT_EQ(exit.size, 1u);
+  EXPECT_EQ(exit.instruction_length, 2u);
+  EXPECT_EQ(guest.Get(kRcx), 3u);
+  EXPECT_EQ(guest.Get(kRsi), 0x100u);
+}
+
+TEST(SoftCpu, AccessOutsideOfMemoryExitsBeforeItHappens) {
+  Guest guest;
+  guest.EnterLongMode();
+  // mov rbx, 0x123008; mov eax, [rbx]; mov [rbx + 4], cx; hlt
+  guest.Code({0x48, 0xc7, 0xc3, 0x08, 0x30, 0x12, 0x00, 0x8b, 0x03, 0x66, 0x89, 0x4b, 0x04, 0xf4});
+  guest.Set(kRax, 0xdead);
+  softcpu_exit exit = guest.Run();
+  ASSERT_EQ(exit.reason, SOFTCPU_EXIT_MMIO);
+  EXPECT_EQ(exit.address, 0x123008u);
+  EXPECT_EQ(exit.gva, 0x123008u);
+  EXPECT_EQ(exit.gva_valid, 1u);
+  EXPECT_EQ(exit.access, 0u);
+  EXPECT_EQ(exit.size, 4u);
+  EXPECT_EQ(exit.unmapped, 1u);
+  EXPECT_EQ(exit.instruction[0], 0x8b);
+  EXPECT_EQ(guest.Get(kRip), kCode + 7);
+  EXPECT_EQ(guest.Get(kRax), 0xdeadu);
+  guest.Set(kRip, kCode + 9);
+  exit = guest.Run();
+  ASSERT_EQ(exit.reason, SOFTCPU_EXIT_MMIO);
+  EXPECT_EQ(exit.address, 0x12300cu);
+  EXPECT_EQ(exit.access, 1u);
+  EXPECT_EQ(exit.size, 2u);
+  EXPECT_EQ(guest.Get(kRip), kCode + 9);
+  guest.Set(kRip, kCode + 13);
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+}
+
+TEST(SoftCpu, ReadOnlyMemoryIsReadInPlaceAndExitsOnWrites) {
+  Guest guest;
+  guest.EnterLongMode();
+  guest.ram()[0x90010] = 0x5a;
+  ASSERT_EQ(softcpu_map(guest.vm, 0x90000, 0x1000, guest.ram() + 0x90000,
+                        SOFTCPU_MAP_READ | SOFTCPU_MAP_EXECUTE),
+            SOFTCPU_OK);
+  // mov al, [0x90010]; mov [0x90010], cl; hlt
+  guest.Code(
+      {0x8a, 0x04, 0x25, 0x10, 0x00, 0x09, 0x00, 0x88, 0x0c, 0x25, 0x10, 0x00, 0x09, 0x00, 0xf4});
+  softcpu_exit exit = guest.Run();
+  ASSERT_EQ(exit.reason, SOFTCPU_EXIT_MMIO);
+  EXPECT_EQ(exit.access, 1u);
+  EXPECT_EQ(exit.address, 0x90010u);
+  EXPECT_EQ(exit.unmapped, 0u);
+  EXPECT_EQ(guest.Get(kRax) & 0xff, 0x5au);
+  EXPECT_EQ(guest.ram()[0x90010], 0x5a);
+}
+
+TEST(SoftCpu, UserCodeWithoutPagingCannotWriteReadOnlyMemory) {
+  Guest guest;
+  ASSERT_EQ(softcpu_map(guest.vm, 0x90000, 0x1000, guest.ram() + 0x90000, SOFTCPU_MAP_READ),
+            SOFTCPU_OK);
+  guest.Set(kCr0, 0x11);
+  guest.Set(kCs, {0, Guest::Segment(0xc0fb, 0x1b, 0xffffffff)});
+  for (uint32_t name : {kDs, kSs}) guest.Set(name, {0, Guest::Segment(0xc0f3, 0x23, 0xffffffff)});
+  guest.Set(kRip, kCode);
+  guest.Set(kRbx, 0x90000);
+  guest.Code({0x8b, 0x03, 0x89, 0x0b});  // mov eax, [ebx]; mov [ebx], ecx
+  softcpu_exit exit = guest.Run();
+  ASSERT_EQ(exit.reason, SOFTCPU_EXIT_MMIO);
+  EXPECT_EQ(exit.access, 1u);
+  EXPECT_EQ(exit.unmapped, 0u);
+}
+
+TEST(SoftCpu, FetchOutsideOfMemoryIsAnExit) {
+  Guest guest;
+  guest.EnterLongMode();
+  guest.Set(kRip, 0x150000);
+  softcpu_exit exit = guest.Run();
+  ASSERT_EQ(exit.reason, SOFTCPU_EXIT_MMIO);
+  EXPECT_EQ(exit.access, 2u);
+  EXPECT_EQ(exit.address, 0x150000u);
+  EXPECT_EQ(guest.Get(kRip), 0x150000u);
+}
+
+TEST(SoftCpu, CpuidIsPatchedByTheCaller) {
+  Guest guest;
+  guest.callbacks.cpuid = [](uint32_t function, uint32_t, uint32_t* out) {
+    if (function == 1) out[2] |= 1u << 31;
+    return SOFTCPU_ANSWER_DONE;
+  };
+  guest.Set(kRax, 1);
+  guest.Code({0x0f, 0xa2, 0xf4});  // cpuid; hlt
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  uint64_t ecx = guest.Get(kRcx);
+  EXPECT_TRUE(ecx >> 31 & 1);
+  EXPECT_TRUE(ecx >> 30 & 1) << "RDRAND";
+  EXPECT_TRUE(ecx >> 28 & 1) << "AVX";
+  EXPECT_TRUE(ecx >> 24 & 1) << "TSC deadline";
+  EXPECT_TRUE(ecx >> 21 & 1) << "x2APIC";
+  EXPECT_FALSE(ecx >> 5 & 1) << "VMX";
+  EXPECT_FALSE(ecx >> 3 & 1) << "MONITOR";
+}
+
+TEST(SoftCpu, CpuidCanExitWithTheDefaultAnswer) {
+  Guest guest;
+  guest.callbacks.cpuid = [](uint32_t, uint32_t, uint32_t*) { return SOFTCPU_ANSWER_EXIT; };
+  guest.Set(kRax, 0);
+  guest.Set(kRcx, 7);
+  guest.Code({0x0f, 0xa2, 0xf4});
+  softcpu_exit exit = guest.Run();
+  ASSERT_EQ(exit.reason, SOFTCPU_EXIT_CPUID);
+  EXPECT_EQ(exit.address, 0u);
+  EXPECT_EQ(exit.cpuid_index, 7u);
+  EXPECT_EQ(exit.instruction_length, 2u);
+  EXPECT_EQ(exit.cpuid_default[1], 0x756e6547u);  // "Genu"
+  EXPECT_EQ(guest.Get(kRip), kCode);
+}
+
+TEST(SoftCpu, MsrsAreAskedForAnsweredOrExit) {
+  Guest guest;
+  std::vector<uint32_t> asked;
+  guest.callbacks.read_msr = [&](uint32_t msr, uint64_t* value) {
+    asked.push_back(msr);
+    if (msr != 0x123) return SOFTCPU_ANSWER_DEFAULT;
+    *value = 0x1122334455667788;
+    return SOFTCPU_ANSWER_DONE;
+  };
+  guest.callbacks.write_msr = [&](uint32_t, uint64_t) { return SOFTCPU_ANSWER_EXIT; };
+  // mov ecx, 0xc0000080; rdmsr; mov ecx, 0x123; rdmsr; wrmsr; hlt
+  guest.Code({0x66, 0xb9, 0x80, 0x00, 0x00, 0xc0, 0x0f, 0x32, 0x66, 0xb9, 0x23, 0x01, 0x00, 0x00,
+              0x0f, 0x32, 0x0f, 0x30, 0xf4});
+  softcpu_exit exit = guest.Run();
+  ASSERT_EQ(exit.reason, SOFTCPU_EXIT_MSR);
+  EXPECT_EQ(exit.access, 1u);
+  EXPECT_EQ(exit.address, 0x123u);
+  EXPECT_EQ(exit.value, 0x1122334455667788u);
+  EXPECT_EQ(exit.instruction_length, 2u);
+  EXPECT_EQ(guest.Get(kRax), 0x55667788u);
+  EXPECT_EQ(guest.Get(kRdx), 0x11223344u);
+  EXPECT_EQ(asked, std::vector<uint32_t>{0x123});
+}
+
+TEST(SoftCpu, UnknownMsrFaults) {
+  Guest guest;
+  // #GP (vector 13) of real mode goes to 0:0x9000, where a HLT waits.
+  guest.ram()[13 * 4 + 1] = 0x90;
+  guest.Code({0xf4}, 0x9000);
+  guest.Set(kRcx, 0x777);
+  guest.Code({0x0f, 0x32, 0xf4});
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(guest.Get(kRip), 0x9001u);
+  EXPECT_EQ(softcpu_instructions(guest.vm, 0), 1u) << "the faulting RDMSR does not count";
+}
+
+TEST(SoftCpu, TripleFaultIsAShutdown) {
+  Guest guest;
+  guest.EnterLongMode();
+  guest.Set(kIdtr, {0, 0});
+  guest.Code({0x0f, 0x0b});  // ud2
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_SHUTDOWN);
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_SHUTDOWN);
+}
+
+TEST(SoftCpu, StackOutsideOfMemoryDuringAnExceptionIsAShutdown) {
+  Guest guest;
+  guest.EnterLongMode();
+  auto* gate = reinterpret_cast<uint32_t*>(guest.ram() + 0x4000 + 6 * 16);
+  gate[0] = 8 << 16 | 0x9000;
+  gate[1] = 0x8e00;
+  guest.Set(kIdtr, {0xfffull << 48, 0x4000});
+  auto* gdt = reinterpret_cast<uint64_t*>(guest.ram() + 0x5000);
+  gdt[1] = 0x00af9b000000ffff;
+  guest.Set(0x1b, {0x1full << 48, 0x5000});
+  guest.Set(kRsp, 0x160000);
+  guest.Code({0x0f, 0x0b});
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_SHUTDOWN);
+}
+
+TEST(SoftCpu, CancelIsStickyAndReachesARunningLoop) {
+  Guest guest;
+  guest.Code({0xeb, 0xfe});  // jmp $
+  softcpu_cancel(guest.vm, 0);
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_CANCELED);
+  EXPECT_EQ(guest.Run(1000).reason, SOFTCPU_EXIT_NONE);
+  std::atomic<bool> running{false};
+  std::thread other([&] {
+    while (!running) std::this_thread::yield();
+    softcpu_cancel(guest.vm, 0);
+  });
+  running = true;
+  softcpu_exit exit;
+  do exit = guest.Run();
+  while (exit.reason == SOFTCPU_EXIT_NONE);
+  EXPECT_EQ(exit.reason, SOFTCPU_EXIT_CANCELED);
+  other.join();
+}
+
+TEST(SoftCpu, BudgetIsExact) {
+  Guest guest;
+  guest.Code({0x40, 0x40, 0x40, 0xeb, 0xfb});  // inc ax three times; jmp to the start
+  for (uint64_t budget : {1, 2, 5, 31, 32, 33, 100, 19999, 50001}) {
+    uint64_t before = softcpu_instructions(guest.vm, 0);
+    EXPECT_EQ(guest.Run(budget).reason, SOFTCPU_EXIT_NONE);
+    EXPECT_EQ(softcpu_instructions(guest.vm, 0) - before, budget);
+  }
+}
+
+TEST(SoftCpu, RepeatedStringCountsOnce) {
+  Guest guest;
+  guest.EnterLongMode();
+  guest.Set(kRcx, 50000);
+  guest.Set(kRdi, 0x20000);
+  guest.Set(kRax, 0xab);
+  guest.Code({0xf3, 0xaa, 0xf4});  // rep stosb; hlt
+  softcpu_exit exit;
+  do exit = guest.Run();
+  while (exit.reason == SOFTCPU_EXIT_NONE);
+  ASSERT_EQ(exit.reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(softcpu_instructions(guest.vm, 0), 2u);
+  EXPECT_EQ(guest.ram()[0x20000 + 49999], 0xab);
+  EXPECT_EQ(guest.ram()[0x20000 + 50000], 0);
+}
+
+TEST(SoftCpu, TscFollowsTheClock) {
+  Guest guest;
+  guest.callbacks.now += 500;
+  EXPECT_EQ(guest.Get(kTsc), 1000u);
+  guest.Set(kTsc, 7);
+  guest.callbacks.now += 1;
+  EXPECT_EQ(guest.Get(kTsc), 9u);
+}
+
+// A handler for `vector` in long mode at 0x9000 that stores AL and returns.
+void PrepareInterrupts(Guest* guest, uint8_t vector) {
+  guest->EnterLongMode();
+  auto* gate = reinterpret_cast<uint32_t*>(guest->ram() + 0x4000 + vector * 16);
+  gate[0] = 8 << 16 | 0x9000;
+  gate[1] = 0x8e00;
+  guest->Set(kIdtr, {0xfffull << 48, 0x4000});
+  auto* gdt = reinterpret_cast<uint64_t*>(guest->ram() + 0x5000);
+  gdt[1] = 0x00af9b000000ffff;
+  gdt[2] = 0x00cf93000000ffff;
+  guest->Set(0x1b, {0x1full << 48, 0x5000});
+  guest->Set(kRsp, 0x7000);
+  // inc dword [0x6000]; mov ecx, 0x80b; xor eax, eax; xor edx, edx; wrmsr (EOI); iretq
+  guest->Code({0xff, 0x04, 0x25, 0x00, 0x60, 0x00, 0x00, 0xb9, 0x0b, 0x08,
+               0x00, 0x00, 0x31, 0xc0, 0x31, 0xd2, 0x0f, 0x30, 0x48, 0xcf},
+              0x9000);
+}
+
+void AppendWrmsr(std::vector<uint8_t>* code, uint32_t msr, uint64_t value) {
+  auto word = [&](uint32_t w) {
+    for (int n = 0; n < 4; n++) code->push_back(uint8_t(w >> 8 * n));
+  };
+  code->push_back(0xb9);
+  word(msr);
+  code->push_back(0xb8);
+  word(uint32_t(value));
+  code->push_back(0xba);
+  word(uint32_t(value >> 32));
+  code->insert(code->end(), {0x0f, 0x30});
+}
+
+// Enables the x2APIC, as firmware or a kernel does.
+std::vector<uint8_t> EnableX2Apic(bool bsp = true) {
+  std::vector<uint8_t> code;
+  AppendWrmsr(&code, 0x1b, 0xfee00c00 | (bsp ? 0x100 : 0));
+  AppendWrmsr(&code, 0x80f, 0x1ff);
+  return code;
+}
+
+uint32_t Handled(Guest* guest) {
+  uint32_t count;
+  memcpy(&count, guest->ram() + 0x6000, 4);
+  return count;
+}
+
+TEST(SoftCpu, TscDeadlineWakesAHaltedProcessorAtItsTime) {
+  Guest guest;
+  PrepareInterrupts(&guest, 0x40);
+  std::vector<uint8_t> code = EnableX2Apic();
+  AppendWrmsr(&code, 0x832, 0x40040);  // LVT timer: TSC deadline, vector 0x40
+  AppendWrmsr(&code, 0x6e0, 2'000'000);
+  code.insert(code.end(), {0xfb, 0xf4, 0xf4});  // sti; hlt; hlt
+  guest.Code(code);
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  uint64_t due = softcpu_next_timer_ns(guest.vm);
+  EXPECT_EQ(due, 1'000'000u + 1'000'000u);  // 2 M ticks of 2 GHz
+  guest.callbacks.now = due - 1;
+  EXPECT_EQ(softcpu_is_runnable(guest.vm, 0), 0);
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(Handled(&guest), 0u);
+  guest.callbacks.now = due;
+  EXPECT_EQ(softcpu_is_runnable(guest.vm, 0), 1);
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(Handled(&guest), 1u);
+  EXPECT_EQ(softcpu_next_timer_ns(guest.vm), UINT64_MAX);
+  EXPECT_EQ(guest.Get(kRip), kCode + code.size());
+}
+
+TEST(SoftCpu, PeriodicApicTimerKeepsItsPeriod) {
+  Guest guest;
+  PrepareInterrupts(&guest, 0x40);
+  std::vector<uint8_t> code = EnableX2Apic();
+  AppendWrmsr(&code, 0x83e, 0xb);      // divide by 1
+  AppendWrmsr(&code, 0x832, 0x20040);  // periodic
+  AppendWrmsr(&code, 0x838, 1000);
+  code.insert(code.end(), {0xfb, 0xf4, 0xeb, 0xfd});  // sti; hlt; jmp to the hlt
+  guest.Code(code);
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  uint64_t first = softcpu_next_timer_ns(guest.vm);
+  EXPECT_EQ(first, 1'001'000u);
+  guest.callbacks.now = first + 300;  // looked at late
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(Handled(&guest), 1u);
+  EXPECT_EQ(softcpu_next_timer_ns(guest.vm), first + 1000);
+}
+
+TEST(SoftCpu, RequestedInterruptIsDeliveredAndLevelEoiIsReported) {
+  Guest guest;
+  PrepareInterrupts(&guest, 0x51);
+  std::vector<uint8_t> code = EnableX2Apic();
+  code.insert(code.end(), {0xfb, 0xf4, 0xf4});
+  guest.Code(code);
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  softcpu_interrupt interrupt = {SOFTCPU_INTERRUPT_FIXED, 0, 1, 0, 0x51};
+  std::thread([&] {
+    EXPECT_EQ(softcpu_request_interrupt(guest.vm, &interrupt), SOFTCPU_OK);
+  }).join();
+  softcpu_exit exit = guest.Run();
+  ASSERT_EQ(exit.reason, SOFTCPU_EXIT_EOI);
+  EXPECT_EQ(exit.vector, 0x51u);
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(Handled(&guest), 1u);
+}
+
+TEST(SoftCpu, PendingInterruptionIsInjected) {
+  Guest guest(1, SOFTCPU_APIC_NONE);
+  PrepareInterrupts(&guest, 0x33);
+  guest.Code({0xf4}, 0x9007);  // the handler ends after its count: no APIC to acknowledge
+  guest.Code({0xf4, 0xf4});
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  guest.Set(kPendingInterruption, 1 | 0x33 << 16);
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(Handled(&guest), 1u);
+  EXPECT_EQ(guest.Get(kPendingInterruption), 0u);
+}
+
+TEST(SoftCpu, InterruptWindowIsReportedOnce) {
+  Guest guest(1, SOFTCPU_APIC_NONE);
+  guest.EnterLongMode();
+  guest.Code({0x90, 0xfb, 0x90, 0x90, 0xf4});  // nop; sti; nop; nop; hlt
+  guest.Set(kDeliverabilityNotifications, 2);
+  softcpu_exit exit = guest.Run();
+  ASSERT_EQ(exit.reason, SOFTCPU_EXIT_WINDOW);
+  EXPECT_EQ(guest.Get(kRip), kCode + 3) << "after the instruction that STI protects";
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+}
+
+TEST(SoftCpu, CodeWrittenByTheHostIsDecodedAnew) {
+  Guest guest;
+  guest.Code({0xb0, 0x01, 0xf4});  // mov al, 1; hlt
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(guest.Get(kRax) & 0xff, 1u);
+  guest.ram()[kCode + 1] = 2;
+  ASSERT_EQ(softcpu_memory_written(guest.vm, kCode + 1, 1), SOFTCPU_OK);
+  guest.Set(kRip, kCode);
+  guest.Set(0x80000005, 0);  // no longer halted
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(guest.Get(kRax) & 0xff, 2u);
+}
+
+TEST(SoftCpu, RemappedMemoryIsSeenAtOnce) {
+  Guest guest;
+  guest.Code({0xb0, 0x01, 0xf4});
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  uint8_t* other = guest.ram() + 0x40000;
+  memcpy(other, "\xb0\x03\xf4", 3);
+  ASSERT_EQ(softcpu_map(guest.vm, kCode, 0x1000, other, 7), SOFTCPU_OK);
+  guest.Set(kRip, kCode);
+  guest.Set(0x80000005, 0);
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(guest.Get(kRax) & 0xff, 3u);
+  ASSERT_EQ(softcpu_unmap(guest.vm, kCode, 0x1000), SOFTCPU_OK);
+  guest.Set(kRip, kCode);
+  guest.Set(0x80000005, 0);
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_MMIO);
+}
+
+TEST(SoftCpu, MachinesAreIndependent) {
+  auto first = std::make_unique<Guest>();
+  Guest second;
+  auto code = std::vector<uint8_t>{0x66, 0xb9, 0x77, 0x02, 0x00, 0x00, 0x0f, 0x32, 0xf4};
+  first->Code(code);  // mov ecx, 0x277 (PAT); rdmsr; hlt
+  second.Code(code);
+  EXPECT_EQ(first->Run().reason, SOFTCPU_EXIT_HALT);
+  first.reset();
+  EXPECT_EQ(second.Run().reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(second.Get(kRax), 0x00070406u);
+}
+
+TEST(SoftCpu, RandomNumbersDifferBetweenMachines) {
+  uint64_t values[2];
+  for (uint64_t& value : values) {
+    Guest guest;
+    guest.EnterLongMode();
+    guest.Code({0x48, 0x0f, 0xc7, 0xf0, 0xf4});  // rdrand rax; hlt
+    ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+    EXPECT_TRUE(guest.Get(kRflags) & 1);
+    value = guest.Get(kRax);
+  }
+  EXPECT_NE(values[0], values[1]);
+}
+
+TEST(SoftCpu, InitAndSipiStartASecondProcessor) {
+  Guest guest(2);
+  EXPECT_EQ(guest.Run(0, 1).reason, SOFTCPU_EXIT_HALT);
+  guest.EnterLongMode();
+  guest.Code({0xb0, 0x77, 0xa2, 0x00, 0x60, 0xf4}, 0xa000);  // mov al, 0x77; mov [0x6000], al; hlt
+  std::vector<uint8_t> code = EnableX2Apic();
+  AppendWrmsr(&code, 0x830, 1ull << 32 | 0x4500);  // INIT to APIC 1
+  AppendWrmsr(&code, 0x830, 1ull << 32 | 0x460a);  // SIPI to 0xa000
+  code.push_back(0xf4);
+  guest.Code(code);
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(softcpu_is_runnable(guest.vm, 1), 1);
+  EXPECT_EQ(guest.Run(0, 1).reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(guest.ram()[0x6000], 0x77);
+  EXPECT_EQ(guest.GetWide(kCs, 1).high >> 32 & 0xffff, 0xa00u);
+  // Again, while it is halted and without a turn in between.
+  guest.ram()[0x6000] = 0;
+  guest.Set(kRip, kCode + EnableX2Apic().size());
+  guest.Set(0x80000005, 0);
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(guest.Run(0, 1).reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(guest.ram()[0x6000], 0x77);
+}
+
+TEST(SoftCpu, TranslatesThroughTheGuestsTables) {
+  Guest guest;
+  guest.EnterLongMode();
+  uint64_t gpa = 0;
+  ASSERT_EQ(softcpu_translate(guest.vm, 0, 0x212345, 0, &gpa), SOFTCPU_OK);
+  EXPECT_EQ(gpa, 0x212345u);
+  EXPECT_EQ(softcpu_translate(guest.vm, 0, 0x40000000, 0, &gpa), SOFTCPU_E_INVALID);
+  EXPECT_EQ(softcpu_translate(guest.vm, 0, 0x8000000000000000, 0, &gpa), SOFTCPU_E_INVALID);
+}
+
+TEST(SoftCpu, SetIsAllOrNothing) {
+  Guest guest;
+  uint32_t names[] = {kRax, 0x4444};
+  softcpu_value values[] = {{5, 0}, {6, 0}};
+  EXPECT_EQ(softcpu_set(guest.vm, 0, names, 2, values), SOFTCPU_E_REGISTER);
+  EXPECT_EQ(guest.Get(kRax), 0u);
 }
 
 }  // namespace

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "bochs.h"
-#include "cpu/cpu.h"
 #include "cpu/apic.h"
+#include "cpu/cpu.h"
 #include "cpu/cpuid.h"
 #include "memory/memory-bochs.h"
 #include "pc_system.h"

@@ -4,9 +4,9 @@
 #define IODEV_H
 
 #include "gui/siminterface.h"
+#include "memory/memory-bochs.h"
 #include "param_names.h"
 #include "pc_system.h"
-#include "memory/memory-bochs.h"
 
 #define bx_devices (bx_machine->bulk_io)
 #undef BX_INP

@@ -1,0 +1,203 @@
+// The exported functions: they check arguments and find the partition, nothing else.
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "whpapi/runhv_extensions.h"
+#include "whpapi/whp.h"
+#include "winhv_linux/capabilities.h"
+#include "winhv_linux/partition.h"
+#include "winhv_linux/registry.h"
+#include "winhv_linux/strict.h"
+
+using runhv::winhv::find_partition;
+using runhv::winhv::GpaRange;
+using runhv::winhv::Partition;
+
+namespace {
+
+constexpr UINT64 kPageMask = 4095;
+
+bool is_page_range(UINT64 gpa, UINT64 size) {
+  return size != 0 && ((gpa | size) & kPageMask) == 0 && gpa + size > gpa;
+}
+
+// Real WHP uses aligned SSE moves on register values: a client that passes these gets an access
+// violation inside the DLL (field guide §1.7). Here it gets an error and a line that says why.
+bool refuse_unaligned(const WHV_REGISTER_VALUE* values, const char* function) {
+  if (!runhv::winhv::strictness().enabled || reinterpret_cast<UINT64>(values) % 16 == 0) {
+    return false;
+  }
+  std::fprintf(stderr,
+               "winhvplatform: strict: %s: WHV_REGISTER_VALUE array at %p is not 16-byte aligned; "
+               "Windows would crash here\n",
+               function, static_cast<const void*>(values));
+  return true;
+}
+
+}  // namespace
+
+extern "C" {
+
+HRESULT WINAPI WHvGetCapability(WHV_CAPABILITY_CODE code, VOID* buffer, UINT32 size,
+                                UINT32* written) {
+  if (buffer == nullptr && size != 0) return E_POINTER;
+  return runhv::winhv::get_capability(code, buffer, size, written);
+}
+
+HRESULT WINAPI WHvCreatePartition(WHV_PARTITION_HANDLE* handle) {
+  if (handle == nullptr) return E_POINTER;
+  const auto& engine = runhv::winhv::soft_engine();
+  if (!engine) {
+    // An HRESULT has no room for the reason, and without it nobody can repair this.
+    std::fprintf(stderr, "winhvplatform: %s\n", runhv::to_string(engine.error()).c_str());
+    return runhv::kHvNotPresent;
+  }
+  *handle = runhv::winhv::add_partition(std::make_shared<Partition>(*engine));
+  return S_OK;
+}
+
+HRESULT WINAPI WHvSetupPartition(WHV_PARTITION_HANDLE handle) {
+  const auto partition = find_partition(handle);
+  return partition ? partition->setup() : E_HANDLE;
+}
+
+HRESULT WINAPI WHvDeletePartition(WHV_PARTITION_HANDLE handle) {
+  const auto partition = runhv::winhv::remove_partition(handle);
+  if (!partition) return E_HANDLE;
+  partition->close();
+  return S_OK;
+}
+
+HRESULT WINAPI WHvGetPartitionProperty(WHV_PARTITION_HANDLE handle,
+                                       WHV_PARTITION_PROPERTY_CODE code, VOID* buffer, UINT32 size,
+                                       UINT32* written) {
+  if (buffer == nullptr && size != 0) return E_POINTER;
+  const auto partition = find_partition(handle);
+  return partition ? partition->get_property(code, buffer, size, written) : E_HANDLE;
+}
+
+HRESULT WINAPI WHvSetPartitionProperty(WHV_PARTITION_HANDLE handle,
+                                       WHV_PARTITION_PROPERTY_CODE code, const VOID* buffer,
+                                       UINT32 size) {
+  if (buffer == nullptr && size != 0) return E_POINTER;
+  const auto partition = find_partition(handle);
+  return partition ? partition->set_property(code, buffer, size) : E_HANDLE;
+}
+
+HRESULT WINAPI WHvMapGpaRange(WHV_PARTITION_HANDLE handle, VOID* source,
+                              WHV_GUEST_PHYSICAL_ADDRESS gpa, UINT64 size,
+                              WHV_MAP_GPA_RANGE_FLAGS flags) {
+  constexpr UINT32 kKnownFlags =
+      WHvMapGpaRangeFlagRead | WHvMapGpaRangeFlagWrite | WHvMapGpaRangeFlagExecute;
+  if (source == nullptr || (reinterpret_cast<UINT64>(source) & kPageMask) != 0 ||
+      !is_page_range(gpa, size) || (UINT32{flags} & ~kKnownFlags) != 0) {
+    return E_INVALIDARG;
+  }
+  const auto partition = find_partition(handle);
+  if (!partition) return E_HANDLE;
+  return partition->map(gpa, GpaRange{size, static_cast<std::byte*>(source), UINT32{flags}});
+}
+
+HRESULT WINAPI WHvUnmapGpaRange(WHV_PARTITION_HANDLE handle, WHV_GUEST_PHYSICAL_ADDRESS gpa,
+                                UINT64 size) {
+  if (!is_page_range(gpa, size)) return E_INVALIDARG;
+  const auto partition = find_partition(handle);
+  return partition ? partition->unmap(gpa, size) : E_HANDLE;
+}
+
+HRESULT WINAPI WHvTranslateGva(WHV_PARTITION_HANDLE handle, UINT32 vp_index,
+                               WHV_GUEST_VIRTUAL_ADDRESS gva, WHV_TRANSLATE_GVA_FLAGS flags,
+                               WHV_TRANSLATE_GVA_RESULT* result, WHV_GUEST_PHYSICAL_ADDRESS* gpa) {
+  if (result == nullptr || gpa == nullptr) return E_POINTER;
+  const auto partition = find_partition(handle);
+  if (!partition) return E_HANDLE;
+  *result = {};
+  *gpa = 0;
+  return partition->translate(vp_index, gva, flags, result->ResultCode, *gpa);
+}
+
+HRESULT WINAPI WHvCreateVirtualProcessor(WHV_PARTITION_HANDLE handle, UINT32 vp_index,
+                                         UINT32 flags) {
+  if (flags != 0) return E_INVALIDARG;
+  const auto partition = find_partition(handle);
+  return partition ? partition->create_processor(vp_index) : E_HANDLE;
+}
+
+HRESULT WINAPI WHvDeleteVirtualProcessor(WHV_PARTITION_HANDLE handle, UINT32 vp_index) {
+  const auto partition = find_partition(handle);
+  return partition ? partition->delete_processor(vp_index) : E_HANDLE;
+}
+
+HRESULT WINAPI WHvRunVirtualProcessor(WHV_PARTITION_HANDLE handle, UINT32 vp_index, VOID* context,
+                                      UINT32 size) {
+  if (context == nullptr) return E_POINTER;
+  if (size != runhv::kWhvExitContextBytes1803 && size < sizeof(WHV_RUN_VP_EXIT_CONTEXT)) {
+    return E_INVALIDARG;
+  }
+  const auto partition = find_partition(handle);
+  if (!partition) return E_HANDLE;
+  WHV_RUN_VP_EXIT_CONTEXT whole{};
+  const HRESULT result = partition->run(vp_index, whole);
+  if (SUCCEEDED(result)) {
+    std::memcpy(context, &whole, size < sizeof whole ? size : sizeof whole);
+  }
+  return result;
+}
+
+HRESULT WINAPI WHvCancelRunVirtualProcessor(WHV_PARTITION_HANDLE handle, UINT32 vp_index,
+                                            UINT32 flags) {
+  if (flags != 0) return E_INVALIDARG;
+  const auto partition = find_partition(handle);
+  return partition ? partition->cancel(vp_index) : E_HANDLE;
+}
+
+HRESULT WINAPI WHvGetVirtualProcessorRegisters(WHV_PARTITION_HANDLE handle, UINT32 vp_index,
+                                               const WHV_REGISTER_NAME* names, UINT32 count,
+                                               WHV_REGISTER_VALUE* values) {
+  if (count != 0 && (names == nullptr || values == nullptr)) return E_POINTER;
+  if (refuse_unaligned(values, "WHvGetVirtualProcessorRegisters")) return E_INVALIDARG;
+  const auto partition = find_partition(handle);
+  return partition ? partition->get_registers(vp_index, {names, count}, values) : E_HANDLE;
+}
+
+HRESULT WINAPI WHvSetVirtualProcessorRegisters(WHV_PARTITION_HANDLE handle, UINT32 vp_index,
+                                               const WHV_REGISTER_NAME* names, UINT32 count,
+                                               const WHV_REGISTER_VALUE* values) {
+  if (count != 0 && (names == nullptr || values == nullptr)) return E_POINTER;
+  if (refuse_unaligned(values, "WHvSetVirtualProcessorRegisters")) return E_INVALIDARG;
+  const auto partition = find_partition(handle);
+  return partition ? partition->set_registers(vp_index, {names, count}, values) : E_HANDLE;
+}
+
+HRESULT WINAPI WHvRequestInterrupt(WHV_PARTITION_HANDLE handle,
+                                   const WHV_INTERRUPT_CONTROL* interrupt, UINT32 size) {
+  if (interrupt == nullptr) return E_POINTER;
+  if (size != sizeof *interrupt) return E_INVALIDARG;
+  const auto partition = find_partition(handle);
+  return partition ? partition->request_interrupt(*interrupt) : E_HANDLE;
+}
+
+// ---- not of WHP: whpapi/runhv_extensions.h ----
+
+HRESULT WINAPI WHvRunhvSelectEngine(const char* name) {
+  if (name == nullptr) return E_POINTER;
+  const std::string_view engine = name;
+  if (engine == "soft") return S_OK;  // the only one of this build
+  return engine == "kvm" ? E_NOTIMPL : E_INVALIDARG;
+}
+
+HRESULT WINAPI WHvRunhvGetInstructionCount(WHV_PARTITION_HANDLE handle, UINT32 vp_index,
+                                           UINT64* count) {
+  if (count == nullptr) return E_POINTER;
+  const auto partition = find_partition(handle);
+  return partition ? partition->instruction_count(vp_index, *count) : E_HANDLE;
+}
+
+HRESULT WINAPI WHvRunhvMemoryWritten(WHV_PARTITION_HANDLE handle, UINT64 gpa, UINT64 size) {
+  const auto partition = find_partition(handle);
+  return partition ? partition->memory_written(gpa, size) : E_HANDLE;
+}
+}

@@ -1,0 +1,35 @@
+// Which guest-physical ranges are backed by what host memory.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+
+namespace runhv::winhv {
+
+struct GpaRange {
+  std::uint64_t size;
+  std::byte* host;
+  std::uint32_t flags;  // WHV_MAP_GPA_RANGE_FLAGS
+};
+
+// All addresses and sizes are multiples of 4 KiB and do not wrap: the caller has checked them.
+// Threads: externally serialised.
+class GpaMap {
+ public:
+  // Replaces, page by page, what was mapped in [gpa, gpa + range.size).
+  void map(std::uint64_t gpa, const GpaRange& range);
+  void unmap(std::uint64_t gpa, std::uint64_t size);
+
+  bool covers(std::uint64_t gpa, std::uint64_t size) const;  // every page of it is mapped
+  std::optional<std::uint32_t> flags_at(std::uint64_t gpa) const;
+  bool empty() const { return ranges_.empty(); }
+
+ private:
+  using Ranges = std::map<std::uint64_t, GpaRange>;
+  Ranges::const_iterator containing(std::uint64_t gpa) const;
+
+  Ranges ranges_;  // by first address; they do not overlap
+};
+
+}  // namespace runhv::winhv

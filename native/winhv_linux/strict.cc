@@ -1,0 +1,29 @@
+#include "winhv_linux/strict.h"
+
+#include <cstdlib>
+#include <string_view>
+
+namespace runhv::winhv {
+namespace {
+
+std::string_view environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+Strictness read_environment() {
+  Strictness strictness{environment("RUNHV_WHP_STRICT") == "1", HaltReport::kNever};
+  const std::string_view halt = environment("RUNHV_WHP_HALT");
+  if (strictness.enabled && halt == "then-block") strictness.halt_report = HaltReport::kThenBlock;
+  if (strictness.enabled && halt == "always") strictness.halt_report = HaltReport::kAlways;
+  return strictness;
+}
+
+}  // namespace
+
+const Strictness& strictness() {
+  static const Strictness strictness = read_environment();
+  return strictness;
+}
+
+}  // namespace runhv::winhv

@@ -1,0 +1,80 @@
+#include "root.h"
+
+#include <linux/mount.h>
+
+#include "sys.h"
+
+namespace runhv::agent {
+namespace {
+
+// Directories of the initramfs (make_initramfs.py).
+constexpr char kImage[] = "/lower";
+constexpr char kWritable[] = "/rw";
+constexpr char kUpper[] = "/rw/upper";
+constexpr char kWork[] = "/rw/work";
+constexpr char kRoot[] = "/root";
+
+bool mount_writable_layer(const StartRequest& start, Failure& failure) {
+  if ((start.root.flags & RUNHV_ROOT_SCRATCH_DISK) != 0) {
+    const long result = sys::mount("/dev/vdb", kWritable, "ext4", MS_NOATIME, nullptr);
+    return result == 0 || failure.set(result, "mount the scratch disk /dev/vdb");
+  }
+  Text<64> options("mode=755");
+  if (start.root.tmpfs_bytes != 0) options.add(",size=").add_number(start.root.tmpfs_bytes);
+  const long result = sys::mount("tmpfs", kWritable, "tmpfs", 0, options.c_str());
+  return result == 0 || failure.set(result, "mount tmpfs for the writable layer");
+}
+
+// An overlay shows the upper directory's own attributes as those of its root.
+long copy_root_attributes() {
+  struct stat status;
+  long result = sys::fstatat(AT_FDCWD, kImage, &status, 0);
+  if (result == 0) result = sys::fchownat(AT_FDCWD, kUpper, status.st_uid, status.st_gid, 0);
+  if (result == 0) result = sys::fchmodat(AT_FDCWD, kUpper, status.st_mode & 07777);
+  const timespec times[2] = {status.st_atim, status.st_mtim};
+  if (result == 0) result = sys::utimensat(AT_FDCWD, kUpper, times, 0);
+  return result;
+}
+
+}  // namespace
+
+bool enter_root(const StartRequest& start, Failure& failure) {
+  long result = sys::mount("dev", "/dev", "devtmpfs", 0, nullptr);
+  if (result < 0) return failure.set(result, "mount devtmpfs on /dev of the agent");
+  result = sys::mount(start.root_device, kImage, start.root_type, MS_RDONLY, nullptr);
+  if (result < 0) return failure.set(result, "mount the image ", start.root_device);
+  if (!mount_writable_layer(start, failure)) return false;
+
+  // A scratch disk may hold them already.
+  result = sys::mkdir(kUpper, 0755);
+  if (result == 0 || result == -EEXIST) result = sys::mkdir(kWork, 0755);
+  if (result < 0 && result != -EEXIST) return failure.set(result, "make the writable layer");
+  result = copy_root_attributes();
+  if (result < 0) return failure.set(result, "copy the attributes of the image's root");
+  result = sys::mount("overlay", kRoot, "overlay", 0,
+                      "lowerdir=/lower,upperdir=/rw/upper,workdir=/rw/work");
+  if (result < 0) return failure.set(result, "mount overlay");
+
+  // pivot_root does not work on an initramfs.
+  result = sys::chdir(kRoot);
+  if (result == 0) result = sys::mount(".", "/", nullptr, MS_MOVE, nullptr);
+  if (result == 0) result = sys::chroot(".");
+  if (result == 0) result = sys::chdir("/");
+  return result == 0 || failure.set(result, "enter the root");
+}
+
+bool finish_root(const StartRequest& start, Failure& failure) {
+  if ((start.root.flags & RUNHV_ROOT_READONLY) != 0) {
+    const long result =
+        sys::mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr);
+    if (result < 0) return failure.set(result, "make the root read-only");
+  }
+  // Mounts of a new namespace without peers are slaves of nobody: 0 asks for nothing.
+  if (start.root.propagation != 0) {
+    const long result = sys::mount(nullptr, "/", nullptr, start.root.propagation, nullptr);
+    if (result < 0) return failure.set(result, "set the propagation of the root");
+  }
+  return true;
+}
+
+}  // namespace runhv::agent

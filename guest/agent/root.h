@@ -1,0 +1,15 @@
+// The container's root: the image, a writable layer on it, and this process inside.
+#pragma once
+
+#include "failure.h"
+#include "start.h"
+
+namespace runhv::agent {
+
+// Afterwards "/" is the container's root, still writable, and the working directory is "/".
+bool enter_root(const StartRequest& start, Failure& failure);
+
+// The last word on the root itself: propagation and, if asked, read-only.
+bool finish_root(const StartRequest& start, Failure& failure);
+
+}  // namespace runhv::agent

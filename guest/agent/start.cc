@@ -1,0 +1,284 @@
+#include "start.h"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/stat.h>
+
+namespace runhv::agent {
+namespace {
+
+constexpr std::size_t kMaxGroups = 65536;         // NGROUPS_MAX
+constexpr std::uint32_t kResources = 16;          // RLIM_NLIMITS
+constexpr std::uint32_t kMaxDeviceMajor = 0xfff;  // MINORBITS = 20
+constexpr std::uint32_t kMaxDeviceMinor = 0xfffff;
+constexpr std::uint32_t kNamespaces =
+    CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP;
+constexpr std::uint32_t kSeccompFlags =
+    SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+
+template <typename T>
+bool load(std::span<const std::byte> data, T& out) {
+  if (data.size() < sizeof out) return false;
+  memcpy(&out, data.data(), sizeof out);
+  return true;
+}
+
+// Exactly out.size() strings and nothing behind them.
+bool take_strings(std::span<const std::byte> data, std::span<const char*> out) {
+  for (const char*& text : out) {
+    const void* end = data.empty() ? nullptr : memchr(data.data(), 0, data.size());
+    if (end == nullptr) return false;
+    text = reinterpret_cast<const char*>(data.data());
+    data = data.subspan(static_cast<std::size_t>(static_cast<const std::byte*>(end) - data.data()) +
+                        1);
+  }
+  return data.empty();
+}
+
+template <typename T>
+bool exactly(const Record& record, T& out) {
+  return record.data.size() == sizeof out && load(record.data, out);
+}
+
+bool is_string(const Record& record) {
+  const char* text;
+  return take_strings(record.data, {&text, 1});
+}
+
+bool absolute(const char* path) { return path[0] == '/'; }
+
+// One record into `out`. Returns what is wrong, or null.
+const char* apply(const Record& record, StartRequest& out) {
+  switch (record.tag) {
+    case RUNHV_REC_ARG:
+      ++out.argument_count;
+      return is_string(record) ? nullptr : "expected a string";
+    case RUNHV_REC_ENV: {
+      ++out.environment_count;
+      if (!is_string(record)) return "expected a string";
+      const char* equals = strchr(record.text(), '=');
+      return equals != nullptr && equals != record.text() ? nullptr : "expected NAME=value";
+    }
+    case RUNHV_REC_CWD:
+      if (!is_string(record) || !absolute(record.text())) return "expected an absolute path";
+      out.cwd = record.text();
+      return nullptr;
+    case RUNHV_REC_USER:
+      if (!exactly(record, out.user)) return "expected struct runhv_user";
+      if (out.user.umask > 0777) return "umask out of range";
+      return out.user.zero == 0 ? nullptr : "a field that must be zero is not";
+    case RUNHV_REC_GROUPS:
+      out.groups = record.data;
+      return record.data.size() % sizeof(std::uint32_t) == 0 &&
+                     record.data.size() / sizeof(std::uint32_t) <= kMaxGroups
+                 ? nullptr
+                 : "expected at most 65536 numbers";
+    case RUNHV_REC_CAPS:
+      return exactly(record, out.caps) ? nullptr : "expected struct runhv_caps";
+    case RUNHV_REC_RLIMIT: {
+      runhv_rlimit limit;
+      if (!decode(record, limit)) return "expected struct runhv_rlimit";
+      if (limit.resource >= kResources || limit.zero != 0) return "resource out of range";
+      return limit.soft <= limit.hard ? nullptr : "soft limit above the hard limit";
+    }
+    case RUNHV_REC_FLAGS:
+      if (!exactly(record, out.flags)) return "expected a number";
+      return (out.flags & ~(RUNHV_START_NO_NEW_PRIVILEGES | RUNHV_START_UMASK)) == 0
+                 ? nullptr
+                 : "unknown flag";
+    case RUNHV_REC_NAMESPACES:
+      if (!exactly(record, out.namespaces)) return "expected a number";
+      return (out.namespaces & ~kNamespaces) == 0 ? nullptr : "unknown namespace";
+    case RUNHV_REC_HOSTNAME:
+      out.hostname = record.text();
+      return is_string(record) ? nullptr : "expected a string";
+    case RUNHV_REC_DOMAINNAME:
+      out.domainname = record.text();
+      return is_string(record) ? nullptr : "expected a string";
+    case RUNHV_REC_ROOT: {
+      const char* strings[2];
+      if (!load(record.data, out.root) ||
+          !take_strings(record.data.subspan(sizeof out.root), strings)) {
+        return "expected struct runhv_root and 2 strings";
+      }
+      if ((out.root.flags & ~(RUNHV_ROOT_READONLY | RUNHV_ROOT_SCRATCH_DISK)) != 0) {
+        return "unknown flag";
+      }
+      out.root_type = strings[0];
+      out.root_device = strings[1];
+      return absolute(out.root_device) ? nullptr : "expected an absolute path of a device";
+    }
+    case RUNHV_REC_MOUNT: {
+      MountRecord mount;
+      if (!decode(record, mount)) return "expected struct runhv_mount and 4 strings";
+      if ((mount.how.options & ~(RUNHV_MOUNT_TMPCOPYUP | RUNHV_MOUNT_RECURSIVE_READONLY)) != 0) {
+        return "unknown option";
+      }
+      if (mount.how.zero != 0) return "a field that must be zero is not";
+      return absolute(mount.destination) ? nullptr : "expected an absolute destination";
+    }
+    case RUNHV_REC_DEVICE: {
+      DeviceRecord device;
+      if (!decode(record, device)) return "expected struct runhv_device and a string";
+      if (device.what.zero != 0) return "a field that must be zero is not";
+      if (!S_ISCHR(device.what.mode) && !S_ISBLK(device.what.mode) && !S_ISFIFO(device.what.mode)) {
+        return "expected a character device, a block device or a FIFO";
+      }
+      if (device.what.major > kMaxDeviceMajor || device.what.minor > kMaxDeviceMinor) {
+        return "device number out of range";
+      }
+      return absolute(device.path) ? nullptr : "expected an absolute path";
+    }
+    case RUNHV_REC_MASKED:
+    case RUNHV_REC_READONLY:
+      return is_string(record) && absolute(record.text()) ? nullptr : "expected an absolute path";
+    case RUNHV_REC_SECCOMP: {
+      std::uint32_t zero;
+      if (!load(record.data, out.seccomp_flags) || !load(record.data.subspan(4), zero) ||
+          zero != 0) {
+        return "expected flags and a filter";
+      }
+      out.seccomp_filter = record.data.subspan(8);
+      if ((out.seccomp_flags & ~kSeccompFlags) != 0) return "unknown flag";
+      return out.seccomp_filter.size() % sizeof(sock_filter) == 0 && !out.seccomp_filter.empty() &&
+                     out.seccomp_filter.size() / sizeof(sock_filter) <= BPF_MAXINSNS
+                 ? nullptr
+                 : "expected 1 to 4096 instructions";
+    }
+    case RUNHV_REC_STDIO:
+      if (!exactly(record, out.stdio)) return "expected struct runhv_stdio";
+      return out.stdio.zero == 0 ? nullptr : "a field that must be zero is not";
+    case RUNHV_REC_SYSCTL: {
+      ++out.sysctl_count;
+      SysctlRecord sysctl;
+      if (!decode(record, sysctl)) return "expected 2 strings";
+      // The name becomes a path below /proc/sys.
+      return sysctl.name[0] != '\0' && sysctl.name[0] != '.' &&
+                     strchr(sysctl.name, '/') == nullptr && strstr(sysctl.name, "..") == nullptr
+                 ? nullptr
+                 : "expected a name with dots";
+    }
+    case RUNHV_REC_OOM_SCORE_ADJ:
+      out.has_oom_score_adj = true;
+      if (!exactly(record, out.oom_score_adj)) return "expected a number";
+      return out.oom_score_adj >= -1000 && out.oom_score_adj <= 1000 ? nullptr : "out of range";
+    case RUNHV_REC_CLOCK:
+      return exactly(record, out.clock_ns) ? nullptr : "expected nanoseconds";
+    case RUNHV_REC_ENTROPY:
+      out.entropy = record.data;
+      return record.data.size() == 32 ? nullptr : "expected 32 bytes";
+    default:
+      return "unknown tag";
+  }
+}
+
+bool may_repeat(std::uint16_t tag) {
+  switch (tag) {
+    case RUNHV_REC_ARG:
+    case RUNHV_REC_ENV:
+    case RUNHV_REC_RLIMIT:
+    case RUNHV_REC_MOUNT:
+    case RUNHV_REC_DEVICE:
+    case RUNHV_REC_MASKED:
+    case RUNHV_REC_READONLY:
+    case RUNHV_REC_SYSCTL:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+bool RecordReader::next(Record& out) {
+  if (rest_.empty()) return false;
+  runhv_record header;
+  if (!load(rest_, header)) {
+    broken_ = "cut header";
+    return false;
+  }
+  rest_ = rest_.subspan(sizeof header);
+  if (header.zero != 0) {
+    broken_ = "a field that must be zero is not";
+    return false;
+  }
+  const std::size_t padded = (std::size_t{header.length} + 7) & ~std::size_t{7};
+  if (padded > rest_.size()) {
+    broken_ = "longer than the frame";
+    return false;
+  }
+  for (const std::byte padding : rest_.subspan(header.length, padded - header.length)) {
+    if (padding != std::byte{0}) {
+      broken_ = "padding that is not zero";
+      return false;
+    }
+  }
+  out = {header.tag, rest_.first(header.length)};
+  rest_ = rest_.subspan(padded);
+  return true;
+}
+
+bool decode(const Record& record, MountRecord& out) {
+  const char* strings[4];
+  if (!load(record.data, out.how) || !take_strings(record.data.subspan(sizeof out.how), strings)) {
+    return false;
+  }
+  out.destination = strings[0];
+  out.type = strings[1];
+  out.source = strings[2];
+  out.data = strings[3];
+  return true;
+}
+
+bool decode(const Record& record, DeviceRecord& out) {
+  return load(record.data, out.what) &&
+         take_strings(record.data.subspan(sizeof out.what), {&out.path, 1});
+}
+
+bool decode(const Record& record, SysctlRecord& out) {
+  const char* strings[2];
+  if (!take_strings(record.data, strings)) return false;
+  out = {strings[0], strings[1]};
+  return true;
+}
+
+bool decode(const Record& record, runhv_rlimit& out) { return exactly(record, out); }
+
+bool parse_start(std::span<const std::byte> payload, StartRequest& out, Text<512>& error) {
+  out = {};
+  out.records = payload;
+  RecordReader reader(payload);
+  Record record;
+  std::uint64_t seen = 0;
+  std::uint64_t number = 0;
+  const char* wrong = nullptr;
+  for (; wrong == nullptr && reader.next(record); ++number) {
+    wrong = apply(record, out);
+    if (wrong == nullptr && !may_repeat(record.tag)) {
+      const std::uint64_t bit = std::uint64_t{1} << record.tag;
+      if ((seen & bit) != 0) wrong = "given twice";
+      seen |= bit;
+    }
+  }
+  if (wrong == nullptr) {
+    wrong = reader.broken();
+    ++number;
+  }
+  if (wrong != nullptr) {
+    error.add("START: record ").add_number(number).add(": ").add(wrong);
+    return false;
+  }
+  if (out.argument_count == 0) {
+    error.add("START: no argument");
+    return false;
+  }
+  if (out.root_type == nullptr) {
+    error.add("START: no root");
+    return false;
+  }
+  return true;
+}
+
+}  // namespace runhv::agent

@@ -1,0 +1,96 @@
+// RUNHV_MSG_START: what the container is, checked once, then read in place.
+//
+// The frame stays where it was received; strings and tables are pointers into it. The host is
+// trusted, but a mistake of the host must show as an error and not as a container that is another
+// one than asked for: so every length, NUL, padding and range is checked before anything is done.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "runhv_agent.h"
+#include "text.h"
+
+namespace runhv::agent {
+
+struct Record {
+  std::uint16_t tag;
+  std::span<const std::byte> data;  // without header and padding
+
+  const char* text() const { return reinterpret_cast<const char*>(data.data()); }
+};
+
+// Steps through records. `next` is false at the end and at a record that breaks the form: then
+// `broken` names what is wrong.
+class RecordReader {
+ public:
+  explicit RecordReader(std::span<const std::byte> records) : rest_(records) {}
+  bool next(Record& out);
+  const char* broken() const { return broken_; }
+
+ private:
+  std::span<const std::byte> rest_;
+  const char* broken_ = nullptr;
+};
+
+struct MountRecord {
+  runhv_mount how;
+  const char* destination;
+  const char* type;
+  const char* source;
+  const char* data;
+};
+struct DeviceRecord {
+  runhv_device what;
+  const char* path;
+};
+struct SysctlRecord {
+  const char* name;
+  const char* value;
+};
+bool decode(const Record& record, MountRecord& out);
+bool decode(const Record& record, DeviceRecord& out);
+bool decode(const Record& record, SysctlRecord& out);
+bool decode(const Record& record, runhv_rlimit& out);
+
+struct StartRequest {
+  std::span<const std::byte> records;
+  std::size_t argument_count = 0;
+  std::size_t environment_count = 0;
+  std::size_t sysctl_count = 0;
+  const char* cwd = "/";
+  runhv_user user = {};
+  std::span<const std::byte> groups;  // u32 each
+  runhv_caps caps = {};
+  std::uint32_t flags = 0;
+  std::uint32_t namespaces = 0;
+  const char* hostname = nullptr;
+  const char* domainname = nullptr;
+  runhv_root root = {};
+  const char* root_type = nullptr;
+  const char* root_device = nullptr;
+  std::uint32_t seccomp_flags = 0;
+  std::span<const std::byte> seccomp_filter;  // struct sock_filter each; empty = none
+  runhv_stdio stdio = {};
+  bool has_oom_score_adj = false;
+  std::int32_t oom_score_adj = 0;
+  std::uint64_t clock_ns = 0;          // 0 = not given
+  std::span<const std::byte> entropy;  // empty = not given
+};
+
+// False: `error` says which record is wrong and how.
+bool parse_start(std::span<const std::byte> payload, StartRequest& out, Text<512>& error);
+
+// Calls `act(record)` for each record of `tag`, in order, until it returns false.
+template <typename Act>
+bool for_each(const StartRequest& start, std::uint16_t tag, Act act) {
+  RecordReader reader(start.records);
+  Record record;
+  while (reader.next(record)) {
+    if (record.tag == tag && !act(record)) return false;
+  }
+  return true;
+}
+
+}  // namespace runhv::agent

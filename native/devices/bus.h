@@ -1,0 +1,46 @@
+// Which device answers at an address: one Bus for ports, one for memory-mapped registers.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+
+namespace runhv {
+
+// Registers at consecutive addresses. Threads: any; a device locks for itself.
+class BusDevice {
+ public:
+  virtual ~BusDevice() = default;
+  // offset + size_bytes is within the range that the device was added with; size_bytes is 1, 2, 4
+  // or 8. Bits above size_bytes of a read are ignored, of a written value are 0.
+  virtual std::uint64_t read(std::uint64_t offset, unsigned size_bytes) = 0;
+  virtual void write(std::uint64_t offset, unsigned size_bytes, std::uint64_t value) = 0;
+};
+
+class Bus {
+ public:
+  // `device` outlives the bus. Errors: an empty, wrapping or overlapping range. Before the guest
+  // runs: not with read or write.
+  Result<void> add(std::uint64_t first, std::uint64_t size, BusDevice& device);
+
+  // An address of no device, or an access across the end of one, reads all ones, is not written,
+  // and counts as unknown. Threads: any.
+  std::uint64_t read(std::uint64_t address, unsigned size_bytes);
+  void write(std::uint64_t address, unsigned size_bytes, std::uint64_t value);
+
+  std::uint64_t unknown_accesses() const { return unknown_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Entry {
+    std::uint64_t first;
+    std::uint64_t size;
+    BusDevice* device;
+  };
+  const Entry* find(std::uint64_t address, unsigned size_bytes) const;
+  std::vector<Entry> entries_;  // ascending
+  std::atomic<std::uint64_t> unknown_{0};
+};
+
+}  // namespace runhv

@@ -1,0 +1,98 @@
+// The device's half of a split virtqueue. Virtio 1.2 §2.7, with indirect descriptors and event
+// index.
+//
+// Everything in the rings is the guest's to write, at any moment: each number is read once, then
+// checked. A ring that breaks the rules is broken() until the device is reset: pop() gives nothing
+// more and the transport tells the driver (DEVICE_NEEDS_RESET).
+//
+// Threads: with the transport's lock held.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/guest_address.h"
+#include "devices/virtio/segment_cursor.h"
+#include "memory/guest_memory.h"
+
+namespace runhv {
+
+// One request: the parts that the device reads, then the parts that it may write. Views of guest
+// memory: valid until the device is stopped. Reused from pop() to pop(), so that it allocates once.
+class DescriptorChain {
+ public:
+  std::span<const Segment> readable() const { return all().first(readable_count_); }
+  std::span<const Segment> writable() const { return all().subspan(readable_count_); }
+
+ private:
+  friend class Virtqueue;
+  std::span<const Segment> all() const { return segments_; }
+  std::uint16_t head_ = 0;
+  std::size_t readable_count_ = 0;
+  std::vector<Segment> segments_;
+};
+
+struct QueueLayout {
+  std::uint16_t size;
+  Gpa descriptor_area;
+  Gpa driver_area;  // available ring
+  Gpa device_area;  // used ring
+};
+
+class Virtqueue {
+ public:
+  explicit Virtqueue(const GuestMemory& memory) : memory_(memory) {}
+
+  // False: a size that is no power of two, an area that is misaligned or not RAM.
+  // `features`: negotiated.
+  bool enable(const QueueLayout& layout, std::uint64_t features);
+  void disable();
+  bool enabled() const { return enabled_; }
+  std::uint16_t size() const { return size_; }
+
+  // The next available chain; false where there is none: then the driver's next buffer notifies the
+  // device.
+  bool pop(DescriptorChain& chain);
+  // Undoes the last pop(), with no push() since.
+  void unpop();
+  // Returns a chain to the driver. `written_bytes`: from the start of the writable part.
+  void push(const DescriptorChain& chain, std::uint32_t written_bytes);
+
+  // For a queue whose buffers wait until the device needs them: no notification until a pop() has
+  // found the queue empty.
+  void suppress_notifications();
+
+  // The device has met a request that the driver may not make.
+  void mark_broken() { broken_ = true; }
+  bool broken() const { return broken_; }
+
+  // For the transport, once after each call of the device: whether the chains pushed since the last
+  // time ask for an interrupt (§2.7.7).
+  bool take_interrupt();
+
+ private:
+  struct Descriptor;
+  bool read_chain(std::uint16_t head, DescriptorChain& chain);
+  bool append(const Descriptor& descriptor, DescriptorChain& chain, std::uint64_t& total_bytes);
+  std::uint16_t load_avail(std::size_t offset, bool before_reading_entries) const;
+  void request_notifications();
+
+  const GuestMemory& memory_;
+  bool enabled_ = false;
+  bool broken_ = false;
+  bool event_idx_ = false;
+  bool indirect_ = false;
+  std::uint16_t size_ = 0;
+  std::uint16_t next_avail_ = 0;
+  std::uint16_t next_used_ = 0;
+  std::uint16_t signalled_used_ = 0;  // next_used_ at the last take_interrupt()
+  Gpa device_area_;
+  std::span<std::byte> descriptors_;
+  std::span<std::byte> avail_;
+  std::span<std::byte> used_;
+};
+
+}  // namespace runhv

@@ -1,0 +1,92 @@
+// Socket device: streams between the guest (CID 3) and the host's services (CID 2), opened by the
+// guest. Virtio 1.2 §5.10.
+//
+// Memory is bounded whatever the guest does: at most kMaxConnections, each with at most
+// kBufferBytes that its endpoint has not taken; bytes to the guest are never kept.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "devices/virtio/device.h"
+#include "devices/virtio/queue.h"
+#include "devices/vsock/packet.h"
+#include "devices/vsock/vsock_host.h"
+
+namespace runhv {
+
+class MmioTransport;
+class VsockConnection;
+
+class VsockDevice final : public VirtioDevice {
+ public:
+  static constexpr std::uint64_t kGuestCid = 3;
+  static constexpr std::size_t kMaxConnections = 64;
+  static constexpr std::uint32_t kBufferBytes = 256 * 1024;
+
+  // `service` outlives it.
+  explicit VsockDevice(VsockService& service);
+  ~VsockDevice() override;
+
+  VirtioTraits traits() const override;
+  void read_config(std::uint32_t offset, std::span<std::byte> out) const override;
+  void write_config(std::uint32_t, std::span<const std::byte>) override {}
+  Result<void> start(const Activation& activation) override;
+  void stop() override;
+  void on_notify(std::uint16_t queue_index) override;
+
+  // With the transport's lock held: through VsockDeviceWaker.
+  void wake(VsockConnectionId id);
+
+ private:
+  static constexpr std::array<std::uint16_t, 3> kQueueSizes{128, 128, 8};
+
+  // A refusal that waits for a buffer of the guest.
+  struct Reset {
+    std::uint64_t host_cid;
+    std::uint32_t host_port;
+    std::uint32_t guest_port;
+    std::uint16_t type;
+  };
+
+  void pump();
+  bool take_packets();
+  bool give_packets();
+  void handle(const VsockHeader& header, SegmentCursor payload);
+  void handle_request(const VsockHeader& header);
+  void handle_data(VsockConnection& connection, const VsockHeader& header, SegmentCursor payload);
+  bool give_packet(VsockConnection& connection, SegmentCursor out, std::uint32_t& size);
+  void offer_held(VsockConnection& connection);
+  void check_end(VsockConnection& connection);
+  void refuse(const VsockHeader& header);
+  void reset(VsockConnection& connection);
+  void remove(VsockConnection& connection);
+  VsockConnection* find(const VsockHeader& header);
+
+  VsockService& service_;
+  Virtqueue* to_guest_ = nullptr;
+  Virtqueue* from_guest_ = nullptr;
+  DescriptorChain chain_;
+  std::vector<std::byte> scratch_;
+  std::vector<std::unique_ptr<VsockConnection>> connections_;
+  std::size_t next_turn_ = 0;  // in connections_: who is asked first for a packet to the guest
+  std::deque<Reset> resets_;
+  VsockConnectionId next_id_ = 1;
+};
+
+// The waker of a VsockDevice that lives in `transport`.
+class VsockDeviceWaker final : public VsockWaker {
+ public:
+  VsockDeviceWaker(MmioTransport& transport, VsockDevice& device)
+      : transport_(transport), device_(device) {}
+  void wake(VsockConnectionId id) override;
+
+ private:
+  MmioTransport& transport_;
+  VsockDevice& device_;
+};
+
+}  // namespace runhv

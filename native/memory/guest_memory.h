@@ -1,0 +1,61 @@
+// Guest RAM as the host sees it. The only way from a guest-physical address to a pointer.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/guest_address.h"
+#include "base/result.h"
+#include "platform/memory_region.h"
+
+namespace runhv {
+
+// Told after the host has written guest RAM on a device's behalf: an engine that keeps decoded
+// instructions must forget those of these bytes. Threads: any.
+class MemoryWriteObserver {
+ public:
+  virtual ~MemoryWriteObserver() = default;
+  virtual void written(Gpa first, std::uint64_t size_bytes) = 0;
+};
+
+struct GuestRange {
+  Gpa first;
+  MemoryRegion region;
+};
+
+// Threads: any; the bytes themselves are shared with the running guest, which may change them at
+// any moment: read once, then check.
+class GuestMemory {
+ public:
+  // Owns `ranges`: page-aligned, ascending, not overlapping, none beyond the last address.
+  // `observer` may be null and outlives the memory.
+  static Result<std::unique_ptr<GuestMemory>> create(std::vector<GuestRange> ranges,
+                                                     MemoryWriteObserver* observer);
+  GuestMemory(const GuestMemory&) = delete;
+  GuestMemory& operator=(const GuestMemory&) = delete;
+
+  // The bytes [gpa, gpa + size_bytes), where all of them lie in one range and there is at least
+  // one.
+  std::optional<std::span<std::byte>> view(Gpa gpa, std::uint64_t size_bytes) const;
+
+  // Whoever wrote through a view says so here before the guest learns of it.
+  void written(Gpa first, std::uint64_t size_bytes) const {
+    if (observer_ != nullptr) observer_->written(first, size_bytes);
+  }
+
+  std::span<const GuestRange> ranges() const { return ranges_; }
+  std::uint64_t size_bytes() const;
+  std::uint64_t resident_bytes() const;
+
+ private:
+  GuestMemory(std::vector<GuestRange> ranges, MemoryWriteObserver* observer)
+      : ranges_(std::move(ranges)), observer_(observer) {}
+  const std::vector<GuestRange> ranges_;
+  MemoryWriteObserver* const observer_;
+};
+
+}  // namespace runhv

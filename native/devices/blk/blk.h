@@ -33,10 +33,13 @@ class BlkDevice final : public VirtioDevice {
   static constexpr std::uint32_t kConfigBytes = 16;  // capacity, size_max, seg_max
 
   BlkDevice(File file, bool read_only, std::string_view id);
-  void serve();
-  std::uint8_t transfer(std::uint64_t sector, SegmentCursor data, bool to_file);
+  void serve(std::span<const std::byte> header, SegmentCursor in, SegmentCursor out);
+  bool in_range(std::uint64_t sector, std::uint64_t size_bytes) const;
+  std::uint8_t read(std::uint64_t sector, SegmentCursor out, std::size_t size);
+  std::uint8_t write(std::uint64_t sector, SegmentCursor in);
   std::uint8_t flush();
-  std::uint8_t identify(SegmentCursor data) const;
+  std::uint8_t identify(SegmentCursor out, std::size_t size) const;
+  std::uint8_t failed(const Error& error) const;
 
   const File file_;
   const bool read_only_;

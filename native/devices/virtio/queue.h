@@ -77,7 +77,6 @@ class Virtqueue {
   struct Descriptor;
   bool read_chain(std::uint16_t head, DescriptorChain& chain);
   bool append(const Descriptor& descriptor, DescriptorChain& chain, std::uint64_t& total_bytes);
-  std::uint16_t load_avail(std::size_t offset, bool before_reading_entries) const;
   void request_notifications();
 
   const GuestMemory& memory_;

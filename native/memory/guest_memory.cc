@@ -1,0 +1,50 @@
+#include "memory/guest_memory.h"
+
+#include <string>
+#include <utility>
+
+namespace runhv {
+
+Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::vector<GuestRange> ranges,
+                                                         MemoryWriteObserver* observer) {
+  std::uint64_t free_from = 0;
+  for (const GuestRange& range : ranges) {
+    const std::uint64_t size = range.region.size_bytes();
+    const std::optional<Gpa> end = range.first.plus(size);
+    if (size == 0 || !end || range.first.value % kPageSize != 0 || size % kPageSize != 0 ||
+        range.first.value < free_from) {
+      return Fail{Error{Code::kInvalidArgument, "lay out guest memory",
+                        "range at " + std::to_string(range.first.value) + " of " +
+                            std::to_string(size) + " bytes"}};
+    }
+    free_from = end->value;
+  }
+  return std::unique_ptr<GuestMemory>(new GuestMemory(std::move(ranges), observer));
+}
+
+std::optional<std::span<std::byte>> GuestMemory::view(Gpa gpa, std::uint64_t size_bytes) const {
+  if (size_bytes == 0) return std::nullopt;
+  for (const GuestRange& range : ranges_) {
+    if (gpa < range.first) continue;
+    const std::uint64_t offset = gpa.value - range.first.value;
+    const std::uint64_t size = range.region.size_bytes();
+    if (offset >= size || size - offset < size_bytes) continue;
+    return range.region.bytes().subspan(static_cast<std::size_t>(offset),
+                                        static_cast<std::size_t>(size_bytes));
+  }
+  return std::nullopt;
+}
+
+std::uint64_t GuestMemory::size_bytes() const {
+  std::uint64_t sum = 0;
+  for (const GuestRange& range : ranges_) sum += range.region.size_bytes();
+  return sum;
+}
+
+std::uint64_t GuestMemory::resident_bytes() const {
+  std::uint64_t sum = 0;
+  for (const GuestRange& range : ranges_) sum += range.region.resident_bytes();
+  return sum;
+}
+
+}  // namespace runhv

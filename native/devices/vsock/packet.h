@@ -24,6 +24,7 @@ inline constexpr std::uint16_t kVsockStream = 1;
 inline constexpr std::uint32_t kVsockShutdownReceive = 1;
 inline constexpr std::uint32_t kVsockShutdownSend = 2;
 inline constexpr std::uint64_t kVsockHostCid = 2;
+inline constexpr std::uint64_t kVsockGuestCid = 3;
 inline constexpr std::size_t kVsockHeaderBytes = 44;
 
 struct VsockHeader {

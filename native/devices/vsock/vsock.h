@@ -2,17 +2,19 @@
 // guest. Virtio 1.2 §5.10.
 //
 // Memory is bounded whatever the guest does: at most kMaxConnections, each with at most
-// kBufferBytes that its endpoint has not taken; bytes to the guest are never kept.
+// VsockConnection::kBufferBytes that its endpoint has not taken; bytes to the guest are never kept.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "devices/virtio/device.h"
 #include "devices/virtio/queue.h"
+#include "devices/virtio/segment_cursor.h"
 #include "devices/vsock/packet.h"
 #include "devices/vsock/vsock_host.h"
 
@@ -23,9 +25,7 @@ class VsockConnection;
 
 class VsockDevice final : public VirtioDevice {
  public:
-  static constexpr std::uint64_t kGuestCid = 3;
   static constexpr std::size_t kMaxConnections = 64;
-  static constexpr std::uint32_t kBufferBytes = 256 * 1024;
 
   // `service` outlives it.
   explicit VsockDevice(VsockService& service);
@@ -42,6 +42,9 @@ class VsockDevice final : public VirtioDevice {
   void wake(VsockConnectionId id);
 
  private:
+  static constexpr std::uint16_t kReceiveQueue = 0;  // of the guest
+  static constexpr std::uint16_t kTransmitQueue = 1;
+  static constexpr std::uint16_t kEventQueue = 2;
   static constexpr std::array<std::uint16_t, 3> kQueueSizes{128, 128, 8};
 
   // A refusal that waits for a buffer of the guest.
@@ -54,22 +57,27 @@ class VsockDevice final : public VirtioDevice {
 
   void pump();
   bool take_packets();
-  bool give_packets();
-  void handle(const VsockHeader& header, SegmentCursor payload);
-  void handle_request(const VsockHeader& header);
+  void take_packet(SegmentCursor packet);
+  void give_packets();
+  bool something_to_send() const;
+  std::optional<VsockHeader> next_packet(SegmentCursor payload);
+  VsockHeader take_reset();
+
+  void handle_request(const VsockHeader& header, VsockConnection* existing);
   void handle_data(VsockConnection& connection, const VsockHeader& header, SegmentCursor payload);
-  bool give_packet(VsockConnection& connection, SegmentCursor out, std::uint32_t& size);
-  void offer_held(VsockConnection& connection);
-  void check_end(VsockConnection& connection);
+  void handle_shutdown(VsockConnection& connection, const VsockHeader& header);
+
+  // False: the connection is over and gone.
+  bool settle(VsockConnection& connection);
   void refuse(const VsockHeader& header);
   void reset(VsockConnection& connection);
   void remove(VsockConnection& connection);
-  VsockConnection* find(const VsockHeader& header);
 
   VsockService& service_;
   Virtqueue* to_guest_ = nullptr;
   Virtqueue* from_guest_ = nullptr;
-  DescriptorChain chain_;
+  DescriptorChain incoming_;
+  DescriptorChain outgoing_;
   std::vector<std::byte> scratch_;
   std::vector<std::unique_ptr<VsockConnection>> connections_;
   std::size_t next_turn_ = 0;  // in connections_: who is asked first for a packet to the guest

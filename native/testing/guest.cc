@@ -1,0 +1,67 @@
+#include "testing/guest.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/check.h"
+
+namespace runhv::testing {
+
+void CountingRandomSource::fill(std::span<std::byte> out) {
+  for (std::byte& byte : out) byte = std::byte{next_++};
+}
+
+void RecordingObserver::written(Gpa first, std::uint64_t size_bytes) {
+  writes_.push_back({first.value, size_bytes});
+}
+
+bool RecordingObserver::saw(Gpa address) const {
+  return std::any_of(writes_.begin(), writes_.end(), [&](const Write& write) {
+    return address.value >= write.first && address.value - write.first < write.size;
+  });
+}
+
+std::unique_ptr<GuestMemory> make_guest_memory(MemoryWriteObserver* observer) {
+  auto region = MemoryRegion::reserve(kTestMemoryBytes);
+  RUNHV_CHECK(region);
+  std::vector<GuestRange> ranges;
+  ranges.push_back({Gpa{0}, *std::move(region)});
+  auto memory = GuestMemory::create(std::move(ranges), observer);
+  RUNHV_CHECK(memory);
+  return *std::move(memory);
+}
+
+void put(const GuestMemory& memory, Gpa at, std::span<const std::byte> bytes) {
+  const auto view = memory.view(at, bytes.size());
+  RUNHV_CHECK(view);
+  std::memcpy(view->data(), bytes.data(), bytes.size());
+}
+
+void put(const GuestMemory& memory, Gpa at, std::string_view text) {
+  put(memory, at, as_bytes(text));
+}
+
+std::vector<std::byte> get(const GuestMemory& memory, Gpa at, std::size_t size) {
+  const auto view = memory.view(at, size);
+  RUNHV_CHECK(view);
+  return {view->begin(), view->end()};
+}
+
+std::string get_text(const GuestMemory& memory, Gpa at, std::size_t size) {
+  const auto view = memory.view(at, size);
+  RUNHV_CHECK(view);
+  std::string text(size, '\0');
+  std::memcpy(text.data(), view->data(), size);
+  return text;
+}
+
+std::uint64_t SeededRandom::next() {
+  state_ ^= state_ >> 12;
+  state_ ^= state_ << 25;
+  state_ ^= state_ >> 27;
+  return state_ * 0x2545f4914f6cdd1dull;
+}
+
+}  // namespace runhv::testing

@@ -1,0 +1,71 @@
+// The guest's side for device tests: a little RAM, an interrupt line that counts, and a virtio
+// driver that keeps to the rules unless a test makes it break them.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "devices/virtio/device.h"
+#include "memory/guest_memory.h"
+#include "platform/random.h"
+
+namespace runhv::testing {
+
+class FakeIrqLine final : public IrqLine {
+ public:
+  void pulse() override { pulses.fetch_add(1); }
+  std::atomic<int> pulses{0};
+};
+
+// Bytes 1, 2, 3, …
+class CountingRandomSource final : public RandomSource {
+ public:
+  void fill(std::span<std::byte> out) override;
+
+ private:
+  std::uint8_t next_ = 1;
+};
+
+// Remembers that it was told.
+class RecordingObserver final : public MemoryWriteObserver {
+ public:
+  void written(Gpa first, std::uint64_t size_bytes) override;
+  bool saw(Gpa address) const;
+
+ private:
+  struct Write {
+    std::uint64_t first;
+    std::uint64_t size;
+  };
+  std::vector<Write> writes_;
+};
+
+inline constexpr std::uint64_t kTestMemoryBytes = 8ull << 20;
+
+// RAM at 0.
+std::unique_ptr<GuestMemory> make_guest_memory(MemoryWriteObserver* observer = nullptr);
+
+void put(const GuestMemory& memory, Gpa at, std::span<const std::byte> bytes);
+void put(const GuestMemory& memory, Gpa at, std::string_view text);
+std::vector<std::byte> get(const GuestMemory& memory, Gpa at, std::size_t size);
+std::string get_text(const GuestMemory& memory, Gpa at, std::size_t size);
+
+// xorshift64*: the same numbers for the same seed everywhere.
+class SeededRandom {
+ public:
+  explicit SeededRandom(std::uint64_t seed) : state_(seed * 2 + 1) {}
+  std::uint64_t next();
+  // 0..limit - 1.
+  std::uint64_t below(std::uint64_t limit) { return next() % limit; }
+  bool one_in(std::uint64_t count) { return below(count) == 0; }
+
+ private:
+  std::uint64_t state_;
+};
+
+}  // namespace runhv::testing

@@ -82,7 +82,7 @@ typedef struct runhv_vm_config {
   const char* bundle;          /* absolute path of the OCI bundle; see docs/bundle.md */
   const char* engine;          /* "auto", "soft", "kvm", "whp"; null = auto */
   const char* default_kernel;  /* used where the bundle names no kernel */
-  const char* default_initrd;  /* used where the bundle names no kernel of its own */
+  const char* default_initrd;  /* used where the bundle names no initrd: it holds the agent */
   int64_t stdio[3];            /* OS handles, duplicated; -1 = the null device */
   uint64_t spawned_at_ns;      /* monotonic clock when the launcher began; 0 = now */
 } runhv_vm_config;
@@ -121,7 +121,7 @@ typedef struct runhv_exit_counts {
 
 typedef struct runhv_statistics {
   uint32_t struct_size;
-  uint32_t reserved;
+  uint32_t processor_count;
   char engine[16];
   char kernel[128]; /* "6.12.117-runhv-minimal", from the image; its file name where it says none */
   uint64_t spawned_at_ns;
@@ -135,6 +135,7 @@ typedef struct runhv_statistics {
   uint64_t instructions_total;
   uint64_t private_bytes; /* of this process, guest RAM included */
   uint64_t guest_memory_resident_bytes;
+  uint64_t memory_bytes; /* the guest's RAM */
 } runhv_statistics;
 
 typedef enum runhv_end {

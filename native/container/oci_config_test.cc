@@ -1,0 +1,180 @@
+#include "container/oci_config.h"
+
+#include <string>
+
+#include "container/linux_abi.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace runhv {
+namespace {
+
+using testing::HasSubstr;
+
+// A bundle of the least, with one more member at its top.
+std::string bundle(const std::string& more, const std::string& process_more = "") {
+  return R"({"ociVersion":"1.2.0","process":{"args":["/bin/true"],"cwd":"/")" + process_more +
+         R"(},"vm":{"image":{"path":"/img","format":"raw"}})" + (more.empty() ? "" : "," + more) +
+         "}";
+}
+
+Result<OciConfig> parse(const std::string& json) { return parse_oci_config(json, "read config"); }
+
+std::string complaint(const std::string& json) {
+  const auto config = parse(json);
+  return config ? "accepted" : config.error().detail;
+}
+
+TEST(OciConfig, LeastBundleHasTheDefaults) {
+  const auto config = parse(bundle(""));
+  ASSERT_TRUE(config) << to_string(config.error());
+  EXPECT_EQ(config->memory_bytes, 128u << 20);
+  EXPECT_EQ(config->processor_count, 1u);
+  EXPECT_EQ(config->root_type, "erofs");
+  EXPECT_EQ(config->root_image, "/img");
+  EXPECT_TRUE(config->connect_stdin);
+  EXPECT_FALSE(config->capabilities);
+  EXPECT_FALSE(config->seccomp);
+}
+
+TEST(OciConfig, ProcessIsRead) {
+  const auto config = parse(bundle("", R"(,
+    "env":["A=b","C="],"user":{"uid":7,"gid":8,"umask":18,"additionalGids":[9,10]},
+    "capabilities":{"bounding":["CAP_CHOWN","CAP_SYS_ADMIN"],"effective":["CAP_KILL"]},
+    "rlimits":[{"type":"RLIMIT_NOFILE","soft":1024,"hard":18446744073709551615}],
+    "noNewPrivileges":true,"oomScoreAdj":-500)"));
+  ASSERT_TRUE(config) << to_string(config.error());
+  EXPECT_THAT(config->environment, testing::ElementsAre("A=b", "C="));
+  EXPECT_EQ(config->user.uid, 7u);
+  EXPECT_TRUE(config->has_umask);
+  EXPECT_EQ(config->user.umask, 022u);
+  EXPECT_THAT(config->groups, testing::ElementsAre(9, 10));
+  EXPECT_EQ(config->capabilities->bounding, 1ull << 0 | 1ull << 21);
+  EXPECT_EQ(config->capabilities->effective, 1ull << 5);
+  ASSERT_EQ(config->rlimits.size(), 1u);
+  EXPECT_EQ(config->rlimits[0].resource, 7u);
+  EXPECT_EQ(config->rlimits[0].hard, UINT64_MAX);
+  EXPECT_TRUE(config->no_new_privileges);
+  EXPECT_EQ(config->oom_score_adj, -500);
+}
+
+TEST(OciConfig, MountOptionsBecomeFlagsPropagationAndData) {
+  const auto config = parse(bundle(R"("mounts":[
+    {"destination":"/tmp","type":"tmpfs","source":"t",
+     "options":["nosuid","suid","nodev","ro","size=64k","rslave","mode=1777","tmpcopyup"]}])"));
+  ASSERT_TRUE(config) << to_string(config.error());
+  const OciMount& mount = config->mounts.at(0);
+  EXPECT_EQ(mount.fixed.flags, linux_abi::kMsNodev | linux_abi::kMsRdonly);
+  EXPECT_EQ(mount.fixed.propagation, linux_abi::kMsSlave | linux_abi::kMsRec);
+  EXPECT_EQ(mount.fixed.options, RUNHV_MOUNT_TMPCOPYUP);
+  EXPECT_EQ(mount.data, "size=64k,mode=1777");
+}
+
+TEST(OciConfig, DevicesNamespacesAndPathsAreRead) {
+  const auto config = parse(bundle(R"("hostname":"web","linux":{
+    "namespaces":[{"type":"pid"},{"type":"mount"},{"type":"user"}],
+    "devices":[{"path":"/dev/fuse","type":"c","major":10,"minor":229,"fileMode":438,"uid":1,"gid":2},
+               {"path":"/dev/pipe","type":"p"}],
+    "maskedPaths":["/proc/kcore"],"readonlyPaths":["/proc/sys"],
+    "sysctl":{"net.ipv4.ip_forward":"1"},"rootfsPropagation":"rprivate"})"));
+  ASSERT_TRUE(config) << to_string(config.error());
+  EXPECT_EQ(config->namespaces, linux_abi::kCloneNewpid | linux_abi::kCloneNewns);
+  EXPECT_EQ(config->devices.at(0).fixed.mode, linux_abi::kSIfchr | 0666u);
+  EXPECT_EQ(config->devices.at(0).fixed.minor, 229u);
+  EXPECT_EQ(config->devices.at(1).fixed.mode, linux_abi::kSIfifo | 0666u);
+  EXPECT_EQ(config->root_propagation, linux_abi::kMsPrivate | linux_abi::kMsRec);
+  EXPECT_EQ(config->sysctls.at(0).second, "1");
+}
+
+TEST(OciConfig, AnnotationWinsOverVmWinsOverResources) {
+  const std::string resources = R"("linux":{"resources":{"memory":{"limit":67108864},
+      "cpu":{"quota":150000,"period":100000}}})";
+  const auto by_resources = parse(bundle(resources));
+  ASSERT_TRUE(by_resources);
+  EXPECT_EQ(by_resources->memory_bytes, 64u << 20);
+  EXPECT_EQ(by_resources->processor_count, 2u);
+
+  const std::string hardware =
+      R"({"ociVersion":"1.2.0","process":{"args":["a"],"cwd":"/"},"vm":{"image":{"path":"/i","format":"raw"},
+         "hwConfig":{"memory":50331648,"vcpus":3}},)" +
+      resources;
+  const auto by_vm = parse(hardware + "}");
+  ASSERT_TRUE(by_vm);
+  EXPECT_EQ(by_vm->memory_bytes, 48u << 20);
+  EXPECT_EQ(by_vm->processor_count, 3u);
+
+  const auto by_annotation =
+      parse(hardware + R"(,"annotations":{"dev.runhv.memory":"33554432","dev.runhv.cpus":"4"}})");
+  ASSERT_TRUE(by_annotation);
+  EXPECT_EQ(by_annotation->memory_bytes, 32u << 20);
+  EXPECT_EQ(by_annotation->processor_count, 4u);
+}
+
+struct BadCase {
+  std::string json;
+  std::string expected;
+};
+
+TEST(OciConfig, EveryComplaintNamesThePathAndWhatWasExpected) {
+  const std::string head = R"({"ociVersion":"1.2.0",)";
+  const BadCase cases[] = {
+      {"not json", "not JSON: Invalid value. (at byte 1)"},
+      {"[]", "the document: expected an object"},
+      {"{}", "ociVersion: missing; expected a version such as 1.2.0"},
+      {R"({"ociVersion":"2.0.0"})", "ociVersion: expected version 1.x, not 2.0.0"},
+      {head + R"("process":{"cwd":"/"}})", "process.args: missing; expected an array of strings"},
+      {head + R"("process":{"args":[],"cwd":"/"}})", "process.args: expected at least one string"},
+      {head + R"("process":{"args":["a",7],"cwd":"/"}})", "process.args[1]: expected a string"},
+      {head + R"("process":{"args":["a\u0000b"],"cwd":"/"}})",
+       "process.args[0]: the string holds a NUL"},
+      {head + R"("process":{"args":["a"],"cwd":"srv"}})", "process.cwd: expected an absolute path"},
+      {bundle("", R"(,"terminal":true)"), "process.terminal: terminals are not in this version"},
+      {bundle("", R"(,"env":["NOVALUE"])"), "process.env[0]: expected NAME=value"},
+      {bundle("", R"(,"capabilities":{"bounding":["CAP_FLY"]})"),
+       "process.capabilities.bounding[0]: unknown capability CAP_FLY"},
+      {bundle("", R"(,"rlimits":[{"type":"RLIMIT_CPU","soft":2,"hard":1}])"),
+       "process.rlimits[0].soft: more than the hard limit"},
+      {bundle("", R"(,"user":{"uid":-1})"),
+       "process.user.uid: expected an integer from 0 to 4294967294"},
+      {bundle(R"("mounts":[{"destination":"/x","type":"bind","source":"/y"}])"),
+       "mounts[0]: bind mounts are not in this version"},
+      {bundle(R"("mounts":[{"destination":"/x","type":"tmpfs","options":["rbind"]}])"),
+       "mounts[0].options[0]: the option rbind is not in this version"},
+      {bundle(R"("hooks":{"prestart":[{"path":"/x"}]})"),
+       "hooks[\"prestart\"]: hooks are not in this version"},
+      {bundle(R"("linux":{"namespaces":[{"type":"network","path":"/run/ns"}]})"),
+       "linux.namespaces[0].path: joining a namespace is not possible"},
+      {bundle(R"("annotations":{"dev.runhv.memroy":"1"})"),
+       "annotations[\"dev.runhv.memroy\"]: unknown annotation"},
+      {bundle(R"("annotations":{"dev.runhv.memory":"4194304"})"),
+       "annotations[\"dev.runhv.memory\"]: 4194304 is too little; the least is 25165824"},
+      {bundle(R"("annotations":{"dev.runhv.memory":"1g"})"), "expected a decimal number"},
+      {bundle(R"("annotations":{"dev.runhv.cpus":"0"})"), "0 is too little; the least is 1"},
+      {bundle(R"("annotations":{"dev.runhv.cpus":"1000"})"), "1000 is too much; the most is 64"},
+      {bundle(R"("annotations":{"dev.runhv.engine":"qemu"})"),
+       "expected one of: auto, soft, kvm, whp"},
+      {head + R"("process":{"args":["a"],"cwd":"/"}})",
+       "vm.image: missing; expected the root file system's block image"},
+      {head +
+           R"("process":{"args":["a"],"cwd":"/"},"vm":{"image":{"path":"/i","format":"qcow2"}}})",
+       "vm.image.format: expected \"raw\""},
+  };
+  for (const BadCase& bad : cases) EXPECT_THAT(complaint(bad.json), HasSubstr(bad.expected));
+}
+
+TEST(OciConfig, NestingIsBounded) {
+  const auto nested = [](std::size_t depth) {
+    return bundle("\"x\":" + std::string(depth, '[') + std::string(depth, ']'));
+  };
+  EXPECT_EQ(complaint(nested(63)), "accepted");
+  EXPECT_THAT(complaint(nested(64)), HasSubstr("nested deeper than 64 levels"));
+  EXPECT_THAT(complaint(nested(1'000'000)), HasSubstr("nested deeper than 64 levels"));
+}
+
+TEST(OciConfig, UnknownFieldsAndForeignAnnotationsPass) {
+  EXPECT_EQ(complaint(bundle(R"("future":{"a":[1,2.5,null]},"annotations":{"org.x":"y"})")),
+            "accepted");
+}
+
+}  // namespace
+}  // namespace runhv

@@ -1,0 +1,159 @@
+#include "container/agent_message.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/bytes.h"
+#include "container/linux_abi.h"
+
+namespace runhv {
+namespace {
+
+constexpr std::size_t kMaxTextBytes = 1024;
+
+Fail<Error> broken(const std::string& detail) {
+  return Fail{Error{Code::kGuestFailed, "listen to the agent", detail}};
+}
+
+Result<AgentMessage> decode_hello(std::span<const std::byte> payload) {
+  if (payload.size() != sizeof(runhv_hello)) return broken("HELLO has a wrong length");
+  if (load_le<std::uint32_t>(payload, offsetof(runhv_hello, magic)) != RUNHV_PROTO_MAGIC) {
+    return broken("HELLO has a wrong magic number");
+  }
+  const auto version = load_le<std::uint16_t>(payload, offsetof(runhv_hello, version));
+  if (version != RUNHV_PROTO_VERSION) {
+    return broken("the agent speaks version " + std::to_string(version) + " of the protocol, not " +
+                  std::to_string(RUNHV_PROTO_VERSION) + ": take the initrd of this runhv");
+  }
+  return AgentMessage{AgentHello{}};
+}
+
+// Every message but HELLO begins with the process; there is one.
+Result<void> check_process(std::span<const std::byte> payload, const char* name) {
+  const auto process = load_le<std::uint32_t>(payload, 0);
+  if (process != 0) {
+    return broken(std::string(name) + " names the unknown process " + std::to_string(process));
+  }
+  return {};
+}
+
+Result<AgentMessage> decode_started(std::span<const std::byte> payload) {
+  if (payload.size() != sizeof(runhv_started)) return broken("STARTED has a wrong length");
+  RUNHV_TRY(check_process(payload, "STARTED"));
+  return AgentMessage{AgentStarted{}};
+}
+
+Result<AgentMessage> decode_failed(std::span<const std::byte> payload) {
+  if (payload.size() < sizeof(runhv_failed)) return broken("FAILED is too short");
+  RUNHV_TRY(check_process(payload, "FAILED"));
+  const auto status = load_le<std::uint32_t>(payload, offsetof(runhv_failed, exit_status));
+  if (status < 125 || status > 127) {
+    return broken("FAILED has the exit status " + std::to_string(status));
+  }
+  const auto text = payload.subspan(sizeof(runhv_failed));
+  const std::string_view shown(reinterpret_cast<const char*>(text.data()),
+                               std::min(text.size(), kMaxTextBytes));
+  return AgentMessage{
+      AgentFailed{load_le<std::int32_t>(payload, offsetof(runhv_failed, guest_errno)),
+                  static_cast<int>(status), escape_controls(shown)}};
+}
+
+Result<AgentMessage> decode_exited(std::span<const std::byte> payload) {
+  if (payload.size() != sizeof(runhv_exited)) return broken("EXITED has a wrong length");
+  RUNHV_TRY(check_process(payload, "EXITED"));
+  const auto signaled = load_le<std::uint32_t>(payload, offsetof(runhv_exited, signaled));
+  const auto value = load_le<std::uint32_t>(payload, offsetof(runhv_exited, value));
+  const bool in_range = signaled == 0   ? value <= 255
+                        : signaled == 1 ? value >= 1 && value <= linux_abi::kMaxSignal
+                                        : false;
+  if (!in_range) return broken("EXITED has a status out of range");
+  return AgentMessage{AgentExited{signaled == 1, static_cast<int>(value)}};
+}
+
+Result<AgentMessage> decode(std::uint16_t type, std::span<const std::byte> payload) {
+  switch (type) {
+    case RUNHV_MSG_HELLO:
+      return decode_hello(payload);
+    case RUNHV_MSG_STARTED:
+      return decode_started(payload);
+    case RUNHV_MSG_FAILED:
+      return decode_failed(payload);
+    case RUNHV_MSG_EXITED:
+      return decode_exited(payload);
+    default:
+      return broken("a message of the unknown type " + std::to_string(type));
+  }
+}
+
+// Bytes of the UTF-8 sequence at the start of `text`, 0 where there is none (RFC 3629).
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(0);
+  const std::size_t length = first < 0x80                    ? 1
+                             : first >= 0xc2 && first < 0xe0 ? 2
+                             : first >= 0xe0 && first < 0xf0 ? 3
+                             : first >= 0xf0 && first < 0xf5 ? 4
+                                                             : 0;
+  if (length == 0 || length > text.size()) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  }
+  return length;
+}
+
+}  // namespace
+
+Result<void> AgentMessageParser::push(std::span<const std::byte> data,
+                                      std::vector<AgentMessage>& messages) {
+  while (true) {
+    const std::size_t head = std::min(data.size(), header_.size() - header_bytes_);
+    std::copy_n(data.begin(), head, header_.begin() + static_cast<std::ptrdiff_t>(header_bytes_));
+    header_bytes_ += head;
+    data = data.subspan(head);
+    if (header_bytes_ < header_.size()) return {};
+
+    const auto length = load_le<std::uint32_t>(header_, offsetof(runhv_frame, length));
+    const auto type = load_le<std::uint16_t>(header_, offsetof(runhv_frame, type));
+    if (length > RUNHV_MAX_FRAME_TO_HOST) {
+      return broken("a frame of " + std::to_string(length) + " bytes");
+    }
+    if (load_le<std::uint16_t>(header_, offsetof(runhv_frame, zero)) != 0) {
+      return broken("a frame whose reserved field is not zero");
+    }
+    const std::size_t body = std::min(data.size(), length - payload_.size());
+    const auto part = data.first(body);
+    payload_.insert(payload_.end(), part.begin(), part.end());
+    data = data.subspan(body);
+    if (payload_.size() < length) return {};
+
+    RUNHV_TRY_ASSIGN(AgentMessage message, decode(type, payload_));
+    messages.push_back(std::move(message));
+    payload_.clear();
+    header_bytes_ = 0;
+    if (data.empty()) return {};
+  }
+}
+
+std::string escape_controls(std::string_view text) {
+  std::string shown;
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    const auto first = static_cast<unsigned char>(text.front());
+    // C1 controls are U+0080 to U+009F: two bytes, the first 0xc2.
+    const bool control =
+        length == 0 || (length == 1 && (first < 0x20 || first == 0x7f)) ||
+        (length == 2 && first == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0);
+    if (!control) {
+      shown += text.substr(0, length);
+      text.remove_prefix(length);
+      continue;
+    }
+    char escaped[8];
+    std::snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned>(first));
+    shown += escaped;
+    text.remove_prefix(1);
+  }
+  return shown;
+}
+
+}  // namespace runhv

@@ -1,0 +1,47 @@
+// What the agent says on the control connection, checked. Its bytes come from the guest: hostile.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "runhv_agent.h"
+
+namespace runhv {
+
+struct AgentHello {};
+struct AgentStarted {};
+struct AgentFailed {
+  std::int32_t guest_errno;  // 0 = none
+  int exit_status;           // 125, 126 or 127
+  std::string text;          // control characters escaped
+};
+struct AgentExited {
+  bool signaled;
+  int value;  // 0..255, or the signal 1..64
+};
+using AgentMessage = std::variant<AgentHello, AgentStarted, AgentFailed, AgentExited>;
+
+// Cuts the byte stream of the control connection into messages.
+class AgentMessageParser {
+ public:
+  // Takes all of `data` and appends the messages that it completes. After an error the parser is of
+  // no more use.
+  Result<void> push(std::span<const std::byte> data, std::vector<AgentMessage>& messages);
+
+ private:
+  std::array<std::byte, sizeof(runhv_frame)> header_{};
+  std::size_t header_bytes_ = 0;
+  std::vector<std::byte> payload_;  // at most RUNHV_MAX_FRAME_TO_HOST
+};
+
+// Printable ASCII and UTF-8 stay; control characters, among them those that move a terminal's
+// cursor, and bytes that are no UTF-8 become \xNN.
+std::string escape_controls(std::string_view text);
+
+}  // namespace runhv

@@ -1,0 +1,307 @@
+#include "container/container.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "container/agent_session.h"
+#include "container/linux_abi.h"
+#include "container/oci_config.h"
+#include "container/start_message.h"
+#include "machine/machine.h"
+#include "platform/clock.h"
+#include "platform/file.h"
+#include "platform/poller.h"
+#include "platform/process.h"
+#include "platform/stream.h"
+#include "platform/thread.h"
+
+namespace runhv {
+namespace {
+
+constexpr std::uint64_t kMachineEndedToken = 3;  // 0 to 2 are the session's streams
+
+// A guest that was told to power off, or whose agent has gone, gets this long to end by itself.
+constexpr std::uint64_t kLastWordsNs = 1'000'000'000;
+
+Result<void> check_id(const std::string& id) {
+  static constexpr std::string_view kAllowed =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+  if (!id.empty() && id.size() <= 128 && id.find_first_not_of(kAllowed) == std::string::npos) {
+    return {};
+  }
+  return Fail{Error{Code::kInvalidArgument, "name the container",
+                    "a name has 1 to 128 of the characters A-Z a-z 0-9 _ . -"}};
+}
+
+Result<OciConfig> read_bundle(const std::string& bundle) {
+  const std::string path = bundle + "/config.json";
+  RUNHV_TRY_ASSIGN(const std::vector<std::byte> text, read_file(path, kMaxConfigBytes));
+  return parse_oci_config({reinterpret_cast<const char*>(text.data()), text.size()},
+                          "read " + path);
+}
+
+bool is_automatic(const std::string& engine) { return engine.empty() || engine == "auto"; }
+
+class RunningContainer final : public Container {
+ public:
+  static Result<std::unique_ptr<Container>> create(const ContainerConfig& config);
+  ~RunningContainer() override;
+
+  Result<void> start() override;
+  Result<std::optional<ContainerEnd>> wait(std::optional<std::uint64_t> deadline_ns) override;
+  Result<void> signal(int signal) override;
+  ContainerStatistics statistics() const override;
+
+ private:
+  explicit RunningContainer(std::string id) : id_(std::move(id)) {}
+
+  void run_io();
+  // What to do after something happened; true when the container is over.
+  bool step();
+  bool step_after_end(const ContainerEnd& end, bool delivered);
+  bool finish(Result<ContainerEnd> result);
+  bool deadline_passed() const { return deadline_ns_ && monotonic_ns() >= *deadline_ns_; }
+  Error machine_failure() const;
+
+  const std::string id_;
+  std::uint64_t memory_bytes_ = 0;
+  std::uint32_t processor_count_ = 0;
+  Timeline timeline_;
+  std::unique_ptr<Poller> poller_;
+  std::unique_ptr<AgentSession> session_;
+  std::unique_ptr<Machine> machine_;  // before the session and the poller in destruction
+  std::thread io_;
+
+  // Of the I/O thread.
+  std::optional<MachineEnd> machine_end_;
+  std::optional<std::uint64_t> deadline_ns_;
+  bool powering_off_ = false;
+
+  std::mutex mutex_;
+  std::condition_variable finished_;
+  bool started_ = false;
+  bool killed_ = false;           // SIGKILL
+  bool output_given_up_ = false;  // SIGINT or SIGTERM after the end
+  bool closing_ = false;
+  bool ended_ = false;  // EXITED was said
+  std::optional<Result<ContainerEnd>> result_;
+};
+
+Result<std::unique_ptr<Container>> RunningContainer::create(const ContainerConfig& config) {
+  RUNHV_TRY(check_id(config.id));
+  std::unique_ptr<RunningContainer> made(new RunningContainer(config.id));
+  const std::uint64_t now = monotonic_ns();
+  made->timeline_.mark(Stage::kSpawn, config.spawned_at_ns != 0 ? config.spawned_at_ns : now);
+  made->timeline_.mark(Stage::kPartition, now);
+
+  RUNHV_TRY_ASSIGN(const OciConfig bundle, read_bundle(config.bundle));
+  made->memory_bytes_ = bundle.memory_bytes;
+  made->processor_count_ = bundle.processor_count;
+  RUNHV_TRY_ASSIGN(made->poller_, Poller::create());
+
+  std::array<std::optional<Stream>, 3> streams;
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    const bool wanted = i != 0 || bundle.connect_stdin;
+    if (config.stdio[i] == kInvalidHandle || !wanted) continue;
+    RUNHV_TRY_ASSIGN(streams[i], Stream::adopt(config.stdio[i], i == 0));
+  }
+  RUNHV_TRY_ASSIGN(std::vector<std::byte> start,
+                   encode_start(bundle, AgentSession::ports(streams)));
+  made->session_ = std::make_unique<AgentSession>(std::move(start), std::move(streams),
+                                                  *made->poller_, made->timeline_);
+
+  MachineConfig machine;
+  machine.engine = is_automatic(config.engine) ? bundle.engine : config.engine;
+  if (machine.engine.empty()) machine.engine = "auto";
+  machine.kernel_path = bundle.kernel.empty() ? config.default_kernel : bundle.kernel;
+  machine.initrd_path = bundle.initrd.empty() ? config.default_initrd : bundle.initrd;
+  machine.extra_command_line = bundle.kernel_parameters;
+  machine.memory_bytes = bundle.memory_bytes;
+  machine.processor_count = bundle.processor_count;
+  RUNHV_TRY_ASSIGN(File image, File::open(bundle.root_image, File::Access::kRead));
+  machine.disks.push_back({std::move(image), true});
+  machine.vsock = made->session_.get();
+  machine.console = config.console;
+  machine.timeline = &made->timeline_;
+  RUNHV_TRY_ASSIGN(made->machine_, Machine::create(std::move(machine)));
+  return std::unique_ptr<Container>(std::move(made));
+}
+
+RunningContainer::~RunningContainer() {
+  {
+    const std::lock_guard lock(mutex_);
+    closing_ = true;
+  }
+  if (io_.joinable()) {
+    poller_->wake();
+    io_.join();
+  }
+  // Its devices speak to the session until they are gone.
+  machine_.reset();
+}
+
+Result<void> RunningContainer::start() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (started_) {
+      return Fail{Error{Code::kConflict, "start container " + id_, "it was started before"}};
+    }
+    started_ = true;
+  }
+  RUNHV_TRY(poller_->watch(machine_->ended_handle(), kMachineEndedToken, true, false));
+  if (auto running = machine_->start(); !running) {
+    finish(Fail{running.error()});
+    return Fail{running.error()};
+  }
+  io_ = std::thread([this] { run_io(); });
+  return {};
+}
+
+void RunningContainer::run_io() {
+  block_forwarded_signals();
+  set_thread_name("runhv-io");
+  while (!step()) {
+    const auto ready = poller_->wait(deadline_ns_);
+    if (!ready) {
+      machine_->stop();
+      finish(Fail{ready.error()});
+      return;
+    }
+    for (const Poller::Ready& event : *ready) {
+      if (event.token == kMachineEndedToken) {
+        poller_->forget(machine_->ended_handle());
+        machine_end_ = machine_->wait(std::nullopt);
+      } else if (const auto connection = session_->on_ready(event.token)) {
+        machine_->vsock_waker()->wake(*connection);
+      }
+    }
+  }
+}
+
+bool RunningContainer::step() {
+  bool killed = false;
+  bool closing = false;
+  {
+    const std::lock_guard lock(mutex_);
+    killed = killed_;
+    closing = closing_;
+  }
+  const AgentSession::View now = session_->view();
+  if (closing) {
+    return finish(Fail{Error{Code::kClosed, "run container " + id_, "it was destroyed"}});
+  }
+  if (killed) {
+    if (now.end) return finish(*now.end);
+    timeline_.mark(Stage::kExit, monotonic_ns());
+    return finish(ContainerEnd{ContainerEnd::Kind::kSignaled, linux_abi::kSigkill, std::nullopt});
+  }
+  if (now.failure) return finish(Fail{*now.failure});
+  if (now.end) return step_after_end(*now.end, now.delivered);
+  if (machine_end_) return finish(Fail{machine_failure()});
+  if (now.lost && !deadline_ns_) deadline_ns_ = monotonic_ns() + kLastWordsNs;
+  if (deadline_passed()) {
+    return finish(
+        Fail{Error{Code::kGuestFailed, "run container " + id_, "the agent closed its connection"}});
+  }
+  if (const auto control = session_->take_control_wake()) machine_->vsock_waker()->wake(*control);
+  return false;
+}
+
+bool RunningContainer::step_after_end(const ContainerEnd& end, bool delivered) {
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+    delivered = delivered || output_given_up_;
+  }
+  if (machine_end_ || deadline_passed()) return finish(end);
+  if (delivered && !std::exchange(powering_off_, true)) {
+    session_->power_off();
+    deadline_ns_ = monotonic_ns() + kLastWordsNs;
+  }
+  if (const auto control = session_->take_control_wake()) machine_->vsock_waker()->wake(*control);
+  return false;
+}
+
+bool RunningContainer::finish(Result<ContainerEnd> result) {
+  machine_->stop();
+  machine_->wait(std::nullopt);
+  {
+    const std::lock_guard lock(mutex_);
+    result_ = std::move(result);
+  }
+  finished_.notify_all();
+  return true;
+}
+
+Error RunningContainer::machine_failure() const {
+  switch (*machine_end_) {
+    case MachineEnd::kTripleFault:
+    case MachineEnd::kFailed:
+      return machine_->error();
+    case MachineEnd::kPoweredOff:
+    case MachineEnd::kStopped:
+      break;
+  }
+  return Error{Code::kGuestFailed, "run container " + id_,
+               "the guest powered off and gave no exit status"};
+}
+
+Result<std::optional<ContainerEnd>> RunningContainer::wait(
+    std::optional<std::uint64_t> deadline_ns) {
+  std::unique_lock lock(mutex_);
+  if (!started_) {
+    return Fail{Error{Code::kConflict, "wait for container " + id_, "it was not started"}};
+  }
+  const auto over = [&] { return result_.has_value(); };
+  if (!deadline_ns) {
+    finished_.wait(lock, over);
+  } else {
+    const std::uint64_t now = monotonic_ns();
+    const std::uint64_t left = *deadline_ns > now ? *deadline_ns - now : 0;
+    if (!finished_.wait_for(lock, std::chrono::nanoseconds(left), over)) {
+      return std::optional<ContainerEnd>();
+    }
+  }
+  if (!*result_) return Fail{result_->error()};
+  return std::optional<ContainerEnd>(**result_);
+}
+
+Result<void> RunningContainer::signal(int signal) {
+  if (signal < 1 || signal > linux_abi::kMaxSignal) {
+    return Fail{Error{Code::kInvalidArgument, "signal container " + id_,
+                      std::to_string(signal) + " is no signal; they are 1 to 64"}};
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (result_) return Fail{Error{Code::kClosed, "signal container " + id_, "it has ended"}};
+    if (signal == linux_abi::kSigkill) killed_ = true;
+    if (signal == linux_abi::kSigint || signal == linux_abi::kSigterm) {
+      output_given_up_ = output_given_up_ || ended_;
+    }
+  }
+  if (signal != linux_abi::kSigkill) session_->signal(signal);
+  poller_->wake();
+  return {};
+}
+
+ContainerStatistics RunningContainer::statistics() const {
+  return {machine_->engine_name(),
+          machine_->kernel_name(),
+          processor_count_,
+          memory_bytes_,
+          timeline_.snapshot(),
+          private_bytes(),
+          machine_->guest_memory_resident_bytes()};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Container>> Container::create(const ContainerConfig& config) {
+  return RunningContainer::create(config);
+}
+
+}  // namespace runhv

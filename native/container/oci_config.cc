@@ -9,11 +9,16 @@
 #include "container/linux_abi.h"
 #include "container/seccomp.h"
 #include "machine/machine.h"
+#include "runhv/runhv.h"
 
 namespace runhv {
 namespace {
 
 constexpr std::uint64_t kDefaultMemoryBytes = 128ull << 20;
+
+static_assert(MachineLimits::kMinMemoryBytes == RUNHV_MIN_MEMORY_BYTES);
+static_assert(MachineLimits::kMaxMemoryBytes == RUNHV_MAX_MEMORY_BYTES);
+static_assert(MachineLimits::kMaxProcessors == RUNHV_MAX_CPUS);
 
 bool is_absolute(std::string_view path) { return !path.empty() && path.front() == '/'; }
 

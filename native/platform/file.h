@@ -49,6 +49,10 @@ Result<void> write_file(const std::string& path, std::span<const std::byte> byte
 // Deletes a directory tree; a missing one is not an error. Symbolic links are not followed.
 Result<void> remove_tree(const std::string& path);
 
+// Makes the directory at `path` for this user alone (mode 0700 on Linux), or accepts one that is
+// there, is no symbolic link, belongs to this user and lets nobody else in.
+Result<void> make_private_directory(const std::string& path);
+
 bool file_exists(const std::string& path);
 
 // Folder of the running executable, links resolved.

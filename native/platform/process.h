@@ -30,6 +30,9 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
 // Bytes that only this process holds (Linux: Pss of private pages from smaps_rollup).
 std::uint64_t private_bytes();
 
+// Every file called `name` in the folders of PATH, in their order, links resolved.
+std::vector<std::string> programs_in_path(const std::string& name);
+
 std::string environment(const char* name);  // empty where unset
 std::uint32_t current_user_id();
 std::uint32_t host_processor_count();

@@ -36,6 +36,11 @@ extern "C" {
 
 #define RUNHV_ABI_VERSION 1u
 
+/* Limits of one VM. */
+#define RUNHV_MIN_MEMORY_BYTES (24ull << 20)
+#define RUNHV_MAX_MEMORY_BYTES (512ull << 30)
+#define RUNHV_MAX_CPUS 64u
+
 typedef uint64_t runhv_vm; /* generation << 32 | slot; 0 is never valid */
 
 typedef enum runhv_code {

@@ -160,6 +160,18 @@ Result<void> remove_tree(const std::string& path) {
   return {};
 }
 
+Result<void> make_private_directory(const std::string& path) {
+  const std::string operation = "make directory " + path;
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return Fail{last_os_error(operation)};
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return Fail{last_os_error(operation)};
+  if (!S_ISDIR(info.st_mode) || info.st_uid != ::getuid() || (info.st_mode & 077) != 0) {
+    return Fail{Error{Code::kAccessDenied, operation,
+                      "it is there, but not a directory that only this user may enter"}};
+  }
+  return {};
+}
+
 bool file_exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
 Result<std::string> executable_directory() {

@@ -1,5 +1,6 @@
 #include "platform/process.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -143,6 +144,21 @@ std::uint64_t private_bytes() {
     }
   }
   return total_kib * 1024;
+}
+
+std::vector<std::string> programs_in_path(const std::string& name) {
+  std::vector<std::string> found;
+  const std::string folders = environment("PATH");
+  for (std::size_t begin = 0; begin < folders.size();) {
+    const std::size_t end = std::min(folders.find(':', begin), folders.size());
+    const std::string path = folders.substr(begin, end - begin) + "/" + name;
+    char* resolved =
+        ::access(path.c_str(), X_OK) == 0 ? ::realpath(path.c_str(), nullptr) : nullptr;
+    if (resolved != nullptr) found.emplace_back(resolved);
+    std::free(resolved);
+    begin = end + 1;
+  }
+  return found;
 }
 
 std::string environment(const char* name) {

@@ -1,0 +1,192 @@
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <vector>
+
+#include <rapidjson/document.h>
+
+#include "cli/java_runtime.h"
+#include "cli/prepare.h"
+#include "cli/run_options.h"
+#include "cli/texts.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace runhv {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using Arguments = std::vector<std::string_view>;
+
+RunOptions parsed(const Arguments& arguments) {
+  const auto options = parse_run_options(arguments);
+  EXPECT_TRUE(options) << options.error().detail;
+  return options ? *options : RunOptions{};
+}
+
+std::string complaint(const Arguments& arguments) {
+  const auto options = parse_run_options(arguments);
+  return options ? "accepted" : options.error().detail;
+}
+
+TEST(RunOptions, OptionsEndAtTheImage) {
+  const RunOptions options = parsed({"-i", "oci:/x", "ls", "-i", "--name", "y"});
+  EXPECT_TRUE(options.interactive);
+  EXPECT_EQ(options.image, "oci:/x");
+  EXPECT_THAT(options.arguments, ElementsAre("ls", "-i", "--name", "y"));
+  EXPECT_EQ(options.id, "");
+  EXPECT_EQ(parsed({"--", "-odd"}).image, "-odd");
+}
+
+TEST(RunOptions, EverySpellingOfAValueIsTheSame) {
+  for (const Arguments& arguments :
+       {Arguments{"-e", "A=b", "i"}, Arguments{"-eA=b", "i"}, Arguments{"-e=A=b", "i"},
+        Arguments{"--env", "A=b", "i"}, Arguments{"--env=A=b", "i"}, Arguments{"-ieA=b", "i"}}) {
+    EXPECT_THAT(parsed(arguments).environment, ElementsAre("A=b"));
+  }
+}
+
+TEST(RunOptions, EveryOptionIsRead) {
+  const RunOptions options =
+      parsed({"-w",       "/srv",       "-u",       "1:2",  "--entrypoint",
+              "/bin/sh",  "--hostname", "h",        "-m",   "64m",
+              "--cpus",   "2",          "--name",   "web",  "--rm",
+              "--kernel", "/k",         "--engine", "soft", "--timings=json:/t",
+              "--debug",  "oci:/x"});
+  EXPECT_EQ(options.cwd, "/srv");
+  EXPECT_EQ(options.user, "1:2");
+  EXPECT_THAT(*options.entrypoint, ElementsAre("/bin/sh"));
+  EXPECT_EQ(options.hostname, "h");
+  EXPECT_EQ(options.memory_bytes, 64u << 20);
+  EXPECT_EQ(options.cpus, 2u);
+  EXPECT_EQ(options.id, "web");
+  EXPECT_EQ(options.kernel, "/k");
+  EXPECT_EQ(options.engine, "soft");
+  EXPECT_EQ(options.timings, "--timings=json:/t");
+  EXPECT_TRUE(options.debug);
+  EXPECT_TRUE(parsed({"--entrypoint", "", "i"}).entrypoint->empty());
+  EXPECT_EQ(parsed({"--timings", "i"}).timings, "--timings");
+}
+
+TEST(RunOptions, SizesTakeSuffixes) {
+  EXPECT_EQ(parsed({"-m", "33554432", "i"}).memory_bytes, 32u << 20);
+  EXPECT_EQ(parsed({"-m32768k", "i"}).memory_bytes, 32u << 20);
+  EXPECT_EQ(parsed({"-m2G", "i"}).memory_bytes, 2ull << 30);
+}
+
+TEST(RunOptions, BundleTakesOneId) {
+  const RunOptions options = parsed({"--bundle", "/b", "--engine=soft", "web"});
+  EXPECT_EQ(options.bundle, "/b");
+  EXPECT_EQ(options.id, "web");
+  EXPECT_EQ(complaint({"--bundle", "/b"}), "--bundle takes one ID and no command");
+  EXPECT_EQ(complaint({"--bundle", "/b", "a", "b"}), "--bundle takes one ID and no command");
+  EXPECT_EQ(complaint({"-m64m", "--bundle", "/b", "a"}),
+            "--memory cannot go with --bundle: config.json says it");
+}
+
+TEST(RunOptions, MistakesAreOneLine) {
+  const std::pair<Arguments, const char*> cases[] = {
+      {{}, "no image is named; see runhv run --help"},
+      {{"--frobnicate", "i"}, "unknown option --frobnicate; see runhv run --help"},
+      {{"-x", "i"}, "unknown option -x; see runhv run --help"},
+      {{"-it", "i"}, "--tty: terminals are not in this version; -i connects stdin"},
+      {{"--name"}, "--name needs a value"},
+      {{"--debug=yes", "i"}, "--debug takes no value"},
+      {{"-m", "4m", "i"}, "memory of 4 MiB: the least is 24 MiB"},
+      {{"-m", "9999999g", "i"}, "memory of 9999999g: the most is 524288 MiB"},
+      {{"-m", "lots", "i"}, "memory \"lots\": expected a number of bytes, or one with k, m or g"},
+      {{"-m", "-1", "i"}, "memory \"-1\": expected a number of bytes, or one with k, m or g"},
+      {{"--cpus", "0", "i"}, "cpus of 0: a whole number from 1 to 64 is possible"},
+      {{"--cpus=1000", "i"}, "cpus of 1000: a whole number from 1 to 64 is possible"},
+      {{"--cpus=1.5", "i"}, "cpus of 1.5: a whole number from 1 to 64 is possible"},
+      {{"--engine", "qemu", "i"}, "engine \"qemu\": the engines are auto, soft, kvm and whp"},
+      {{"--name", "a/b", "i"},
+       "container name \"a/b\": 1 to 64 of A-Z a-z 0-9 _ . - are possible, first a letter, digit "
+       "or _"},
+      {{"--name", "..", "i"},
+       "container name \"..\": 1 to 64 of A-Z a-z 0-9 _ . - are possible, first a letter, digit "
+       "or _"},
+      {{"-e", "=x", "i"}, "--env \"=x\": expected NAME or NAME=VALUE"},
+      {{"--timings=xml", "i"}, "--timings=xml: expected json or json:FILE"},
+  };
+  for (const auto& [arguments, expected] : cases) EXPECT_EQ(complaint(arguments), expected);
+}
+
+TEST(Prepare, ImageKindsAreKnownAndPathsAbsolute) {
+  const std::string here = std::filesystem::current_path().string();
+  EXPECT_EQ(*absolute_image("oci:images/../x:tag"), "oci:" + here + "/x:tag");
+  EXPECT_EQ(*absolute_image("docker-archive:/a.tar"), "docker-archive:/a.tar");
+  EXPECT_THAT(absolute_image("alpine").error().detail, HasSubstr("expected oci:DIR[:TAG]"));
+  EXPECT_FALSE(absolute_image("oci:"));
+}
+
+TEST(Prepare, RequestHoldsWhatWasAskedForAndNothingElse) {
+  ::setenv("RUNHV_TEST_VALUE", "from here", 1);
+  ::unsetenv("RUNHV_TEST_ABSENT");
+  RunOptions options = parsed({"-e", "A=\"b", "-e", "RUNHV_TEST_VALUE", "-e", "RUNHV_TEST_ABSENT",
+                               "--entrypoint=", "--cpus=2", "--name=web", "oci:/x", "echo", "hi"});
+  rapidjson::Document json;
+  json.Parse(prepare_request(options, "oci:/x", {"/store", "/run/web", true}).c_str());
+  ASSERT_FALSE(json.HasParseError());
+  EXPECT_EQ(json["version"].GetInt(), 1);
+  EXPECT_STREQ(json["image"].GetString(), "oci:/x");
+  ASSERT_EQ(json["environment"].Size(), 2u);
+  EXPECT_STREQ(json["environment"][0].GetString(), "A=\"b");
+  EXPECT_STREQ(json["environment"][1].GetString(), "RUNHV_TEST_VALUE=from here");
+  EXPECT_EQ(json["entrypoint"].Size(), 0u);
+  EXPECT_EQ(json["arguments"].Size(), 2u);
+  EXPECT_STREQ(json["hostname"].GetString(), "web");
+  EXPECT_EQ(json["cpus"].GetInt(), 2);
+  EXPECT_FALSE(json["stdin"].GetBool());
+  for (const char* absent : {"cwd", "user", "memory_bytes", "kernel"}) {
+    EXPECT_FALSE(json.HasMember(absent)) << absent;
+  }
+}
+
+TEST(Prepare, AnswerIsABundleOrTheErrorInIt) {
+  EXPECT_EQ(*read_prepare_answer(R"({"version":1,"bundle":"/run/web"})", 0), "/run/web");
+  const auto failed = read_prepare_answer(
+      R"({"version":1,"error":{"code":"not_found","operation":"read image oci:/x","detail":"no such directory"}})",
+      1);
+  EXPECT_EQ(to_string(failed.error()), "read image oci:/x: no such directory");
+  for (const char* nonsense :
+       {"", "Exception in thread", "[]", R"({"version":1})", R"({"bundle":7})"}) {
+    EXPECT_THAT(read_prepare_answer(nonsense, 137).error().detail,
+                HasSubstr("ended with status 137"))
+        << nonsense;
+  }
+}
+
+TEST(JavaRuntime, VersionComesFromTheReleaseFile) {
+  EXPECT_EQ(java_major_version("IMPLEMENTOR=\"x\"\nJAVA_VERSION=\"25.0.1\"\n"), 25);
+  EXPECT_EQ(java_major_version("JAVA_VERSION=\"17\"\n"), 17);
+  EXPECT_EQ(java_major_version("JAVA_VERSION=\"1.8.0_302\"\n"), 1);
+  EXPECT_EQ(java_major_version(""), std::nullopt);
+}
+
+TEST(Texts, HelpNamesEveryOptionAndFitsTheTerminal) {
+  const std::string help = run_help_text();
+  for (const RunOptionSpec& spec : run_option_specs()) {
+    EXPECT_THAT(help, HasSubstr("--" + std::string(spec.name)));
+  }
+  for (const std::string& text : {help, help_text()}) {
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = text.find('\n', begin);
+      EXPECT_LE(end - begin, 100u) << text.substr(begin, end - begin);
+      begin = end + 1;
+    }
+  }
+  EXPECT_THAT(help, HasSubstr("  -m, --memory SIZE             the guest's memory"));
+  EXPECT_THAT(help, HasSubstr("      --timings[=json[:FILE]]   print where the time"));
+}
+
+TEST(Texts, CompletionIsForThreeShells) {
+  EXPECT_THAT(*completion_script("bash"), HasSubstr("complete -o default -F _runhv runhv"));
+  EXPECT_THAT(*completion_script("zsh"), HasSubstr("bashcompinit"));
+  EXPECT_THAT(*completion_script("fish"), HasSubstr("-l memory -s m -r -d 'the guest\\'s memory"));
+  EXPECT_FALSE(completion_script("tcsh"));
+}
+
+}  // namespace
+}  // namespace runhv

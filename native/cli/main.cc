@@ -1,0 +1,192 @@
+// runhv: the front door. Reads the command line, gets a bundle where an image is asked for, and
+// becomes runhv-vmm.
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/java_runtime.h"
+#include "cli/prepare.h"
+#include "cli/run_options.h"
+#include "cli/texts.h"
+#include "platform/clock.h"
+#include "platform/file.h"
+#include "platform/named_lock.h"
+#include "platform/process.h"
+#include "platform/random.h"
+#include "platform/standard_streams.h"
+
+namespace runhv {
+namespace {
+
+constexpr int kOurFailure = 125;  // as docker: neither the container's status, nor 126 or 127
+constexpr std::uint64_t kMaxAnswerBytes = 1 << 20;
+
+int complain(const std::string& text) {
+  std::fprintf(stderr, "runhv: %s\n", text.c_str());
+  return kOurFailure;
+}
+
+int complain(const Error& error) { return complain(to_string(error)); }
+
+int print(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  return std::fflush(stdout) == 0 ? 0 : kOurFailure;
+}
+
+std::string generated_id() {
+  std::array<std::byte, 6> bytes;
+  fill_random(bytes);
+  std::string id;
+  for (const std::byte byte : bytes) {
+    char digits[3];
+    std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned>(byte));
+    id += digits;
+  }
+  return id;
+}
+
+// The folder that holds bin, lib and share.
+Result<std::string> distribution() {
+  RUNHV_TRY_ASSIGN(const std::string bin, executable_directory());
+  return std::filesystem::path(bin).parent_path().string();
+}
+
+Result<std::string> run_directory() {
+  std::string parent = environment("XDG_RUNTIME_DIR");
+  // It may name the folder of another login, gone by now.
+  if (parent.empty() || !file_exists(parent)) {
+    std::error_code failure;
+    parent = std::filesystem::temp_directory_path(failure).string();
+  }
+  const std::string directory = parent + "/runhv-" + std::to_string(current_user_id());
+  RUNHV_TRY(make_private_directory(directory));
+  return directory;
+}
+
+// Bundles of runs that were killed while Java worked. Old ones only: between the end of the front
+// door and the first act of runhv-vmm nobody holds the name of a bundle that is in use.
+void sweep(const std::string& directory) {
+  const auto limit = std::filesystem::file_time_type::clock::now() - std::chrono::minutes(1);
+  std::error_code failure;
+  for (std::filesystem::directory_iterator entry(directory, failure), end; !failure && entry != end;
+       entry.increment(failure)) {
+    std::error_code unknown;
+    const auto written = entry->last_write_time(unknown);
+    if (unknown || written > limit) continue;
+    const auto free_name = NamedLock::acquire(entry->path().filename().string());
+    if (free_name) (void)remove_tree(entry->path().string());
+  }
+}
+
+std::vector<std::string> java_arguments(const std::string& home) {
+  const std::string share = home + "/share/runhv";
+  std::vector<std::string> arguments = {
+      // The JVM's own log goes to stdout otherwise, where the answer is expected.
+      "-Xlog:disable",    "-Xlog:all=error:stderr",
+      "-Xshare:auto",     "-XX:TieredStopAtLevel=1",
+      "-XX:+UseSerialGC", "--enable-native-access=dev.runhv.vmm,com.github.luben.zstd_jni"};
+  if (const std::string cache = share + "/runhv.aot"; file_exists(cache)) {
+    arguments.push_back("-XX:AOTCache=" + cache);
+  }
+  arguments.insert(arguments.end(),
+                   {"-p", home + "/lib/java", "-m", "dev.runhv.vmm/dev.runhv.vmm.cli.Main"});
+  return arguments;
+}
+
+Result<std::string> prepare_bundle(const RunOptions& options, const std::string& home) {
+  RUNHV_TRY_ASSIGN(const std::string image, absolute_image(options.image));
+  RUNHV_TRY_ASSIGN(const std::string store, store_directory());
+  RUNHV_TRY_ASSIGN(const std::string java, find_java(home + "/share/runhv"));
+  RUNHV_TRY_ASSIGN(const std::string directory, run_directory());
+  sweep(directory);
+  const std::string bundle = directory + "/" + options.id;
+  RUNHV_TRY(remove_tree(bundle));
+  const std::string request =
+      prepare_request(options, image, {store, bundle, is_terminal(standard_stream(2))});
+  RUNHV_TRY_ASSIGN(const Captured answer,
+                   run_captured(java, java_arguments(home), request, kMaxAnswerBytes));
+  return read_prepare_answer(answer.output, answer.exit_status);
+}
+
+std::vector<std::string> vmm_arguments(const RunOptions& options, const std::string& bundle,
+                                       std::uint64_t spawned_at_ns) {
+  std::vector<std::string> arguments = {
+      "--id",     options.id,     "--bundle",        bundle,
+      "--engine", options.engine, "--spawned-at-ns", std::to_string(spawned_at_ns)};
+  if (options.bundle.empty()) {
+    arguments.push_back("--remove-bundle");
+  } else if (!options.kernel.empty()) {
+    arguments.insert(arguments.end(), {"--kernel", options.kernel});
+  }
+  if (!options.timings.empty()) arguments.push_back(options.timings);
+  if (options.debug) arguments.push_back("--debug");
+  return arguments;
+}
+
+int run(std::span<const std::string_view> arguments, std::uint64_t spawned_at_ns) {
+  auto options = parse_run_options(arguments);
+  if (!options) return complain(options.error().detail);
+  if (options->help) return print(run_help_text());
+  const auto home = distribution();
+  if (!home) return complain(home.error());
+
+  std::string bundle = options->bundle;
+  std::optional<NamedLock> name;  // until runhv-vmm takes it: Java must not work for a taken name
+  if (bundle.empty()) {
+    if (options->id.empty()) options->id = generated_id();
+    auto acquired = NamedLock::acquire(options->id);
+    if (!acquired && acquired.error().code == Code::kConflict) {
+      return complain("container name \"" + options->id + "\" is in use");
+    }
+    if (!acquired) return complain(acquired.error());
+    name.emplace(*std::move(acquired));
+    const auto prepared = prepare_bundle(*options, *home);
+    if (!prepared) return complain(prepared.error());
+    bundle = *prepared;
+  }
+  return complain(become(*home + "/bin/runhv-vmm", vmm_arguments(*options, bundle, spawned_at_ns)));
+}
+
+std::string version_text() {
+  std::string text = "runhv " RUNHV_VERSION "\n";
+  const auto home = distribution();
+  const bool soft = home && file_exists(*home + "/lib/librunhv-softcpu.so");
+  return text + "engines: " + (soft ? "soft" : "none") + "\n";
+}
+
+int complete(std::span<const std::string_view> arguments) {
+  const auto script = arguments.size() == 1 ? completion_script(arguments.front()) : std::nullopt;
+  if (!script) return complain("completion: expected bash, zsh or fish");
+  return print(*script);
+}
+
+int runhv_main(std::span<const std::string_view> arguments) {
+  const std::uint64_t spawned_at_ns = monotonic_ns();
+  ensure_standard_streams();
+  const std::string_view verb = arguments.empty() ? "help" : arguments.front();
+  const auto rest = arguments.empty() ? arguments : arguments.subspan(1);
+  if (verb == "run") return run(rest, spawned_at_ns);
+  if (verb == "help" || verb == "--help" || verb == "-h") {
+    return print(!rest.empty() && rest.front() == "run" ? run_help_text() : help_text());
+  }
+  if (verb == "version" || verb == "--version") return print(version_text());
+  if (verb == "completion") return complete(rest);
+  return complain("unknown command " + std::string(verb) + "; see runhv help");
+}
+
+}  // namespace
+}  // namespace runhv
+
+int main(int argc, char** argv) {
+  const std::vector<std::string_view> arguments(argv + 1, argv + argc);
+  return runhv::runhv_main(arguments);
+}

@@ -1,0 +1,280 @@
+#include "cli/run_options.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "runhv/runhv.h"
+
+namespace runhv {
+namespace {
+
+constexpr RunOptionSpec kSpecs[] = {
+    {RunOption::kEnv, 'e', "env", "NAME[=VALUE]", false, false,
+     "set a variable; without a value: the one of this environment"},
+    {RunOption::kWorkdir, 'w', "workdir", "DIR", false, false, "working directory"},
+    {RunOption::kUser, 'u', "user", "USER[:GROUP]", false, false, "names or numbers"},
+    {RunOption::kEntrypoint, 0, "entrypoint", "PROGRAM", false, false,
+     "instead of the image's; empty = none"},
+    {RunOption::kHostname, 0, "hostname", "NAME", false, false, "default: the container's name"},
+    {RunOption::kMemory, 'm', "memory", "SIZE", false, false,
+     "the guest's memory: bytes, or with k, m, g (default 128m)"},
+    {RunOption::kCpus, 0, "cpus", "N", false, false, "virtual processors, 1 to 64 (default 1)"},
+    {RunOption::kInteractive, 'i', "interactive", "", false, false, "connect stdin"},
+    {RunOption::kName, 0, "name", "NAME", false, false, "default: a generated one"},
+    {RunOption::kRemove, 0, "rm", "", false, false,
+     "accepted; a container is always removed when it ends"},
+    {RunOption::kBundle, 0, "bundle", "DIR", false, true,
+     "run an OCI bundle, without an image and without Java"},
+    {RunOption::kKernel, 0, "kernel", "FILE", false, true, "an uncompressed vmlinux"},
+    {RunOption::kEngine, 0, "engine", "NAME", false, true, "auto, soft, kvm or whp (default auto)"},
+    {RunOption::kTimings, 0, "timings", "json[:FILE]", true, true,
+     "print where the time of the start went"},
+    {RunOption::kDebug, 0, "debug", "", false, true, "the guest's console and more, on stderr"},
+    {RunOption::kTty, 't', "tty", "", false, false, "terminals are not in this version"},
+    {RunOption::kHelp, 'h', "help", "", false, true, "this text"},
+};
+
+Fail<Error> bad(const std::string& detail) {
+  return Fail{Error{Code::kInvalidArgument, "run", detail}};
+}
+
+std::string shown(const RunOptionSpec& spec) { return "--" + std::string(spec.name); }
+
+std::string mebibytes(std::uint64_t bytes) {
+  if (bytes % (1ull << 20) != 0) return std::to_string(bytes) + " bytes";
+  return std::to_string(bytes >> 20) + " MiB";
+}
+
+// The number at the start of `text`, which is cut off.
+std::optional<std::uint64_t> take_number(std::string_view& text) {
+  std::uint64_t value = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (failure != std::errc()) return std::nullopt;
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  return value;
+}
+
+Result<std::uint64_t> read_memory(std::string_view text) {
+  static constexpr std::pair<std::string_view, int> kSuffixes[] = {
+      {"", 0}, {"b", 0}, {"k", 10}, {"m", 20}, {"g", 30}, {"K", 10}, {"M", 20}, {"G", 30}};
+  std::string_view rest = text;
+  const auto number = take_number(rest);
+  const auto* suffix =
+      std::ranges::find(kSuffixes, rest, [](const auto& pair) { return pair.first; });
+  if (!number || suffix == std::end(kSuffixes)) {
+    return bad("memory \"" + std::string(text) +
+               "\": expected a number of bytes, or one with k, m or g");
+  }
+  const bool fits = *number <= (UINT64_MAX >> suffix->second);
+  const std::uint64_t bytes = fits ? *number << suffix->second : UINT64_MAX;
+  if (bytes < RUNHV_MIN_MEMORY_BYTES) {
+    return bad("memory of " + mebibytes(bytes) + ": the least is " +
+               mebibytes(RUNHV_MIN_MEMORY_BYTES));
+  }
+  if (bytes > RUNHV_MAX_MEMORY_BYTES) {
+    return bad("memory of " + std::string(text) + ": the most is " +
+               mebibytes(RUNHV_MAX_MEMORY_BYTES));
+  }
+  return bytes;
+}
+
+Result<std::uint32_t> read_cpus(std::string_view text) {
+  std::string_view rest = text;
+  const auto number = take_number(rest);
+  if (!number || !rest.empty() || *number < 1 || *number > RUNHV_MAX_CPUS) {
+    return bad("cpus of " + std::string(text) + ": a whole number from 1 to " +
+               std::to_string(RUNHV_MAX_CPUS) + " is possible");
+  }
+  return static_cast<std::uint32_t>(*number);
+}
+
+Result<std::string> read_name(std::string_view text) {
+  const bool allowed = std::ranges::all_of(text, [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '-';
+  });
+  if (text.empty() || text.size() > 64 || !allowed || text.front() == '.' || text.front() == '-') {
+    return bad("container name \"" + std::string(text) +
+               "\": 1 to 64 of A-Z a-z 0-9 _ . - are possible, first a letter, digit or _");
+  }
+  return std::string(text);
+}
+
+Result<std::string> read_engine(std::string_view text) {
+  for (const std::string_view known : {"auto", "soft", "kvm", "whp"}) {
+    if (text == known) return std::string(text);
+  }
+  return bad("engine \"" + std::string(text) + "\": the engines are auto, soft, kvm and whp");
+}
+
+Result<std::string> read_timings(std::string_view text) {
+  if (text.empty()) return std::string("--timings");
+  if (text != "json" && !(text.starts_with("json:") && text.size() > 5)) {
+    return bad("--timings=" + std::string(text) + ": expected json or json:FILE");
+  }
+  return "--timings=" + std::string(text);
+}
+
+Result<void> apply(const RunOptionSpec& spec, std::string_view value, RunOptions& options) {
+  switch (spec.option) {
+    case RunOption::kBundle:
+      if (value.empty()) return bad("--bundle: expected a directory");
+      options.bundle = value;
+      break;
+    case RunOption::kCpus: {
+      RUNHV_TRY_ASSIGN(options.cpus, read_cpus(value));
+      break;
+    }
+    case RunOption::kDebug:
+      options.debug = true;
+      break;
+    case RunOption::kEngine: {
+      RUNHV_TRY_ASSIGN(options.engine, read_engine(value));
+      break;
+    }
+    case RunOption::kEntrypoint:
+      options.entrypoint.emplace();
+      if (!value.empty()) options.entrypoint->emplace_back(value);
+      break;
+    case RunOption::kEnv:
+      if (value.empty() || value.front() == '=') {
+        return bad("--env \"" + std::string(value) + "\": expected NAME or NAME=VALUE");
+      }
+      options.environment.emplace_back(value);
+      break;
+    case RunOption::kHelp:
+      options.help = true;
+      break;
+    case RunOption::kHostname:
+      if (value.empty() || value.size() > 64) return bad("--hostname: 1 to 64 bytes are possible");
+      options.hostname = value;
+      break;
+    case RunOption::kInteractive:
+      options.interactive = true;
+      break;
+    case RunOption::kKernel:
+      options.kernel = value;
+      break;
+    case RunOption::kMemory: {
+      RUNHV_TRY_ASSIGN(options.memory_bytes, read_memory(value));
+      break;
+    }
+    case RunOption::kName: {
+      RUNHV_TRY_ASSIGN(options.id, read_name(value));
+      break;
+    }
+    case RunOption::kRemove:
+      break;
+    case RunOption::kTimings: {
+      RUNHV_TRY_ASSIGN(options.timings, read_timings(value));
+      break;
+    }
+    case RunOption::kTty:
+      return bad("--tty: terminals are not in this version; -i connects stdin");
+    case RunOption::kUser:
+      options.user = value;
+      break;
+    case RunOption::kWorkdir:
+      options.cwd = value;
+      break;
+  }
+  return {};
+}
+
+class Parser {
+ public:
+  explicit Parser(std::span<const std::string_view> arguments) : arguments_(arguments) {}
+
+  Result<RunOptions> parse() {
+    while (next_ < arguments_.size() && !options_.help) {
+      const std::string_view argument = arguments_[next_];
+      if (argument == "--") {
+        ++next_;
+        break;
+      }
+      if (argument.size() < 2 || argument.front() != '-') break;
+      ++next_;
+      RUNHV_TRY(argument.starts_with("--") ? long_option(argument.substr(2))
+                                           : letters(argument.substr(1)));
+    }
+    if (options_.help) return options_;
+    RUNHV_TRY(positional());
+    return options_;
+  }
+
+ private:
+  Result<void> long_option(std::string_view text) {
+    const std::size_t equals = text.find('=');
+    const std::string_view name = text.substr(0, equals);
+    const auto spec = std::ranges::find(kSpecs, name, &RunOptionSpec::name);
+    if (spec == std::end(kSpecs)) return unknown("--" + std::string(name));
+    if (equals != std::string_view::npos) {
+      if (spec->value.empty()) return bad(shown(*spec) + " takes no value");
+      return use(*spec, text.substr(equals + 1));
+    }
+    if (spec->value.empty() || spec->value_optional) return use(*spec, "");
+    return use_next(*spec);
+  }
+
+  // -i, -im64m, -m 64m, -eA=b
+  Result<void> letters(std::string_view text) {
+    while (!text.empty()) {
+      const auto spec = std::ranges::find(kSpecs, text.front(), &RunOptionSpec::letter);
+      if (spec == std::end(kSpecs)) return unknown("-" + std::string(1, text.front()));
+      text.remove_prefix(1);
+      if (spec->value.empty()) {
+        RUNHV_TRY(use(*spec, ""));
+        continue;
+      }
+      if (text.empty()) return use_next(*spec);
+      if (text.front() == '=') text.remove_prefix(1);
+      return use(*spec, text);
+    }
+    return {};
+  }
+
+  Result<void> use(const RunOptionSpec& spec, std::string_view value) {
+    if (!spec.with_bundle && not_with_bundle_.empty()) not_with_bundle_ = shown(spec);
+    return apply(spec, value, options_);
+  }
+
+  Result<void> use_next(const RunOptionSpec& spec) {
+    if (next_ == arguments_.size()) return bad(shown(spec) + " needs a value");
+    return use(spec, arguments_[next_++]);
+  }
+
+  Result<void> unknown(const std::string& option) {
+    return bad("unknown option " + option + "; see runhv run --help");
+  }
+
+  Result<void> positional() {
+    const auto rest = arguments_.subspan(next_);
+    if (options_.bundle.empty()) {
+      if (rest.empty()) return bad("no image is named; see runhv run --help");
+      options_.image = rest.front();
+      options_.arguments.assign(rest.begin() + 1, rest.end());
+      return {};
+    }
+    if (!not_with_bundle_.empty()) {
+      return bad(not_with_bundle_ + " cannot go with --bundle: config.json says it");
+    }
+    if (rest.size() != 1) return bad("--bundle takes one ID and no command");
+    RUNHV_TRY_ASSIGN(options_.id, read_name(rest.front()));
+    return {};
+  }
+
+  std::span<const std::string_view> arguments_;
+  std::size_t next_ = 0;
+  std::string not_with_bundle_;
+  RunOptions options_;
+};
+
+}  // namespace
+
+std::span<const RunOptionSpec> run_option_specs() { return kSpecs; }
+
+Result<RunOptions> parse_run_options(std::span<const std::string_view> arguments) {
+  return Parser(arguments).parse();
+}
+
+}  // namespace runhv

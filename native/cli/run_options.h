@@ -1,0 +1,72 @@
+// `runhv run`: its options, in GNU style. They end at the image (or the id); the rest is the
+// container's command.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace runhv {
+
+enum class RunOption {
+  kBundle,
+  kCpus,
+  kDebug,
+  kEngine,
+  kEntrypoint,
+  kEnv,
+  kHelp,
+  kHostname,
+  kInteractive,
+  kKernel,
+  kMemory,
+  kName,
+  kRemove,
+  kTimings,
+  kTty,
+  kUser,
+  kWorkdir
+};
+
+struct RunOptionSpec {
+  RunOption option;
+  char letter;             // 0 = none
+  std::string_view name;   // without the dashes
+  std::string_view value;  // what the help calls it; empty = a flag
+  bool value_optional;     // only --name=VALUE then
+  bool with_bundle;        // where config.json does not say it
+  std::string_view help;
+};
+
+// In the order of the help.
+std::span<const RunOptionSpec> run_option_specs();
+
+struct RunOptions {
+  bool help = false;
+  std::string bundle;  // empty: an image is run
+  std::string id;      // --name, or the ID of --bundle; empty = to be generated
+  std::string image;
+  std::vector<std::string> arguments;
+  std::vector<std::string> environment;  // NAME=value, or NAME
+  std::string cwd;
+  std::string user;
+  std::optional<std::vector<std::string>> entrypoint;  // empty = none
+  std::string hostname;
+  std::optional<std::uint64_t> memory_bytes;
+  std::optional<std::uint32_t> cpus;
+  bool interactive = false;
+  std::string kernel;
+  std::string engine = "auto";
+  std::string timings;  // "--timings…" as the VMM takes it; empty = none
+  bool debug = false;
+};
+
+// Arguments after `run`. The error's detail is one line for the user.
+Result<RunOptions> parse_run_options(std::span<const std::string_view> arguments);
+
+}  // namespace runhv

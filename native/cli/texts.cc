@@ -1,0 +1,99 @@
+#include "cli/texts.h"
+
+#include "cli/run_options.h"
+
+namespace runhv {
+namespace {
+
+constexpr std::size_t kHelpColumn = 32;
+
+std::string option_line(const RunOptionSpec& spec) {
+  std::string line = spec.letter != 0 ? std::string("  -") + spec.letter + ", --" : "      --";
+  line += spec.name;
+  if (!spec.value.empty()) {
+    line += spec.value_optional ? "[=" : " ";
+    line += spec.value;
+    if (spec.value_optional) line += "]";
+  }
+  // A long option has a line of its own.
+  if (line.size() + 2 > kHelpColumn) {
+    line += "\n" + std::string(kHelpColumn, ' ');
+  } else {
+    line.resize(kHelpColumn, ' ');
+  }
+  return line + std::string(spec.help) + "\n";
+}
+
+std::string bash_script() {
+  std::string options;
+  for (const RunOptionSpec& spec : run_option_specs()) options += " --" + std::string(spec.name);
+  return "_runhv() {\n"
+         "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}\n"
+         "  case $before in\n"
+         "    --engine) COMPREPLY=($(compgen -W 'auto soft kvm whp' -- \"$word\")); return ;;\n"
+         "    --bundle) COMPREPLY=($(compgen -d -- \"$word\")); return ;;\n"
+         "    --kernel) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
+         "    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$word\")); return ;;\n"
+         "  esac\n"
+         "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+         "    COMPREPLY=($(compgen -W 'run help version completion' -- \"$word\"))\n"
+         "  elif [ \"${COMP_WORDS[1]}\" = run ]; then\n"
+         "    COMPREPLY=($(compgen -W '" +
+         options.substr(1) +
+         "' -- \"$word\"))\n"
+         "  fi\n"
+         "}\n"
+         "complete -o default -F _runhv runhv\n";
+}
+
+std::string fish_script() {
+  std::string script =
+      "complete -c runhv -n __fish_use_subcommand -f -a 'run help version completion'\n"
+      "complete -c runhv -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'\n";
+  for (const RunOptionSpec& spec : run_option_specs()) {
+    script += "complete -c runhv -n '__fish_seen_subcommand_from run' -l " + std::string(spec.name);
+    if (spec.letter != 0) script += std::string(" -s ") + spec.letter;
+    if (!spec.value.empty() && !spec.value_optional) script += " -r";
+    std::string help;
+    for (const char c : spec.help) help += c == '\'' ? std::string("\\'") : std::string(1, c);
+    script += " -d '" + help + "'\n";
+  }
+  return script;
+}
+
+}  // namespace
+
+std::string help_text() {
+  return "runhv runs each Linux container in its own micro-VM.\n"
+         "\n"
+         "  runhv run [OPTIONS] IMAGE [COMMAND ARG...]   run a container\n"
+         "  runhv run --bundle DIR [OPTIONS] ID          run an OCI bundle\n"
+         "  runhv help [run]                             this text, or that of run\n"
+         "  runhv version                                version and engines\n"
+         "  runhv completion bash|zsh|fish               a completion script\n"
+         "\n"
+         "IMAGE is oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE.\n"
+         "The exit status is the container's; 125 is a failure of runhv, 126 a command that "
+         "cannot\n"
+         "be run, 127 a command that is not there.\n";
+}
+
+std::string run_help_text() {
+  std::string text =
+      "runhv run [OPTIONS] IMAGE [COMMAND ARG...]\n"
+      "runhv run --bundle DIR [OPTIONS] ID\n"
+      "\n"
+      "IMAGE is oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE.\n"
+      "\n";
+  for (const RunOptionSpec& spec : run_option_specs()) text += option_line(spec);
+  return text;
+}
+
+std::optional<std::string> completion_script(std::string_view shell) {
+  if (shell == "bash") return bash_script();
+  if (shell == "zsh") return "autoload -U +X bashcompinit && bashcompinit\n" + bash_script();
+  if (shell == "fish") return fish_script();
+  return std::nullopt;
+}
+
+}  // namespace runhv

@@ -1,0 +1,16 @@
+// What runhv prints about itself.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace runhv {
+
+std::string help_text();
+std::string run_help_text();
+
+// The script for "bash", "zsh" or "fish"; nullopt for another shell.
+std::optional<std::string> completion_script(std::string_view shell);
+
+}  // namespace runhv

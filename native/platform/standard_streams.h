@@ -1,0 +1,17 @@
+// stdin, stdout and stderr of this process.
+#pragma once
+
+#include "platform/handle.h"
+
+namespace runhv {
+
+// Connects each of the three that is closed to the null device, so that no file which is opened
+// later takes its number. By the main thread, before it opens anything.
+void ensure_standard_streams();
+
+// `number` 0, 1, 2.
+OsHandle standard_stream(int number);
+
+bool is_terminal(OsHandle handle);
+
+}  // namespace runhv

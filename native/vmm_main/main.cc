@@ -1,0 +1,204 @@
+// runhv-vmm: one process for one container in its own micro-VM (DESIGN D3). Its pid is the
+// container's: stdio, signals and the exit status pass through it.
+
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "base/log.h"
+#include "base/result.h"
+#include "base/scope_exit.h"
+#include "platform/clock.h"
+#include "platform/file.h"
+#include "platform/named_lock.h"
+#include "platform/poller.h"
+#include "platform/process.h"
+#include "platform/signals.h"
+#include "platform/standard_streams.h"
+#include "platform/thread.h"
+#include "runhv/runhv.h"
+#include "vmm_main/options.h"
+#include "vmm_main/timings.h"
+
+namespace runhv {
+namespace {
+
+constexpr int kOurFailure = 125;  // as docker: neither the container's status, nor 126 or 127
+
+Error error_of(const runhv_error& error) {
+  return {static_cast<Code>(error.code), error.operation, error.detail,
+          static_cast<Domain>(error.domain), error.os_code};
+}
+
+int complain(const Error& error) {
+  std::fprintf(stderr, "runhv: %s\n", to_string(error).c_str());
+  return kOurFailure;
+}
+
+template <class T>
+T sized() {
+  T value{};
+  value.struct_size = sizeof value;
+  return value;
+}
+
+Result<std::string> share_directory() {
+  std::string directory = environment("RUNHV_SHARE");
+  if (!directory.empty()) return directory;
+  RUNHV_TRY_ASSIGN(directory, executable_directory());
+  return directory + "/../share/runhv";
+}
+
+Result<void> fill_defaults(VmmOptions& options) {
+  RUNHV_TRY_ASSIGN(const std::string share, share_directory());
+  if (options.kernel.empty()) options.kernel = share + "/vmlinux-minimal";
+  if (options.initrd.empty()) options.initrd = share + "/agent.cpio";
+  if (options.spawned_at_ns == 0) options.spawned_at_ns = process_start_ns();
+  return {};
+}
+
+Result<NamedLock> take_name(const std::string& id) {
+  auto lock = NamedLock::acquire(id);
+  if (!lock && lock.error().code == Code::kConflict) {
+    return Fail{Error{Code::kConflict, "run container", "container name \"" + id + "\" is in use"}};
+  }
+  return lock;
+}
+
+Result<runhv_vm> create_vm(const VmmOptions& options) {
+  auto config = sized<runhv_vm_config>();
+  if (options.debug) config.flags |= RUNHV_FLAG_CONSOLE;
+  config.id = options.id.c_str();
+  config.bundle = options.bundle.c_str();
+  config.engine = options.engine.c_str();
+  config.default_kernel = options.kernel.c_str();
+  config.default_initrd = options.initrd.c_str();
+  for (int i = 0; i < 3; ++i) config.stdio[i] = standard_stream(i);
+  config.spawned_at_ns = options.spawned_at_ns;
+  auto error = sized<runhv_error>();
+  runhv_vm vm = 0;
+  const int32_t code = runhv_vm_create(&config, &vm, &error);
+  // Everything is open now: even a SIGKILL from here on leaves nothing behind.
+  if (options.remove_bundle) {
+    if (const auto removed = remove_tree(options.bundle); !removed && code == RUNHV_OK) {
+      complain(removed.error());
+    }
+  }
+  if (code != RUNHV_OK) return Fail{error_of(error)};
+  return vm;
+}
+
+void say_that_it_is_slow(const VmmOptions& options, const runhv_statistics& statistics) {
+  const bool wanted = options.debug || is_terminal(standard_stream(2));
+  if (options.engine != "auto" || !wanted || std::string_view(statistics.engine) != "soft") return;
+  std::fputs(
+      "runhv: no hypervisor here; the embedded software CPU runs this container, slower "
+      "(--engine soft says that you know)\n",
+      stderr);
+}
+
+void print_timings(const VmmOptions& options, std::FILE* file, const runhv_statistics& statistics,
+                   int exit_status) {
+  const bool colour =
+      file == stderr && is_terminal(standard_stream(2)) && environment("NO_COLOR").empty();
+  const std::string text = options.timings == TimingsFormat::kTable
+                               ? timings_table(options.id, statistics, exit_status, colour)
+                               : timings_json(options.id, statistics, exit_status);
+  std::fwrite(text.data(), 1, text.size(), file);
+  std::fflush(file);
+}
+
+struct Outcome {
+  int32_t code = RUNHV_OK;
+  runhv_exit_status status = sized<runhv_exit_status>();
+  runhv_error error = sized<runhv_error>();
+};
+
+int exit_status_of(const Outcome& outcome) {
+  if (outcome.code != RUNHV_OK) return complain(error_of(outcome.error));
+  if (outcome.status.end == RUNHV_END_NOT_STARTED) {
+    Error reason = error_of(outcome.error);
+    reason.domain = Domain::kNone;
+    complain(reason);
+  }
+  return outcome.status.exit_status;
+}
+
+// Forwards signals until the container is over.
+Outcome run(runhv_vm vm, SignalQueue& signals, Poller& poller) {
+  Outcome outcome;
+  std::atomic<bool> over = false;
+  std::thread waiter([&] {
+    block_forwarded_signals();
+    set_thread_name("runhv-wait");
+    outcome.code = runhv_vm_wait(vm, UINT32_MAX, &outcome.status, &outcome.error);
+    over.store(true, std::memory_order_release);
+    poller.wake();
+  });
+  while (!over.load(std::memory_order_acquire)) {
+    if (!poller.wait(std::nullopt)) break;
+    while (const auto signal = signals.next()) runhv_vm_signal(vm, *signal, nullptr);
+  }
+  waiter.join();
+  return outcome;
+}
+
+int run_container(VmmOptions options, SignalQueue& signals, std::FILE* timings_file) {
+  if (const auto filled = fill_defaults(options); !filled) return complain(filled.error());
+  auto poller = Poller::create();
+  if (!poller) return complain(poller.error());
+  if (const auto watched = (*poller)->watch(signals.handle(), 0, true, false); !watched) {
+    return complain(watched.error());
+  }
+  const auto name = take_name(options.id);
+  if (!name) return complain(name.error());
+  const auto vm = create_vm(options);
+  if (!vm) return complain(vm.error());
+  const ScopeExit destroy([&] { runhv_vm_destroy(*vm, nullptr); });
+
+  auto error = sized<runhv_error>();
+  if (runhv_vm_start(*vm, &error) != RUNHV_OK) return complain(error_of(error));
+  auto statistics = sized<runhv_statistics>();
+  if (options.engine == "auto" && runhv_vm_statistics(*vm, &statistics, nullptr) == RUNHV_OK) {
+    say_that_it_is_slow(options, statistics);
+  }
+  const int exit_status = exit_status_of(run(*vm, signals, **poller));
+  if (options.timings != TimingsFormat::kNone &&
+      runhv_vm_statistics(*vm, &statistics, nullptr) == RUNHV_OK) {
+    print_timings(options, timings_file, statistics, exit_status);
+  }
+  return exit_status;
+}
+
+int vmm_main(std::span<const std::string_view> arguments) {
+  ensure_standard_streams();
+  close_inherited_handles();
+  const auto signals = SignalQueue::create();
+  if (!signals) return complain(signals.error());
+  const auto options = parse_vmm_options(arguments);
+  if (!options) return complain(options.error());
+  set_debug_log(options->debug);
+  std::FILE* timings_file = stderr;
+  if (!options->timings_file.empty()) {
+    timings_file = std::fopen(options->timings_file.c_str(), "ab");
+    if (timings_file == nullptr) {
+      return complain({Code::kHostFailed, "open " + options->timings_file,
+                       "the file for the timings cannot be written"});
+    }
+  }
+  return run_container(*options, **signals, timings_file);
+}
+
+}  // namespace
+}  // namespace runhv
+
+int main(int argc, char** argv) {
+  const std::vector<std::string_view> arguments(argv + 1, argv + argc);
+  return runhv::vmm_main(arguments);
+}

@@ -1,0 +1,21 @@
+// Which library serves an engine on this system. One source per system. Internal to hv/.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace runhv::hv {
+
+struct EngineChoice {
+  std::string engine;                  // never "auto"
+  std::vector<std::string> libraries;  // paths and names to try, in this order
+};
+
+Result<EngineChoice> choose_engine(const std::string& engine);
+
+// The error for a name that no system has.
+Error unknown_engine(const std::string& engine);
+
+}  // namespace runhv::hv

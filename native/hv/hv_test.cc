@@ -1,0 +1,187 @@
+// What hv/ decides on its own; what the hypervisor does is the conformance suite's.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+
+#include "hv/engine_choice.h"
+#include "hv/exit_context.h"
+#include "hv/hresult.h"
+
+namespace runhv::hv {
+namespace {
+
+struct HresultRow {
+  std::uint32_t hresult;
+  Code code;
+  const char* detail;
+};
+
+class HresultTable : public testing::TestWithParam<HresultRow> {};
+
+TEST_P(HresultTable, GivesCodeWordsAndRawNumber) {
+  const HresultRow& row = GetParam();
+
+  const Error error = hresult_error("set up partition", static_cast<std::int32_t>(row.hresult));
+
+  EXPECT_EQ(error.code, row.code);
+  EXPECT_EQ(error.operation, "set up partition");
+  EXPECT_EQ(error.detail, row.detail);
+  EXPECT_EQ(error.domain, Domain::kHresult);
+  EXPECT_EQ(static_cast<std::uint32_t>(error.os_code), row.hresult);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rows, HresultTable,
+    testing::Values(
+        HresultRow{0x80004001, Code::kUnsupported, "not implemented"},
+        HresultRow{0x80070005, Code::kAccessDenied, "access denied"},
+        HresultRow{0x80070006, Code::kHostFailed, "invalid handle"},
+        HresultRow{0x8007000e, Code::kOutOfMemory, "out of memory"},
+        HresultRow{0x80070057, Code::kHostFailed,
+                   "invalid argument, or the wrong state for the call"},
+        HresultRow{0x80370300, Code::kUnsupported, "unknown capability: a newer Windows is needed"},
+        HresultRow{0x80370301, Code::kHostFailed, "insufficient buffer"},
+        HresultRow{0x80370302, Code::kUnsupported,
+                   "unknown property: Windows 11, Windows Server 2022 or newer is needed"},
+        HresultRow{0x80370303, Code::kUnsupported, "unsupported hypervisor configuration"},
+        HresultRow{0x80370304, Code::kHostFailed, "invalid partition configuration"},
+        HresultRow{0x80370305, Code::kHostFailed, "guest memory range not found"},
+        HresultRow{0x80370306, Code::kHostFailed, "the virtual processor exists"},
+        HresultRow{0x80370307, Code::kHostFailed, "the virtual processor does not exist"},
+        HresultRow{0x80370308, Code::kHostFailed, "invalid state of the virtual processor"},
+        HresultRow{0x80370309, Code::kUnsupported, "unknown register"},
+        HresultRow{0x80370310, Code::kUnsupported, "unsupported processor configuration"},
+        HresultRow{0xc0350005, Code::kHostFailed, "the hypervisor refused a parameter"},
+        HresultRow{0xc035000e, Code::kHostFailed, "no such virtual processor"},
+        HresultRow{0xc0351000, Code::kHypervisorAbsent, "no hypervisor runs on this host"},
+        HresultRow{0xc0370008, Code::kConflict,
+                   "this process has another virtual machine with memory"},
+        HresultRow{0xc0370009, Code::kHostFailed, "the partition does not exist"},
+        HresultRow{0xc037000c, Code::kOutOfMemory, "too many memory ranges"},
+        HresultRow{0x8000ffff, Code::kHostFailed, ""}));
+
+TEST(EngineChoice, AutoIsTheSoftwareProcessorOnLinux) {
+  const auto choice = choose_engine("auto");
+
+  ASSERT_TRUE(choice);
+  EXPECT_EQ(choice->engine, "soft");
+  EXPECT_FALSE(choice->libraries.empty());
+}
+
+TEST(EngineChoice, SaysWhatAnEngineNeeds) {
+  const auto whp = choose_engine("whp");
+  const auto kvm = choose_engine("kvm");
+
+  ASSERT_FALSE(whp);
+  EXPECT_EQ(whp.error().code, Code::kUnsupported);
+  EXPECT_EQ(whp.error().detail,
+            "engine whp needs Windows with the Windows Hypervisor Platform feature");
+  ASSERT_FALSE(kvm);
+  EXPECT_EQ(kvm.error().code, Code::kUnsupported);
+  EXPECT_EQ(kvm.error().detail, "engine kvm is not in this version; use --engine soft");
+}
+
+TEST(EngineChoice, ListsTheNamesForAnUnknownOne) {
+  const auto choice = choose_engine("turbo");
+
+  ASSERT_FALSE(choice);
+  EXPECT_EQ(choice.error().code, Code::kInvalidArgument);
+  EXPECT_EQ(to_string(choice.error()),
+            "use engine \"turbo\": the engines are auto, soft, kvm, whp");
+}
+
+TEST(ExitContext, ReadsAMemoryAccess) {
+  WHV_RUN_VP_EXIT_CONTEXT context{};
+  context.ExitReason = WHvRunVpExitReasonMemoryAccess;
+  context.VpContext.Rip = 0xffffffff81000000;
+  context.VpContext.ExecutionState.Cpl = 3;
+  context.VpContext.ExecutionState.EferLma = 1;
+  context.MemoryAccess.Gpa = 0xd0000050;
+  context.MemoryAccess.AccessInfo.AccessType = WHvMemoryAccessWrite;
+  context.MemoryAccess.AccessInfo.GpaUnmapped = 1;
+  context.MemoryAccess.AccessInfo.GvaValid = 1;
+  context.MemoryAccess.Gva = 0xffffc90000000050;
+  context.MemoryAccess.InstructionBytes[0] = 0x89;
+  context.MemoryAccess.InstructionByteCount = 40;  // more than there is room for
+
+  const Exit exit = read_exit_context(context);
+
+  EXPECT_EQ(exit.state.rip, 0xffffffff81000000u);
+  EXPECT_EQ(exit.state.privilege_level, 3);
+  EXPECT_TRUE(exit.state.long_mode);
+  const auto* memory = std::get_if<MemoryExit>(&exit.reason);
+  ASSERT_NE(memory, nullptr);
+  EXPECT_EQ(memory->gpa.value, 0xd0000050u);
+  EXPECT_EQ(memory->access, Access::kWrite);
+  EXPECT_TRUE(memory->unmapped);
+  EXPECT_EQ(memory->gva, 0xffffc90000000050u);
+  EXPECT_EQ(memory->instruction.count, 16);
+  EXPECT_EQ(memory->instruction.bytes[0], std::byte{0x89});
+}
+
+TEST(ExitContext, ReadsAPortAccess) {
+  WHV_RUN_VP_EXIT_CONTEXT context{};
+  context.ExitReason = WHvRunVpExitReasonX64IoPortAccess;
+  context.VpContext.InstructionLength = 2;
+  context.IoPortAccess.PortNumber = 0xf4;
+  context.IoPortAccess.AccessInfo.IsWrite = 1;
+  context.IoPortAccess.AccessInfo.AccessSize = 4;
+  context.IoPortAccess.Rax = 0x1122334455667788;
+
+  const Exit exit = read_exit_context(context);
+
+  EXPECT_EQ(exit.state.instruction_length, 2);
+  const auto* port = std::get_if<PortExit>(&exit.reason);
+  ASSERT_NE(port, nullptr);
+  EXPECT_EQ(port->port, 0xf4);
+  EXPECT_TRUE(port->is_write);
+  EXPECT_FALSE(port->is_string);
+  EXPECT_EQ(port->size, 4);
+  EXPECT_EQ(port->rax, 0x1122334455667788u);
+}
+
+TEST(ExitContext, JoinsTheHalvesOfAnMsrWrite) {
+  WHV_RUN_VP_EXIT_CONTEXT context{};
+  context.ExitReason = WHvRunVpExitReasonX64MsrAccess;
+  context.MsrAccess.MsrNumber = 0x1a0;
+  context.MsrAccess.AccessInfo.IsWrite = 1;
+  context.MsrAccess.Rax = 0xffffffff89abcdef;  // WRMSR uses EAX
+  context.MsrAccess.Rdx = 0x01234567;
+
+  const Exit exit = read_exit_context(context);
+
+  const auto* msr = std::get_if<MsrExit>(&exit.reason);
+  ASSERT_NE(msr, nullptr);
+  EXPECT_EQ(msr->msr, 0x1a0u);
+  EXPECT_EQ(msr->value, 0x0123456789abcdefu);
+}
+
+TEST(ExitContext, KeepsTheNumberOfAReasonNobodyAskedFor) {
+  WHV_RUN_VP_EXIT_CONTEXT context{};
+  context.ExitReason = WHvRunVpExitReasonX64Rdtsc;
+
+  const Exit exit = read_exit_context(context);
+
+  const auto* other = std::get_if<OtherExit>(&exit.reason);
+  ASSERT_NE(other, nullptr);
+  EXPECT_EQ(other->reason, 0x1003u);
+}
+
+TEST(RegisterValue, HasTheLayoutOfWhp) {
+  const SegmentRegister code{
+      .base = 0x10, .limit = 0xffffffff, .selector = 8, .attributes = 0xa09b};
+  WHV_REGISTER_VALUE expected{};
+  expected.Segment.Base = 0x10;
+  expected.Segment.Limit = 0xffffffff;
+  expected.Segment.Selector = 8;
+  expected.Segment.Attributes = 0xa09b;
+
+  const RegisterValue value = RegisterValue::segment(code);
+
+  EXPECT_EQ(value.low, expected.Reg128.Low64);
+  EXPECT_EQ(value.high, expected.Reg128.High64);
+  EXPECT_EQ(value.as_segment().attributes, 0xa09b);
+}
+
+}  // namespace
+}  // namespace runhv::hv

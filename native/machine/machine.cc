@@ -1,0 +1,307 @@
+#include "machine/machine.h"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "base/log.h"
+#include "hv/partition.h"
+#include "hv/whp_library.h"
+#include "machine/boot_params.h"
+#include "machine/device_set.h"
+#include "machine/entry_state.h"
+#include "machine/kernel_loader.h"
+#include "machine/memory_layout.h"
+#include "machine/mptable.h"
+#include "machine/processor_loop.h"
+#include "machine/run_state.h"
+#include "memory/guest_memory.h"
+#include "platform/clock.h"
+#include "platform/event.h"
+#include "platform/thread.h"
+
+namespace runhv {
+namespace {
+
+std::string mib(std::uint64_t bytes) {
+  const bool whole = bytes % (1u << 20) == 0;
+  return whole ? std::to_string(bytes >> 20) + " MiB" : std::to_string(bytes) + " bytes";
+}
+
+Result<void> check(const MachineConfig& config) {
+  const auto invalid = [](std::string operation, std::string detail) {
+    return Fail{Error{Code::kInvalidArgument, std::move(operation), std::move(detail)}};
+  };
+  const std::uint64_t memory = config.memory_bytes;
+  if (memory < MachineLimits::kMinMemoryBytes || memory > MachineLimits::kMaxMemoryBytes) {
+    return invalid("give the machine a memory of " + mib(memory),
+                   mib(MachineLimits::kMinMemoryBytes) + " to " +
+                       mib(MachineLimits::kMaxMemoryBytes) + " are possible");
+  }
+  if (memory % kPageSize != 0) {
+    return invalid("give the machine a memory of " + mib(memory), "no multiple of 4096 bytes");
+  }
+  const std::uint32_t processors = config.processor_count;
+  if (processors < 1 || processors > MachineLimits::kMaxProcessors) {
+    return invalid("give the machine " + std::to_string(processors) + " cpus",
+                   "1 to " + std::to_string(MachineLimits::kMaxProcessors) + " are possible");
+  }
+  if (config.disks.size() > MachineLimits::kMaxDisks) {
+    return invalid("give the machine " + std::to_string(config.disks.size()) + " disks",
+                   "at most " + std::to_string(MachineLimits::kMaxDisks) + " are possible");
+  }
+  if (config.kernel_path.empty()) return invalid("start the machine", "no kernel was given");
+  return {};
+}
+
+// Linux parameters. The devices come before anything of the user's: after a "--" they would be the
+// arguments of pid 1.
+std::string command_line(const MachineConfig& config, const DeviceSet& devices) {
+  // A panic ends the machine at once, by triple fault: there is no firmware to ask. On one
+  // processor the kernel would else rewrite 7100 LOCK prefixes.
+  std::string text = "reboot=t panic=-1 noreplace-smp";
+  text += config.console ? " console=hvc0" : " quiet";
+  text += devices.command_line();
+  if (!config.extra_command_line.empty()) text += " " + config.extra_command_line;
+  return text;
+}
+
+Result<std::unique_ptr<GuestMemory>> make_memory(const RamLayout& layout,
+                                                 MemoryWriteObserver* observer) {
+  std::vector<GuestRange> ranges;
+  RUNHV_TRY_ASSIGN(auto low, MemoryRegion::reserve(layout.low_bytes));
+  ranges.push_back({Gpa{0}, std::move(low)});
+  if (layout.high_bytes != 0) {
+    RUNHV_TRY_ASSIGN(auto high, MemoryRegion::reserve(layout.high_bytes));
+    ranges.push_back({kDeviceSpaceEnd, std::move(high)});
+  }
+  return GuestMemory::create(std::move(ranges), observer);
+}
+
+class WhpMachine final : public Machine,
+                         private MemoryWriteObserver,
+                         private InterruptSink,
+                         private ExitPortEvents {
+ public:
+  static Result<std::unique_ptr<Machine>> create(MachineConfig config);
+  ~WhpMachine() override;
+
+  Result<void> start() override;
+  std::optional<MachineEnd> wait(std::optional<std::uint64_t> deadline_ns) override;
+  OsHandle ended_handle() const override { return ended_event_.handle(); }
+  void stop() override { end(MachineEnd::kStopped); }
+  Error error() const override;
+  VsockWaker* vsock_waker() override { return devices_->vsock_waker(); }
+  std::string engine_name() const override { return library_->engine(); }
+  std::string kernel_name() const override { return kernel_release(kernel_); }
+  std::uint64_t guest_memory_resident_bytes() const override { return memory_->resident_bytes(); }
+
+ private:
+  WhpMachine(File kernel, Event ended, std::uint32_t processor_count, Timeline& timeline)
+      : kernel_(std::move(kernel)),
+        ended_event_(std::move(ended)),
+        timeline_(timeline),
+        state_(processor_count) {}
+
+  Result<void> make(MachineConfig config);
+  Result<void> load(const MachineConfig& config, const RamLayout& layout);
+  void run_processor(std::uint32_t index);
+  void end(MachineEnd reason);
+  void cancel_processors();
+  void finish();
+
+  void written(Gpa first, std::uint64_t size_bytes) override;
+  void request(const ApicMessage& message) override;
+  void on_power_off() override { end(MachineEnd::kPoweredOff); }
+  void on_stage(std::uint8_t stage) override;
+
+  const File kernel_;
+  Event ended_event_;
+  Timeline& timeline_;
+  RunState state_;
+
+  // Given back in the reverse order: devices, partition, memory.
+  std::unique_ptr<hv::WhpLibrary> library_;
+  std::unique_ptr<GuestMemory> memory_;
+  std::unique_ptr<hv::Partition> partition_;
+  std::unique_ptr<DeviceSet> devices_;
+
+  std::atomic<std::uint32_t> running_{0};
+  std::mutex mutex_;  // of started_, ended_, threads_
+  std::condition_variable ended_changed_;
+  bool started_ = false;
+  bool ended_ = false;
+  std::vector<std::thread> threads_;
+};
+
+Result<std::unique_ptr<Machine>> WhpMachine::create(MachineConfig config) {
+  config.timeline->mark(Stage::kPartition, monotonic_ns());
+  RUNHV_TRY(check(config));
+  RUNHV_TRY_ASSIGN(File kernel, File::open(config.kernel_path, File::Access::kRead));
+  RUNHV_TRY_ASSIGN(Event ended, Event::create());
+  std::unique_ptr<WhpMachine> machine(new WhpMachine(std::move(kernel), std::move(ended),
+                                                     config.processor_count, *config.timeline));
+  RUNHV_TRY(machine->make(std::move(config)));
+  return std::unique_ptr<Machine>(std::move(machine));
+}
+
+Result<void> WhpMachine::make(MachineConfig config) {
+  RUNHV_TRY_ASSIGN(library_, hv::WhpLibrary::open(config.engine));
+  RUNHV_TRY_ASSIGN(partition_, hv::Partition::create(*library_, config.processor_count));
+
+  timeline_.mark(Stage::kMemory, monotonic_ns());
+  const RamLayout layout = ram_layout(config.memory_bytes);
+  RUNHV_TRY_ASSIGN(memory_, make_memory(layout, this));
+  RUNHV_TRY_ASSIGN(devices_, DeviceSet::create(config, *memory_, *this, *this));
+  RUNHV_TRY(load(config, layout));
+  for (const GuestRange& range : memory_->ranges()) {
+    RUNHV_TRY(partition_->map(range.first, range.region.bytes()));
+  }
+  return {};
+}
+
+Result<void> WhpMachine::load(const MachineConfig& config, const RamLayout& layout) {
+  const std::span<std::byte> ram = memory_->ranges().front().region.bytes();
+  RUNHV_TRY_ASSIGN(const LoadedKernel kernel, load_kernel(kernel_, ram));
+  std::optional<LoadedInitrd> initrd;
+  if (!config.initrd_path.empty()) {
+    RUNHV_TRY_ASSIGN(const File file, File::open(config.initrd_path, File::Access::kRead));
+    RUNHV_TRY_ASSIGN(initrd, load_initrd(file, kernel.end, ram));
+  }
+  RUNHV_TRY(write_boot_params(layout, command_line(config, *devices_), initrd, ram));
+  write_mp_table(config.processor_count, devices_->interrupt_count(), ram);
+  write_entry_tables(ram);
+  return partition_->processor(0).write(entry_state(kernel.entry));
+}
+
+WhpMachine::~WhpMachine() {
+  stop();
+  for (std::thread& thread : threads_) thread.join();
+  if (devices_) devices_->stop();
+}
+
+Result<void> WhpMachine::start() {
+  const std::lock_guard lock(mutex_);
+  if (started_ || ended_) {
+    return Fail{Error{Code::kConflict, "start the machine",
+                      started_ ? "it was started before" : "it was stopped"}};
+  }
+  started_ = true;
+  const std::uint32_t count = partition_->processor_count();
+  running_ = count;
+  timeline_.mark(Stage::kKernel, monotonic_ns());
+  for (std::uint32_t i = 0; i < count; ++i) threads_.emplace_back([this, i] { run_processor(i); });
+  return {};
+}
+
+void WhpMachine::run_processor(std::uint32_t index) {
+  block_forwarded_signals();
+  set_thread_name(("vcpu" + std::to_string(index)).c_str());
+  ProcessorLoop loop({.processor = partition_->processor(index),
+                      .memory = *memory_,
+                      .ports = devices_->ports(),
+                      .mmio = devices_->mmio(),
+                      .io_apic = devices_->io_apic(),
+                      .state = state_});
+  loop.run();
+  cancel_processors();
+  if (running_.fetch_sub(1) == 1) finish();
+}
+
+// The first end wins; whoever runs a processor leaves its loop.
+void WhpMachine::end(MachineEnd reason) {
+  state_.end(reason, std::nullopt);
+  const std::lock_guard lock(mutex_);
+  if (started_) {
+    if (!ended_) cancel_processors();
+    return;
+  }
+  ended_ = true;
+  ended_event_.set();
+  ended_changed_.notify_all();
+}
+
+void WhpMachine::cancel_processors() {
+  for (std::uint32_t i = 0; i < partition_->processor_count(); ++i) {
+    partition_->processor(i).cancel();
+  }
+}
+
+// On the thread of the last processor.
+void WhpMachine::finish() {
+  timeline_.finish(monotonic_ns(), state_.sum());
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+  ended_event_.set();
+  ended_changed_.notify_all();
+}
+
+std::optional<MachineEnd> WhpMachine::wait(std::optional<std::uint64_t> deadline_ns) {
+  std::unique_lock lock(mutex_);
+  const auto over = [this] { return ended_; };
+  if (!deadline_ns) {
+    ended_changed_.wait(lock, over);
+  } else {
+    const std::uint64_t now = monotonic_ns();
+    const std::uint64_t left = *deadline_ns > now ? *deadline_ns - now : 0;
+    constexpr std::uint64_t kLongest = 3'600'000'000'000'000;  // 1000 hours: no clock overflows
+    const std::chrono::nanoseconds limit(std::min(left, kLongest));
+    if (!ended_changed_.wait_for(lock, limit, over)) return std::nullopt;
+  }
+  return state_.reason();
+}
+
+Error WhpMachine::error() const {
+  return state_.error().value_or(Error{Code::kGuestFailed, "run the guest", "it ended"});
+}
+
+void WhpMachine::written(Gpa first, std::uint64_t size_bytes) {
+  if (partition_) partition_->memory_written(first, size_bytes);
+}
+
+void WhpMachine::request(const ApicMessage& message) {
+  hv::Interrupt interrupt{.type = hv::Interrupt::Type::kFixed,
+                          .logical_destination = message.logical_destination,
+                          .level_triggered = message.level_triggered,
+                          .destination = message.destination,
+                          .vector = message.vector};
+  switch (message.delivery) {
+    case ApicMessage::Delivery::kFixed:
+      break;
+    case ApicMessage::Delivery::kLowestPriority:
+      interrupt.type = hv::Interrupt::Type::kLowestPriority;
+      break;
+    case ApicMessage::Delivery::kNmi:
+      interrupt.type = hv::Interrupt::Type::kNmi;
+      break;
+    case ApicMessage::Delivery::kInit:
+      interrupt.type = hv::Interrupt::Type::kInit;
+      break;
+    case ApicMessage::Delivery::kSmi:
+    case ApicMessage::Delivery::kExtInt:
+      return;  // WHP cannot deliver them, and Linux programs none
+  }
+  // What the guest has programmed wrong, it misses.
+  if (const auto requested = partition_->request_interrupt(interrupt); !requested) {
+    debug_log("machine", "%s", to_string(requested.error()).c_str());
+  }
+  state_.halt_gate().open();
+}
+
+void WhpMachine::on_stage(std::uint8_t stage) {
+  if (stage == RUNHV_STAGE_PORT_AGENT) timeline_.mark(Stage::kAgent, monotonic_ns());
+  if (stage == RUNHV_STAGE_PORT_FIRST_INSTRUCTION) {
+    timeline_.mark_first_instruction(monotonic_ns(), state_.sum());
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Machine>> Machine::create(MachineConfig config) {
+  return WhpMachine::create(std::move(config));
+}
+
+}  // namespace runhv

@@ -1,0 +1,375 @@
+// Real machines on the soft engine: tiny guests of a few bytes, and our kernel with the agent.
+#include "machine/machine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <array>
+#include <condition_variable>
+#include <filesystem>
+#include <mutex>
+#include <numeric>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/bytes.h"
+#include "machine/elf_fixture.h"
+#include "platform/clock.h"
+#include "platform/poller.h"
+#include "runhv_agent.h"
+
+namespace runhv {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+constexpr std::uint64_t kLimit = 60 * kSecond;  // a machine that takes longer hangs
+
+// What a build makes before these tests can run.
+void expect_file(const char* path, const char* variable) {
+  ASSERT_TRUE(file_exists(path)) << path << " is missing: build it, or set -D" << variable;
+}
+
+class MachineOnSoft : public testing::Test {
+ protected:
+  void SetUp() override {
+    ::setenv("RUNHV_WINHV", RUNHV_TEST_WINHV, 0);
+    ::setenv("RUNHV_SOFTCPU", RUNHV_TEST_ENGINE_LIBRARY, 0);
+    expect_file(RUNHV_TEST_WINHV, "RUNHV_WINHV");
+    expect_file(RUNHV_TEST_ENGINE_LIBRARY, "RUNHV_ENGINE_LIBRARY");
+  }
+
+  MachineConfig config(const std::string& kernel) {
+    MachineConfig config;
+    config.kernel_path = kernel;
+    config.timeline = &timeline_;
+    return config;
+  }
+
+  std::unique_ptr<Machine> make(MachineConfig config) {
+    auto machine = Machine::create(std::move(config));
+    EXPECT_TRUE(machine) << to_string(machine.error());
+    return machine ? std::move(*machine) : nullptr;
+  }
+
+  Timeline timeline_;
+};
+
+// A kernel that is a few instructions of machine code, entered in 64-bit mode.
+class TinyGuest : public MachineOnSoft {
+ protected:
+  void TearDown() override { std::filesystem::remove(path_); }
+
+  std::unique_ptr<Machine> make_guest(std::string_view code, std::uint32_t processors = 1) {
+    EXPECT_TRUE(write_file(path_, ElfFixture{.content = code}.build()));
+    auto guest = config(path_);
+    guest.memory_bytes = MachineLimits::kMinMemoryBytes;
+    guest.processor_count = processors;
+    return make(std::move(guest));
+  }
+
+  std::optional<MachineEnd> run(Machine& machine) {
+    EXPECT_TRUE(machine.start());
+    return machine.wait(monotonic_ns() + kLimit);
+  }
+
+  std::uint64_t exits(ExitReason reason) const {
+    return timeline_.snapshot().total.exits[static_cast<std::size_t>(reason)];
+  }
+
+  const std::string path_ = std::filesystem::temp_directory_path() /
+                            ("runhv-guest-" + std::to_string(std::random_device{}()));
+};
+
+constexpr std::string_view kSpin = "\xeb\xfe";  // jmp .
+
+TEST_F(TinyGuest, PowersOffThroughTheExitPort) {
+  // mov al, 1; out 0xf5, al; mov al, 2; out 0xf5, al; out 0xf4, al; jmp .
+  auto machine = make_guest("\xb0\x01\xe6\xf5\xb0\x02\xe6\xf5\xe6\xf4\xeb\xfe");
+  ASSERT_NE(machine, nullptr);
+
+  const auto end = run(*machine);
+
+  EXPECT_EQ(end, MachineEnd::kPoweredOff);
+  EXPECT_EQ(exits(ExitReason::kIoPort), 3u);
+  const TimelineSnapshot timeline = timeline_.snapshot();
+  EXPECT_NE(timeline.start_ns[static_cast<std::size_t>(Stage::kAgent)], 0u);
+  EXPECT_NE(timeline.start_ns[static_cast<std::size_t>(Stage::kFirstInstruction)], 0u);
+  const Counts& first = timeline.to_first_instruction;
+  EXPECT_EQ(first.exits[static_cast<std::size_t>(ExitReason::kIoPort)], 2u);
+  EXPECT_EQ(first.instructions, 2u);  // the host completes the OUTs
+  EXPECT_EQ(machine->engine_name(), "soft");
+}
+
+TEST_F(TinyGuest, EndsWithATripleFaultAndSaysWhere) {
+  auto machine = make_guest("\x0f\x0b");  // ud2, without an interrupt table
+  ASSERT_NE(machine, nullptr);
+
+  const auto end = run(*machine);
+
+  EXPECT_EQ(end, MachineEnd::kTripleFault);
+  EXPECT_EQ(machine->error().code, Code::kGuestFailed);
+  EXPECT_EQ(to_string(machine->error()), "run the guest: triple fault at RIP 0x200000");
+}
+
+TEST_F(TinyGuest, ReadsOnesWhereNoDeviceIs) {
+  // mov eax, [0x3ff00000]; inc eax; jnz +2; out 0xf4, al; jmp .
+  auto machine = make_guest(
+      std::string_view("\x8b\x04\x25\x00\x00\xf0\x3f\xff\xc0\x75\x02\xe6\xf4\xeb\xfe", 15));
+  ASSERT_NE(machine, nullptr);
+
+  const auto end = run(*machine);
+
+  EXPECT_EQ(end, MachineEnd::kPoweredOff);
+  EXPECT_EQ(exits(ExitReason::kMmio), 1u);
+}
+
+TEST_F(TinyGuest, EndsWhenItExecutesWhereNoMemoryIs) {
+  // mov eax, 0x3ff00000; jmp rax
+  auto machine = make_guest(std::string_view("\xb8\x00\x00\xf0\x3f\xff\xe0", 7));
+  ASSERT_NE(machine, nullptr);
+
+  const auto end = run(*machine);
+
+  EXPECT_EQ(end, MachineEnd::kTripleFault);
+  EXPECT_EQ(machine->error().code, Code::kGuestFailed);
+}
+
+TEST_F(TinyGuest, EndsWithAnInstructionThatNoDeviceServes) {
+  // cmpxchg [0x3ff00000], eax
+  auto machine = make_guest(std::string_view("\x0f\xb1\x04\x25\x00\x00\xf0\x3f", 8));
+  ASSERT_NE(machine, nullptr);
+
+  const auto end = run(*machine);
+
+  EXPECT_EQ(end, MachineEnd::kTripleFault);
+  EXPECT_THAT(to_string(machine->error()), HasSubstr("access to 0x3ff00000"));
+}
+
+TEST_F(TinyGuest, StopsWhileItSpins) {
+  auto machine = make_guest(kSpin);
+  ASSERT_NE(machine, nullptr);
+  ASSERT_TRUE(machine->start());
+  EXPECT_EQ(machine->wait(monotonic_ns() + kSecond / 100), std::nullopt);
+
+  machine->stop();
+  machine->stop();
+
+  EXPECT_EQ(machine->wait(monotonic_ns() + kLimit), MachineEnd::kStopped);
+}
+
+TEST_F(TinyGuest, StopsWhileEveryProcessorIsHalted) {
+  auto machine = make_guest("\xfa\xf4\xeb\xfd", 2);  // cli; hlt; jmp hlt
+  ASSERT_NE(machine, nullptr);
+  ASSERT_TRUE(machine->start());
+  EXPECT_EQ(machine->wait(monotonic_ns() + kSecond / 100), std::nullopt);
+
+  machine->stop();
+
+  EXPECT_EQ(machine->wait(monotonic_ns() + kLimit), MachineEnd::kStopped);
+}
+
+TEST_F(TinyGuest, TellsAPollerThatItHasEnded) {
+  auto machine = make_guest("\xe6\xf4\xeb\xfe");  // out 0xf4, al; jmp .
+  ASSERT_NE(machine, nullptr);
+  const auto poller = Poller::create();
+  ASSERT_TRUE(poller);
+  ASSERT_TRUE((*poller)->watch(machine->ended_handle(), 7, true, false));
+  ASSERT_TRUE(machine->start());
+
+  const auto ready = (*poller)->wait(monotonic_ns() + kLimit);
+
+  ASSERT_TRUE(ready);
+  ASSERT_EQ(ready->size(), 1u);
+  EXPECT_EQ(ready->front().token, 7u);
+  EXPECT_TRUE(machine->wait(0));
+}
+
+TEST_F(TinyGuest, CanBeStoppedBeforeItStarts) {
+  auto machine = make_guest(kSpin);
+  ASSERT_NE(machine, nullptr);
+
+  machine->stop();
+
+  EXPECT_EQ(machine->wait(0), MachineEnd::kStopped);
+  const auto started = machine->start();
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().code, Code::kConflict);
+}
+
+TEST_F(TinyGuest, CanBeDestroyedWhileItSpins) {
+  auto machine = make_guest(kSpin, 4);
+  ASSERT_NE(machine, nullptr);
+  ASSERT_TRUE(machine->start());
+
+  machine.reset();
+
+  EXPECT_NE(timeline_.snapshot().end_ns, 0u);
+}
+
+TEST_F(TinyGuest, NamesTheFieldThatCannotBe) {
+  ASSERT_TRUE(write_file(path_, ElfFixture{}.build()));
+  const auto error_of = [&](auto change) {
+    auto bad = config(path_);
+    change(bad);
+    const auto machine = Machine::create(std::move(bad));
+    return machine ? std::string("no error") : to_string(machine.error());
+  };
+
+  EXPECT_EQ(error_of([](MachineConfig& c) { c.memory_bytes = 4u << 20; }),
+            "give the machine a memory of 4 MiB: 24 MiB to 524288 MiB are possible");
+  EXPECT_EQ(error_of([](MachineConfig& c) { c.processor_count = 0; }),
+            "give the machine 0 cpus: 1 to 64 are possible");
+  EXPECT_EQ(error_of([](MachineConfig& c) { c.processor_count = 1000; }),
+            "give the machine 1000 cpus: 1 to 64 are possible");
+  EXPECT_THAT(error_of([](MachineConfig& c) { c.engine = "warp"; }), HasSubstr("soft, kvm, whp"));
+  EXPECT_THAT(error_of([](MachineConfig& c) { c.kernel_path = "/etc/passwd"; }),
+              HasSubstr("kernel /etc/passwd is no x86-64 ELF image"));
+}
+
+// The host's end of the agent's control connection: takes HELLO, answers with POWER_OFF.
+class HelloService final : public VsockService {
+ public:
+  std::unique_ptr<VsockEndpoint> accept(VsockConnectionId, std::uint32_t,
+                                        std::uint32_t host_port) override {
+    if (host_port != RUNHV_CONTROL_PORT) return nullptr;
+    return std::make_unique<Endpoint>(*this);
+  }
+
+  std::vector<std::byte> received() {
+    const std::lock_guard lock(mutex_);
+    return received_;
+  }
+
+ private:
+  static constexpr std::size_t kHelloBytes = sizeof(runhv_frame) + sizeof(runhv_hello);
+
+  class Endpoint final : public VsockEndpoint {
+   public:
+    explicit Endpoint(HelloService& service) : service_(service) {}
+    std::size_t receive(std::span<const std::byte> data) override {
+      const std::lock_guard lock(service_.mutex_);
+      service_.received_.insert(service_.received_.end(), data.begin(), data.end());
+      answer_ = service_.received_.size() >= kHelloBytes;
+      return data.size();
+    }
+    std::size_t send(std::span<std::byte> out) override {
+      if (!answer_ || out.size() < sizeof(runhv_frame)) return 0;
+      answer_ = false;
+      std::array<std::byte, sizeof(runhv_frame)> frame{};
+      store_le<std::uint16_t>(frame, 4, RUNHV_MSG_POWER_OFF);
+      std::ranges::copy(frame, out.begin());
+      return frame.size();
+    }
+    bool send_finished() const override { return false; }
+    bool closed() const override { return false; }
+    void on_guest_finished() override {}
+    void on_disconnect() override {}
+
+   private:
+    HelloService& service_;
+    bool answer_ = false;
+  };
+
+  std::mutex mutex_;
+  std::vector<std::byte> received_;
+};
+
+class LinuxGuest : public MachineOnSoft {
+ protected:
+  void SetUp() override {
+    MachineOnSoft::SetUp();
+    expect_file(RUNHV_TEST_KERNEL, "RUNHV_KERNEL");
+    expect_file(RUNHV_TEST_INITRD, "RUNHV_INITRD");
+  }
+
+  MachineConfig with_agent() {
+    auto guest = config(RUNHV_TEST_KERNEL);
+    guest.initrd_path = RUNHV_TEST_INITRD;
+    guest.vsock = &service_;
+    return guest;
+  }
+
+  void expect_hello(Machine& machine) {
+    ASSERT_TRUE(machine.start());
+    const auto end = machine.wait(monotonic_ns() + kLimit);
+    ASSERT_EQ(end, MachineEnd::kPoweredOff) << to_string(machine.error());
+    const auto bytes = service_.received();
+    ASSERT_EQ(bytes.size(), sizeof(runhv_frame) + sizeof(runhv_hello));
+    const std::span<const std::byte> hello(bytes);
+    EXPECT_EQ(load_le<std::uint32_t>(hello, 0), sizeof(runhv_hello));
+    EXPECT_EQ(load_le<std::uint16_t>(hello, 4), RUNHV_MSG_HELLO);
+    EXPECT_EQ(load_le<std::uint32_t>(hello, 8), RUNHV_PROTO_MAGIC);
+    EXPECT_EQ(load_le<std::uint16_t>(hello, 12), RUNHV_PROTO_VERSION);
+  }
+
+  HelloService service_;
+};
+
+TEST_F(LinuxGuest, AgentSaysHelloWithinTheBudget) {
+  auto machine = make(with_agent());
+  ASSERT_NE(machine, nullptr);
+
+  expect_hello(*machine);
+
+  const Counts total = timeline_.snapshot().total;
+  EXPECT_LE(total.instructions, 15'000'000u);
+  EXPECT_LE(std::accumulate(total.exits.begin(), total.exits.end(), std::uint64_t{0}), 200u);
+  EXPECT_EQ(machine->kernel_name().substr(0, 2), "6.");
+  EXPECT_GT(machine->guest_memory_resident_bytes(), 8u << 20);
+}
+
+TEST_F(LinuxGuest, StartsFourProcessors) {
+  auto guest = with_agent();
+  guest.processor_count = 4;
+  auto machine = make(std::move(guest));
+  ASSERT_NE(machine, nullptr);
+
+  expect_hello(*machine);
+}
+
+TEST_F(LinuxGuest, HasMemoryOnBothSidesOfTheDevices) {
+  auto guest = with_agent();
+  guest.memory_bytes = 3584ull << 20;
+  auto machine = make(std::move(guest));
+  ASSERT_NE(machine, nullptr);
+
+  expect_hello(*machine);
+}
+
+TEST_F(LinuxGuest, BootsInTheLeastMemory) {
+  auto guest = with_agent();
+  guest.memory_bytes = MachineLimits::kMinMemoryBytes;
+  auto machine = make(std::move(guest));
+  ASSERT_NE(machine, nullptr);
+
+  expect_hello(*machine);
+}
+
+TEST_F(LinuxGuest, PanicEndsTheMachine) {
+  auto machine = make(config(RUNHV_TEST_KERNEL));  // no initrd, no root
+  ASSERT_NE(machine, nullptr);
+  ASSERT_TRUE(machine->start());
+
+  const auto end = machine->wait(monotonic_ns() + kLimit);
+
+  EXPECT_EQ(end, MachineEnd::kTripleFault);
+  EXPECT_EQ(machine->error().code, Code::kGuestFailed);
+}
+
+TEST_F(LinuxGuest, StopsInTheMiddleOfABoot) {
+  auto machine = make(with_agent());
+  ASSERT_NE(machine, nullptr);
+  ASSERT_TRUE(machine->start());
+
+  machine->stop();
+
+  EXPECT_EQ(machine->wait(monotonic_ns() + kLimit), MachineEnd::kStopped);
+}
+
+}  // namespace
+}  // namespace runhv

@@ -1,0 +1,70 @@
+#include "api/vm_table.h"
+
+namespace runhv {
+namespace {
+
+constexpr std::uint32_t kSlot = 1;
+constexpr int kKill = 9;  // SIGKILL in the guest, on every host
+
+Error closed() {
+  return Error{Code::kClosed, "use a VM handle", "it was destroyed, or never made"};
+}
+
+}  // namespace
+
+VmTable::Call::~Call() {
+  if (table_ == nullptr) return;
+  const std::lock_guard lock(table_->mutex_);
+  if (--table_->calls_ == 0) table_->idle_.notify_all();
+}
+
+bool VmTable::is_open(std::uint64_t handle) const {
+  return state_ == State::kOpen && handle == (std::uint64_t{generation_} << 32 | kSlot);
+}
+
+Result<std::uint64_t> VmTable::create(const ContainerConfig& config) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (state_ != State::kEmpty) {
+      return Fail{Error{Code::kConflict, "create a VM",
+                        "this process has one already, and one at a time is possible"}};
+    }
+    state_ = State::kBusy;
+  }
+  auto container = Container::create(config);
+  const std::lock_guard lock(mutex_);
+  if (!container) {
+    state_ = State::kEmpty;
+    return Fail{std::move(container).error()};
+  }
+  container_ = std::move(*container);
+  state_ = State::kOpen;
+  ++generation_;
+  return std::uint64_t{generation_} << 32 | kSlot;
+}
+
+Result<VmTable::Call> VmTable::enter(std::uint64_t handle) {
+  const std::lock_guard lock(mutex_);
+  if (!is_open(handle)) return Fail{closed()};
+  ++calls_;
+  return Call(*this, *container_);
+}
+
+Result<void> VmTable::destroy(std::uint64_t handle) {
+  std::unique_ptr<Container> container;
+  {
+    std::unique_lock lock(mutex_);
+    if (!is_open(handle)) return Fail{closed()};
+    state_ = State::kBusy;
+    // A VM that has ended already has nobody left to signal: that is what destroy is for.
+    if (calls_ != 0) static_cast<void>(container_->signal(kKill));
+    idle_.wait(lock, [this] { return calls_ == 0; });
+    container = std::move(container_);
+  }
+  container.reset();
+  const std::lock_guard lock(mutex_);
+  state_ = State::kEmpty;
+  return {};
+}
+
+}  // namespace runhv

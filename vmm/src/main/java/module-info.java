@@ -1,0 +1,5 @@
+/** Images, root file systems, bundles and the life of a container. */
+module dev.runhv.vmm {
+    requires com.fasterxml.jackson.core;
+    requires com.github.luben.zstd_jni;
+}

@@ -1,0 +1,176 @@
+package dev.runhv.vmm.image;
+
+import dev.runhv.vmm.image.tar.TarEntry;
+import dev.runhv.vmm.image.tar.TarReader;
+import java.io.BufferedInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.Map;
+
+/**
+ * The files in a tar, read where they lie: the archive is not unpacked, only its headers are read. A compressed archive
+ * cannot be read in any order, so it is decompressed to a temporary file first.
+ */
+final class ArchiveFiles implements ImageFiles {
+    private static final int SYMBOLIC_LINKS = 16;
+
+    private record Member(long offset, long size, String target) {}
+
+    private final FileChannel channel;
+    private final Path spool;
+    private final Map<String, Member> members = new HashMap<>();
+
+    private ArchiveFiles(FileChannel channel, Path spool) {
+        this.channel = channel;
+        this.spool = spool;
+    }
+
+    static ArchiveFiles open(Path file) throws IOException {
+        if (Files.isDirectory(file)) {
+            throw new CorruptInputException(file + " is a folder, not an archive (an OCI layout is oci:" + file + ")");
+        }
+        Path spool = null;
+        try (InputStream in = new BufferedInputStream(Files.newInputStream(file))) {
+            if (Compression.of(in) != Compression.NONE) {
+                spool = Files.createTempFile("runhv-archive-", ".tar");
+                try (InputStream decompressed = Compression.decompress(in)) {
+                    Files.copy(decompressed, spool, StandardCopyOption.REPLACE_EXISTING);
+                } catch (IOException e) {
+                    Files.deleteIfExists(spool);
+                    throw e;
+                }
+            }
+        }
+        ArchiveFiles files = new ArchiveFiles(
+                FileChannel.open(spool == null ? file : spool, StandardOpenOption.READ), spool);
+        try {
+            files.index();
+            return files;
+        } catch (IOException e) {
+            files.close();
+            throw e;
+        }
+    }
+
+    private void index() throws IOException {
+        TarReader tar = new TarReader(new Window(0, channel.size()));
+        for (TarEntry entry = tar.next(); entry != null; entry = tar.next()) {
+            if (members.size() >= ImageLimits.ARCHIVE_ENTRIES) {
+                throw new CorruptInputException(
+                        "The archive has more than %d entries".formatted(ImageLimits.ARCHIVE_ENTRIES));
+            }
+            String name = resolve("", entry.name());
+            switch (entry.type()) {
+                case FILE -> {
+                    if (entry.sparse().pieces() > 0) {
+                        throw new CorruptInputException("The archive stores " + name + " as a sparse file");
+                    }
+                    members.put(name, new Member(tar.position(), entry.size(), ""));
+                }
+                case SYMBOLIC_LINK -> members.put(name, new Member(0, 0, resolve(parent(name), entry.linkName())));
+                case HARD_LINK -> members.put(name, new Member(0, 0, resolve("", entry.linkName())));
+                case DIRECTORY, FIFO, CHARACTER_DEVICE, BLOCK_DEVICE -> {}
+            }
+            if (entry.type() == TarEntry.Type.FILE && tar.position() + entry.size() > channel.size()) {
+                throw new CorruptInputException("The archive ends inside " + name + ": it is truncated");
+            }
+        }
+    }
+
+    @Override
+    public long size(String name) {
+        Member member = find(name);
+        return member == null ? -1 : member.size;
+    }
+
+    @Override
+    public InputStream open(String name) throws IOException {
+        Member member = find(name);
+        if (member == null) {
+            throw new NoSuchFileException(name);
+        }
+        return new BufferedInputStream(new Window(member.offset, member.size), 1 << 16);
+    }
+
+    private Member find(String name) {
+        Member member = members.get(resolve("", name));
+        for (int links = 0; member != null && !member.target.isEmpty(); links++) {
+            member = links == SYMBOLIC_LINKS ? null : members.get(member.target);
+        }
+        return member;
+    }
+
+    @Override
+    public void close() throws IOException {
+        channel.close();
+        if (spool != null) {
+            Files.deleteIfExists(spool);
+        }
+    }
+
+    private static String parent(String name) {
+        int slash = name.lastIndexOf('/');
+        return slash < 0 ? "" : name.substring(0, slash);
+    }
+
+    /** The name without dots and slashes at its ends; what would leave the archive stays inside. */
+    private static String resolve(String directory, String name) {
+        Deque<String> parts = new ArrayDeque<>();
+        for (String part : (name.startsWith("/") ? name : directory + "/" + name).split("/")) {
+            if (part.equals("..")) {
+                parts.pollLast();
+            } else if (!part.isEmpty() && !part.equals(".")) {
+                parts.addLast(part);
+            }
+        }
+        return String.join("/", parts);
+    }
+
+    /** A part of the archive as a stream that skips without reading. */
+    private final class Window extends InputStream {
+        private long at;
+        private final long end;
+
+        private Window(long offset, long size) {
+            this.at = offset;
+            this.end = offset + size;
+        }
+
+        @Override
+        public int read() throws IOException {
+            byte[] one = new byte[1];
+            return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
+        }
+
+        @Override
+        public int read(byte[] buffer, int offset, int length) throws IOException {
+            if (length == 0) {
+                return 0;
+            }
+            if (at >= end) {
+                return -1;
+            }
+            // Reading at a place, not at the channel's position: several parts may be open at once.
+            int count = channel.read(ByteBuffer.wrap(buffer, offset, (int) Math.min(length, end - at)), at);
+            at += Math.max(count, 0);
+            return count;
+        }
+
+        @Override
+        public long skip(long count) {
+            long skipped = Math.max(0, Math.min(count, end - at));
+            at += skipped;
+            return skipped;
+        }
+    }
+}

@@ -1,0 +1,38 @@
+package dev.runhv.vmm.image;
+
+import java.util.Map;
+
+/**
+ * Points to content: what it is, how long, and its digest (OCI image 1.1 descriptor.md).
+ *
+ * @param platform {@link Platform#UNSAID} where the entry names none
+ */
+record Descriptor(String mediaType, Digest digest, long size, Platform platform, Map<String, String> annotations) {
+    private static final String REF_NAME = "org.opencontainers.image.ref.name";
+
+    static Descriptor from(Json json) throws CorruptInputException {
+        Json platform = json.objectOrEmpty("platform");
+        long size = json.number("size");
+        if (size < 0) {
+            throw new CorruptInputException("A descriptor has the size " + size);
+        }
+        return new Descriptor(
+                json.string("mediaType", ""),
+                Digest.parse(json.string("digest")),
+                size,
+                new Platform(
+                        platform.string("os", ""),
+                        platform.string("architecture", ""),
+                        platform.string("variant", "")),
+                Map.copyOf(json.objectOrEmpty("annotations").stringMembers()));
+    }
+
+    MediaType type() {
+        return MediaType.of(mediaType);
+    }
+
+    /** The tag of an entry of {@code index.json}; empty where it has none. */
+    String refName() {
+        return annotations.getOrDefault(REF_NAME, "");
+    }
+}

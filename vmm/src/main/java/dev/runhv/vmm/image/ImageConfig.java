@@ -1,0 +1,63 @@
+package dev.runhv.vmm.image;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * What an image says about the process to run, and what its layers must be (OCI image 1.1 config.md). Strings are empty
+ * and lists are empty where the image says nothing.
+ *
+ * @param diffIds the digests of the uncompressed layers, lowest first
+ * @param env {@code NAME=value}, in the image's order
+ */
+public record ImageConfig(
+        String os,
+        String architecture,
+        List<Digest> diffIds,
+        List<String> entrypoint,
+        List<String> cmd,
+        List<String> env,
+        String user,
+        String workingDir,
+        String stopSignal,
+        List<String> exposedPorts,
+        List<String> volumes,
+        Map<String, String> labels) {
+
+    public ImageConfig {
+        diffIds = List.copyOf(diffIds);
+        entrypoint = List.copyOf(entrypoint);
+        cmd = List.copyOf(cmd);
+        env = List.copyOf(env);
+        exposedPorts = List.copyOf(exposedPorts);
+        volumes = List.copyOf(volumes);
+        labels = Map.copyOf(labels);
+    }
+
+    static ImageConfig parse(byte[] text) throws CorruptInputException {
+        Json json = Json.parse(text);
+        Json rootfs = json.object("rootfs");
+        if (!rootfs.string("type").equals("layers")) {
+            throw new CorruptInputException("rootfs.type is \"" + rootfs.string("type") + "\", not \"layers\"");
+        }
+        List<Digest> diffIds = new ArrayList<>();
+        for (String diffId : rootfs.strings("diff_ids")) {
+            diffIds.add(Digest.parse(diffId));
+        }
+        Json config = json.objectOrEmpty("config");
+        return new ImageConfig(
+                json.string("os"),
+                new Platform("", json.string("architecture"), "").architecture(),
+                diffIds,
+                config.strings("Entrypoint"),
+                config.strings("Cmd"),
+                config.strings("Env"),
+                config.string("User", ""),
+                config.string("WorkingDir", ""),
+                config.string("StopSignal", ""),
+                config.objectOrEmpty("ExposedPorts").memberNames(),
+                config.objectOrEmpty("Volumes").memberNames(),
+                config.objectOrEmpty("Labels").stringMembers());
+    }
+}

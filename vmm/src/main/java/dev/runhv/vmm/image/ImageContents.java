@@ -1,0 +1,34 @@
+package dev.runhv.vmm.image;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+
+/** The checks that every kind of image must pass. */
+final class ImageContents {
+    interface LayerAt {
+        Layer layer(int index) throws IOException;
+    }
+
+    private ImageContents() {}
+
+    static ImageSource.Contents checked(String operation, ImageConfig config, int count, LayerAt source)
+            throws IOException {
+        // The configuration's platform is the authoritative one (OCI image 1.1 config.md).
+        if (!config.os().equals("linux") || !config.architecture().equals("amd64")) {
+            throw Failures.unsupported(
+                    operation, "It is for %s/%s, not for linux/amd64".formatted(config.os(), config.architecture()));
+        }
+        if (config.diffIds().size() != count) {
+            throw Failures.corrupt(
+                    operation,
+                    "Its configuration lists %d diff_ids for %d layers"
+                            .formatted(config.diffIds().size(), count));
+        }
+        List<Layer> layers = new ArrayList<>();
+        for (int index = 0; index < count; index++) {
+            layers.add(source.layer(index));
+        }
+        return new ImageSource.Contents(config, List.copyOf(layers));
+    }
+}

@@ -1,0 +1,52 @@
+package dev.runhv.vmm.image;
+
+import java.io.Closeable;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+
+/** The files of an image, by name with forward slashes: those of a folder, or those in an archive. */
+interface ImageFiles extends Closeable {
+    /** Bytes, or -1 where there is no such file. */
+    long size(String name) throws IOException;
+
+    /** @throws NoSuchFileException where there is none */
+    InputStream open(String name) throws IOException;
+
+    /** Small files whole. */
+    default byte[] read(String name, int limit) throws IOException {
+        long size = size(name);
+        if (size < 0) {
+            throw new CorruptInputException(name + " is missing");
+        }
+        if (size > limit) {
+            throw new CorruptInputException("%s has %d bytes, more than %d".formatted(name, size, limit));
+        }
+        try (InputStream in = open(name)) {
+            byte[] content = in.readNBytes((int) size);
+            if (content.length < size) {
+                throw new CorruptInputException(name + " ends too early: it is truncated");
+            }
+            return content;
+        }
+    }
+
+    /** The files under a folder of the host. */
+    record Directory(Path root) implements ImageFiles {
+        @Override
+        public long size(String name) throws IOException {
+            Path file = root.resolve(name);
+            return Files.isRegularFile(file) ? Files.size(file) : -1;
+        }
+
+        @Override
+        public InputStream open(String name) throws IOException {
+            return Files.newInputStream(root.resolve(name));
+        }
+
+        @Override
+        public void close() {}
+    }
+}

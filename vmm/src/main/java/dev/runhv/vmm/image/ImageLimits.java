@@ -1,0 +1,19 @@
+package dev.runhv.vmm.image;
+
+/** Bounds on what an image may ask of us before anything of it has been verified. */
+final class ImageLimits {
+    static final int MANIFEST_BYTES = 4 << 20;
+    static final int CONFIG_BYTES = 8 << 20;
+    /** An index in an index in an index in an index. */
+    static final int INDEX_DEPTH = 4;
+
+    static final int JSON_DEPTH = 64;
+    static final int JSON_STRING_CHARACTERS = 1 << 20;
+    /** Linux itself stops at 500 lower layers of an overlay; builders stop at 127. */
+    static final int LAYERS = 512;
+
+    static final int MANIFESTS_OF_AN_INDEX = 4096;
+    static final int ARCHIVE_ENTRIES = 65_536;
+
+    private ImageLimits() {}
+}

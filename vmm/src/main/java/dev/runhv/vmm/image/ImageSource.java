@@ -1,0 +1,104 @@
+package dev.runhv.vmm.image;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * An image that was found and whose manifest and configuration were read and verified; its layers can be read, each any
+ * number of times. Not for several threads.
+ */
+public final class ImageSource implements AutoCloseable {
+    private final ImageReference reference;
+    private final ImageFiles files;
+    private final ImageConfig config;
+    private final List<Layer> layers;
+
+    private ImageSource(ImageReference reference, ImageFiles files, Contents contents) {
+        this.reference = reference;
+        this.files = files;
+        this.config = contents.config;
+        this.layers = contents.layers;
+    }
+
+    /** What the readers of the formats find. */
+    record Contents(ImageConfig config, List<Layer> layers) {}
+
+    /** @throws ImageException when there is no such image, or it is damaged, or it is not for linux/amd64 */
+    public static ImageSource open(ImageReference reference) {
+        String operation = operation(reference);
+        try {
+            return switch (reference) {
+                case ImageReference.OciLayout(Path directory, String tag) -> {
+                    if (!Files.isDirectory(directory)) {
+                        throw Failures.notFound(operation, "No such image: there is no folder " + directory);
+                    }
+                    ImageFiles files = new ImageFiles.Directory(directory);
+                    yield new ImageSource(reference, files, new OciReader(operation, files).read(tag));
+                }
+                case ImageReference.OciArchive(Path file, String tag) -> {
+                    ImageFiles files = openArchive(operation, file);
+                    yield finish(reference, files, () -> new OciReader(operation, files).read(tag));
+                }
+                case ImageReference.DockerArchive(Path file, String name) -> {
+                    ImageFiles files = openArchive(operation, file);
+                    yield finish(reference, files, () -> new DockerReader(operation, files).read(name));
+                }
+            };
+        } catch (IOException e) {
+            throw Failures.of(operation, e);
+        }
+    }
+
+    public ImageReference reference() {
+        return reference;
+    }
+
+    public ImageConfig config() {
+        return config;
+    }
+
+    /** Lowest first, as many as the configuration has diff_ids. */
+    public List<Layer> layers() {
+        return layers;
+    }
+
+    @Override
+    public void close() {
+        try {
+            files.close();
+        } catch (IOException e) {
+            throw Failures.of(operation(reference), e);
+        }
+    }
+
+    /** For messages of whoever reads the layers. */
+    public static String operation(ImageReference reference) {
+        return "read image " + reference;
+    }
+
+    private interface Reading {
+        Contents read() throws IOException;
+    }
+
+    private static ImageSource finish(ImageReference reference, ImageFiles files, Reading reading) throws IOException {
+        boolean opened = false;
+        try {
+            ImageSource source = new ImageSource(reference, files, reading.read());
+            opened = true;
+            return source;
+        } finally {
+            if (!opened) {
+                files.close();
+            }
+        }
+    }
+
+    private static ImageFiles openArchive(String operation, Path file) throws IOException {
+        if (!Files.exists(file)) {
+            throw Failures.notFound(operation, "No such image: there is no file " + file);
+        }
+        return ArchiveFiles.open(file);
+    }
+}

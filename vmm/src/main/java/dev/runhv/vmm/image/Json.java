@@ -1,0 +1,197 @@
+package dev.runhv.vmm.image;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.core.StreamReadConstraints;
+import com.fasterxml.jackson.core.StreamReadFeature;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * One JSON object of an image, with typed access that names the place of what is wrong
+ * ({@code rootfs.diff_ids[2]: expected a string}). A name that occurs twice is refused: two readers would see two
+ * different images.
+ */
+final class Json {
+    private static final JsonFactory FACTORY = JsonFactory.builder()
+            .streamReadConstraints(StreamReadConstraints.builder()
+                    .maxNestingDepth(ImageLimits.JSON_DEPTH)
+                    .maxStringLength(ImageLimits.JSON_STRING_CHARACTERS)
+                    .build())
+            .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+            .build();
+
+    private final String path;
+    private final Map<String, Object> members;
+
+    private Json(String path, Map<String, Object> members) {
+        this.path = path;
+        this.members = members;
+    }
+
+    static Json parse(byte[] text) throws CorruptInputException {
+        try (JsonParser parser = FACTORY.createParser(text)) {
+            if (parser.nextToken() != JsonToken.START_OBJECT) {
+                throw new CorruptInputException("Not a JSON object");
+            }
+            Json document = new Json("", object(parser));
+            if (parser.nextToken() != null) {
+                throw new CorruptInputException("Something follows the JSON object");
+            }
+            return document;
+        } catch (CorruptInputException e) {
+            throw e;
+        } catch (JsonProcessingException e) {
+            throw new CorruptInputException("Not JSON: " + e.getOriginalMessage(), e);
+        } catch (IOException e) {
+            throw new CorruptInputException("Not JSON: " + e.getMessage(), e);
+        }
+    }
+
+    /** The array of objects that is a whole document, as {@code manifest.json} of docker save. */
+    static List<Json> parseArray(byte[] text) throws CorruptInputException {
+        // An object around it spares a second way through the parser; the array's own syntax is still checked.
+        String wrapped = "{\"images\":" + new String(text, StandardCharsets.UTF_8) + "}";
+        return parse(wrapped.getBytes(StandardCharsets.UTF_8)).objects("images");
+    }
+
+    boolean has(String name) {
+        return members.get(name) != null;
+    }
+
+    String string(String name) throws CorruptInputException {
+        if (members.get(name) instanceof String value) {
+            return value;
+        }
+        throw expected(name, "a string");
+    }
+
+    /** The string, or {@code absent} where there is none or null. */
+    String string(String name, String absent) throws CorruptInputException {
+        return has(name) ? string(name) : absent;
+    }
+
+    long number(String name) throws CorruptInputException {
+        if (members.get(name) instanceof Long value) {
+            return value;
+        }
+        throw expected(name, "a whole number");
+    }
+
+    Json object(String name) throws CorruptInputException {
+        return asObject(place(name), members.get(name));
+    }
+
+    /** The object, or an empty one where there is none or null. */
+    Json objectOrEmpty(String name) throws CorruptInputException {
+        return has(name) ? object(name) : new Json(place(name), Map.of());
+    }
+
+    /** The array's strings; empty where there is none or null. */
+    List<String> strings(String name) throws CorruptInputException {
+        List<String> strings = new ArrayList<>();
+        for (Object element : array(name)) {
+            if (!(element instanceof String value)) {
+                throw expected(name + "[" + strings.size() + "]", "a string");
+            }
+            strings.add(value);
+        }
+        return List.copyOf(strings);
+    }
+
+    /** The array's objects; empty where there is none or null. */
+    List<Json> objects(String name) throws CorruptInputException {
+        List<Json> objects = new ArrayList<>();
+        for (Object element : array(name)) {
+            objects.add(asObject(place(name) + "[" + objects.size() + "]", element));
+        }
+        return List.copyOf(objects);
+    }
+
+    /** The members that are strings; others are left out. */
+    Map<String, String> stringMembers() {
+        Map<String, String> strings = new LinkedHashMap<>();
+        for (Map.Entry<String, Object> member : members.entrySet()) {
+            if (member.getValue() instanceof String value) {
+                strings.put(member.getKey(), value);
+            }
+        }
+        return strings;
+    }
+
+    List<String> memberNames() {
+        return List.copyOf(members.keySet());
+    }
+
+    private List<?> array(String name) throws CorruptInputException {
+        Object value = members.get(name);
+        if (value == null) {
+            return List.of();
+        }
+        if (value instanceof List<?> list) {
+            return list;
+        }
+        throw expected(name, "an array");
+    }
+
+    private CorruptInputException expected(String name, String what) {
+        return new CorruptInputException(place(name) + ": expected " + what);
+    }
+
+    private String place(String name) {
+        return path.isEmpty() ? name : path + "." + name;
+    }
+
+    @SuppressWarnings("unchecked") // only object() below makes maps, always with names for keys
+    private static Json asObject(String place, Object value) throws CorruptInputException {
+        if (value instanceof Map<?, ?> map) {
+            return new Json(place, (Map<String, Object>) map);
+        }
+        throw new CorruptInputException(place + ": expected an object");
+    }
+
+    private static Map<String, Object> object(JsonParser parser) throws IOException {
+        Map<String, Object> members = new LinkedHashMap<>();
+        while (parser.nextToken() == JsonToken.FIELD_NAME) {
+            String name = parser.currentName();
+            parser.nextToken();
+            members.put(name, value(parser));
+        }
+        return members;
+    }
+
+    private static List<Object> list(JsonParser parser) throws IOException {
+        List<Object> elements = new ArrayList<>();
+        while (parser.nextToken() != JsonToken.END_ARRAY) {
+            elements.add(value(parser));
+        }
+        return elements;
+    }
+
+    private static Object value(JsonParser parser) throws IOException {
+        return switch (parser.currentToken()) {
+            case START_OBJECT -> object(parser);
+            case START_ARRAY -> list(parser);
+            case VALUE_STRING -> parser.getText();
+            case VALUE_NUMBER_INT -> integer(parser);
+            case VALUE_NUMBER_FLOAT -> parser.getText().length(); // no field that is read is a fraction
+            case VALUE_TRUE -> true;
+            case VALUE_FALSE -> false;
+            case VALUE_NULL -> null;
+            case null, default -> throw new CorruptInputException("Not JSON: it ends too early");
+        };
+    }
+
+    private static Object integer(JsonParser parser) throws IOException {
+        return switch (parser.getNumberType()) {
+            case INT, LONG -> parser.getLongValue();
+            default -> false; // too large for any field: reads as "not a whole number"
+        };
+    }
+}

@@ -1,0 +1,200 @@
+package dev.runhv.vmm.image;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+
+/** Reads the OCI image layout (OCI image 1.1 image-layout.md). */
+final class OciReader {
+    private static final String CONTAINERD_NAME = "io.containerd.image.name";
+
+    private final String operation;
+    private final ImageFiles files;
+
+    OciReader(String operation, ImageFiles files) {
+        this.operation = operation;
+        this.files = files;
+    }
+
+    ImageSource.Contents read(String tag) throws IOException {
+        if (files.size("index.json") < 0) {
+            throw Failures.corrupt(operation, "Not an OCI image layout: it has no index.json");
+        }
+        ImageIndex top = parsed(
+                "index.json", () -> ImageIndex.parse(files.read("index.json", ImageLimits.MANIFEST_BYTES)));
+        Descriptor manifest = forPlatform(tagged(top, tag), 1);
+        Manifest image = parsed(
+                "manifest " + manifest.digest(),
+                () -> Manifest.parse(blob("manifest", manifest, ImageLimits.MANIFEST_BYTES)));
+        if (image.config().type() != MediaType.CONFIG) {
+            throw Failures.unsupported(
+                    operation,
+                    "It is not a container image: its configuration has the unknown media type \""
+                            + image.config().mediaType() + "\"");
+        }
+        ImageConfig config = parsed(
+                "configuration " + image.config().digest(),
+                () -> ImageConfig.parse(blob("configuration", image.config(), ImageLimits.CONFIG_BYTES)));
+        return ImageContents.checked(operation, config, image.layers().size(), index -> layer(image, config, index));
+    }
+
+    private Layer layer(Manifest image, ImageConfig config, int index) throws IOException {
+        Descriptor descriptor = image.layers().get(index);
+        if (descriptor.type() != MediaType.LAYER) {
+            throw Failures.unsupported(
+                    operation,
+                    "Layer %d has the unknown media type \"%s\"".formatted(index + 1, descriptor.mediaType()));
+        }
+        requireSize("layer", descriptor);
+        return new Layer(
+                "layer " + descriptor.digest(),
+                config.diffIds().get(index),
+                descriptor.size(),
+                () -> open("layer", descriptor));
+    }
+
+    private List<Descriptor> tagged(ImageIndex index, String tag) {
+        if (tag.isEmpty()) {
+            return index.manifests();
+        }
+        List<Descriptor> found = new ArrayList<>();
+        for (Descriptor entry : index.manifests()) {
+            if (tag.equals(entry.refName()) || tag.equals(entry.annotations().get(CONTAINERD_NAME))) {
+                found.add(entry);
+            }
+        }
+        if (found.isEmpty()) {
+            throw Failures.notFound(operation, "No such tag: " + tag + "; " + tags(index));
+        }
+        return found;
+    }
+
+    private static String tags(ImageIndex index) {
+        List<String> tags = new ArrayList<>();
+        for (Descriptor entry : index.manifests()) {
+            if (!entry.refName().isEmpty() && !tags.contains(entry.refName())) {
+                tags.add(entry.refName());
+            }
+        }
+        return tags.isEmpty() ? "the image has no tags" : "there is " + String.join(", ", tags);
+    }
+
+    /** The one manifest among the candidates that this machine runs; goes down nested indexes. */
+    private Descriptor forPlatform(List<Descriptor> candidates, int depth) throws IOException {
+        List<Descriptor> fitting = new ArrayList<>();
+        List<String> others = new ArrayList<>();
+        for (Descriptor candidate : candidates) {
+            Platform platform = candidate.platform();
+            if (platform.isUnknown()) {
+                continue;
+            }
+            if (platform.isUnsaid() || platform.isLinuxAmd64()) {
+                fitting.add(candidate);
+            } else {
+                others.add(platform.toString());
+            }
+        }
+        if (fitting.isEmpty()) {
+            throw Failures.unsupported(
+                    operation,
+                    others.isEmpty()
+                            ? "The index lists no image"
+                            : "It has no image for linux/amd64, only for " + String.join(", ", others));
+        }
+        Descriptor chosen = best(fitting);
+        return switch (chosen.type()) {
+            case MANIFEST -> chosen;
+            case INDEX -> {
+                if (depth == ImageLimits.INDEX_DEPTH) {
+                    throw Failures.corrupt(
+                            operation, "Its indexes are nested more than %d deep".formatted(ImageLimits.INDEX_DEPTH));
+                }
+                ImageIndex nested = parsed(
+                        "index " + chosen.digest(),
+                        () -> ImageIndex.parse(blob("index", chosen, ImageLimits.MANIFEST_BYTES)));
+                yield forPlatform(nested.manifests(), depth + 1);
+            }
+            case SCHEMA1 ->
+                throw Failures.unsupported(
+                        operation,
+                        "It is in Docker's image format of before 2017 (schema 1): push or save it again with a"
+                                + " current tool");
+            case CONFIG, LAYER, UNKNOWN ->
+                throw Failures.unsupported(
+                        operation, "The manifest has the unknown media type \"" + chosen.mediaType() + "\"");
+        };
+    }
+
+    // The engine promises no more than x86-64-v1, so the lowest variant is the one that certainly runs.
+    private Descriptor best(List<Descriptor> fitting) {
+        Descriptor best = fitting.getFirst();
+        boolean ambiguous = false;
+        for (Descriptor candidate : fitting.subList(1, fitting.size())) {
+            int difference = Integer.compare(rank(candidate), rank(best));
+            if (difference < 0) {
+                best = candidate;
+                ambiguous = false;
+            } else if (difference == 0 && !candidate.digest().equals(best.digest())) {
+                ambiguous |= best.platform().isUnsaid();
+            }
+        }
+        if (ambiguous) {
+            throw Failures.invalid(
+                    operation, "It holds several images: name one; " + tags(new ImageIndex(fitting)));
+        }
+        return best;
+    }
+
+    private static int rank(Descriptor descriptor) {
+        return descriptor.platform().isUnsaid() ? 5 : descriptor.platform().amd64Level();
+    }
+
+    private byte[] blob(String what, Descriptor descriptor, int limit) throws IOException {
+        if (descriptor.size() > limit) {
+            throw new CorruptInputException("It has %d bytes, more than %d".formatted(descriptor.size(), limit));
+        }
+        requireSize(what, descriptor);
+        try (InputStream in = open(what, descriptor)) {
+            return in.readAllBytes();
+        }
+    }
+
+    private InputStream open(String what, Descriptor descriptor) throws IOException {
+        return new VerifyingInputStream(
+                files.open(path(descriptor.digest())),
+                what + " " + descriptor.digest(),
+                descriptor.digest(),
+                descriptor.size());
+    }
+
+    private void requireSize(String what, Descriptor descriptor) throws IOException {
+        long actual = files.size(path(descriptor.digest()));
+        if (actual < 0) {
+            throw Failures.corrupt(operation, "The %s %s is missing".formatted(what, descriptor.digest()));
+        }
+        if (actual != descriptor.size()) {
+            throw Failures.corrupt(
+                    operation,
+                    "The %s %s has %d bytes, its descriptor says %d"
+                            .formatted(what, descriptor.digest(), actual, descriptor.size()));
+        }
+    }
+
+    private static String path(Digest digest) {
+        return "blobs/" + digest.algorithm().name().toLowerCase(Locale.ROOT) + "/" + digest.hex();
+    }
+
+    private interface Parsing<T> {
+        T parse() throws IOException;
+    }
+
+    private <T> T parsed(String what, Parsing<T> parsing) throws IOException {
+        try {
+            return parsing.parse();
+        } catch (CorruptInputException e) {
+            throw Failures.corrupt(operation, "The " + what + " cannot be used: " + e.getMessage());
+        }
+    }
+}

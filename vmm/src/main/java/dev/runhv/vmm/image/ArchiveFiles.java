@@ -51,8 +51,8 @@ final class ArchiveFiles implements ImageFiles {
                 }
             }
         }
-        ArchiveFiles files = new ArchiveFiles(
-                FileChannel.open(spool == null ? file : spool, StandardOpenOption.READ), spool);
+        ArchiveFiles files =
+                new ArchiveFiles(FileChannel.open(spool == null ? file : spool, StandardOpenOption.READ), spool);
         try {
             files.index();
             return files;

@@ -21,9 +21,7 @@ record Descriptor(String mediaType, Digest digest, long size, Platform platform,
                 Digest.parse(json.string("digest")),
                 size,
                 new Platform(
-                        platform.string("os", ""),
-                        platform.string("architecture", ""),
-                        platform.string("variant", "")),
+                        platform.string("os", ""), platform.string("architecture", ""), platform.string("variant", "")),
                 Map.copyOf(json.objectOrEmpty("annotations").stringMembers()));
     }
 

@@ -56,8 +56,7 @@ public record Digest(Algorithm algorithm, String hex) {
                 return new Digest(algorithm, hex);
             }
         }
-        throw new CorruptInputException(
-                "%s is no digest: expected sha256:… or sha512:…".formatted(abbreviated(text)));
+        throw new CorruptInputException("%s is no digest: expected sha256:… or sha512:…".formatted(abbreviated(text)));
     }
 
     public static Digest of(Algorithm algorithm, MessageDigest finished) {

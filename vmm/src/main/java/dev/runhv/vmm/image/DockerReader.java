@@ -87,8 +87,9 @@ final class DockerReader {
             if (stem.matches("[0-9a-f]{64}")) {
                 Digest actual = Digest.sha256(text);
                 if (!actual.hex().equals(stem)) {
-                    throw new CorruptInputException("it does not match its digest: expected sha256:%s, its content has %s"
-                            .formatted(stem, actual));
+                    throw new CorruptInputException(
+                            "it does not match its digest: expected sha256:%s, its content has %s"
+                                    .formatted(stem, actual));
                 }
             }
             return ImageConfig.parse(text);

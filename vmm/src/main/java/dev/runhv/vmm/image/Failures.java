@@ -38,10 +38,10 @@ public final class Failures {
                 new ImageException(Code.NOT_FOUND, operation, "No such file: " + e.getFile(), e);
             case AccessDeniedException e ->
                 new ImageException(Code.ACCESS_DENIED, operation, "Permission denied: " + e.getFile(), e);
-            case FileSystemException e when isFull(e) ->
-                new ImageException(Code.NO_SPACE, operation, "No space left: " + e.getFile(), e);
-            case IOException e when isFull(e) ->
-                new ImageException(Code.NO_SPACE, operation, "No space left on the device", e);
+            case FileSystemException e
+            when isFull(e) -> new ImageException(Code.NO_SPACE, operation, "No space left: " + e.getFile(), e);
+            case IOException e
+            when isFull(e) -> new ImageException(Code.NO_SPACE, operation, "No space left on the device", e);
             case IOException e -> new ImageException(Code.HOST_FAILED, operation, describe(e), e);
         };
     }

@@ -17,8 +17,8 @@ record ImageIndex(List<Descriptor> manifests) {
         }
         List<Json> entries = json.objects("manifests");
         if (entries.size() > ImageLimits.MANIFESTS_OF_AN_INDEX) {
-            throw new CorruptInputException("It lists %d manifests, more than %d"
-                    .formatted(entries.size(), ImageLimits.MANIFESTS_OF_AN_INDEX));
+            throw new CorruptInputException(
+                    "It lists %d manifests, more than %d".formatted(entries.size(), ImageLimits.MANIFESTS_OF_AN_INDEX));
         }
         List<Descriptor> manifests = new ArrayList<>();
         for (Json entry : entries) {

@@ -18,7 +18,9 @@ enum MediaType {
             "application/vnd.docker.image.rootfs.foreign.diff.tar",
             "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"),
     /** Docker's first schema: signed, without a configuration of its own. */
-    SCHEMA1("application/vnd.docker.distribution.manifest.v1+prettyjws", "application/vnd.docker.distribution.manifest.v1+json"),
+    SCHEMA1(
+            "application/vnd.docker.distribution.manifest.v1+prettyjws",
+            "application/vnd.docker.distribution.manifest.v1+json"),
     UNKNOWN();
 
     private final String[] names;

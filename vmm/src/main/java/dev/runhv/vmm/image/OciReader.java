@@ -22,8 +22,8 @@ final class OciReader {
         if (files.size("index.json") < 0) {
             throw Failures.corrupt(operation, "Not an OCI image layout: it has no index.json");
         }
-        ImageIndex top = parsed(
-                "index.json", () -> ImageIndex.parse(files.read("index.json", ImageLimits.MANIFEST_BYTES)));
+        ImageIndex top =
+                parsed("index.json", () -> ImageIndex.parse(files.read("index.json", ImageLimits.MANIFEST_BYTES)));
         Descriptor manifest = forPlatform(tagged(top, tag), 1);
         Manifest image = parsed(
                 "manifest " + manifest.digest(),
@@ -141,8 +141,7 @@ final class OciReader {
             }
         }
         if (ambiguous) {
-            throw Failures.invalid(
-                    operation, "It holds several images: name one; " + tags(new ImageIndex(fitting)));
+            throw Failures.invalid(operation, "It holds several images: name one; " + tags(new ImageIndex(fitting)));
         }
         return best;
     }

@@ -32,8 +32,12 @@ final class PaxRecords {
                 space++;
             }
             int end = position + length;
-            if (space == position || space >= data.length || data[space] != ' ' || length < space - position + 3
-                    || length > data.length - position || data[end - 1] != '\n') {
+            if (space == position
+                    || space >= data.length
+                    || data[space] != ' '
+                    || length < space - position + 3
+                    || length > data.length - position
+                    || data[end - 1] != '\n') {
                 throw new CorruptInputException("a PAX header has a malformed record");
             }
             int equals = space + 1;

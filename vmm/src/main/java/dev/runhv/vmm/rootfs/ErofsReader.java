@@ -1,0 +1,418 @@
+package dev.runhv.vmm.rootfs;
+
+import dev.runhv.vmm.image.CorruptInputException;
+import dev.runhv.vmm.image.Failures;
+import dev.runhv.vmm.image.ImageException;
+import java.io.Closeable;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * Looks into an uncompressed EROFS image. Nothing in the image is believed: every number is checked before it is used, so
+ * that a damaged or hostile image gives an {@link ImageException} and nothing else. Names are byte strings, see the
+ * package. Not for several threads.
+ */
+public final class ErofsReader implements Closeable {
+    private static final int SYMBOLIC_LINKS = 40;
+    private static final int TYPE_MASK = 0170000;
+
+    private final Path path;
+    private final FileChannel channel;
+    private final long size;
+    private final long blocks;
+    private final long metaStart;
+    private final long rootNid;
+    private final long sharedXattrs;
+
+    private ErofsReader(Path path, FileChannel channel) throws IOException {
+        this.path = path;
+        this.channel = channel;
+        this.size = channel.size();
+        ByteBuffer sb = bytes(Erofs.SUPERBLOCK_OFFSET, Erofs.BLOCK - Erofs.SUPERBLOCK_OFFSET);
+        if (sb.getInt(Erofs.SB_MAGIC) != Erofs.MAGIC) {
+            throw new CorruptInputException("it is no EROFS image");
+        }
+        int incompatible = sb.getInt(Erofs.SB_FEATURE_INCOMPAT) & ~Erofs.INCOMPAT_CHUNKED_FILE;
+        if (sb.get(Erofs.SB_BLOCK_BITS) != Erofs.BLOCK_BITS
+                || sb.get(Erofs.SB_DIRECTORY_BLOCK_BITS) != 0
+                || incompatible != 0) {
+            throw new CorruptInputException("it is an EROFS image with blocks or features that are not read here (0x%x)"
+                    .formatted(incompatible));
+        }
+        if ((sb.getInt(Erofs.SB_FEATURE_COMPAT) & Erofs.COMPAT_CHECKSUM) != 0
+                && sb.getInt(Erofs.SB_CHECKSUM) != ErofsWriter.checksum(sb)) {
+            throw new CorruptInputException("the checksum of its superblock does not match");
+        }
+        this.blocks = Integer.toUnsignedLong(sb.getInt(Erofs.SB_BLOCKS));
+        this.metaStart = Integer.toUnsignedLong(sb.getInt(Erofs.SB_META_BLOCK)) << Erofs.BLOCK_BITS;
+        this.sharedXattrs = Integer.toUnsignedLong(sb.getInt(Erofs.SB_XATTR_BLOCK)) << Erofs.BLOCK_BITS;
+        this.rootNid = Short.toUnsignedLong(sb.getShort(Erofs.SB_ROOT_NID));
+    }
+
+    /** @throws ImageException when there is no such image, or it is damaged */
+    public static ErofsReader open(Path image) {
+        try {
+            FileChannel channel = FileChannel.open(image, StandardOpenOption.READ);
+            try {
+                return new ErofsReader(image, channel);
+            } catch (IOException e) {
+                channel.close();
+                throw e;
+            }
+        } catch (IOException e) {
+            throw Failures.of("read root file system " + image, e);
+        }
+    }
+
+    /** Whether the file has all the blocks that its superblock counts. */
+    boolean isComplete() {
+        return size == blocks << Erofs.BLOCK_BITS;
+    }
+
+    /**
+     * The content of a regular file; symbolic links on the way are followed inside the image.
+     *
+     * @param file an absolute path, such as {@code /etc/passwd}
+     * @param limit of the content's bytes
+     * @return null where there is no such file
+     * @throws ImageException when it is no regular file, has more bytes than the limit, or the image is damaged
+     */
+    public byte[] readFile(String file, int limit) {
+        String operation = "read " + file + " in root file system " + path;
+        try {
+            ErofsInode inode = find(bytesOf(file));
+            if (inode == null) {
+                return null;
+            }
+            if (!inode.isRegular()) {
+                throw Failures.invalid(operation, "It is not a regular file");
+            }
+            if (inode.size() > limit) {
+                throw Failures.corrupt(operation, "It has more than %d bytes".formatted(limit));
+            }
+            return content(inode, 0, (int) inode.size());
+        } catch (IOException e) {
+            throw Failures.of(operation, e);
+        }
+    }
+
+    /** Is shown what a file system holds. */
+    interface Visitor {
+        /** @param file absolute path as a byte string; the root is {@code /} */
+        void visit(String file, ErofsInode inode) throws IOException;
+    }
+
+    /** Shows every name once, each directory before what it holds. */
+    void walk(Visitor visitor) throws IOException {
+        record Step(String path, long nid, int depth) {}
+        Deque<Step> rest = new ArrayDeque<>();
+        rest.push(new Step("", rootNid, 0));
+        long seen = 0;
+        while (!rest.isEmpty()) {
+            Step step = rest.pop();
+            // A directory that holds itself would go on for ever.
+            if (++seen > RootfsLimits.ENTRIES || step.depth > RootfsLimits.DEPTH) {
+                throw new CorruptInputException("its directories are too many, or contain each other");
+            }
+            ErofsInode inode = inode(step.nid);
+            visitor.visit(step.path.isEmpty() ? "/" : step.path, inode);
+            if (inode.isDirectory()) {
+                for (Map.Entry<String, Long> child : list(inode).entrySet()) {
+                    rest.push(new Step(step.path + "/" + child.getKey(), child.getValue(), step.depth + 1));
+                }
+            }
+        }
+    }
+
+    ErofsInode inode(long nid) throws IOException {
+        if (nid < 0 || nid > size >> Erofs.SLOT_BITS) {
+            throw new CorruptInputException("it has no inode " + nid);
+        }
+        long offset = metaStart + (nid << Erofs.SLOT_BITS);
+        ByteBuffer head = bytes(offset, Erofs.COMPACT_INODE_BYTES);
+        int format = Short.toUnsignedInt(head.getShort(0));
+        boolean extended = (format & 1) != 0;
+        int layout = format >> 1 & 7;
+        if (format >> 4 != 0
+                || layout != Erofs.LAYOUT_FLAT_PLAIN
+                        && layout != Erofs.LAYOUT_FLAT_INLINE
+                        && layout != Erofs.LAYOUT_CHUNK_BASED) {
+            throw new CorruptInputException("inode %d has a layout that is not read here".formatted(nid));
+        }
+        if (extended) {
+            head = bytes(offset, Erofs.INODE_BYTES);
+        }
+        int xattrBytes = ErofsXattrs.sizeOfCount(Short.toUnsignedInt(head.getShort(2)));
+        long xattrStart = offset + (extended ? Erofs.INODE_BYTES : Erofs.COMPACT_INODE_BYTES);
+        ErofsInode inode = new ErofsInode(
+                nid,
+                Short.toUnsignedInt(head.getShort(4)),
+                extended ? head.getLong(8) : Integer.toUnsignedLong(head.getInt(8)),
+                head.getInt(16),
+                extended ? Integer.toUnsignedLong(head.getInt(24)) : Short.toUnsignedLong(head.getShort(24)),
+                extended ? Integer.toUnsignedLong(head.getInt(28)) : Short.toUnsignedLong(head.getShort(26)),
+                extended ? head.getLong(32) : 0,
+                extended ? head.getInt(40) : 0,
+                extended ? Integer.toUnsignedLong(head.getInt(44)) : Short.toUnsignedLong(head.getShort(6)),
+                layout,
+                xattrStart,
+                xattrBytes);
+        if (inode.size() < 0 || inode.size() > RootfsLimits.FILE_BYTES) {
+            throw new CorruptInputException("inode %d has an impossible size".formatted(nid));
+        }
+        return inode;
+    }
+
+    /** The entries of a directory without itself and its parent, by name. */
+    Map<String, Long> list(ErofsInode directory) throws IOException {
+        Map<String, Long> entries = new TreeMap<>();
+        for (long start = 0; start < directory.size(); start += Erofs.BLOCK) {
+            int length = (int) Math.min(Erofs.BLOCK, directory.size() - start);
+            ByteBuffer block =
+                    ByteBuffer.wrap(content(directory, start, length)).order(ByteOrder.LITTLE_ENDIAN);
+            int namesStart = length < Erofs.DIRECTORY_ENTRY_BYTES ? 0 : Short.toUnsignedInt(block.getShort(8));
+            if (namesStart == 0 || namesStart % Erofs.DIRECTORY_ENTRY_BYTES != 0 || namesStart > length) {
+                throw damaged(directory);
+            }
+            for (int at = 0; at < namesStart; at += Erofs.DIRECTORY_ENTRY_BYTES) {
+                int nameStart = Short.toUnsignedInt(block.getShort(at + 8));
+                int next = at + Erofs.DIRECTORY_ENTRY_BYTES;
+                int nameEnd = next < namesStart ? Short.toUnsignedInt(block.getShort(next + 8)) : length;
+                if (nameStart < namesStart || nameEnd > length || nameStart >= nameEnd) {
+                    throw damaged(directory);
+                }
+                String name = name(block.array(), nameStart, nameEnd);
+                if (name.isEmpty() || name.length() > RootfsLimits.NAME_BYTES || name.indexOf('/') >= 0) {
+                    throw damaged(directory);
+                }
+                if (!name.equals(".") && !name.equals("..")) {
+                    entries.put(name, block.getLong(at));
+                    if (entries.size() > RootfsLimits.ENTRIES) {
+                        throw damaged(directory);
+                    }
+                }
+            }
+        }
+        return entries;
+    }
+
+    /** The target of a symbolic link. */
+    String target(ErofsInode link) throws IOException {
+        if (link.size() >= RootfsLimits.PATH_BYTES) {
+            throw damaged(link);
+        }
+        return new String(content(link, 0, (int) link.size()), StandardCharsets.ISO_8859_1);
+    }
+
+    /** A part of a file's content, which must lie inside it. */
+    byte[] content(ErofsInode inode, long offset, int length) throws IOException {
+        ByteBuffer content = ByteBuffer.allocate(length);
+        while (content.hasRemaining()) {
+            long at = offset + content.position();
+            long place;
+            long available;
+            if (inode.layout() == Erofs.LAYOUT_CHUNK_BASED) {
+                int format = inode.union();
+                int shift = Erofs.BLOCK_BITS + (format & Erofs.CHUNK_BITS_MASK);
+                boolean indexes = (format & Erofs.CHUNK_INDEXES) != 0;
+                long chunk = at >> shift;
+                long map = Erofs.roundUp(inode.xattrStart() + inode.xattrBytes(), indexes ? 8 : 4);
+                int block = bytes(map + chunk * (indexes ? 8 : 4) + (indexes ? 4 : 0), 4)
+                        .getInt(0);
+                long inChunk = at - (chunk << shift);
+                available = (1L << shift) - inChunk;
+                place = block == FileData.Chunked.HOLE
+                        ? -1
+                        : (Integer.toUnsignedLong(block) << Erofs.BLOCK_BITS) + inChunk;
+            } else {
+                long tailStart = inode.layout() == Erofs.LAYOUT_FLAT_INLINE
+                        ? inode.size() - inode.size() % Erofs.BLOCK
+                        : inode.size();
+                boolean tail = at >= tailStart;
+                place = tail
+                        ? inode.xattrStart() + inode.xattrBytes() + at - tailStart
+                        : (Integer.toUnsignedLong(inode.union()) << Erofs.BLOCK_BITS) + at;
+                available = tail ? inode.size() - at : tailStart - at;
+            }
+            int count = (int) Math.min(available, content.remaining());
+            if (count <= 0) {
+                throw damaged(inode);
+            }
+            if (place < 0) {
+                content.position(content.position() + count);
+            } else {
+                content.put(bytes(place, count));
+            }
+        }
+        return content.array();
+    }
+
+    /** The extended attributes by their full names. */
+    Map<String, byte[]> xattrs(ErofsInode inode) throws IOException {
+        Map<String, byte[]> xattrs = new TreeMap<>();
+        if (inode.xattrBytes() == 0) {
+            return xattrs;
+        }
+        ByteBuffer area = bytes(inode.xattrStart(), inode.xattrBytes());
+        int at = Erofs.XATTR_HEADER_BYTES;
+        for (int shared = area.get(4) & 0xff; shared > 0; shared--, at += 4) {
+            if (at + 4 > inode.xattrBytes()) {
+                throw damaged(inode);
+            }
+            long place = sharedXattrs + Integer.toUnsignedLong(area.getInt(at)) * 4;
+            ByteBuffer entry = bytes(place, Erofs.XATTR_ENTRY_BYTES);
+            putXattr(xattrs, bytes(place, entrySize(entry, 0)), 0, inode);
+        }
+        while (at < inode.xattrBytes()) {
+            if (at + Erofs.XATTR_ENTRY_BYTES > inode.xattrBytes() || at + entrySize(area, at) > inode.xattrBytes()) {
+                throw damaged(inode);
+            }
+            putXattr(xattrs, area, at, inode);
+            at += entrySize(area, at);
+        }
+        return xattrs;
+    }
+
+    private static int entrySize(ByteBuffer area, int at) {
+        return ErofsXattrs.entrySize(area.get(at) & 0xff, Short.toUnsignedInt(area.getShort(at + 2)));
+    }
+
+    private static void putXattr(Map<String, byte[]> xattrs, ByteBuffer area, int at, ErofsInode inode)
+            throws IOException {
+        String prefix = ErofsXattrs.prefixText(area.get(at + 1) & 0xff);
+        if (prefix.isEmpty()) {
+            throw damaged(inode);
+        }
+        byte[] name = new byte[area.get(at) & 0xff];
+        byte[] value = new byte[Short.toUnsignedInt(area.getShort(at + 2))];
+        area.get(at + Erofs.XATTR_ENTRY_BYTES, name);
+        area.get(at + Erofs.XATTR_ENTRY_BYTES + name.length, value);
+        xattrs.put(prefix + new String(name, StandardCharsets.ISO_8859_1), value);
+    }
+
+    /** The inode a path leads to, through symbolic links; null where there is none. */
+    private ErofsInode find(String file) throws IOException {
+        Deque<String> rest = new ArrayDeque<>();
+        pushParts(rest, file);
+        Deque<ErofsInode> parents = new ArrayDeque<>();
+        ErofsInode root = inode(rootNid);
+        ErofsInode at = root;
+        int links = 0;
+        while (!rest.isEmpty()) {
+            String name = rest.pop();
+            if (name.equals("..")) {
+                at = parents.isEmpty() ? root : parents.pop();
+                continue;
+            }
+            Long nid = at.isDirectory() ? list(at).get(name) : null;
+            if (nid == null) {
+                return null;
+            }
+            ErofsInode child = inode(nid);
+            if (child.isSymbolicLink()) {
+                if (++links > SYMBOLIC_LINKS) {
+                    throw new CorruptInputException("its symbolic links go round in a circle");
+                }
+                String target = target(child);
+                if (target.startsWith("/")) {
+                    parents.clear();
+                    at = root;
+                }
+                pushParts(rest, target);
+            } else {
+                parents.push(at);
+                at = child;
+            }
+        }
+        return at;
+    }
+
+    private static void pushParts(Deque<String> rest, String path) {
+        String[] parts = path.split("/");
+        for (int i = parts.length - 1; i >= 0; i--) {
+            if (!parts[i].isEmpty() && !parts[i].equals(".")) {
+                rest.push(parts[i]);
+            }
+        }
+    }
+
+    private static String bytesOf(String text) {
+        return new String(text.getBytes(StandardCharsets.UTF_8), StandardCharsets.ISO_8859_1);
+    }
+
+    private static String name(byte[] block, int start, int end) {
+        int nul = start;
+        while (nul < end && block[nul] != 0) {
+            nul++;
+        }
+        return new String(block, start, nul - start, StandardCharsets.ISO_8859_1);
+    }
+
+    private ByteBuffer bytes(long offset, int length) throws IOException {
+        if (offset < 0 || offset > size - length) {
+            throw new CorruptInputException("it points to a place behind its end");
+        }
+        ByteBuffer bytes = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
+        while (bytes.hasRemaining()) {
+            if (channel.read(bytes, offset + bytes.position()) < 0) {
+                throw new CorruptInputException("it ends too early: it is truncated");
+            }
+        }
+        return bytes.flip();
+    }
+
+    private static CorruptInputException damaged(ErofsInode inode) {
+        return new CorruptInputException("inode %d is damaged".formatted(inode.nid()));
+    }
+
+    @Override
+    public void close() {
+        try {
+            channel.close();
+        } catch (IOException e) {
+            throw Failures.of("close root file system " + path, e);
+        }
+    }
+
+    /**
+     * One inode as it lies in the image.
+     *
+     * @param mode with the type's bits
+     * @param union by type: first block, device number, or format of the chunk map
+     * @param xattrStart where the attributes begin in the image; the tail or the map follow them
+     */
+    record ErofsInode(
+            long nid,
+            int mode,
+            long size,
+            int union,
+            long uid,
+            long gid,
+            long mtimeSeconds,
+            int mtimeNanos,
+            long links,
+            int layout,
+            long xattrStart,
+            int xattrBytes) {
+        boolean isRegular() {
+            return (mode & TYPE_MASK) == Inode.Kind.REGULAR.modeBits();
+        }
+
+        boolean isDirectory() {
+            return (mode & TYPE_MASK) == Inode.Kind.DIRECTORY.modeBits();
+        }
+
+        boolean isSymbolicLink() {
+            return (mode & TYPE_MASK) == Inode.Kind.SYMBOLIC_LINK.modeBits();
+        }
+    }
+}

@@ -1,0 +1,151 @@
+package dev.runhv.vmm.rootfs;
+
+import dev.runhv.vmm.image.Compression;
+import dev.runhv.vmm.image.CorruptInputException;
+import dev.runhv.vmm.image.Digest;
+import dev.runhv.vmm.image.Layer;
+import dev.runhv.vmm.image.tar.TarEntry;
+import dev.runhv.vmm.image.tar.TarReader;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.security.MessageDigest;
+import java.util.function.LongConsumer;
+
+/** Applies one layer to the tree and stores its data, checking on the way that it is the layer it should be. */
+final class LayerReader {
+    private final RootTree tree;
+    private final ErofsWriter writer;
+    private long entries;
+
+    LayerReader(RootTree tree, ErofsWriter writer) {
+        this.tree = tree;
+        this.writer = writer;
+    }
+
+    /** @param progress is told how many stored bytes of the layer have been read */
+    void apply(Layer layer, LongConsumer progress) throws IOException {
+        tree.beginLayer();
+        try (InputStream stored = layer.open()) {
+            Counting counted = new Counting(stored, progress);
+            Digest actual = applyDecompressed(counted, layer.diffId());
+            // What follows the compressed data is still a part of the blob, and of its digest.
+            counted.transferTo(OutputStream.nullOutputStream());
+            if (!actual.equals(layer.diffId())) {
+                throw new CorruptInputException("%s does not match its diff_id: expected %s, its content has %s"
+                        .formatted(layer, layer.diffId(), actual));
+            }
+        }
+    }
+
+    private Digest applyDecompressed(InputStream stored, Digest expected) throws IOException {
+        try (InputStream decompressed = Compression.decompress(stored);
+                ReadAhead ahead = new ReadAhead(decompressed)) {
+            Hashing hashing = new Hashing(ahead, expected);
+            applyEntries(new TarReader(hashing));
+            hashing.drain();
+            return hashing.digest();
+        }
+    }
+
+    private void applyEntries(TarReader tar) throws IOException {
+        for (TarEntry entry = tar.next(); entry != null; entry = tar.next()) {
+            if (++entries > RootfsLimits.TAR_ENTRIES) {
+                throw new CorruptInputException(
+                        "the layers have more than %d entries".formatted(RootfsLimits.TAR_ENTRIES));
+            }
+            try {
+                FileData data = RootTree.wantsData(entry) ? writer.append(tar, entry.size(), entry.sparse()) : null;
+                tree.apply(entry, data);
+            } catch (CorruptInputException e) {
+                throw new CorruptInputException(RootTree.printable(entry.name()) + ": " + e.getMessage(), e);
+            }
+        }
+    }
+
+    /** Computes the digest of what is read, and ends a layer that is larger than any layer is. */
+    private static final class Hashing extends InputStream {
+        private final InputStream in;
+        private final Digest.Algorithm algorithm;
+        private final MessageDigest running;
+        private final byte[] skipped = new byte[1 << 16];
+        private long count;
+
+        private Hashing(InputStream in, Digest expected) {
+            this.in = in;
+            this.algorithm = expected.algorithm();
+            this.running = algorithm.newMessageDigest();
+        }
+
+        @Override
+        public int read() throws IOException {
+            byte[] one = new byte[1];
+            return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
+        }
+
+        @Override
+        public int read(byte[] buffer, int offset, int length) throws IOException {
+            int read = in.read(buffer, offset, length);
+            if (read > 0) {
+                running.update(buffer, offset, read);
+                count += read;
+                if (count > RootfsLimits.LAYER_BYTES) {
+                    throw new CorruptInputException(
+                            "the layer has more than %d bytes decompressed".formatted(RootfsLimits.LAYER_BYTES));
+                }
+            }
+            return read;
+        }
+
+        @Override
+        public long skip(long count) throws IOException {
+            long skip = 0;
+            while (skip < count) {
+                int read = read(skipped, 0, (int) Math.min(skipped.length, count - skip));
+                if (read < 0) {
+                    break;
+                }
+                skip += read;
+            }
+            return skip;
+        }
+
+        private void drain() throws IOException {
+            while (read(skipped, 0, skipped.length) >= 0) {
+                // the blocks that fill a tar up to its record size
+            }
+        }
+
+        private Digest digest() {
+            return Digest.of(algorithm, running);
+        }
+    }
+
+    /** Closing it leaves the layer open. */
+    private static final class Counting extends InputStream {
+        private final InputStream in;
+        private final LongConsumer progress;
+        private long count;
+
+        private Counting(InputStream in, LongConsumer progress) {
+            this.in = in;
+            this.progress = progress;
+        }
+
+        @Override
+        public int read() throws IOException {
+            byte[] one = new byte[1];
+            return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
+        }
+
+        @Override
+        public int read(byte[] buffer, int offset, int length) throws IOException {
+            int read = in.read(buffer, offset, length);
+            if (read > 0) {
+                count += read;
+                progress.accept(count);
+            }
+            return read;
+        }
+    }
+}

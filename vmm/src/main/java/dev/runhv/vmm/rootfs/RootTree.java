@@ -1,0 +1,342 @@
+package dev.runhv.vmm.rootfs;
+
+import dev.runhv.vmm.image.CorruptInputException;
+import dev.runhv.vmm.image.tar.TarEntry;
+import dev.runhv.vmm.rootfs.Inode.Child;
+import dev.runhv.vmm.rootfs.Inode.Directory;
+import dev.runhv.vmm.rootfs.Inode.Kind;
+import dev.runhv.vmm.rootfs.Inode.RegularFile;
+import dev.runhv.vmm.rootfs.Inode.Special;
+import dev.runhv.vmm.rootfs.Inode.SymbolicLink;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.Iterator;
+import java.util.List;
+
+/**
+ * The tree of a root file system while layers are applied to it, lowest first (OCI image 1.1 layer.md#applying-changesets).
+ * Paths are resolved inside the tree, as if it were mounted at {@code /}: a link or a {@code ..} that leads out of it
+ * leads to its root.
+ */
+final class RootTree {
+    private static final String WHITEOUT = ".wh.";
+    private static final String OPAQUE = ".wh..wh..opq";
+    private static final String METADATA = ".wh..wh.";
+
+    private final Directory root = new Directory(Attributes.IMPLIED_DIRECTORY);
+    private int layer;
+    private int entries;
+    private long xattrBytes;
+
+    Directory root() {
+        return root;
+    }
+
+    /** Every entry that is applied from here on belongs to the next layer up. */
+    void beginLayer() {
+        layer++;
+    }
+
+    /**
+     * Applies one entry. For a regular file the data must be in the image already.
+     *
+     * @param data of a regular file, else ignored
+     * @throws CorruptInputException when the entry cannot mean anything
+     */
+    void apply(TarEntry entry, FileData data) throws CorruptInputException {
+        List<String> path = cleaned(entry.name());
+        if (path.isEmpty()) {
+            if (entry.type() != TarEntry.Type.DIRECTORY) {
+                throw new CorruptInputException("it would replace the root directory");
+            }
+            setAttributes(root, Attributes.of(entry));
+            return;
+        }
+        String name = path.removeLast();
+        if (name.startsWith(WHITEOUT)) {
+            applyWhiteout(path, name);
+            return;
+        }
+        Directory directory = directory(path, true);
+        Child existing = directory.children().get(name);
+        if (entry.type() == TarEntry.Type.DIRECTORY) {
+            if (existing != null && existing.inode() instanceof Directory merged) {
+                setAttributes(merged, Attributes.of(entry));
+                directory.children().put(name, new Child(merged, layer));
+            } else {
+                put(directory, name, newDirectory(directory, Attributes.of(entry)));
+            }
+        } else if (entry.type() == TarEntry.Type.HARD_LINK) {
+            Inode target = linkTarget(entry.linkName());
+            // Linking a name to itself is how some tars repeat a file.
+            if (existing == null || existing.inode() != target) {
+                put(directory, name, target);
+            } else {
+                directory.children().put(name, new Child(target, layer));
+            }
+        } else {
+            put(directory, name, inode(entry, data));
+        }
+    }
+
+    /** Whether applying the entry will ask for data: that of a whiteout or of the root is of no use. */
+    static boolean wantsData(TarEntry entry) throws CorruptInputException {
+        if (entry.type() != TarEntry.Type.FILE) {
+            return false;
+        }
+        List<String> path = cleaned(entry.name());
+        return !path.isEmpty() && !path.getLast().startsWith(WHITEOUT);
+    }
+
+    private Inode inode(TarEntry entry, FileData data) throws CorruptInputException {
+        Attributes attributes = Attributes.of(entry);
+        countXattrs(attributes);
+        return switch (entry.type()) {
+            case FILE -> new RegularFile(attributes, data);
+            case SYMBOLIC_LINK -> new SymbolicLink(attributes, linkText(entry.linkName()));
+            case CHARACTER_DEVICE ->
+                new Special(attributes, Kind.CHARACTER_DEVICE, entry.deviceMajor(), entry.deviceMinor());
+            case BLOCK_DEVICE -> new Special(attributes, Kind.BLOCK_DEVICE, entry.deviceMajor(), entry.deviceMinor());
+            case FIFO -> new Special(attributes, Kind.FIFO, 0, 0);
+            case DIRECTORY, HARD_LINK -> throw new IllegalArgumentException("Not made here: " + entry.type());
+        };
+    }
+
+    private static String linkText(String target) throws CorruptInputException {
+        if (target.isEmpty() || target.length() >= RootfsLimits.PATH_BYTES) {
+            throw new CorruptInputException("it is a symbolic link to nothing, or to a path that is too long");
+        }
+        return target;
+    }
+
+    private Inode linkTarget(String link) throws CorruptInputException {
+        List<String> path = cleaned(link);
+        if (!path.isEmpty()) {
+            String name = path.removeLast();
+            Directory directory = directory(path, false);
+            Child child = directory == null ? null : directory.children().get(name);
+            if (child != null && !(child.inode() instanceof Directory)) {
+                return child.inode();
+            }
+            if (child == null) {
+                throw new CorruptInputException("it is a hard link to " + printable(link) + ", which does not exist");
+            }
+        }
+        throw new CorruptInputException("it is a hard link to the directory " + printable(link));
+    }
+
+    private void applyWhiteout(List<String> path, String name) throws CorruptInputException {
+        if (name.equals(OPAQUE)) {
+            hideLower(directory(path, true));
+            return;
+        }
+        if (name.startsWith(METADATA)) {
+            return;
+        }
+        String hidden = name.substring(WHITEOUT.length());
+        if (hidden.isEmpty()) {
+            throw new CorruptInputException("it is a whiteout of nothing");
+        }
+        if (hidden.equals(".") || hidden.equals("..")) {
+            return;
+        }
+        Directory directory = directory(path, false);
+        Child child = directory == null ? null : directory.children().get(hidden);
+        if (child != null && hide(child)) {
+            directory.children().remove(hidden);
+            forget(child.inode());
+        }
+    }
+
+    /** Removes what lower layers put into a directory; what this layer put there stays, wherever its entry stands. */
+    private void hideLower(Directory directory) {
+        Iterator<Child> children = directory.children().values().iterator();
+        while (children.hasNext()) {
+            Child child = children.next();
+            if (hide(child)) {
+                children.remove();
+                forget(child.inode());
+            }
+        }
+    }
+
+    /** Hides the lower layers' part of a child; true when nothing remains of it. */
+    private boolean hide(Child child) {
+        if (!(child.inode() instanceof Directory directory)) {
+            return child.layer() < layer;
+        }
+        hideLower(directory);
+        if (child.layer() == layer) {
+            return false;
+        }
+        if (directory.children().isEmpty()) {
+            return true;
+        }
+        // Only implied by what this layer put into it.
+        setAttributesOfImplied(directory);
+        return false;
+    }
+
+    private void setAttributesOfImplied(Directory directory) {
+        xattrBytes -= directory.attributes().xattrBytes();
+        directory.setAttributes(Attributes.IMPLIED_DIRECTORY);
+    }
+
+    private void put(Directory directory, String name, Inode inode) throws CorruptInputException {
+        Child replaced = directory.children().put(name, new Child(inode, layer));
+        if (replaced != null) {
+            forget(replaced.inode());
+        }
+        if (++entries > RootfsLimits.ENTRIES) {
+            throw new CorruptInputException("the file system has more than %d files".formatted(RootfsLimits.ENTRIES));
+        }
+    }
+
+    /** One name of the inode is gone, with all that is below it. */
+    private void forget(Inode inode) {
+        Deque<Inode> gone = new ArrayDeque<>();
+        gone.push(inode);
+        while (!gone.isEmpty()) {
+            entries--;
+            if (gone.pop() instanceof Directory directory) {
+                xattrBytes -= directory.attributes().xattrBytes();
+                for (Child child : directory.children().values()) {
+                    gone.push(child.inode());
+                }
+            }
+        }
+    }
+
+    private void setAttributes(Directory directory, Attributes attributes) throws CorruptInputException {
+        xattrBytes -= directory.attributes().xattrBytes();
+        countXattrs(attributes);
+        directory.setAttributes(attributes);
+    }
+
+    private void countXattrs(Attributes attributes) throws CorruptInputException {
+        xattrBytes += attributes.xattrBytes();
+        if (xattrBytes > RootfsLimits.XATTR_TOTAL_BYTES) {
+            throw new CorruptInputException("the extended attributes of the file system have more than %d bytes"
+                    .formatted(RootfsLimits.XATTR_TOTAL_BYTES));
+        }
+    }
+
+    private Directory newDirectory(Directory parent, Attributes attributes) throws CorruptInputException {
+        if (parent.depth() + 1 > RootfsLimits.DEPTH) {
+            throw new CorruptInputException("directories are nested more than %d deep".formatted(RootfsLimits.DEPTH));
+        }
+        countXattrs(attributes);
+        return new Directory(attributes, parent);
+    }
+
+    /**
+     * The directory that a path leads to, through symbolic links.
+     *
+     * @param create whether missing directories are made; else the answer is null where one is missing
+     */
+    private Directory directory(List<String> path, boolean create) throws CorruptInputException {
+        Deque<String> rest = new ArrayDeque<>(path);
+        Directory at = root;
+        int links = 0;
+        while (!rest.isEmpty()) {
+            String name = rest.pop();
+            if (name.equals("..")) {
+                at = at.parent();
+                continue;
+            }
+            Child child = at.children().get(name);
+            switch (child == null ? null : child.inode()) {
+                case null -> {
+                    if (!create) {
+                        return null;
+                    }
+                    Directory made = newDirectory(at, Attributes.IMPLIED_DIRECTORY);
+                    put(at, checkedName(name), made);
+                    at = made;
+                }
+                case Directory directory -> at = directory;
+                case SymbolicLink link -> {
+                    if (++links > RootfsLimits.SYMBOLIC_LINKS) {
+                        throw new CorruptInputException("its path has too many symbolic links");
+                    }
+                    if (link.target().startsWith("/")) {
+                        at = root;
+                    }
+                    List<String> parts = parts(link.target());
+                    for (String part : parts.reversed()) {
+                        rest.push(part);
+                    }
+                    if (rest.size() > RootfsLimits.PATH_BYTES) {
+                        throw new CorruptInputException("its path is too long once its symbolic links are followed");
+                    }
+                }
+                case RegularFile ignored -> {
+                    return notADirectory(name, create);
+                }
+                case Special ignored -> {
+                    return notADirectory(name, create);
+                }
+            }
+        }
+        return at;
+    }
+
+    private static Directory notADirectory(String name, boolean create) throws CorruptInputException {
+        if (create) {
+            throw new CorruptInputException("its parent " + printable(name) + " is not a directory");
+        }
+        return null;
+    }
+
+    /** The components of an entry's name; a {@code ..} takes back the one before it, at the root it means nothing. */
+    private static List<String> cleaned(String name) throws CorruptInputException {
+        if (name.length() > RootfsLimits.PATH_BYTES) {
+            throw new CorruptInputException("its path has more than %d bytes".formatted(RootfsLimits.PATH_BYTES));
+        }
+        List<String> cleaned = new ArrayList<>();
+        for (String part : parts(name)) {
+            if (!part.equals("..")) {
+                cleaned.add(checkedName(part));
+            } else if (!cleaned.isEmpty()) {
+                cleaned.removeLast();
+            }
+        }
+        return cleaned;
+    }
+
+    private static String checkedName(String name) throws CorruptInputException {
+        if (name.length() > RootfsLimits.NAME_BYTES) {
+            throw new CorruptInputException(
+                    "its path has a name of more than %d bytes".formatted(RootfsLimits.NAME_BYTES));
+        }
+        return name;
+    }
+
+    private static List<String> parts(String path) {
+        List<String> parts = new ArrayList<>();
+        int start = 0;
+        while (start < path.length()) {
+            int slash = path.indexOf('/', start);
+            int end = slash < 0 ? path.length() : slash;
+            String part = path.substring(start, end);
+            if (!part.isEmpty() && !part.equals(".")) {
+                parts.add(part);
+            }
+            start = end + 1;
+        }
+        return parts;
+    }
+
+    static String printable(String name) {
+        StringBuilder text = new StringBuilder();
+        for (char c : name.substring(0, Math.min(name.length(), 200)).toCharArray()) {
+            if (c >= ' ' && c < 127) {
+                text.append(c);
+            } else {
+                text.append("\\x%02x".formatted((int) c));
+            }
+        }
+        return text + (name.length() > 200 ? "…" : "");
+    }
+}

@@ -1,0 +1,101 @@
+package dev.runhv.vmm.rootfs;
+
+import java.io.Closeable;
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.concurrent.atomic.AtomicLong;
+
+/**
+ * A file that is being written in a folder, and that gets its name there when it is complete. Its writer holds a lock on
+ * it; a file without the lock belongs to a process that is dead, however it died, and is swept away by the next one.
+ */
+final class TemporaryFile implements Closeable {
+    private static final String SUFFIX = ".tmp";
+    private static final AtomicLong NUMBER = new AtomicLong();
+
+    private final Path path;
+    private final FileChannel channel;
+    private boolean moved;
+
+    private TemporaryFile(Path path, FileChannel channel) {
+        this.path = path;
+        this.channel = channel;
+    }
+
+    static TemporaryFile create(Path folder, String name) throws IOException {
+        while (true) {
+            Path path = folder.resolve("." + name + owner() + NUMBER.incrementAndGet() + SUFFIX);
+            FileChannel channel = FileChannel.open(
+                    path, StandardOpenOption.CREATE_NEW, StandardOpenOption.READ, StandardOpenOption.WRITE);
+            // The lock lives as long as the channel. A sweeper may have come first: then the name is gone.
+            FileLock lock = channel.tryLock();
+            if (lock != null && Files.exists(path)) {
+                return new TemporaryFile(path, channel);
+            }
+            channel.close();
+        }
+    }
+
+    /** Deletes what dead processes left. */
+    static void sweep(Path folder) throws IOException {
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, ".*" + SUFFIX)) {
+            for (Path file : files) {
+                // POSIX drops all locks of a process when it closes any descriptor of the file: not our own files.
+                if (!file.getFileName().toString().contains(owner())) {
+                    sweepOne(file);
+                }
+            }
+        }
+    }
+
+    private static void sweepOne(Path file) {
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE);
+                FileLock lock = channel.tryLock()) {
+            if (lock != null) {
+                Files.deleteIfExists(file);
+            }
+        } catch (IOException e) {
+            // Gone meanwhile, or another user's: it is not ours to sweep.
+            return;
+        }
+    }
+
+    FileChannel channel() {
+        return channel;
+    }
+
+    /** The file is on disk, then it has its name: after this call, and after any crash, it is there whole. */
+    void moveTo(Path target) throws IOException {
+        channel.force(true);
+        Files.move(path, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        moved = true;
+        forceFolder(target.getParent());
+    }
+
+    private static void forceFolder(Path folder) {
+        try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
+            channel.force(true);
+        } catch (IOException e) {
+            // Windows does not open folders; a name that is lost in a crash costs only making the file again.
+            return;
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        channel.close();
+        if (!moved) {
+            Files.deleteIfExists(path);
+        }
+    }
+
+    private static String owner() {
+        return "." + ProcessHandle.current().pid() + "-";
+    }
+}

@@ -44,9 +44,11 @@ public final class TarReader {
      * @throws EOFException when the archive ends inside an entry
      */
     public TarEntry next() throws IOException {
-        skipFully(remaining + padding);
+        skipFully(remaining);
         remaining = 0;
-        padding = 0;
+        if (!skipPadding()) {
+            return null;
+        }
         PaxRecords pax = PaxRecords.NONE;
         String longName = "";
         String longLink = "";
@@ -307,6 +309,15 @@ public final class TarReader {
             throw new CorruptInputException("a tar ends after an extension header");
         }
         return false;
+    }
+
+    /** False where the archive ends in the padding of its last entry, as those that umoci 0.4 makes do. */
+    private boolean skipPadding() throws IOException {
+        int count = in.readNBytes(block, 0, padding);
+        boolean whole = count == padding;
+        position += count;
+        padding = 0;
+        return whole;
     }
 
     private void readFully(byte[] target, int length) throws IOException {

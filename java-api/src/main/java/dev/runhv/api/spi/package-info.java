@@ -1,0 +1,2 @@
+/** For implementations of the API only. */
+package dev.runhv.api.spi;

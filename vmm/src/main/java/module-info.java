@@ -1,5 +1,6 @@
 /** Images, root file systems, bundles and the life of a container. */
 module dev.runhv.vmm {
+    requires transitive dev.runhv.api;
     requires com.fasterxml.jackson.core;
     requires com.github.luben.zstd_jni;
 }

@@ -1,6 +1,7 @@
 package dev.runhv.vmm.image;
 
-import dev.runhv.vmm.image.ImageException.Code;
+import dev.runhv.api.ErrorCode;
+import dev.runhv.api.ImageException;
 import java.io.EOFException;
 import java.io.IOException;
 import java.nio.file.AccessDeniedException;
@@ -13,36 +14,39 @@ public final class Failures {
     private Failures() {}
 
     public static ImageException invalid(String operation, String detail) {
-        return new ImageException(Code.INVALID_ARGUMENT, operation, detail, null);
+        return new ImageException(ErrorCode.INVALID_ARGUMENT, operation, detail, null, null);
     }
 
     public static ImageException notFound(String operation, String detail) {
-        return new ImageException(Code.NOT_FOUND, operation, detail, null);
+        return new ImageException(ErrorCode.NOT_FOUND, operation, detail, null, null);
     }
 
     public static ImageException corrupt(String operation, String detail) {
-        return new ImageException(Code.CORRUPT_INPUT, operation, detail, null);
+        return new ImageException(ErrorCode.CORRUPT_INPUT, operation, detail, null, null);
     }
 
     public static ImageException unsupported(String operation, String detail) {
-        return new ImageException(Code.UNSUPPORTED, operation, detail, null);
+        return new ImageException(ErrorCode.UNSUPPORTED, operation, detail, null, null);
     }
 
     /** A failure of reading or writing a file of the host, or of decoding what was read from it. */
     public static ImageException of(String operation, IOException cause) {
         return switch (cause) {
-            case CorruptInputException e -> new ImageException(Code.CORRUPT_INPUT, operation, e.getMessage(), e);
+            case CorruptInputException e ->
+                new ImageException(ErrorCode.CORRUPT_INPUT, operation, e.getMessage(), null, e);
             case EOFException e ->
-                new ImageException(Code.CORRUPT_INPUT, operation, "The data ends too early: it is truncated", e);
+                new ImageException(
+                        ErrorCode.CORRUPT_INPUT, operation, "The data ends too early: it is truncated", null, e);
             case NoSuchFileException e ->
-                new ImageException(Code.NOT_FOUND, operation, "No such file: " + e.getFile(), e);
+                new ImageException(ErrorCode.NOT_FOUND, operation, "No such file: " + e.getFile(), null, e);
             case AccessDeniedException e ->
-                new ImageException(Code.ACCESS_DENIED, operation, "Permission denied: " + e.getFile(), e);
+                new ImageException(ErrorCode.ACCESS_DENIED, operation, "Permission denied: " + e.getFile(), null, e);
             case FileSystemException e
-            when isFull(e) -> new ImageException(Code.NO_SPACE, operation, "No space left: " + e.getFile(), e);
+            when isFull(e) ->
+                new ImageException(ErrorCode.NO_SPACE, operation, "No space left: " + e.getFile(), null, e);
             case IOException e
-            when isFull(e) -> new ImageException(Code.NO_SPACE, operation, "No space left on the device", e);
-            case IOException e -> new ImageException(Code.HOST_FAILED, operation, describe(e), e);
+            when isFull(e) -> new ImageException(ErrorCode.NO_SPACE, operation, "No space left on the device", null, e);
+            case IOException e -> new ImageException(ErrorCode.HOST_FAILED, operation, describe(e), null, e);
         };
     }
 

@@ -1,5 +1,6 @@
 package dev.runhv.vmm.image;
 
+import dev.runhv.api.ImageException;
 import java.nio.file.Path;
 
 /** Where an image lies, as a user writes it: {@code oci:DIR[:TAG]}, {@code oci-archive:FILE[:TAG]} and so on. */

@@ -1,5 +1,6 @@
 package dev.runhv.vmm.image;
 
+import dev.runhv.api.ImageException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

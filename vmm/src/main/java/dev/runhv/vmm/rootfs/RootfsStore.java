@@ -1,9 +1,9 @@
 package dev.runhv.vmm.rootfs;
 
+import dev.runhv.api.ImageException;
 import dev.runhv.vmm.image.Digest;
 import dev.runhv.vmm.image.Failures;
 import dev.runhv.vmm.image.ImageConfig;
-import dev.runhv.vmm.image.ImageException;
 import dev.runhv.vmm.image.ImageSource;
 import dev.runhv.vmm.image.Layer;
 import java.io.IOException;

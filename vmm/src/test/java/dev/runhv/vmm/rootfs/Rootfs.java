@@ -49,16 +49,15 @@ final class Rootfs {
     }
 
     private static String describe(ErofsReader reader, ErofsReader.ErofsInode inode) throws IOException {
-        String content =
-                switch (inode.mode() >> 12) {
-                    case 010 -> "- " + inode.size() + " " + digest(reader, inode);
-                    case 004 -> "d";
-                    case 012 -> "l " + reader.target(inode);
-                    case 002 -> "c " + device(inode);
-                    case 006 -> "b " + device(inode);
-                    case 001 -> "p";
-                    default -> throw new AssertionError("mode " + Integer.toOctalString(inode.mode()));
-                };
+        String content = switch (inode.mode() >> 12) {
+            case 010 -> "- " + inode.size() + " " + digest(reader, inode);
+            case 004 -> "d";
+            case 012 -> "l " + reader.target(inode);
+            case 002 -> "c " + device(inode);
+            case 006 -> "b " + device(inode);
+            case 001 -> "p";
+            default -> throw new AssertionError("mode " + Integer.toOctalString(inode.mode()));
+        };
         String xattrs = reader.xattrs(inode).entrySet().stream()
                 .map(xattr ->
                         " " + xattr.getKey() + "=" + java.util.HexFormat.of().formatHex(xattr.getValue()))

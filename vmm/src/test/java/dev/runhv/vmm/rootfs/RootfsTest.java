@@ -19,7 +19,9 @@ class RootfsTest {
     @TempDir
     private Path folder;
 
-    private static final byte[] CAPABILITY = {1, 0, 0, 2, 0, (byte) 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, (byte) 0xff};
+    private static final byte[] CAPABILITY = {
+        1, 0, 0, 2, 0, (byte) 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, (byte) 0xff
+    };
 
     @Test
     void keepsEveryAttributeOfEveryType() {
@@ -133,7 +135,10 @@ class RootfsTest {
 
         Map<String, String> lines = Rootfs.describe(Rootfs.of(folder, base, top));
 
-        assertThat(lines.get("/d/b")).isEqualTo(lines.get("/a")).contains(" 640 7:8 ").endsWith(" n2");
+        assertThat(lines.get("/d/b"))
+                .isEqualTo(lines.get("/a"))
+                .contains(" 640 7:8 ")
+                .endsWith(" n2");
     }
 
     @Test
@@ -150,7 +155,8 @@ class RootfsTest {
 
         Path image = Rootfs.of(folder, layer);
 
-        assertThat(Rootfs.names(image)).containsExactlyInAnyOrder("/" + latin, "/" + utf8, "/" + utf8 + "/\u00ff\u0001", "/link");
+        assertThat(Rootfs.names(image))
+                .containsExactlyInAnyOrder("/" + latin, "/" + utf8, "/" + utf8 + "/\u00ff\u0001", "/link");
         assertThat(Rootfs.describe(image).get("/link")).startsWith("l \u00fe ");
     }
 
@@ -238,8 +244,8 @@ class RootfsTest {
         Path zstd = Rootfs.prepare(folder.resolve("3"), new ImageBuilder().zstdLayer(tar));
         Path members = Rootfs.prepare(
                 folder.resolve("4"), new ImageBuilder().layer(ImageBuilder.LAYER + "+gzip", gzipInTwo, tar));
-        Path mislabelled = Rootfs.prepare(
-                folder.resolve("5"), new ImageBuilder().layer(ImageBuilder.LAYER + "+gzip", tar, tar));
+        Path mislabelled =
+                Rootfs.prepare(folder.resolve("5"), new ImageBuilder().layer(ImageBuilder.LAYER + "+gzip", tar, tar));
 
         assertThat(gzip).hasSameBinaryContentAs(plain);
         assertThat(zstd).hasSameBinaryContentAs(plain);

@@ -5,6 +5,7 @@ import dev.runhv.api.ImageException;
 import java.io.EOFException;
 import java.io.IOException;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
 import java.util.Locale;
@@ -41,6 +42,16 @@ public final class Failures {
                 new ImageException(ErrorCode.NOT_FOUND, operation, "No such file: " + e.getFile(), null, e);
             case AccessDeniedException e ->
                 new ImageException(ErrorCode.ACCESS_DENIED, operation, "Permission denied: " + e.getFile(), null, e);
+            case FileAlreadyExistsException e ->
+                new ImageException(
+                        ErrorCode.HOST_FAILED,
+                        operation,
+                        "A file is where a folder should be: " + e.getFile(),
+                        null,
+                        e);
+            case FileSystemException e
+            when isReadOnly(e) ->
+                new ImageException(ErrorCode.ACCESS_DENIED, operation, "Read-only: " + e.getFile(), null, e);
             case FileSystemException e
             when isFull(e) ->
                 new ImageException(ErrorCode.NO_SPACE, operation, "No space left: " + e.getFile(), null, e);
@@ -52,6 +63,10 @@ public final class Failures {
 
     private static String describe(IOException e) {
         return e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+    }
+
+    private static boolean isReadOnly(IOException e) {
+        return describe(e).toLowerCase(Locale.ROOT).contains("read-only file system");
     }
 
     // The JDK has no type for ENOSPC, EDQUOT or ERROR_DISK_FULL: only the system's words tell.

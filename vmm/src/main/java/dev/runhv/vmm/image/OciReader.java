@@ -103,7 +103,7 @@ final class OciReader {
                             ? "The index lists no image"
                             : "It has no image for linux/amd64, only for " + String.join(", ", others));
         }
-        Descriptor chosen = best(fitting);
+        Descriptor chosen = best(fitting, depth);
         return switch (chosen.type()) {
             case MANIFEST -> chosen;
             case INDEX -> {
@@ -128,7 +128,7 @@ final class OciReader {
     }
 
     // The engine promises no more than x86-64-v1, so the lowest variant is the one that certainly runs.
-    private Descriptor best(List<Descriptor> fitting) {
+    private Descriptor best(List<Descriptor> fitting, int depth) {
         Descriptor best = fitting.getFirst();
         boolean ambiguous = false;
         for (Descriptor candidate : fitting.subList(1, fitting.size())) {
@@ -137,7 +137,8 @@ final class OciReader {
                 best = candidate;
                 ambiguous = false;
             } else if (difference == 0 && !candidate.digest().equals(best.digest())) {
-                ambiguous |= best.platform().isUnsaid();
+                // Two tags of one layout; in an index of platforms the first of two equal ones is as good.
+                ambiguous |= depth == 1;
             }
         }
         if (ambiguous) {

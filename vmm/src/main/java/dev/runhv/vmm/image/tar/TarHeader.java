@@ -92,7 +92,7 @@ final class TarHeader {
                     break;
                 }
             } else {
-                throw new CorruptInputException("a tar header's " + field + " is not a number");
+                throw new CorruptInputException("not a tar header: its " + field + " is not a number");
             }
         }
         return value;

@@ -1,0 +1,310 @@
+package dev.runhv.vmm.image;
+
+import static dev.runhv.vmm.testing.ImageBuilder.CONFIG;
+import static dev.runhv.vmm.testing.ImageBuilder.INDEX;
+import static dev.runhv.vmm.testing.ImageBuilder.LAYER;
+import static dev.runhv.vmm.testing.ImageBuilder.MANIFEST;
+import static dev.runhv.vmm.testing.ImageBuilder.bytes;
+import static dev.runhv.vmm.testing.ImageBuilder.tagged;
+import static dev.runhv.vmm.testing.ImageBuilder.with;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
+
+import dev.runhv.api.ErrorCode;
+import dev.runhv.api.ImageException;
+import dev.runhv.vmm.testing.ImageBuilder;
+import dev.runhv.vmm.testing.TarBuilder;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class ImageSourceTest {
+    @TempDir
+    private Path folder;
+
+    private final byte[] tar = new TarBuilder().file("hello", "world").bytes();
+
+    @Test
+    void readsTheConfigurationAndLayersOfALayout() throws IOException {
+        ImageBuilder image = new ImageBuilder()
+                .gzipLayer(tar)
+                .config(
+                        "{\"Entrypoint\":[\"/init\"],\"Cmd\":null,\"User\":\"a:b\",\"WorkingDir\":\"/w\",\"Env\":[\"A=1\"],"
+                                + "\"StopSignal\":\"SIGINT\",\"Labels\":{\"k\":\"v\"},\"Volumes\":{\"/data\":{}}}");
+        Path layout = image.writeTo(folder.resolve("oci"), "latest");
+
+        try (ImageSource source = open("oci:" + layout + ":latest")) {
+            ImageConfig config = source.config();
+            assertThat(config.entrypoint()).containsExactly("/init");
+            assertThat(config.cmd()).isEmpty();
+            assertThat(config.user()).isEqualTo("a:b");
+            assertThat(config.workingDir()).isEqualTo("/w");
+            assertThat(config.env()).containsExactly("A=1");
+            assertThat(config.stopSignal()).isEqualTo("SIGINT");
+            assertThat(config.labels()).isEqualTo(Map.of("k", "v"));
+            assertThat(config.volumes()).containsExactly("/data");
+            assertThat(config.diffIds()).containsExactly(Digest.sha256(tar));
+            assertThat(source.layers()).hasSize(1);
+            try (InputStream layer =
+                    Compression.decompress(source.layers().getFirst().open())) {
+                assertThat(layer.readAllBytes()).isEqualTo(tar);
+            }
+        }
+    }
+
+    @Test
+    void readsOciArchivesPlainAndCompressed() throws IOException {
+        byte[] archive = ImageBuilder.archive(new ImageBuilder().layer(tar).layout("latest"));
+        Path plain = Files.write(folder.resolve("plain.tar"), archive);
+        Path gzip = Files.write(folder.resolve("image.tar.gz"), ImageBuilder.gzip(archive));
+
+        for (Path file : new Path[] {plain, gzip}) {
+            try (ImageSource source = open("oci-archive:" + file + ":latest");
+                    InputStream layer = source.layers().getFirst().open()) {
+                assertThat(layer.readAllBytes()).isEqualTo(tar);
+            }
+        }
+    }
+
+    @Test
+    void readsDockerArchivesWithLinkedLayers() throws IOException {
+        TarBuilder docker = new ImageBuilder().layer(tar).layer(tar).dockerArchive("web:1");
+        docker.symlink("layer1/layer.tar", "../layer0/layer.tar");
+        Path file = Files.write(folder.resolve("docker.tar"), docker.bytes());
+
+        for (String reference : new String[] {"docker-archive:" + file, "docker-archive:" + file + ":web:1"}) {
+            try (ImageSource source = open(reference)) {
+                assertThat(source.layers()).hasSize(2);
+                try (InputStream layer = source.layers().get(1).open()) {
+                    assertThat(layer.readAllBytes()).isEqualTo(tar);
+                }
+            }
+        }
+    }
+
+    @Test
+    void choosesLinuxAmd64InNestedIndexesAndSkipsAttestations() {
+        ImageBuilder image = new ImageBuilder().layer(tar);
+        String wanted = image.manifestDescriptor(platform("linux", "amd64"));
+        String other = with(image.descriptor(MANIFEST, bytes("{}")), platform("linux", "arm64"));
+        String attestation = with(image.descriptor(MANIFEST, bytes("{ }")), platform("unknown", "unknown"));
+        String index = image.descriptor(INDEX, bytes(index(attestation, other, wanted)));
+        ImageBuilder.write(image.layoutOf(with(index, tagged("multi"))), folder);
+
+        try (ImageSource source = open("oci:" + folder)) {
+            assertThat(source.config().architecture()).isEqualTo("amd64");
+        }
+    }
+
+    @Test
+    void saysThatThereIsNoSuchImage() {
+        assertFails(
+                "oci:" + folder.resolve("none"),
+                ErrorCode.NOT_FOUND,
+                "No such image",
+                folder.resolve("none").toString());
+        assertFails("oci-archive:" + folder.resolve("none.tar"), ErrorCode.NOT_FOUND, "No such image", "none.tar");
+        assertFails("docker-archive:" + folder.resolve("none.tar"), ErrorCode.NOT_FOUND, "No such image", "none.tar");
+        assertFails("oci:" + folder, ErrorCode.CORRUPT_INPUT, "Not an OCI image layout", "index.json");
+    }
+
+    @Test
+    void listsTheTagsThereAre() {
+        ImageBuilder image = new ImageBuilder().layer(tar);
+        String one = image.manifestDescriptor(tagged("one"));
+        String two = new ImageBuilder().manifestDescriptor(tagged("two"));
+        ImageBuilder.write(image.layoutOf(one, two), folder);
+
+        assertFails("oci:" + folder + ":three", ErrorCode.NOT_FOUND, "No such tag: three", "one, two");
+        assertFails("oci:" + folder, ErrorCode.INVALID_ARGUMENT, "several images", "one, two");
+    }
+
+    @Test
+    void refusesATruncatedArchive() throws IOException {
+        byte[] archive =
+                ImageBuilder.archive(new ImageBuilder().layer(new byte[50_000]).layout("latest"));
+        Path file = Files.write(folder.resolve("cut.tar"), Arrays.copyOf(archive, 20_000));
+        Path gzip = Files.write(folder.resolve("cut.tar.gz"), Arrays.copyOf(ImageBuilder.gzip(archive), 300));
+
+        assertFails("oci-archive:" + file, ErrorCode.CORRUPT_INPUT, "truncated");
+        assertFails("oci-archive:" + gzip, ErrorCode.CORRUPT_INPUT, "truncated");
+        Path text = Files.writeString(folder.resolve("text"), "This is no archive. ".repeat(100));
+        assertFails("oci-archive:" + text, ErrorCode.CORRUPT_INPUT, "not a tar header");
+    }
+
+    @Test
+    void namesTheBlobWhoseDigestDoesNotMatch() throws IOException {
+        Map<String, byte[]> files = new ImageBuilder().layer(tar).layout("latest");
+        Digest layer = Digest.sha256(tar);
+        byte[] changed = tar.clone();
+        changed[600] ^= 1;
+        files.put("blobs/sha256/" + layer.hex(), changed);
+        ImageBuilder.write(files, folder);
+
+        try (ImageSource source = open("oci:" + folder);
+                InputStream in = source.layers().getFirst().open()) {
+            Throwable thrown = catchThrowableOfType(CorruptInputException.class, in::readAllBytes);
+            assertThat(thrown)
+                    .hasMessageContainingAll(
+                            "layer " + layer, "expected " + layer, "its content has " + Digest.sha256(changed));
+        }
+    }
+
+    @Test
+    void refusesABlobThatIsLongerOrShorterThanItsDescriptorSays() {
+        Map<String, byte[]> files = new ImageBuilder().layer(tar).layout("latest");
+        String name = "blobs/sha256/" + Digest.sha256(tar).hex();
+        files.put(name, Arrays.copyOf(tar, tar.length + 1));
+        ImageBuilder.write(files, folder);
+        assertFails("oci:" + folder, ErrorCode.CORRUPT_INPUT, "has 2049 bytes, its descriptor says 2048");
+
+        files.put(name, Arrays.copyOf(tar, 10));
+        ImageBuilder.write(files, folder);
+        assertFails("oci:" + folder, ErrorCode.CORRUPT_INPUT, "has 10 bytes, its descriptor says 2048");
+    }
+
+    @Test
+    void namesAnUnknownMediaType() {
+        ImageBuilder layer = new ImageBuilder().layer("application/x-layer", tar, tar);
+        layer.writeTo(folder.resolve("1"), "latest");
+        assertFails("oci:" + folder.resolve("1"), ErrorCode.UNSUPPORTED, "Layer 1", "\"application/x-layer\"");
+
+        ImageBuilder manifest = new ImageBuilder();
+        String text = manifest.manifestText();
+        ImageBuilder.write(
+                manifest.layoutOf(manifest.descriptor("application/x-manifest", bytes(text))), folder.resolve("2"));
+        assertFails("oci:" + folder.resolve("2"), ErrorCode.UNSUPPORTED, "\"application/x-manifest\"");
+
+        ImageBuilder artifact = new ImageBuilder();
+        String config = artifact.descriptor("application/vnd.cncf.helm.config.v1+json", bytes("{}"));
+        String artifactManifest =
+                artifact.descriptor(MANIFEST, bytes("{\"schemaVersion\":2,\"config\":" + config + ",\"layers\":[]}"));
+        ImageBuilder.write(artifact.layoutOf(artifactManifest), folder.resolve("3"));
+        assertFails("oci:" + folder.resolve("3"), ErrorCode.UNSUPPORTED, "not a container image", "helm");
+
+        ImageBuilder old = new ImageBuilder();
+        String schema1 = old.descriptor("application/vnd.docker.distribution.manifest.v1+prettyjws", bytes("{}"));
+        ImageBuilder.write(old.layoutOf(schema1), folder.resolve("4"));
+        assertFails("oci:" + folder.resolve("4"), ErrorCode.UNSUPPORTED, "schema 1");
+    }
+
+    @Test
+    void refusesAnotherNumberOfDiffIdsThanLayers() {
+        new ImageBuilder().layer(tar).diffId(Digest.sha256(tar).toString()).writeTo(folder, "latest");
+
+        assertFails("oci:" + folder, ErrorCode.CORRUPT_INPUT, "2 diff_ids for 1 layers");
+    }
+
+    @Test
+    void refusesADocumentThatIsManifestAndIndexAtOnce() {
+        ImageBuilder image = new ImageBuilder().layer(tar);
+        String text = image.manifestText().replaceFirst("\\{", "{\"manifests\":[],");
+        ImageBuilder.write(image.layoutOf(image.descriptor(MANIFEST, bytes(text))), folder.resolve("1"));
+        assertFails("oci:" + folder.resolve("1"), ErrorCode.CORRUPT_INPUT, "both layers and manifests");
+
+        String asIndex = image.manifestText().replaceFirst("\\{", "{\"manifests\":[],");
+        ImageBuilder.write(image.layoutOf(image.descriptor(INDEX, bytes(asIndex))), folder.resolve("2"));
+        assertFails("oci:" + folder.resolve("2"), ErrorCode.CORRUPT_INPUT, "both manifests and layers");
+    }
+
+    @Test
+    void refusesAnotherPlatform() {
+        new ImageBuilder().layer(tar).platform("linux", "arm64").writeTo(folder.resolve("1"), "latest");
+        assertFails("oci:" + folder.resolve("1"), ErrorCode.UNSUPPORTED, "linux/arm64", "linux/amd64");
+
+        ImageBuilder image = new ImageBuilder().layer(tar);
+        String arm = image.manifestDescriptor(platform("linux", "arm"));
+        ImageBuilder.write(image.layoutOf(arm), folder.resolve("2"));
+        assertFails("oci:" + folder.resolve("2"), ErrorCode.UNSUPPORTED, "only for linux/arm");
+    }
+
+    @Test
+    void endsAnIndexThatContainsItself() {
+        // Content-addressed, so a true circle cannot exist; a deep nest can.
+        ImageBuilder image = new ImageBuilder().layer(tar);
+        String descriptor = image.manifestDescriptor("");
+        for (int i = 0; i < 10; i++) {
+            descriptor = image.descriptor(INDEX, bytes(index(descriptor)));
+        }
+        ImageBuilder.write(image.layoutOf(descriptor), folder);
+
+        assertFails("oci:" + folder, ErrorCode.CORRUPT_INPUT, "nested");
+    }
+
+    @Test
+    void refusesJsonThatIsTooDeepTooLargeOrAmbiguous() {
+        assertConfigFails("{\"a\":" + "[".repeat(100_000), "depth");
+        assertConfigFails("{\"os\":\"linux\",\"os\":\"windows\"}", "Duplicate");
+        assertConfigFails("{\"os\":\"linux\"", "Not JSON");
+        assertConfigFails("[]", "Not a JSON object");
+        assertConfigFails(
+                "{\"os\":1,\"architecture\":\"amd64\",\"rootfs\":{\"type\":\"layers\"}}", "os: expected a string");
+        assertConfigFails(
+                "{\"os\":\"linux\",\"architecture\":\"amd64\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"md5:1\"]}}",
+                "\"md5:1\" is no digest");
+        assertConfigFails("{" + " ".repeat(9 << 20) + "}", "more than 8388608");
+    }
+
+    private void assertConfigFails(String config, String message) {
+        ImageBuilder image = new ImageBuilder();
+        String manifest =
+                "{\"schemaVersion\":2,\"config\":%s,\"layers\":[]}".formatted(image.descriptor(CONFIG, bytes(config)));
+        Path layout = folder.resolve("json");
+        ImageBuilder.write(image.layoutOf(image.descriptor(MANIFEST, bytes(manifest))), layout);
+
+        assertFails("oci:" + layout, ErrorCode.CORRUPT_INPUT, message);
+    }
+
+    @Test
+    void refusesDigestsThatWouldLeaveTheLayout() {
+        ImageBuilder image = new ImageBuilder();
+        String manifest =
+                "{\"mediaType\":\"%s\",\"digest\":\"sha256:../../../../etc/passwd\",\"size\":1}".formatted(MANIFEST);
+        ImageBuilder.write(image.layoutOf(manifest), folder);
+
+        assertFails("oci:" + folder, ErrorCode.CORRUPT_INPUT, "is no digest");
+    }
+
+    @Test
+    void tellsAnOciArchiveFromOneOfDocker() throws IOException {
+        Path oci = Files.write(
+                folder.resolve("oci.tar"),
+                ImageBuilder.archive(new ImageBuilder().layer(tar).layout("t")));
+
+        assertFails("docker-archive:" + oci, ErrorCode.CORRUPT_INPUT, "write oci-archive:");
+        assertFails("oci-archive:" + folder, ErrorCode.CORRUPT_INPUT, "is a folder");
+    }
+
+    @Test
+    void knowsTheMediaTypesOfDocker() {
+        assertThat(MediaType.of("application/vnd.docker.image.rootfs.diff.tar.gzip"))
+                .isEqualTo(MediaType.LAYER);
+        assertThat(MediaType.of(LAYER + "+zstd")).isEqualTo(MediaType.LAYER);
+        assertThat(MediaType.of("")).isEqualTo(MediaType.UNKNOWN);
+    }
+
+    private static String index(String... descriptors) {
+        return "{\"schemaVersion\":2,\"manifests\":[" + String.join(",", descriptors) + "]}";
+    }
+
+    private static String platform(String os, String architecture) {
+        return "\"platform\":{\"os\":\"%s\",\"architecture\":\"%s\"}".formatted(os, architecture);
+    }
+
+    private static ImageSource open(String reference) {
+        return ImageSource.open(ImageReference.parse(reference));
+    }
+
+    private static void assertFails(String reference, ErrorCode code, String... messages) {
+        ImageException thrown =
+                catchThrowableOfType(ImageException.class, () -> open(reference).close());
+        assertThat(thrown).as(reference).isNotNull().hasMessageContainingAll(messages);
+        assertThat(thrown.code()).isEqualTo(code);
+        assertThat(thrown.operation()).startsWith("read image " + reference.substring(0, reference.indexOf(':')));
+    }
+}

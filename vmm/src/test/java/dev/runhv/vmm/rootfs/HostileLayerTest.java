@@ -1,0 +1,406 @@
+package dev.runhv.vmm.rootfs;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.params.provider.Arguments.arguments;
+
+import dev.runhv.api.ErrorCode;
+import dev.runhv.api.ImageException;
+import dev.runhv.vmm.image.tar.TarLimits;
+import dev.runhv.vmm.testing.ImageBuilder;
+import dev.runhv.vmm.testing.TarBuilder;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Layers that try to reach what is not theirs, or to cost more than they are worth: the right tree or one clear error. */
+class HostileLayerTest {
+    @TempDir
+    private Path folder;
+
+    /** A name, a layer, and lines that begin as those of the tree do; attributes after the content are not compared. */
+    static Stream<Arguments> escapes() {
+        return Stream.of(
+                arguments(
+                        "symlink to an absolute path",
+                        tar().symlink("localetc", "/etc").file("/localetc/unbroken", "broken"),
+                        List.of("/etc", "/etc/unbroken", "/localetc")),
+                arguments(
+                        "symlink up and out",
+                        tar().symlink("localetc", "../../../../../../etc").file("localetc/unbroken", "broken"),
+                        List.of("/etc", "/etc/unbroken", "/localetc")),
+                arguments(
+                        "several absolute symlinks",
+                        tar().symlink("loc", "/etc").symlink("localetc", "/loc").file("localetc/x", "1"),
+                        List.of("/etc", "/etc/x", "/loc", "/localetc")),
+                arguments(
+                        "several relative symlinks",
+                        tar().symlink("dir/up", "..")
+                                .symlink("dir/upup", "up/..")
+                                .file("dir/upup/etc/x", "1"),
+                        List.of("/dir", "/dir/up", "/dir/upup", "/etc", "/etc/x")),
+                arguments(
+                        "symlink is replaced by the file of its name",
+                        tar().symlink("emptyfile", "etc/victim").file("emptyfile", "new"),
+                        List.of("/emptyfile")),
+                arguments(
+                        "hard link through a symlink",
+                        tar().file("etc/passwd", "inside")
+                                .symlink("localetc", "/etc")
+                                .hardlink("localpasswd", "/localetc/passwd"),
+                        List.of("/etc", "/etc/passwd", "/localetc", "/localpasswd")),
+                arguments(
+                        "hard link up and out",
+                        tar().file("etc/passwd", "inside").hardlink("localpasswd", "../../../../etc/passwd"),
+                        List.of("/etc", "/etc/passwd", "/localpasswd")),
+                arguments(
+                        "hard link by a name that leaves the root",
+                        tar().file("file", "1").hardlink("../../../a/b", "file"),
+                        List.of("/a", "/a/b", "/file")),
+                arguments(
+                        "symlink's parent is a symlink to a directory",
+                        tar().directory("lib/").symlink("usr", "/lib").symlink("usr/link", "x"),
+                        List.of("/lib", "/lib/link", "/usr")),
+                arguments(
+                        "symlink that ends in a slash",
+                        tar().directory("target/").symlink("link/", "target/").file("link/a", "1"),
+                        List.of("/link", "/target", "/target/a")),
+                arguments(
+                        "symlink takes the place of a directory",
+                        tar().directory("dir/")
+                                .file("dir/a", "1")
+                                .symlink("dir", "/elsewhere")
+                                .file("dir/b", "2"),
+                        List.of("/dir", "/elsewhere", "/elsewhere/b")),
+                arguments(
+                        "directory takes the place of a symlink",
+                        tar().directory("real/")
+                                .symlink("dir", "real")
+                                .directory("dir/")
+                                .file("dir/a", "1"),
+                        List.of("/dir", "/dir/a", "/real")),
+                arguments(
+                        "directory takes the place of a symlink with a hard link",
+                        tar().symlink("a", "/etc")
+                                .hardlink("b", "a")
+                                .directory("a/")
+                                .file("a/x", "1"),
+                        List.of("/a", "/a/x", "/b")),
+                arguments(
+                        "hard link to a symlink links the symlink",
+                        tar().symlink("a", "/etc/passwd").hardlink("b", "a").file("b", "over the link"),
+                        List.of("/a", "/b")),
+                arguments(
+                        "names with dots and slashes",
+                        tar().file("./a/./b/../c//d", "1").directory("/a///").file("../../x", "2"),
+                        List.of("/a", "/a/c", "/a/c/d", "/x")),
+                arguments(
+                        "device over a directory",
+                        tar().directory("d/").file("d/x", "1").device('4', "d", 8, 0),
+                        List.of("/d")));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("escapes")
+    void stayInsideTheRoot(String name, TarBuilder layer, List<String> expected) {
+        assertThat(Rootfs.names(Rootfs.of(folder, layer.bytes()))).containsExactlyElementsOf(expected);
+    }
+
+    /** A lower layer, an upper one, and what remains. */
+    static Stream<Arguments> whiteouts() {
+        return Stream.of(
+                arguments(
+                        "of the root's parent",
+                        tar().file("etc/passwd", "1"),
+                        tar().file(".wh...", ""),
+                        List.of("/etc", "/etc/passwd")),
+                arguments(
+                        "of the root",
+                        tar().file("etc/passwd", "1"),
+                        tar().file(".wh..", ""),
+                        List.of("/etc", "/etc/passwd")),
+                arguments(
+                        "of the current directory",
+                        tar().file("etc/passwd", "1"),
+                        tar().file("etc/.wh..", ""),
+                        List.of("/etc", "/etc/passwd")),
+                arguments(
+                        "of a parent",
+                        tar().file("etc/passwd", "1"),
+                        tar().file("etc/.wh...", ""),
+                        List.of("/etc", "/etc/passwd")),
+                arguments(
+                        "of a symlink, not of its target",
+                        tar().file("etc/passwd", "1").symlink("local", "etc"),
+                        tar().file(".wh.local", ""),
+                        List.of("/etc", "/etc/passwd")),
+                arguments(
+                        "through a symlink",
+                        tar().file("etc/passwd", "1").symlink("local", "/etc"),
+                        tar().file("local/.wh.passwd", ""),
+                        List.of("/etc", "/local")),
+                arguments(
+                        "behind a dead symlink",
+                        tar().symlink("dead", "/nowhere"),
+                        tar().file("dead/.wh.x", ""),
+                        List.of("/dead")),
+                arguments(
+                        "with dots in its path",
+                        tar().file("etc/passwd", "1"),
+                        tar().file("dir/../etc/.wh.passwd", ""),
+                        List.of("/etc")),
+                arguments("below a file", tar().file("file", "1"), tar().file("file/.wh.x", ""), List.of("/file")),
+                arguments(
+                        "of what the same layer brings, in either order",
+                        tar().file("a", "old").file("b", "old").directory("c/").file("c/old", "1"),
+                        tar().file(".wh.a", "")
+                                .file("a", "new")
+                                .file("b", "new")
+                                .file(".wh.b", "")
+                                .directory("c/")
+                                .file("c/new", "2")
+                                .file(".wh.c", ""),
+                        List.of("/a", "/b", "/c", "/c/new")),
+                arguments(
+                        "opaque, below what the same layer brings",
+                        tar().file("d/sub/old", "1").file("d/old", "1"),
+                        tar().file("d/sub/new", "2").file("d/.wh..wh..opq", ""),
+                        List.of("/d", "/d/sub", "/d/sub/new")),
+                arguments(
+                        "opaque at the root",
+                        tar().file("a/b", "1"),
+                        tar().file(".wh..wh..opq", "").file("c", "1"),
+                        List.of("/c")),
+                arguments(
+                        "with the metadata of AUFS",
+                        tar().file("a", "1"),
+                        tar().directory(".wh..wh.plnk/")
+                                .file(".wh..wh.aufs", "x")
+                                .directory(".wh..wh.orph/"),
+                        List.of("/a")));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("whiteouts")
+    void whiteoutsHideOnlyLowerLayers(String name, TarBuilder lower, TarBuilder upper, List<String> expected) {
+        Path image = Rootfs.of(folder, lower.bytes(), upper.bytes());
+
+        assertThat(Rootfs.names(image)).containsExactlyElementsOf(expected);
+    }
+
+    static Stream<Arguments> nonsense() {
+        String deep = "d/".repeat(1500);
+        return Stream.of(
+                arguments("whiteout of nothing", tar().file("etc/.wh.", ""), "etc/.wh.: it is a whiteout of nothing"),
+                arguments(
+                        "hard link to nothing",
+                        tar().hardlink("a", "b"),
+                        "a: it is a hard link to b, which does not exist"),
+                arguments("hard link to itself", tar().hardlink("a", "a"), "which does not exist"),
+                arguments("hard link to a directory", tar().directory("d/").hardlink("a", "d"), "directory d"),
+                arguments("hard link to the root", tar().hardlink("a", "/"), "hard link to the directory /"),
+                arguments("file at the root", tar().file("..", "x"), "it would replace the root directory"),
+                arguments("symlink at the root", tar().symlink("./", "/etc"), "it would replace the root directory"),
+                arguments("entry without a name", tar().file("", "x"), "no name"),
+                arguments("symlink to nothing", tar().symlink("a", ""), "symbolic link to nothing"),
+                arguments(
+                        "symlinks in a circle",
+                        tar().symlink("a", "b").symlink("b", "a").file("a/x", "1"),
+                        "too many symbolic links"),
+                arguments("symlinks that double the path", doubling(), "too"),
+                arguments(
+                        "parent is a file",
+                        tar().file("a", "1").file("a/b", "2"),
+                        "a/b: its parent a is not a directory"),
+                arguments("name too long", tar().file("n".repeat(256), "1"), "more than 255 bytes"),
+                arguments("path too long", tar().file("p/".repeat(2049), "1"), "more than 4096 bytes"),
+                arguments(
+                        "tree too deep",
+                        tar().directory(deep).symlink("short", deep).directory("short/" + deep),
+                        "nested more than"),
+                arguments("owner out of range", tar().owner(1L << 32, 0).file("a", ""), "owner 4294967296 is out of"),
+                arguments("owner minus one", tar().owner(0xffff_ffffL, 0).file("a", ""), "out of the range"),
+                arguments("negative owner", tar().owner(-5, 0).file("a", ""), "owner -5 is out of"),
+                arguments("major out of range", tar().device('3', "a", 4096, 0), "device number"),
+                arguments("unknown type", tar().entry('Z', "a", "", new byte[0], 0644, 0, 0), "unknown type 0x5a"),
+                arguments(
+                        "too many attributes", attributes(20, 4000), "extended attributes have more than 65536 bytes"),
+                arguments("NUL in a path", tar().pax("path", "a\0b").file("x", ""), "NUL in path"),
+                arguments(
+                        "malformed PAX",
+                        tar().raw(extension('x', TarBuilder.latin1("99 path=a\n"))),
+                        "malformed record"),
+                arguments(
+                        "PAX length overflows",
+                        tar().raw(extension('x', TarBuilder.latin1("99999999999999999999 path=a\n"))),
+                        "malformed record"),
+                arguments(
+                        "PAX size of GBs",
+                        tar().raw(TarBuilder.header('x', "p", "", 4L << 30, 0, 0, 0, 0, 0, 0)),
+                        "more than " + TarLimits.PAX_HEADER_BYTES),
+                arguments(
+                        "global PAX of GBs",
+                        tar().raw(TarBuilder.header('g', "p", "", 4L << 30, 0, 0, 0, 0, 0, 0)),
+                        "more than"),
+                arguments(
+                        "long name of GBs",
+                        tar().raw(TarBuilder.header('L', "p", "", 4L << 30, 0, 0, 0, 0, 0, 0)),
+                        "more than " + TarLimits.LONG_NAME_BYTES),
+                arguments("endless extensions", endlessExtensions(), "too many extension headers"),
+                arguments(
+                        "negative size",
+                        tar().raw(TarBuilder.header('0', "a", "", -1, 0644, 0, 0, 0, 0, 0)),
+                        "size is negative"),
+                arguments(
+                        "huge size",
+                        tar().raw(TarBuilder.header('0', "a", "", Long.MAX_VALUE, 0644, 0, 0, 0, 0, 0)),
+                        "size is too large"),
+                arguments(
+                        "size beyond the limit",
+                        tar().raw(TarBuilder.header('0', "a", "", 1L << 50, 0644, 0, 0, 0, 0, 0)),
+                        "a: it claims 1125899906842624 bytes"),
+                arguments(
+                        "size beyond the data",
+                        tar().raw(TarBuilder.header('0', "a", "", 1 << 20, 0644, 0, 0, 0, 0, 0)),
+                        "truncated"),
+                arguments(
+                        "sparse file of exabytes",
+                        sparse(Long.MAX_VALUE, "0,1"),
+                        "it claims 9223372036854775807 bytes"),
+                arguments("sparse map out of order", sparse(1 << 20, "4096,0,0,1"), "out of order"),
+                arguments("sparse map beyond the end", sparse(10, "9,2"), "beyond its end"),
+                arguments("sparse map with an overflow", sparse(1 << 20, "1,9223372036854775807"), "beyond its end"),
+                arguments("sparse map of another size", sparse(1 << 20, "0,2"), "stores 1 bytes"),
+                arguments(
+                        "a checksum that is wrong", tar().raw(new byte[511]).raw(new byte[] {1}), "not a tar header"));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("nonsense")
+    void areRefusedWithAReason(String name, TarBuilder layer, String message) {
+        assertThatThrownBy(() -> Rootfs.of(folder, layer.bytes()))
+                .isInstanceOfSatisfying(
+                        ImageException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CORRUPT_INPUT))
+                .hasMessageContainingAll("layer 1 of 1", message);
+        assertThat(folder.resolve("store/rootfs").toFile().list()).isEmpty();
+    }
+
+    @Test
+    void refusesALayerThatIsNotTheOneOfTheDiffId() {
+        byte[] one = tar().file("a", "1").bytes();
+        byte[] other = tar().file("a", "2").bytes();
+
+        assertThatThrownBy(() -> Rootfs.prepare(folder, new ImageBuilder().layer(ImageBuilder.LAYER, one, other)))
+                .isInstanceOf(ImageException.class)
+                .hasMessageContainingAll("does not match its diff_id", "expected sha256:", "its content has sha256:");
+    }
+
+    @Test
+    void refusesTruncatedAndDamagedCompression() {
+        byte[] content = tar().file("a", "0123456789".repeat(10_000)).bytes();
+        byte[] gzip = ImageBuilder.gzip(content);
+        byte[] zstd = com.github.luben.zstd.Zstd.compress(content);
+        byte[] flipped = gzip.clone();
+        flipped[gzip.length - 6] ^= 1;
+
+        for (byte[] stored :
+                List.of(Arrays.copyOf(gzip, gzip.length / 2), Arrays.copyOf(zstd, zstd.length / 2), flipped)) {
+            ImageBuilder image = new ImageBuilder().layer(ImageBuilder.LAYER, stored, content);
+            assertThatThrownBy(() -> Rootfs.prepare(folder, image))
+                    .isInstanceOfSatisfying(
+                            ImageException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CORRUPT_INPUT));
+        }
+    }
+
+    @Test
+    void refusesAZstdWindowOfMoreThan128Mebibytes() {
+        byte[] content = tar().file("a", "1").bytes();
+        Rootfs.prepare(folder.resolve("27"), new ImageBuilder().layer(ImageBuilder.LAYER, zstd(27, content), content));
+        ImageBuilder image = new ImageBuilder().layer(ImageBuilder.LAYER, zstd(28, content), content);
+
+        assertThatThrownBy(() -> Rootfs.prepare(folder.resolve("28"), image))
+                .isInstanceOf(ImageException.class)
+                .hasMessageContaining("zstd data is damaged");
+    }
+
+    /** One raw block in a frame that asks for a window (RFC 8878 §3.1.1.1.2, §3.1.1.2). */
+    private static byte[] zstd(int windowLog, byte[] content) {
+        byte[] frame = new byte[9 + content.length];
+        int block = content.length << 3 | 1;
+        byte[] head = {
+            0x28,
+            (byte) 0xb5,
+            0x2f,
+            (byte) 0xfd,
+            0,
+            (byte) (windowLog - 10 << 3),
+            (byte) block,
+            (byte) (block >> 8),
+            (byte) (block >> 16)
+        };
+        System.arraycopy(head, 0, frame, 0, head.length);
+        System.arraycopy(content, 0, frame, head.length, content.length);
+        return frame;
+    }
+
+    @Test
+    void countsHundredThousandEmptyFilesWithoutData() {
+        TarBuilder tar = tar();
+        for (int i = 0; i < 100_000; i++) {
+            tar.file("f" + i, "");
+        }
+
+        Path image = Rootfs.of(folder, tar.bytes());
+
+        assertThat(Rootfs.names(image)).hasSize(100_000);
+        assertThat(image.toFile().length()).isLessThan(16 << 20);
+    }
+
+    private static TarBuilder tar() {
+        return new TarBuilder();
+    }
+
+    private static TarBuilder doubling() {
+        TarBuilder tar = tar().directory("d/").symlink("l0", "d/../d/../d/../d");
+        for (int i = 1; i < 20; i++) {
+            tar.symlink("l" + i, ("l" + (i - 1) + "/../").repeat(8) + "d");
+        }
+        return tar.file("l19/x", "1");
+    }
+
+    private static TarBuilder attributes(int count, int size) {
+        TarBuilder tar = tar();
+        for (int i = 0; i < count; i++) {
+            tar.xattr("user.a" + i, new byte[size]);
+        }
+        return tar.file("a", "");
+    }
+
+    private static TarBuilder endlessExtensions() {
+        TarBuilder tar = tar();
+        for (int i = 0; i < 50; i++) {
+            tar.raw(extension('x', TarBuilder.record("comment", new byte[] {'x'})));
+        }
+        return tar.file("a", "");
+    }
+
+    private static TarBuilder sparse(long size, String map) {
+        return tar().pax("GNU.sparse.size", String.valueOf(size))
+                .pax("GNU.sparse.numblocks", "1")
+                .pax("GNU.sparse.map", map)
+                .file("sparse", "x");
+    }
+
+    private static byte[] extension(char type, byte[] data) {
+        byte[] header = TarBuilder.header(type, "ext", "", data.length, 0, 0, 0, 0, 0, 0);
+        byte[] whole = Arrays.copyOf(header, 1024);
+        System.arraycopy(data, 0, whole, 512, data.length);
+        return whole;
+    }
+}

@@ -3,4 +3,7 @@ module dev.runhv.vmm {
     requires transitive dev.runhv.api;
     requires com.fasterxml.jackson.core;
     requires com.github.luben.zstd_jni;
+
+    provides dev.runhv.api.spi.RunhvProvider with
+            dev.runhv.vmm.runtime.LocalRunhvProvider;
 }

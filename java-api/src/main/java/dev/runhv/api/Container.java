@@ -20,7 +20,8 @@ public interface Container extends AutoCloseable {
     long pid();
 
     /**
-     * What is written here the container reads as its standard input; closing it ends that. Where the specification does
+     * What is written here the container reads as its standard input; closing it ends that. It is buffered:
+     * what shall arrive now needs a flush. Where the specification does
      * not connect it, a stream on which each write throws {@link java.io.IOException}.
      */
     OutputStream stdin();
@@ -33,7 +34,7 @@ public interface Container extends AutoCloseable {
 
     /**
      * Sends a signal to the container's first process. Of no effect once the container has ended. What comes before the
-     * program runs is kept for it.
+     * program runs is kept for it. {@code KILL} ends the micro-VM.
      *
      * @throws ClosedException after {@link #close()}
      * @throws UnsupportedException where this host can only send {@code TERM} and {@code KILL}
@@ -44,8 +45,6 @@ public interface Container extends AutoCloseable {
      * Waits until the container has ended. Gives the same answer when asked again, also after {@link #close()}.
      *
      * @throws InterruptedException when the thread is interrupted; the container goes on
-     * @throws GuestException when the guest crashed or broke the rules
-     * @throws RunhvException when the micro-VM could not be made; its words are on {@link #stderr()} as well
      */
     ExitStatus waitFor() throws InterruptedException;
 

@@ -1,6 +1,9 @@
 package dev.runhv.api;
 
-/** How a container ended. */
+/**
+ * How a container ended. Where the micro-VM is a process of its own, all that comes from it is a status as a shell shows
+ * it: a program that ends by itself with 128 + n looks like one that signal n ended.
+ */
 public sealed interface ExitStatus {
     /** What a shell would show as {@code $?}: 0 to 255. */
     int code();
@@ -25,10 +28,11 @@ public sealed interface ExitStatus {
     }
 
     /**
-     * The program could not be started.
+     * The program was not started.
      *
-     * @param code 127 where there is no such program, 126 where it cannot be executed, 125 for another reason
-     * @param reason what is wrong, in words; empty where it is told on the container's standard error only
+     * @param code 127 where there is no such program, 126 where it cannot be executed, 125 where the micro-VM could not be
+     *     made or failed on its way
+     * @param reason what is wrong, in words; empty where only the container's standard error tells it
      */
     record NotStarted(int code, String reason) implements ExitStatus {}
 

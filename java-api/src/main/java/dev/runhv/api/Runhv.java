@@ -36,7 +36,7 @@ public interface Runhv extends AutoCloseable {
      * micro-VM's process runs; the container may still be on its way.
      *
      * @throws ImageException when the image cannot be used
-     * @throws RequestException when the specification cannot be fulfilled, or the name is taken
+     * @throws RequestException when the specification cannot be fulfilled
      * @throws HostException when the host fails
      * @throws ClosedException after {@link #close()}
      */

@@ -5,14 +5,12 @@ public enum Signal {
     HUP(1),
     INT(2),
     QUIT(3),
-    ABRT(6),
     /** Ends the micro-VM at once, whatever the guest does. */
     KILL(9),
     USR1(10),
     USR2(12),
     TERM(15),
     CONT(18),
-    STOP(19),
     WINCH(28);
 
     private final int number;

@@ -1,0 +1,178 @@
+package dev.runhv.vmm.cli;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.core.StreamReadFeature;
+import dev.runhv.api.ErrorCode;
+import dev.runhv.api.RequestException;
+import dev.runhv.vmm.runtime.BundleRequest;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Reads the request of docs/prepare.md. */
+final class RequestReader {
+    private static final String OPERATION = "read the prepare request";
+    private static final int VERSION = 1;
+
+    /** What was asked, and whether to tell how it goes on. */
+    record Request(BundleRequest bundle, boolean progress) {}
+
+    private long version;
+    private String verb = "";
+    private String id = "";
+    private String image = "";
+    private String store = "";
+    private String bundle = "";
+    private List<String> environment = List.of();
+    private String cwd = "";
+    private String user = "";
+    private List<String> entrypoint;
+    private List<String> arguments = List.of();
+    private String hostname = "";
+    private long memoryBytes;
+    private long cpus;
+    private String kernel = "";
+    private boolean stdin = true;
+    private String engine = "";
+    private boolean progress;
+
+    private RequestReader() {}
+
+    /** @throws RequestException that names the field that is wrong */
+    static Request read(InputStream in) throws IOException {
+        RequestReader reader = new RequestReader();
+        try (JsonParser parser = JsonFactory.builder()
+                .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                .build()
+                .createParser(in)) {
+            reader.readObject(parser);
+        } catch (JsonProcessingException e) {
+            throw invalid("Not JSON: " + e.getOriginalMessage());
+        }
+        return reader.checked();
+    }
+
+    private void readObject(JsonParser parser) throws IOException {
+        if (parser.nextToken() != JsonToken.START_OBJECT) {
+            throw invalid("Not a JSON object");
+        }
+        while (parser.nextToken() == JsonToken.FIELD_NAME) {
+            String name = parser.currentName();
+            parser.nextToken();
+            readField(name, parser);
+        }
+        if (parser.nextToken() != null) {
+            throw invalid("Something follows the JSON object");
+        }
+    }
+
+    private void readField(String name, JsonParser parser) throws IOException {
+        switch (name) {
+            case "version" -> version = number(name, parser);
+            case "verb" -> verb = string(name, parser);
+            case "id" -> id = string(name, parser);
+            case "image" -> image = string(name, parser);
+            case "store" -> store = string(name, parser);
+            case "bundle" -> bundle = string(name, parser);
+            case "environment" -> environment = strings(name, parser);
+            case "cwd" -> cwd = string(name, parser);
+            case "user" -> user = string(name, parser);
+            case "entrypoint" -> entrypoint = strings(name, parser);
+            case "arguments" -> arguments = strings(name, parser);
+            case "hostname" -> hostname = string(name, parser);
+            case "memory_bytes" -> memoryBytes = number(name, parser);
+            case "cpus" -> cpus = number(name, parser);
+            case "kernel" -> kernel = string(name, parser);
+            case "stdin" -> stdin = bool(name, parser);
+            case "engine" -> engine = string(name, parser);
+            case "progress" -> progress = bool(name, parser);
+            // Both sides come in one distribution: a field that one of them does not know is a mistake.
+            default -> throw invalid(name + ": unknown field");
+        }
+    }
+
+    private Request checked() {
+        if (version != VERSION) {
+            throw invalid("version: expected " + VERSION + ", not " + version);
+        }
+        if (!verb.equals("prepare")) {
+            throw invalid("verb: expected \"prepare\", not \"" + verb + "\"");
+        }
+        BundleRequest request = new BundleRequest(
+                required("id", id),
+                required("image", image),
+                path("store", required("store", store)),
+                path("bundle", required("bundle", bundle)),
+                environment,
+                cwd,
+                user,
+                entrypoint,
+                arguments,
+                hostname,
+                memoryBytes,
+                cpus,
+                kernel.isEmpty() ? null : path("kernel", kernel),
+                stdin,
+                engine);
+        return new Request(request, progress);
+    }
+
+    private static String required(String name, String value) {
+        if (value.isEmpty()) {
+            throw invalid(name + ": required");
+        }
+        return value;
+    }
+
+    private static Path path(String name, String value) {
+        try {
+            return Path.of(value);
+        } catch (InvalidPathException e) {
+            throw invalid(name + ": not a path on this system: " + e.getMessage());
+        }
+    }
+
+    private static String string(String name, JsonParser parser) throws IOException {
+        if (parser.currentToken() != JsonToken.VALUE_STRING) {
+            throw invalid(name + ": expected a string");
+        }
+        return parser.getText();
+    }
+
+    private static long number(String name, JsonParser parser) throws IOException {
+        if (parser.currentToken() != JsonToken.VALUE_NUMBER_INT
+                || parser.getNumberType() == JsonParser.NumberType.BIG_INTEGER) {
+            throw invalid(name + ": expected a whole number");
+        }
+        return parser.getLongValue();
+    }
+
+    private static boolean bool(String name, JsonParser parser) throws IOException {
+        return switch (parser.currentToken()) {
+            case VALUE_TRUE -> true;
+            case VALUE_FALSE -> false;
+            default -> throw invalid(name + ": expected true or false");
+        };
+    }
+
+    private static List<String> strings(String name, JsonParser parser) throws IOException {
+        if (parser.currentToken() != JsonToken.START_ARRAY) {
+            throw invalid(name + ": expected an array");
+        }
+        List<String> strings = new ArrayList<>();
+        while (parser.nextToken() != JsonToken.END_ARRAY) {
+            strings.add(string(name + "[" + strings.size() + "]", parser));
+        }
+        return strings;
+    }
+
+    private static RequestException invalid(String detail) {
+        return new RequestException(ErrorCode.INVALID_ARGUMENT, OPERATION, detail, null, null);
+    }
+}

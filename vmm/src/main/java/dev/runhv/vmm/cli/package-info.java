@@ -1,0 +1,2 @@
+/** The Java side of the {@code runhv} command. */
+package dev.runhv.vmm.cli;

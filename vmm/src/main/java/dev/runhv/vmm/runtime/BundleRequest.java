@@ -1,0 +1,85 @@
+package dev.runhv.vmm.runtime;
+
+import dev.runhv.api.ErrorCode;
+import dev.runhv.api.RequestException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.regex.Pattern;
+
+/**
+ * What is asked of a bundle, checked as far as it can be without the image. Empty strings, empty lists and 0 mean "as the
+ * image says" or "runhv's own"; see docs/prepare.md.
+ *
+ * @param bundle a folder that does not exist
+ * @param environment {@code NAME=value}
+ * @param entrypoint null: as the image says; empty: none
+ * @param kernel null: runhv's own
+ * @param engine empty or as {@code --engine}
+ */
+public record BundleRequest(
+        String id,
+        String image,
+        Path store,
+        Path bundle,
+        List<String> environment,
+        String cwd,
+        String user,
+        List<String> entrypoint,
+        List<String> arguments,
+        String hostname,
+        long memoryBytes,
+        long cpus,
+        Path kernel,
+        boolean stdin,
+        String engine) {
+    private static final Pattern ID = Pattern.compile("[A-Za-z0-9_.-]{1,128}");
+    private static final int HOST_NAME_BYTES = 64; // Linux: __NEW_UTS_LEN
+
+    /** @throws RequestException that names the value and what it should be */
+    public BundleRequest {
+        environment = List.copyOf(environment);
+        entrypoint = entrypoint == null ? null : List.copyOf(entrypoint);
+        arguments = List.copyOf(arguments);
+        require(ID.matcher(id).matches(), id, "The name may have 1 to 128 of the characters A-Z a-z 0-9 _ . -");
+        require(bundle.isAbsolute(), id, "The folder of the bundle is not an absolute path: " + bundle);
+        for (String variable : environment) {
+            require(variable.indexOf('=') > 0, id, "The environment variable \"" + variable + "\" is not NAME=value");
+            requireText(id, "environment variable", variable);
+        }
+        require(cwd.isEmpty() || cwd.startsWith("/"), id, "The working directory \"" + cwd + "\" is not absolute");
+        requireText(id, "working directory", cwd);
+        requireText(id, "user", user);
+        requireText(id, "host name", hostname);
+        require(
+                hostname.getBytes(StandardCharsets.UTF_8).length <= HOST_NAME_BYTES,
+                id,
+                "The host name has more than " + HOST_NAME_BYTES + " bytes");
+        for (String argument : arguments) {
+            requireText(id, "argument", argument);
+        }
+        if (entrypoint != null) {
+            for (String word : entrypoint) {
+                requireText(id, "entry point", word);
+            }
+        }
+        require(memoryBytes >= 0, id, "The memory is negative");
+        require(cpus >= 0, id, "The number of processors is negative");
+        require(kernel == null || kernel.isAbsolute(), id, "The kernel is not an absolute path: " + kernel);
+    }
+
+    static String operation(String id) {
+        return "make the bundle of container " + id;
+    }
+
+    // Linux ends a string at the first NUL: what follows would be lost in silence.
+    private static void requireText(String id, String what, String text) {
+        require(text.indexOf('\0') < 0, id, "The " + what + " holds a NUL character");
+    }
+
+    private static void require(boolean holds, String id, String detail) {
+        if (!holds) {
+            throw new RequestException(ErrorCode.INVALID_ARGUMENT, operation(id), detail, null, null);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+package dev.runhv.vmm.runtime;
+
+import dev.runhv.api.Runhv;
+import dev.runhv.api.spi.RunhvProvider;
+import dev.runhv.vmm.process.Distribution;
+import java.nio.file.Path;
+import java.util.Map;
+
+/** Opens the runhv of this host. */
+public final class LocalRunhvProvider implements RunhvProvider {
+    @Override
+    public Runhv open() {
+        return new LocalRunhv(Distribution.find(), store(System.getProperty("runhv.store", ""), System.getenv()));
+    }
+
+    static Path store(String property, Map<String, String> environment) {
+        String named = property.isEmpty() ? environment.getOrDefault("RUNHV_STORE", "") : property;
+        if (!named.isEmpty()) {
+            return Path.of(named).toAbsolutePath();
+        }
+        String data = environment.getOrDefault("XDG_DATA_HOME", "");
+        // XDG base directories 0.8: a relative path is invalid and to be ignored.
+        if (!data.isEmpty() && Path.of(data).isAbsolute()) {
+            return Path.of(data, "runhv");
+        }
+        return Path.of(System.getProperty("user.home"), ".local", "share", "runhv");
+    }
+}

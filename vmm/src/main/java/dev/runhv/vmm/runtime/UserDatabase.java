@@ -1,0 +1,113 @@
+package dev.runhv.vmm.runtime;
+
+import dev.runhv.api.ErrorCode;
+import dev.runhv.api.RequestException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * The users and groups of a root file system: its {@code /etc/passwd} and {@code /etc/group}. Lines that are not of their
+ * form are passed over, as the C library does.
+ */
+final class UserDatabase {
+    private static final long MAXIMUM_ID = Integer.MAX_VALUE;
+
+    private record User(String name, long uid, long gid, String home) {}
+
+    private record Group(String name, long gid, List<String> members) {}
+
+    private final List<User> users = new ArrayList<>();
+    private final List<Group> groups = new ArrayList<>();
+
+    /**
+     * @param passwd content, null where there is no such file
+     * @param group content, null where there is no such file
+     */
+    UserDatabase(byte[] passwd, byte[] group) {
+        for (String[] fields : lines(passwd)) {
+            if (fields.length >= 6 && isId(fields[2]) && isId(fields[3])) {
+                users.add(new User(fields[0], Long.parseLong(fields[2]), Long.parseLong(fields[3]), fields[5]));
+            }
+        }
+        for (String[] fields : lines(group)) {
+            if (fields.length >= 3 && isId(fields[2])) {
+                List<String> members = fields.length > 3 ? List.of(fields[3].split(",")) : List.of();
+                groups.add(new Group(fields[0], Long.parseLong(fields[2]), members));
+            }
+        }
+    }
+
+    /**
+     * @param text {@code NAME} or {@code UID}, and after a colon a group the same way; empty is root. What is a number is
+     *     an id, also where a user has that name; it needs no entry.
+     * @throws RequestException when a name is not there
+     */
+    ResolvedUser resolve(String text) {
+        int colon = text.indexOf(':');
+        String userText = colon < 0 ? text : text.substring(0, colon);
+        String groupText = colon < 0 ? "" : text.substring(colon + 1);
+        User user = user(text, userText.isEmpty() ? "0" : userText);
+        Set<Long> gids = new LinkedHashSet<>();
+        if (groupText.isEmpty()) {
+            gids.add(user.gid);
+            for (Group group : groups) {
+                if (!user.name.isEmpty() && group.members.contains(user.name)) {
+                    gids.add(group.gid);
+                }
+            }
+        } else {
+            gids.add(gid(text, groupText));
+        }
+        return new ResolvedUser(user.uid, gids.iterator().next(), List.copyOf(gids), user.home);
+    }
+
+    private User user(String text, String userText) {
+        boolean number = isId(userText);
+        for (User user : users) {
+            if (number ? user.uid == Long.parseLong(userText) : user.name.equals(userText)) {
+                return user.home.isEmpty() ? new User(user.name, user.uid, user.gid, "/") : user;
+            }
+        }
+        if (!number) {
+            throw unknown(text, "The image has no user \"" + userText + "\" in /etc/passwd");
+        }
+        return new User("", Long.parseLong(userText), 0, "/");
+    }
+
+    private long gid(String text, String groupText) {
+        if (isId(groupText)) {
+            return Long.parseLong(groupText);
+        }
+        for (Group group : groups) {
+            if (group.name.equals(groupText)) {
+                return group.gid;
+            }
+        }
+        throw unknown(text, "The image has no group \"" + groupText + "\" in /etc/group");
+    }
+
+    private static RequestException unknown(String text, String detail) {
+        return new RequestException(ErrorCode.NOT_FOUND, "use the user \"" + text + "\"", detail, null, null);
+    }
+
+    private static boolean isId(String text) {
+        if (text.isEmpty() || text.length() > 10 || !text.chars().allMatch(c -> c >= '0' && c <= '9')) {
+            return false;
+        }
+        return Long.parseLong(text) <= MAXIMUM_ID;
+    }
+
+    private static List<String[]> lines(byte[] content) {
+        if (content == null) {
+            return List.of();
+        }
+        return new String(content, StandardCharsets.UTF_8)
+                .lines()
+                .filter(line -> !line.startsWith("#"))
+                .map(line -> line.split(":", -1))
+                .toList();
+    }
+}

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.0-or-later
-#include "bochs.h"
-#include "cpu/cpu.h"
-#include "pc_system.h"
+#include "vm.h"
 
 namespace {
 
@@ -43,9 +41,14 @@ void bx_pc_system_c::arm(int handle, Bit64u tick, Bit64u hz) {
   Wide ns = (Wide(tick) * kNanoseconds + hz - 1) / hz + start_ns_;
   timers_[handle].due_ns = ns < kNever ? Bit64u(ns) : kNever - 1;
   find_next();
+  if (BX_CPU_C* running = vm_of(bx_machine)->running) running->set_next_poll();
 }
 
-void bx_pc_system_c::arm_tsc(int handle, Bit64u tick) { arm(handle, tick, tsc_hz_); }
+void bx_pc_system_c::arm_tsc(int handle, Bit64u tsc, Bit64s adjust) {
+  __int128 tick = static_cast<__int128>(tsc) - adjust;
+  if (tick < 0) tick = 0;
+  arm(handle, tick < kNever ? Bit64u(tick) : kNever, tsc_hz_);
+}
 
 void bx_pc_system_c::arm_apic(int handle, Bit64u tick) { arm(handle, tick, apic_hz_); }
 

@@ -14,6 +14,9 @@ namespace {
 constexpr Bit32u kMiscEnable = 0x1a0, kPlatformId = 0x17, kMicrocodeRevision = 0x8b,
                  kArchCapabilities = 0x10a;
 
+// 48 bytes, as three CPUID leaves hold them.
+constexpr char kBrand[49] = "runhv software processor (Bochs 3.0 core)";
+
 class Model : public corei7_haswell_4770_t {
  public:
   explicit Model(BX_CPU_C* cpu_in) : corei7_haswell_4770_t(cpu_in) {
@@ -56,13 +59,15 @@ class Model : public corei7_haswell_4770_t {
         corei7_haswell_4770_t::get_cpuid_leaf(function, subfunction, leaf);
         if (subfunction == 0) leaf->edx |= 1u << 29;  // IA32_ARCH_CAPABILITIES
         return;
+      case 0x80000002:
+      case 0x80000003:
+      case 0x80000004:
+        get_ext_cpuid_brand_string_leaf(kBrand, function, leaf);
+        return;
       case 2:
       case 0xd:
       case 0x80000000:
       case 0x80000001:
-      case 0x80000002:
-      case 0x80000003:
-      case 0x80000004:
       case 0x80000006:
       case 0x80000007:
       case 0x80000008:

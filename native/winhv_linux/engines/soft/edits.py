@@ -41,6 +41,7 @@ edit("cpu/cpu.h", "  static jmp_buf jmp_buf_env;", """  jmp_buf jmp_buf_env;
   bool run_one(void);
   void inject_event(void);
   void set_run_until(void);
+  void set_next_poll(void);
   void charge_host_time(Bit32u steps); // of a fast string operation
   [[noreturn]] void exit_now(void); // leaves cpu_loop with the instruction not executed""")
 edit("cpu/cpu.cc", "jmp_buf BX_CPU_C::jmp_buf_env;\n", "")
@@ -180,10 +181,9 @@ edit("cpu/event.cc", """  // This area is where we process special conditions an
   //
   if (BX_CPU_THIS_PTR injection_pending) inject_event();
 """)
-edit("cpu/event.cc", """    mask_event(BX_EVENT_NMI);
-    BX_INSTR_HWINTERRUPT""", """    mask_event(BX_EVENT_NMI);
-    BX_CPU_THIS_PTR prev_rip = RIP;
-    BX_INSTR_HWINTERRUPT""")
+# The first instruction of the handler may exit: it is there that RIP must come back to.
+edit("cpu/event.cc", "    interrupt(2, BX_NMI, 0, 0);\n",
+     "    interrupt(2, BX_NMI, 0, 0);\n    BX_CPU_THIS_PTR prev_rip = RIP;\n")
 edit("cpu/event.cc", """#if BX_SUPPORT_VMX
   else if (is_pending(BX_EVENT_VMX_INTERRUPT_WINDOW_EXITING) && BX_CPU_THIS_PTR get_IF()) {""",
      """  else if ((BX_CPU_THIS_PTR window_requested && BX_CPU_THIS_PTR get_IF()) ||
@@ -242,7 +242,7 @@ edit("cpu/apic.cc", """    Bit64u currtime = bx_pc_system.time_ticks();
     timer_active = true;
     bx_pc_system.activate_timer_ticks(timer_handle, (deadline > currtime) ? (deadline - currtime) : 1 , 0);
 """, """    timer_active = true;
-    bx_pc_system.arm_tsc(timer_handle, deadline - cpu->tsc_adjust);
+    bx_pc_system.arm_tsc(timer_handle, deadline, cpu->tsc_adjust);
 """)
 edit("cpu/apic.cc", "    timer_current = 0;\n    timer_active = false;\n"
      '    BX_DEBUG(("local apic timer(one-shot) triggered int"));',

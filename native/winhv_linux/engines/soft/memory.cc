@@ -16,6 +16,8 @@ namespace {
     vm->exit.reason = SOFTCPU_EXIT_SHUTDOWN;
     cpu->exit_now();
   }
+  // The second page of an access that spans two begins at its start.
+  if ((addr ^ laddr) & 0xfff) laddr = (laddr | 0xfff) + 1;
   vm->exit.reason = SOFTCPU_EXIT_MMIO;
   vm->exit.access = access;
   vm->exit.size = len;

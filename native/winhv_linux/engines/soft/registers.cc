@@ -334,7 +334,6 @@ void set_register(BX_CPU_C* cpu, Bit32u name, const softcpu_value& value,
   const Bit64u v = value.low;
   softcpu_value before;
   if (name <= kR15) {
-    if (name == kRax + BX_64BIT_REG_RSP) cpu->speculative_rsp = false;
     cpu->gen_reg[name].rrx = v;
     return;
   }
@@ -514,6 +513,8 @@ void finish_registers(BX_CPU_C* cpu, const RegisterChanges& changes) {
     if (!changes.interrupt_state) cpu->inhibit_mask = 0;
   }
   if (!changes.context) return;
+  // SDM 3A 9.8.5: long mode is active where it is enabled and paging is on.
+  cpu->efer.set_LMA(cpu->efer.get_LME() && cpu->cr0.get_PG() && cpu->cr0.get_PE());
   if (cpu->cr0.get_PG() && cpu->cr4.get_PAE() && !cpu->long_mode()) {
     Bit64u table = cpu->cr3 & 0xffffffe0;
     for (unsigned n = 0; n < 4; n++)

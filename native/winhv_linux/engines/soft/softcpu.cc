@@ -43,9 +43,17 @@ bool valid_range(uint64_t gpa, uint64_t size) {
          size <= kAddressLimit - gpa;
 }
 
+// A halted processor whose caller waits to inject what would wake it.
+bool window_open(BX_CPU_C* cpu) {
+  return cpu->activity_state == BX_CPU_C::BX_ACTIVITY_STATE_HLT &&
+         ((cpu->window_requested && cpu->get_IF()) ||
+          (cpu->nmi_window_requested && !cpu->is_masked_event(BX_EVENT_NMI)));
+}
+
 bool can_wake(BX_CPU_C* cpu) {
   if (cpu->injection_pending) return true;
   if (cpu->is_unmasked_event_pending(BX_EVENT_NMI | BX_EVENT_INIT)) return true;
+  if (window_open(cpu)) return true;
   return cpu->activity_state == BX_CPU_C::BX_ACTIVITY_STATE_HLT && cpu->get_IF() &&
          cpu->is_pending(BX_EVENT_PENDING_INTR | BX_EVENT_PENDING_LAPIC_INTR);
 }
@@ -156,10 +164,14 @@ softcpu_status softcpu_vm::run(unsigned index, Bit64u max_instructions, softcpu_
                       ? SOFTCPU_EXIT_SHUTDOWN
                       : SOFTCPU_EXIT_HALT);
 
+  if (!cpu->injection_pending && window_open(cpu)) {
+    note_window(cpu);
+    return finish(SOFTCPU_EXIT_WINDOW);
+  }
+
   Bit64u limit = max_instructions && max_instructions < kMaxSlice ? max_instructions : kMaxSlice;
   cpu->slice_end = cpu->get_icount() + limit;
-  cpu->poll_at = cpu->get_icount() + kPollInterval;
-  cpu->set_run_until();
+  cpu->set_next_poll();
   running = cpu;
   cpu->cpu_loop();
   running = nullptr;

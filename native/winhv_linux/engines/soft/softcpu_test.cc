@@ -546,6 +546,62 @@ TEST(SoftCpu, InterruptWindowIsReportedOnce) {
   EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
 }
 
+TEST(SoftCpu, HaltedProcessorReportsAnOpenWindow) {
+  Guest guest(1, SOFTCPU_APIC_NONE);
+  PrepareInterrupts(&guest, 0x33);
+  guest.Code({0xf4}, 0x9007);
+  guest.Code({0xfb, 0xf4, 0xf4});  // sti; hlt; hlt
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  guest.Set(kDeliverabilityNotifications, 2);
+  EXPECT_EQ(softcpu_is_runnable(guest.vm, 0), 1);
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_WINDOW);
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  guest.Set(kPendingEvent, 1 | 5 << 1 | 0x33 << 8);
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(Handled(&guest), 1u);
+  EXPECT_EQ(guest.Get(kPendingEvent), 0u);
+}
+
+TEST(SoftCpu, HandlerThatExitsAtOnceKeepsItsRip) {
+  Guest guest;
+  PrepareInterrupts(&guest, 2);
+  guest.Code({0xe6, 0x80}, 0x9000);  // out 0x80, al
+  std::vector<uint8_t> code = EnableX2Apic();
+  code.insert(code.end(), {0xf4, 0xf4});
+  guest.Code(code);
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  softcpu_interrupt nmi = {SOFTCPU_INTERRUPT_NMI, 0, 0, 0, 2};
+  ASSERT_EQ(softcpu_request_interrupt(guest.vm, &nmi), SOFTCPU_OK);
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_IO);
+  EXPECT_EQ(guest.Get(kRip), 0x9000u);
+}
+
+TEST(SoftCpu, DeadlineInThePastFiresAtOnce) {
+  Guest guest;
+  PrepareInterrupts(&guest, 0x40);
+  guest.Set(kTsc, 1'000'000'000'000);
+  std::vector<uint8_t> code = EnableX2Apic();
+  AppendWrmsr(&code, 0x832, 0x40040);
+  code.push_back(0xfb);
+  AppendWrmsr(&code, 0x6e0, 1);
+  code.insert(code.end(), {0xeb, 0xfe});  // jmp $
+  guest.Code(code);
+  EXPECT_EQ(guest.Run(400).reason, SOFTCPU_EXIT_NONE);
+  EXPECT_EQ(Handled(&guest), 1u);
+}
+
+TEST(SoftCpu, AccessAcrossAPageIsReportedWhereItLeavesMemory) {
+  Guest guest;
+  guest.EnterLongMode();
+  guest.Set(kRbx, kMemory - 2);
+  guest.Code({0x89, 0x03});  // mov [rbx], eax
+  softcpu_exit exit = guest.Run();
+  ASSERT_EQ(exit.reason, SOFTCPU_EXIT_MMIO);
+  EXPECT_EQ(exit.address, kMemory);
+  EXPECT_EQ(exit.gva, kMemory);
+  EXPECT_EQ(exit.size, 2u);
+}
+
 TEST(SoftCpu, CodeWrittenByTheHostIsDecodedAnew) {
   Guest guest;
   guest.Code({0xb0, 0x01, 0xf4});  // mov al, 1; hlt

@@ -17,6 +17,7 @@
 
 // Instructions between two looks at the clock and at what other threads asked for: some 60 us.
 constexpr Bit64u kPollInterval = 20000;
+constexpr Bit64u kMinPollInterval = 100;
 constexpr Bit64u kMaxSlice = 1000000;
 
 struct softcpu_vm : bx_machine_t {

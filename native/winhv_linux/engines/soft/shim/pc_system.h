@@ -17,11 +17,12 @@ class bx_pc_system_c {
   Bit64u next_period(Bit64u start, Bit64u period) const;
 
   int register_timer_ticks(void* object, bx_timer_handler_t fire, Bit64u, bool, bool, const char*);
-  void arm_tsc(int handle, Bit64u tick);
+  void arm_tsc(int handle, Bit64u tsc, Bit64s adjust);
   void arm_apic(int handle, Bit64u tick);
   void deactivate_timer(int handle);
   void fire_due();
   Bit64u next_due_ns() const { return next_due_; }
+  Bit64u now_ns() const { return now_(context_); }
 
   // Bounds one step of the fast string operations; a page bounds them already.
   Bit32u getNumCpuTicksLeftNextEvent() const { return 0x7fffffff; }

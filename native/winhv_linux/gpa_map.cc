@@ -1,6 +1,6 @@
 #include "winhv_linux/gpa_map.h"
 
-#include <cstddef>
+#include <iterator>
 
 namespace runhv::winhv {
 
@@ -50,6 +50,11 @@ std::optional<std::uint32_t> GpaMap::flags_at(std::uint64_t gpa) const {
   const auto range = containing(gpa);
   if (range == ranges_.end()) return std::nullopt;
   return range->second.flags;
+}
+
+std::byte* GpaMap::host_at(std::uint64_t gpa) const {
+  const auto range = containing(gpa);
+  return range == ranges_.end() ? nullptr : range->second.host + (gpa - range->first);
 }
 
 }  // namespace runhv::winhv

@@ -1,6 +1,7 @@
 // Which guest-physical ranges are backed by what host memory.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -23,6 +24,7 @@ class GpaMap {
 
   bool covers(std::uint64_t gpa, std::uint64_t size) const;  // every page of it is mapped
   std::optional<std::uint32_t> flags_at(std::uint64_t gpa) const;
+  std::byte* host_at(std::uint64_t gpa) const;  // null: not mapped
   bool empty() const { return ranges_.empty(); }
 
  private:

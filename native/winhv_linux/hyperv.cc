@@ -11,6 +11,7 @@ constexpr std::uint32_t kMsrGuestOsId = 0x40000000;
 constexpr std::uint32_t kMsrHypercall = 0x40000001;
 constexpr std::uint32_t kMsrVpIndex = 0x40000002;
 constexpr std::uint32_t kMsrReferenceCounter = 0x40000020;
+constexpr std::uint32_t kMsrReferenceTsc = 0x40000021;
 constexpr std::uint32_t kMsrTscFrequency = 0x40000022;
 constexpr std::uint32_t kMsrApicFrequency = 0x40000023;
 constexpr std::uint32_t kMsrTscInvariantControl = 0x40000118;
@@ -34,6 +35,7 @@ std::optional<std::array<std::uint32_t, 4>> Hyperv::cpuid(std::uint32_t function
       if (features_.AccessPartitionReferenceCounter != 0) privileges |= bit(1);
       if (features_.AccessHypercallRegs != 0) privileges |= bit(5);
       if (features_.AccessVpIndex != 0) privileges |= bit(6);
+      if (features_.AccessPartitionReferenceTsc != 0) privileges |= bit(9);
       if (features_.AccessFrequencyRegs != 0) {
         // Linux uses the frequencies only with both bits, and calls the TSC unstable without 15.
         privileges |= bit(11) | bit(15);
@@ -56,6 +58,7 @@ std::optional<std::uint64_t> Hyperv::read_msr(std::uint32_t cpu, std::uint32_t m
   if (msr == kMsrReferenceCounter && features_.AccessPartitionReferenceCounter != 0) {
     return (now_ns - clock_.start_ns) / 100;
   }
+  if (msr == kMsrReferenceTsc && features_.AccessPartitionReferenceTsc != 0) return reference_tsc_;
   if (features_.AccessFrequencyRegs != 0) {
     if (msr == kMsrTscFrequency) return clock_.tsc_hz;
     if (msr == kMsrApicFrequency) return clock_.apic_hz;
@@ -74,11 +77,22 @@ bool Hyperv::write_msr(std::uint32_t msr, std::uint64_t value) {
     hypercall_ = value;
     return true;
   }
+  if (msr == kMsrReferenceTsc && features_.AccessPartitionReferenceTsc != 0) {
+    reference_tsc_ = value;
+    return true;
+  }
   if (msr == kMsrTscInvariantControl && features_.AccessFrequencyRegs != 0) {
     tsc_invariant_control_ = value & 1;
     return true;
   }
   return false;
+}
+
+std::optional<std::uint64_t> Hyperv::reference_tsc_page(std::uint32_t msr, std::uint64_t value) {
+  constexpr std::uint64_t kEnable = 1;
+  constexpr std::uint64_t kFlags = 0xFFF;
+  if (msr != kMsrReferenceTsc || (value & kEnable) == 0) return std::nullopt;
+  return value & ~kFlags;
 }
 
 }  // namespace runhv::winhv

@@ -31,11 +31,16 @@ class Hyperv {
                                         std::uint64_t now_ns) const;
   bool write_msr(std::uint32_t msr, std::uint64_t value);
 
+  // Where the guest has just put its reference TSC page. We offer none: its sequence number must
+  // read 0, which sends the guest to the reference counter (TLFS §12.7.3).
+  static std::optional<std::uint64_t> reference_tsc_page(std::uint32_t msr, std::uint64_t value);
+
  private:
   const WHV_SYNTHETIC_PROCESSOR_FEATURES features_;
   const HypervClock clock_;
   std::uint64_t guest_os_id_ = 0;
   std::uint64_t hypercall_ = 0;
+  std::uint64_t reference_tsc_ = 0;
   std::uint64_t tsc_invariant_control_ = 0;
 };
 

@@ -1,5 +1,8 @@
 #include "winhv_linux/partition.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "platform/clock.h"
 #include "winhv_linux/strict.h"
 
@@ -97,7 +100,13 @@ softcpu_answer Partition::on_read_msr(void* self, std::uint32_t cpu, std::uint32
 
 softcpu_answer Partition::on_write_msr(void* self, std::uint32_t, std::uint32_t msr,
                                        std::uint64_t value) {
-  return static_cast<Partition*>(self)->policy_->write_msr(msr, value);
+  auto& partition = *static_cast<Partition*>(self);
+  const softcpu_answer answer = partition.policy_->write_msr(msr, value);
+  const auto page = Hyperv::reference_tsc_page(msr, value);
+  if (answer == SOFTCPU_ANSWER_DONE && page) {
+    if (std::byte* host = partition.memory_.host_at(*page)) std::memset(host, 0, 4);
+  }
+  return answer;
 }
 
 // ---- memory ----
@@ -163,6 +172,11 @@ HRESULT Partition::memory_written(std::uint64_t gpa, std::uint64_t size) {
 
 // ---- processors ----
 
+// A register that only partitions with a local APIC have (field guide §1.7).
+bool Partition::has_all(std::span<const WHV_REGISTER_NAME> names) const {
+  return has_apic() || std::find(names.begin(), names.end(), WHvX64RegisterApicBase) == names.end();
+}
+
 VirtualProcessor* Partition::processor(UINT32 index) {
   if (index >= lives_.size() || lives_[index].load() != Life::kCreated) return nullptr;
   return &processors_[index];
@@ -196,6 +210,7 @@ HRESULT Partition::get_registers(UINT32 index, std::span<const WHV_REGISTER_NAME
   const VirtualProcessor* vp = processor(index);
   if (vp == nullptr) return WHV_E_VP_DOES_NOT_EXIST;
   if (vp->running.load()) return WHV_E_INVALID_VP_STATE;
+  if (!has_all(names)) return WHV_E_INVALID_VP_REGISTER_NAME;
   const EngineTurn turn(*this, Turn::kNext);
   return hresult(engine_.get(vm_, index, reinterpret_cast<const std::uint32_t*>(names.data()),
                              static_cast<std::uint32_t>(names.size()),
@@ -207,6 +222,7 @@ HRESULT Partition::set_registers(UINT32 index, std::span<const WHV_REGISTER_NAME
   const VirtualProcessor* vp = processor(index);
   if (vp == nullptr) return WHV_E_VP_DOES_NOT_EXIST;
   if (vp->running.load()) return WHV_E_INVALID_VP_STATE;
+  if (!has_all(names)) return WHV_E_INVALID_VP_REGISTER_NAME;
   const EngineTurn turn(*this, Turn::kNext);
   return hresult(engine_.set(vm_, index, reinterpret_cast<const std::uint32_t*>(names.data()),
                              static_cast<std::uint32_t>(names.size()),
@@ -222,6 +238,15 @@ HRESULT Partition::instruction_count(UINT32 index, std::uint64_t& count) {
 
 HRESULT Partition::request_interrupt(const WHV_INTERRUPT_CONTROL& control) {
   if (!is_set_up() || !has_apic()) return E_INVALIDARG;
+  const bool has_vector =
+      control.Type == WHvX64InterruptTypeFixed || control.Type == WHvX64InterruptTypeLowestPriority;
+  const bool known = has_vector || control.Type == WHvX64InterruptTypeNmi ||
+                     control.Type == WHvX64InterruptTypeInit ||
+                     control.Type == WHvX64InterruptTypeSipi;
+  // An MSI that the guest has not programmed (0, 0) is refused (field guide §2.2).
+  if (!known || control.Vector > 255 || (has_vector && control.Vector < 16)) {
+    return kHvInvalidParameter;
+  }
   softcpu_interrupt interrupt{};
   interrupt.type = static_cast<std::uint32_t>(control.Type);
   interrupt.logical_destination = control.DestinationMode == WHvX64InterruptDestinationModeLogical;

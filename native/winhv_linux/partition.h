@@ -82,6 +82,8 @@ class Partition {
   void wake_runnable(UINT32 running);
   void interrupt_slice();
 
+  bool has_all(std::span<const WHV_REGISTER_NAME> names) const;
+
   // Null where the processor was not created, or was deleted.
   VirtualProcessor* processor(UINT32 index);
   bool is_set_up() const { return vm_ != nullptr; }

@@ -13,7 +13,7 @@ inline constexpr UINT64 kDefaultApicHz = 200'000'000;
 // What WHvGetCapability reports of the bits that properties ask for.
 inline constexpr UINT64 kExtendedVmExits = 0x3;  // X64CpuidExit, X64MsrExit
 inline constexpr UINT64 kX64MsrExits = 0x31;     // UnhandledMsrs, MiscEnableMsrRead, McUpdate…
-inline constexpr UINT64 kSyntheticFeatures = 0x98B;  // bits of hyperv.h
+inline constexpr UINT64 kSyntheticFeatures = 0xB8B;  // bits of hyperv.h
 
 struct Properties {
   UINT32 processor_count = 0;

@@ -103,6 +103,12 @@ void Partition::report_plain(UINT32 index, WHV_RUN_VP_EXIT_REASON reason,
 bool Partition::report_exit(UINT32 index, const softcpu_exit& exit,
                             WHV_RUN_VP_EXIT_CONTEXT& context) {
   if (exit.reason == SOFTCPU_EXIT_NONE || exit.reason == SOFTCPU_EXIT_CANCELED) return false;
+  if (exit.reason == SOFTCPU_EXIT_HALT) {
+    // Without a local APIC HLT is the client's: it runs the processor again when it has a reason.
+    constexpr std::uint32_t kActivity = WHvRegisterInternalActivityState;
+    constexpr softcpu_value kActive{};
+    engine_.set(vm_, index, &kActivity, 1, &kActive);
+  }
   fill_exit_context(ExitRegisters::read(engine_, vm_, index), exit,
                     processors_[index].cpuid_default, context);
   return true;

@@ -32,12 +32,13 @@ function(runhv_library name)
   endforeach()
 endfunction()
 
-# runhv_test(NAME SOURCES … DEPENDS … [LABELS …]): executable NAME_test, one ctest per TEST().
+# runhv_test(NAME SOURCES … DEPENDS … [LABELS …] [ENVIRONMENT VAR=value …]): executable NAME_test, one
+# ctest per TEST().
 function(runhv_test name)
   if(RUNHV_COMPILE_ONLY)
     return()
   endif()
-  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS;LABELS;ENVIRONMENT" ${ARGN})
   add_executable(${name}_test ${arg_SOURCES})
   target_link_libraries(${name}_test PRIVATE runhv_flags GTest::gtest GTest::gmock GTest::gtest_main)
   # GoogleTest's macros need run-time type information and exceptions in its own headers.
@@ -48,4 +49,14 @@ function(runhv_test name)
   include(GoogleTest)
   gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60
     PROPERTIES TIMEOUT 300 LABELS "${arg_LABELS}")
+  if(arg_ENVIRONMENT)
+    # gtest_discover_tests cannot pass a property that is a list; its list of tests can be used.
+    set(script ${CMAKE_CURRENT_BINARY_DIR}/${name}_environment.cmake)
+    file(CONFIGURE OUTPUT ${script} @ONLY CONTENT [[
+foreach(test IN LISTS @name@_test_TESTS)
+  set_tests_properties("${test}" PROPERTIES ENVIRONMENT "@arg_ENVIRONMENT@")
+endforeach()
+]])
+    set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${script})
+  endif()
 endfunction()

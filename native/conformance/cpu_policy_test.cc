@@ -1,0 +1,247 @@
+// CPUID and MSRs: what properties make of them.
+#include "conformance/guest.h"
+#include "gtest/gtest.h"
+
+namespace runhv::conformance {
+namespace {
+
+constexpr Code::value_type kHlt = 0xF4;
+
+// Runs CPUID of `function` in `guest` and leaves the answer in its registers.
+void run_cpuid(Guest& guest, UINT32 function, UINT32 index = 0) {
+  guest.load(kCodeGpa, {0x0F, 0xA2, kHlt});
+  guest.enter_long_mode();
+  guest.set({{WHvX64RegisterRax, function}, {WHvX64RegisterRcx, index}});
+  ASSERT_EQ(guest.run().ExitReason, WHvRunVpExitReasonX64Halt);
+}
+
+void enable_exits(WHV_PARTITION_HANDLE handle, bool cpuid, bool msr) {
+  WHV_EXTENDED_VM_EXITS exits{};
+  exits.X64CpuidExit = cpuid;
+  exits.X64MsrExit = msr;
+  EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeExtendedVmExits, exits), S_OK);
+}
+
+TEST(Cpuid, HypervisorBitIsSet) {
+  Guest guest;
+  run_cpuid(guest, 1);
+  EXPECT_EQ(guest.get(WHvX64RegisterRcx).Reg64 >> 31 & 1, 1u);
+}
+
+TEST(Cpuid, X2ApicBitFollowsTheApicMode) {
+  for (const auto mode : {WHvX64LocalApicEmulationModeXApic, WHvX64LocalApicEmulationModeX2Apic}) {
+    Guest guest({.apic = mode});
+    guest.load(kCodeGpa, Code{0x0F, 0xA2} + out(0x80));
+    guest.enter_long_mode();
+    guest.set({{WHvX64RegisterRax, 1}, {WHvX64RegisterRcx, 0}});
+    ASSERT_EQ(guest.run().ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+    EXPECT_EQ(guest.get(WHvX64RegisterRcx).Reg64 >> 21 & 1,
+              mode == WHvX64LocalApicEmulationModeX2Apic ? 1u : 0u);
+  }
+}
+
+TEST(Cpuid, ResultListReplacesTheLeaf) {
+  Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
+    const WHV_X64_CPUID_RESULT result{0x40000000, {}, 1, 2, 3, 4};
+    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeCpuidResultList, result), S_OK);
+  }});
+  run_cpuid(guest, 0x40000000);
+  EXPECT_EQ(guest.get(WHvX64RegisterRax).Reg64, 1u);
+  EXPECT_EQ(guest.get(WHvX64RegisterRbx).Reg64, 2u);
+  EXPECT_EQ(guest.get(WHvX64RegisterRcx).Reg64, 3u);
+  EXPECT_EQ(guest.get(WHvX64RegisterRdx).Reg64, 4u);
+}
+
+TEST(Cpuid, ResultList2MergesUnderItsMask) {
+  Guest plain;
+  run_cpuid(plain, 1);
+  const UINT64 default_eax = plain.get(WHvX64RegisterRax).Reg64;
+
+  ASSERT_EQ(WHvUnmapGpaRange(plain.handle(), 0, kRamBytes), S_OK);
+  Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
+    WHV_X64_CPUID_RESULT2 result{};
+    result.Function = 1;
+    result.Output.Eax = 0xFF;
+    result.Mask.Eax = 0xF;
+    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeCpuidResultList2, result), S_OK);
+  }});
+  run_cpuid(guest, 1);
+  EXPECT_EQ(guest.get(WHvX64RegisterRax).Reg64, (default_eax & ~UINT64{0xF}) | 0xF);
+}
+
+TEST(Cpuid, ExitCarriesTheDefaultAndTakesTheClientsAnswer) {
+  Guest plain;
+  run_cpuid(plain, 0);
+  const UINT64 rax = plain.get(WHvX64RegisterRax).Reg64;
+  const UINT64 rbx = plain.get(WHvX64RegisterRbx).Reg64;
+  const UINT64 rcx = plain.get(WHvX64RegisterRcx).Reg64;
+  const UINT64 rdx = plain.get(WHvX64RegisterRdx).Reg64;
+  ASSERT_EQ(WHvUnmapGpaRange(plain.handle(), 0, kRamBytes), S_OK);
+
+  Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
+    enable_exits(handle, true, false);
+    const UINT32 leaf = 0;
+    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeCpuidExitList, leaf), S_OK);
+  }});
+  guest.load(kCodeGpa, {0x0F, 0xA2, kHlt});
+  guest.enter_long_mode();
+  guest.set({{WHvX64RegisterRax, 0}, {WHvX64RegisterRcx, 9}});
+  const auto exit = guest.run();
+  ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonX64Cpuid);
+  EXPECT_EQ(exit.VpContext.Rip, kCodeGpa);
+  EXPECT_EQ(exit.VpContext.InstructionLength, 2);
+  EXPECT_EQ(exit.CpuidAccess.Rax, 0u);
+  EXPECT_EQ(exit.CpuidAccess.Rcx, 9u);
+  EXPECT_EQ(exit.CpuidAccess.DefaultResultRax, rax);
+  EXPECT_EQ(exit.CpuidAccess.DefaultResultRbx, rbx);
+  EXPECT_EQ(exit.CpuidAccess.DefaultResultRcx, rcx);
+  EXPECT_EQ(exit.CpuidAccess.DefaultResultRdx, rdx);
+
+  guest.complete(exit, {{WHvX64RegisterRax, 7}});
+  EXPECT_EQ(guest.run().ExitReason, WHvRunVpExitReasonX64Halt);
+  EXPECT_EQ(guest.get(WHvX64RegisterRax).Reg64, 7u);
+}
+
+TEST(Cpuid, ExitListChangesAfterSetup) {
+  Guest guest({.configure = [](auto handle) { enable_exits(handle, true, false); }});
+  const UINT32 leaf = 2;
+  ASSERT_EQ(set_property(guest.handle(), WHvPartitionPropertyCodeCpuidExitList, leaf), S_OK);
+  guest.load(kCodeGpa, {0x0F, 0xA2});
+  guest.enter_long_mode();
+  guest.set({{WHvX64RegisterRax, leaf}});
+  EXPECT_EQ(guest.run().ExitReason, WHvRunVpExitReasonX64Cpuid);
+}
+
+// ---- MSRs ----
+
+constexpr UINT32 kUnknownMsr = 0xC0010015;
+
+Code rdmsr_then_out() { return Code{0x0F, 0x32} + out(0x80); }
+
+TEST(Msr, UnknownOneExitsWhereArmed) {
+  Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
+    enable_exits(handle, false, true);
+    WHV_X64_MSR_EXIT_BITMAP msrs{};
+    msrs.UnhandledMsrs = 1;
+    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeX64MsrExitBitmap, msrs), S_OK);
+  }});
+  guest.load(kCodeGpa, rdmsr_then_out() + wrmsr(kUnknownMsr, 0x1122334455667788));
+  guest.enter_long_mode();
+  guest.set({{WHvX64RegisterRcx, kUnknownMsr}});
+
+  const auto read = guest.run();
+  ASSERT_EQ(read.ExitReason, WHvRunVpExitReasonX64MsrAccess);
+  EXPECT_EQ(read.MsrAccess.AccessInfo.IsWrite, 0u);
+  EXPECT_EQ(read.MsrAccess.MsrNumber, kUnknownMsr);
+  EXPECT_EQ(read.VpContext.Rip, kCodeGpa);
+  EXPECT_EQ(read.VpContext.InstructionLength, 2);
+  guest.complete(read, {{WHvX64RegisterRax, 0x55}, {WHvX64RegisterRdx, 0}});
+  const auto report = guest.run();
+  ASSERT_EQ(report.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(report.IoPortAccess.Rax, 0x55u);
+  guest.complete(report);
+
+  const auto write = guest.run();
+  ASSERT_EQ(write.ExitReason, WHvRunVpExitReasonX64MsrAccess);
+  EXPECT_EQ(write.MsrAccess.AccessInfo.IsWrite, 1u);
+  EXPECT_EQ(write.MsrAccess.Rax, 0x55667788u);
+  EXPECT_EQ(write.MsrAccess.Rdx, 0x11223344u);
+}
+
+TEST(Msr, UnknownOneFaultsWhereNotArmed) {
+  Guest guest;
+  guest.load(kCodeGpa, rdmsr_then_out());
+  guest.load(kHandlerGpa, out(0x81));
+  guest.set_gate(13, kHandlerGpa);
+  guest.enter_long_mode();
+  guest.set({{WHvX64RegisterRcx, kUnknownMsr}});
+  const auto exit = guest.run();
+  ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(exit.IoPortAccess.PortNumber, 0x81);
+}
+
+TEST(Msr, UnknownOneReadsZeroWhereIgnored) {
+  Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
+    const WHV_MSR_ACTION action = WHvMsrActionIgnoreWriteReadZero;
+    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeUnimplementedMsrAction, action), S_OK);
+  }});
+  guest.load(kCodeGpa, wrmsr(kUnknownMsr, 5) + rdmsr_then_out());
+  guest.enter_long_mode();
+  const auto exit = guest.run();
+  ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(exit.IoPortAccess.PortNumber, 0x80);
+  EXPECT_EQ(exit.IoPortAccess.Rax, 0u);
+}
+
+TEST(Msr, ActionListExitsForAKnownMsr) {
+  constexpr UINT32 kPat = 0x277;
+  Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
+    const WHV_MSR_ACTION_ENTRY entry{kPat, WHvMsrActionExit, WHvMsrActionIgnoreWriteReadZero, 0};
+    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeMsrActionList, entry), S_OK);
+  }});
+  guest.load(kCodeGpa, wrmsr(kPat, 0) + rdmsr_then_out());
+  guest.enter_long_mode();
+  const auto exit = guest.run();
+  ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonX64MsrAccess);
+  EXPECT_EQ(exit.MsrAccess.MsrNumber, kPat);
+  EXPECT_NE(guest.get(WHvX64RegisterPat).Reg64, 0u);  // the write was ignored
+}
+
+// ---- Hyper-V ----
+
+void enlighten(WHV_PARTITION_HANDLE handle) {
+  WHV_SYNTHETIC_PROCESSOR_FEATURES_BANKS banks{};
+  banks.BanksCount = 1;
+  banks.Bank0.HypervisorPresent = 1;
+  banks.Bank0.Hv1 = 1;
+  banks.Bank0.AccessPartitionReferenceCounter = 1;
+  banks.Bank0.AccessHypercallRegs = 1;
+  banks.Bank0.AccessVpIndex = 1;
+  banks.Bank0.AccessFrequencyRegs = 1;
+  EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeSyntheticProcessorFeaturesBanks, banks),
+            S_OK);
+}
+
+TEST(Enlightenments, LeavesNameMicrosoftAndTheFrequencies) {
+  Guest guest({.configure = enlighten});
+  run_cpuid(guest, 0x40000000);
+  EXPECT_GE(guest.get(WHvX64RegisterRax).Reg64, 0x40000005u);
+  EXPECT_EQ(guest.get(WHvX64RegisterRbx).Reg64, 0x7263694Du);  // "Micr"
+  EXPECT_EQ(guest.get(WHvX64RegisterRcx).Reg64, 0x666F736Fu);  // "osof"
+  EXPECT_EQ(guest.get(WHvX64RegisterRdx).Reg64, 0x76482074u);  // "t Hv"
+  run_cpuid(guest, 0x40000001);
+  EXPECT_EQ(guest.get(WHvX64RegisterRax).Reg64, 0x31237648u);  // "Hv#1"
+  run_cpuid(guest, 0x40000003);
+  const UINT64 privileges = guest.get(WHvX64RegisterRax).Reg64;
+  for (const int bit : {1, 5, 6, 11}) EXPECT_EQ(privileges >> bit & 1, 1u) << bit;
+  EXPECT_EQ(guest.get(WHvX64RegisterRdx).Reg64 >> 8 & 1, 1u);
+}
+
+UINT64 read_msr(Guest& guest, UINT32 msr) {
+  guest.load(kCodeGpa, rdmsr_then_out());
+  guest.enter_long_mode();
+  guest.set({{WHvX64RegisterRcx, msr}});
+  const auto exit = guest.run();
+  EXPECT_EQ(exit.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  return (exit.IoPortAccess.Rax & 0xFFFFFFFF) | guest.get(WHvX64RegisterRdx).Reg64 << 32;
+}
+
+TEST(Enlightenments, FrequencyMsrsTellWhatCapabilitiesTell) {
+  UINT64 tsc_hz = 0;
+  UINT64 apic_hz = 0;
+  ASSERT_EQ(WHvGetCapability(WHvCapabilityCodeProcessorClockFrequency, &tsc_hz, 8, nullptr), S_OK);
+  ASSERT_EQ(WHvGetCapability(WHvCapabilityCodeInterruptClockFrequency, &apic_hz, 8, nullptr), S_OK);
+  Guest guest({.configure = enlighten});
+  EXPECT_EQ(read_msr(guest, 0x40000022), tsc_hz);
+  EXPECT_EQ(read_msr(guest, 0x40000023), apic_hz);
+}
+
+TEST(Enlightenments, VpIndexAndReferenceCounter) {
+  Guest guest({.configure = enlighten});
+  EXPECT_EQ(read_msr(guest, 0x40000002), 0u);
+  const UINT64 before = read_msr(guest, 0x40000020);
+  EXPECT_GT(read_msr(guest, 0x40000020), before);
+}
+
+}  // namespace
+}  // namespace runhv::conformance

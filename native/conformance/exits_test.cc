@@ -1,0 +1,237 @@
+// Exits: what each tells, where RIP is, and that the client's register writes complete it.
+#include <cstring>
+
+#include "conformance/guest.h"
+#include "gtest/gtest.h"
+
+namespace runhv::conformance {
+namespace {
+
+constexpr Code::value_type kHlt = 0xF4;
+
+TEST(Exits, PortWriteStopsAtTheInstruction) {
+  Guest guest;
+  guest.load(kCodeGpa, Code{0xB0, 0x42} + out(0x80) + Code{kHlt});  // mov al, 0x42
+  guest.enter_long_mode();
+
+  const auto exit = guest.run();
+  ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(exit.VpContext.Rip, kCodeGpa + 2);
+  EXPECT_EQ(exit.VpContext.InstructionLength, 2);
+  EXPECT_EQ(exit.IoPortAccess.PortNumber, 0x80);
+  EXPECT_EQ(exit.IoPortAccess.AccessInfo.IsWrite, 1u);
+  EXPECT_EQ(exit.IoPortAccess.AccessInfo.AccessSize, 1u);
+  EXPECT_EQ(exit.IoPortAccess.AccessInfo.StringOp, 0u);
+  EXPECT_EQ(exit.IoPortAccess.Rax & 0xFF, 0x42u);
+  EXPECT_EQ(guest.get(WHvX64RegisterRip).Reg64, kCodeGpa + 2);
+
+  guest.complete(exit);
+  EXPECT_EQ(guest.run().ExitReason, WHvRunVpExitReasonX64Halt);
+}
+
+TEST(Exits, PortExitComesAgainWhereNobodyCompletesIt) {
+  Guest guest;
+  guest.load(kCodeGpa, out(0x80));
+  guest.enter_long_mode();
+  EXPECT_EQ(guest.run().ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  const auto again = guest.run();
+  ASSERT_EQ(again.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(again.VpContext.Rip, kCodeGpa);
+}
+
+TEST(Exits, PortReadTakesWhatTheClientPutsInRax) {
+  Guest guest;
+  guest.load(kCodeGpa, Code{0xE4, 0x71} + out(0x80));  // in al, 0x71
+  guest.enter_long_mode();
+  const auto in = guest.run();
+  ASSERT_EQ(in.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(in.IoPortAccess.AccessInfo.IsWrite, 0u);
+  EXPECT_EQ(in.IoPortAccess.PortNumber, 0x71);
+  guest.complete(in, {{WHvX64RegisterRax, 0x1234567890ABCD5Au}});
+
+  const auto report = guest.run();
+  ASSERT_EQ(report.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(report.IoPortAccess.Rax, 0x1234567890ABCD5Au);
+}
+
+TEST(Exits, PortAccessHasItsSize) {
+  Guest guest;
+  guest.load(kCodeGpa, Code{0x66, 0xBA, 0xF8, 0x0C,  // mov dx, 0xCF8
+                            0xEF,                    // out dx, eax
+                            0x66, 0xED});            // in ax, dx
+  guest.enter_long_mode();
+  const auto dword = guest.run();
+  ASSERT_EQ(dword.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(dword.IoPortAccess.AccessInfo.AccessSize, 4u);
+  EXPECT_EQ(dword.IoPortAccess.PortNumber, 0xCF8);
+  EXPECT_EQ(dword.VpContext.InstructionLength, 1);
+  guest.complete(dword);
+  const auto word = guest.run();
+  ASSERT_EQ(word.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(word.IoPortAccess.AccessInfo.AccessSize, 2u);
+  EXPECT_EQ(word.VpContext.InstructionLength, 2);
+}
+
+TEST(Exits, StringPortWriteTellsItsRegisters) {
+  Guest guest;
+  guest.load(kCodeGpa, {0xF3, 0x6E});  // rep outsb
+  guest.enter_long_mode();
+  guest.set({{WHvX64RegisterRcx, 3}, {WHvX64RegisterRsi, 0x700}, {WHvX64RegisterRdx, 0x3F8}});
+  const auto exit = guest.run();
+  ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(exit.IoPortAccess.AccessInfo.StringOp, 1u);
+  EXPECT_EQ(exit.IoPortAccess.AccessInfo.RepPrefix, 1u);
+  EXPECT_EQ(exit.IoPortAccess.PortNumber, 0x3F8);
+  EXPECT_EQ(exit.IoPortAccess.Rcx, 3u);
+  EXPECT_EQ(exit.IoPortAccess.Rsi, 0x700u);
+  EXPECT_EQ(exit.IoPortAccess.Ds.Selector, 16);
+}
+
+TEST(Exits, ReadOfUnmappedMemory) {
+  Guest guest;
+  guest.load(kCodeGpa, load_rbx(kMmioGpa + 8) + Code{0x8B, 0x03} + out(0x80));  // mov eax, [rbx]
+  guest.enter_long_mode();
+  const auto exit = guest.run();
+  ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonMemoryAccess);
+  EXPECT_EQ(exit.MemoryAccess.AccessInfo.AccessType, UINT32{WHvMemoryAccessRead});
+  EXPECT_EQ(exit.MemoryAccess.AccessInfo.GpaUnmapped, 1u);
+  EXPECT_EQ(exit.MemoryAccess.Gpa, kMmioGpa + 8);
+  if (exit.MemoryAccess.AccessInfo.GvaValid != 0) {
+    EXPECT_EQ(exit.MemoryAccess.Gva, kMmioGpa + 8);
+  }
+  EXPECT_EQ(exit.VpContext.Rip, kCodeGpa + 10);
+  ASSERT_GE(exit.MemoryAccess.InstructionByteCount, 2);
+  EXPECT_EQ(exit.MemoryAccess.InstructionBytes[0], 0x8B);
+  EXPECT_EQ(exit.MemoryAccess.InstructionBytes[1], 0x03);
+
+  // The length of a memory access is the client's to decode.
+  guest.set({{WHvX64RegisterRax, 0x5A}, {WHvX64RegisterRip, exit.VpContext.Rip + 2}});
+  const auto report = guest.run();
+  ASSERT_EQ(report.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(report.IoPortAccess.Rax, 0x5Au);
+}
+
+TEST(Exits, WriteToUnmappedMemory) {
+  Guest guest;
+  guest.load(kCodeGpa, load_rbx(kMmioGpa) + Code{0x89, 0x03} + out(0x80));  // mov [rbx], eax
+  guest.enter_long_mode();
+  const auto exit = guest.run();
+  ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonMemoryAccess);
+  EXPECT_EQ(exit.MemoryAccess.AccessInfo.AccessType, UINT32{WHvMemoryAccessWrite});
+  EXPECT_EQ(exit.MemoryAccess.AccessInfo.GpaUnmapped, 1u);
+  EXPECT_EQ(exit.MemoryAccess.Gpa, kMmioGpa);
+  guest.set({{WHvX64RegisterRip, exit.VpContext.Rip + 2}});
+  EXPECT_EQ(guest.run().ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+}
+
+TEST(Exits, WriteToReadOnlyMemoryIsNotUnmapped) {
+  Guest guest;
+  const Pages page = allocate_pages(4096);
+  ASSERT_EQ(WHvMapGpaRange(guest.handle(), page.get(), kMmioGpa, 4096, WHvMapGpaRangeFlagRead),
+            S_OK);
+  guest.load(kCodeGpa, load_rbx(kMmioGpa) + Code{0x8B, 0x03, 0x89, 0x03});  // a read, a write
+  guest.enter_long_mode();
+  const auto exit = guest.run();
+  ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonMemoryAccess);
+  EXPECT_EQ(exit.MemoryAccess.AccessInfo.AccessType, UINT32{WHvMemoryAccessWrite});
+  EXPECT_EQ(exit.MemoryAccess.AccessInfo.GpaUnmapped, 0u);
+  EXPECT_EQ(exit.VpContext.Rip, kCodeGpa + 12);
+}
+
+TEST(Exits, UnmappedRangeExits) {
+  Guest guest;
+  const Pages pages = allocate_pages(3 * 4096);
+  const std::uint32_t value = 77;
+  std::memcpy(pages.get() + 8192, &value, sizeof value);
+  constexpr auto kAll =
+      WHvMapGpaRangeFlagRead | WHvMapGpaRangeFlagWrite | WHvMapGpaRangeFlagExecute;
+  ASSERT_EQ(WHvMapGpaRange(guest.handle(), pages.get(), kMmioGpa, 3 * 4096, kAll), S_OK);
+  guest.load(kCodeGpa, load_rbx(kMmioGpa + 8192) + Code{0x8B, 0x03} + out(0x80) +  // mov eax, [rbx]
+                           load_rbx(kMmioGpa + 4096) + Code{0x8B, 0x03});
+  guest.enter_long_mode();
+  const auto mapped = guest.run();
+  ASSERT_EQ(mapped.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(mapped.IoPortAccess.Rax, value);
+  guest.complete(mapped);
+
+  ASSERT_EQ(WHvUnmapGpaRange(guest.handle(), kMmioGpa + 4096, 4096), S_OK);  // the middle page
+  const auto unmapped = guest.run();
+  ASSERT_EQ(unmapped.ExitReason, WHvRunVpExitReasonMemoryAccess);
+  EXPECT_EQ(unmapped.MemoryAccess.Gpa, kMmioGpa + 4096);
+  EXPECT_EQ(unmapped.MemoryAccess.AccessInfo.GpaUnmapped, 1u);
+}
+
+TEST(Exits, HltWithoutApicStopsBehindTheInstruction) {
+  Guest guest;
+  guest.load(kCodeGpa, {0x90, kHlt});
+  guest.enter_long_mode();
+  const auto exit = guest.run();
+  ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonX64Halt);
+  EXPECT_EQ(exit.VpContext.Rip, kCodeGpa + 2);
+}
+
+TEST(Exits, RunAfterHltWithoutApicGoesOn) {
+  Guest guest;
+  guest.load(kCodeGpa, Code{kHlt} + out(0x80));
+  guest.enter_long_mode();
+  ASSERT_EQ(guest.run().ExitReason, WHvRunVpExitReasonX64Halt);
+  EXPECT_EQ(guest.run().ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+}
+
+TEST(Exits, TripleFaultIsAnExit) {
+  Guest guest;
+  guest.load(kCodeGpa, {0x0F, 0x0B});  // ud2, and no handler
+  guest.enter_long_mode();
+  WHV_REGISTER_VALUE no_table{};
+  const WHV_REGISTER_NAME idtr = WHvX64RegisterIdtr;
+  ASSERT_EQ(WHvSetVirtualProcessorRegisters(guest.handle(), 0, &idtr, 1, &no_table), S_OK);
+  EXPECT_EQ(guest.run().ExitReason, WHvRunVpExitReasonUnrecoverableException);
+}
+
+TEST(Exits, ContextTellsTheExecutionState) {
+  Guest guest;
+  guest.load(kCodeGpa, {0xFB, kHlt});  // sti; its shadow covers the hlt
+  guest.enter_long_mode();
+  const auto exit = guest.run();
+  ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonX64Halt);
+  EXPECT_EQ(exit.VpContext.ExecutionState.Cpl, 0);
+  EXPECT_EQ(exit.VpContext.ExecutionState.Cr0Pe, 1);
+  EXPECT_EQ(exit.VpContext.ExecutionState.EferLma, 1);
+  EXPECT_EQ(exit.VpContext.ExecutionState.InterruptionPending, 0);
+  EXPECT_EQ(exit.VpContext.Cs.Selector, 8);
+  EXPECT_EQ(exit.VpContext.Cs.Long, 1);
+  EXPECT_EQ(exit.VpContext.Rflags & 0x200, 0x200u);
+}
+
+TEST(Exits, OldContextSizeGetsItsPart) {
+  Guest guest;
+  guest.load(kCodeGpa, out(0x80) + out(0x80));
+  guest.enter_long_mode();
+  alignas(16) std::byte bytes[sizeof(WHV_RUN_VP_EXIT_CONTEXT)];
+  std::memset(bytes, 0xEE, sizeof bytes);
+  ASSERT_EQ(WHvRunVirtualProcessor(guest.handle(), 0, bytes, kWhvExitContextBytes1803), S_OK);
+  WHV_RUN_VP_EXIT_REASON reason{};
+  std::memcpy(&reason, bytes, sizeof reason);
+  EXPECT_EQ(reason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(bytes[kWhvExitContextBytes1803], std::byte{0xEE});
+}
+
+TEST(Exits, ProcessorStartsAtTheResetVector) {
+  Guest guest;
+  const Pages top = allocate_pages(4096);
+  const Code code = Code{0xB0, 0x05} + out(0x80);  // mov al, 5
+  std::memcpy(top.get() + 0xFF0, code.data(), code.size());
+  ASSERT_EQ(WHvMapGpaRange(guest.handle(), top.get(), 0xFFFFF000, 4096,
+                           WHvMapGpaRangeFlagRead | WHvMapGpaRangeFlagExecute),
+            S_OK);
+  EXPECT_EQ(guest.get(WHvX64RegisterRip).Reg64, 0xFFF0u);
+  EXPECT_EQ(guest.get(WHvX64RegisterCs).Segment.Selector, 0xF000);
+  EXPECT_EQ(guest.get(WHvX64RegisterCs).Segment.Base, 0xFFFF0000u);
+  const auto exit = guest.run();
+  ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(exit.IoPortAccess.Rax & 0xFF, 5u);
+  EXPECT_EQ(exit.VpContext.ExecutionState.Cr0Pe, 0);
+}
+
+}  // namespace
+}  // namespace runhv::conformance

@@ -1,0 +1,111 @@
+// What only our implementation has: its extensions, and strict mode (RUNHV_WHP_STRICT=1).
+#include <atomic>
+#include <cstring>
+#include <thread>
+
+#include "conformance/guest.h"
+#include "gtest/gtest.h"
+#include "whpapi/runhv_extensions.h"
+
+namespace runhv::conformance {
+namespace {
+
+TEST(Extensions, Engines) {
+  EXPECT_EQ(WHvRunhvSelectEngine("soft"), S_OK);
+  EXPECT_EQ(WHvRunhvSelectEngine("kvm"), E_NOTIMPL);
+  EXPECT_EQ(WHvRunhvSelectEngine("other"), E_INVALIDARG);
+}
+
+TEST(Extensions, InstructionsAreCounted) {
+  Guest guest;
+  guest.load(kCodeGpa, Code(100, 0x90) + out(0x80));
+  guest.enter_long_mode();
+  UINT64 before = 0;
+  UINT64 after = 0;
+  ASSERT_EQ(WHvRunhvGetInstructionCount(guest.handle(), 0, &before), S_OK);
+  guest.run();
+  ASSERT_EQ(WHvRunhvGetInstructionCount(guest.handle(), 0, &after), S_OK);
+  EXPECT_EQ(after - before, 100u);
+}
+
+const Code kCallHandler = {0xE8, 0xFB, 0x0F, 0x00, 0x00};  // call kHandlerGpa, from kCodeGpa
+
+Code return_in_al(std::uint8_t value) { return {0xB0, value, 0xC3}; }
+
+TEST(Extensions, WrittenMemoryIsDecodedAnew) {
+  Guest guest;
+  guest.load(kCodeGpa, kCallHandler + out(0x80) + Code{0xEB, 0xF7});  // forever
+  guest.load(kHandlerGpa, return_in_al(1));
+  guest.enter_long_mode();
+  const auto first = guest.run();
+  EXPECT_EQ(first.IoPortAccess.Rax & 0xFF, 1u);
+  guest.complete(first);
+  guest.load(kHandlerGpa, return_in_al(2));
+  ASSERT_EQ(WHvRunhvMemoryWritten(guest.handle(), kHandlerGpa, 3), S_OK);
+  EXPECT_EQ(guest.run().IoPortAccess.Rax & 0xFF, 2u);
+}
+
+TEST(Extensions, WrittenMemoryReachesARunningGuestThatPolls) {
+  Guest guest;
+  guest.load(kHandlerGpa, return_in_al(1));
+  // Calls the function over and over; reports when it answers otherwise.
+  guest.load(kCodeGpa, kCallHandler +
+                           Code{0x3C, 0x01,    // cmp al, 1
+                                0x74, 0xF7} +  // je to the call
+                           out(0x80));
+  guest.enter_long_mode();
+  std::thread device([&] {
+    guest.load(kHandlerGpa, return_in_al(2));
+    EXPECT_EQ(WHvRunhvMemoryWritten(guest.handle(), kHandlerGpa, 3), S_OK);
+  });
+  const auto exit = guest.run();
+  device.join();
+  EXPECT_EQ(exit.IoPortAccess.Rax & 0xFF, 2u);
+}
+
+TEST(Strict, UnalignedRegisterValuesAreRefused) {
+  Guest guest;
+  alignas(16) std::byte bytes[sizeof(WHV_REGISTER_VALUE) + 8]{};
+  auto* values = reinterpret_cast<WHV_REGISTER_VALUE*>(bytes + 8);
+  const WHV_REGISTER_NAME rax = WHvX64RegisterRax;
+  EXPECT_EQ(WHvGetVirtualProcessorRegisters(guest.handle(), 0, &rax, 1, values), E_INVALIDARG);
+  EXPECT_EQ(WHvSetVirtualProcessorRegisters(guest.handle(), 0, &rax, 1, values), E_INVALIDARG);
+}
+
+TEST(Strict, RunsReturnForNothingNowAndThen) {
+  Guest guest;
+  guest.load(kCodeGpa, out(0x80));
+  guest.enter_long_mode();
+  int none = 0;
+  int canceled = 0;
+  for (int i = 0; i < 200; ++i) {
+    const auto exit = guest.run_once();
+    none += exit.ExitReason == WHvRunVpExitReasonNone;
+    canceled += exit.ExitReason == WHvRunVpExitReasonCanceled;
+    EXPECT_EQ(exit.VpContext.Rip, kCodeGpa);
+  }
+  EXPECT_EQ(none, 3);
+  EXPECT_EQ(canceled, 2);
+}
+
+TEST(Strict, RegistersOfARunningProcessorAreRefused) {
+  Guest guest;
+  guest.load(kCodeGpa, {0xC6, 0x04, 0x25, 0x00, 0x05, 0x00, 0x00, 0x01,  // mov byte [0x500], 1
+                        0xEB, 0xFE});
+  guest.enter_long_mode();
+  std::thread runner([&] { guest.run_once(); });
+  auto* started = reinterpret_cast<std::atomic<std::uint8_t>*>(guest.ram() + kDataGpa);
+  while (started->load() == 0) std::this_thread::yield();
+  const WHV_REGISTER_NAME rax = WHvX64RegisterRax;
+  WHV_REGISTER_VALUE value{};
+  WHV_RUN_VP_EXIT_CONTEXT exit{};
+  EXPECT_EQ(WHvGetVirtualProcessorRegisters(guest.handle(), 0, &rax, 1, &value),
+            WHV_E_INVALID_VP_STATE);
+  EXPECT_EQ(WHvRunVirtualProcessor(guest.handle(), 0, &exit, sizeof exit), WHV_E_INVALID_VP_STATE);
+  EXPECT_EQ(WHvDeleteVirtualProcessor(guest.handle(), 0), WHV_E_INVALID_VP_STATE);
+  EXPECT_EQ(WHvCancelRunVirtualProcessor(guest.handle(), 0, 0), S_OK);
+  runner.join();
+}
+
+}  // namespace
+}  // namespace runhv::conformance

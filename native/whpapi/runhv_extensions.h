@@ -15,15 +15,16 @@ extern "C" {
 // Threads: any, before WHvCreatePartition.
 HRESULT WINAPI WHvRunhvSelectEngine(const char* name);
 
-// Guest instructions that the virtual processor has completed. The processor must not be running:
-// call it from the thread that runs it, or after that thread was joined.
+// Guest instructions that the virtual processor has completed. Threads: any, whatever runs; ends
+// the slice that runs now, so not for every exit.
 HRESULT WINAPI WHvRunhvGetInstructionCount(WHV_PARTITION_HANDLE partition, UINT32 vp_index,
                                            UINT64* count);
 
 // The host wrote guest memory at [gpa, gpa + size), as a device does by DMA. Hardware keeps its
-// instruction caches coherent; a software processor must be told. Takes effect before any
-// instruction that follows an interrupt requested, or a register write made, after this call
-// returned. Threads: any, whatever runs; never blocks on a running processor.
+// instruction caches coherent; a software processor must be told. Call it after the write and
+// before the guest can learn of it (used ring, interrupt): when it has returned, no processor runs
+// old instructions of these bytes. Threads: any, whatever runs, with any lock of the caller's held:
+// it waits for the running slice only, and a slice waits for nobody.
 HRESULT WINAPI WHvRunhvMemoryWritten(WHV_PARTITION_HANDLE partition, UINT64 gpa, UINT64 size);
 }
 

@@ -27,6 +27,13 @@ class HostileDriver {
         driver_(transport, memory, kRings) {}
 
   void step() {
+    const std::uint64_t status = transport_.read(virtio::mmio::kStatus, 4);
+    const bool broken = (status & virtio::kStatusNeedsReset) != 0;
+    if (!started_ || (broken && random_.one_in(2))) {
+      // Most steps should meet a device that runs.
+      started_ = driver_.start(random_.one_in(2) ? UINT64_MAX : random_.next());
+      return;
+    }
     switch (random_.below(16)) {
       case 0:
         started_ = driver_.start(random_.one_in(2) ? UINT64_MAX : random_.next());
@@ -42,10 +49,10 @@ class HostileDriver {
         transport_.write(4 * random_.below(0x40), 4, random_value());
         break;
       case 5:
-        if (started_) break_ring();
+        if (random_.one_in(4)) break_ring();
         break;
       default:
-        if (started_) send_request();
+        send_request();
         break;
     }
   }
@@ -81,14 +88,14 @@ class HostileDriver {
   }
 
   std::uint64_t random_address() {
-    if (random_.one_in(40)) return random_.next();
-    if (random_.one_in(40)) return kTestMemoryBytes - random_.below(64);
+    if (random_.one_in(200)) return random_.next();
+    if (random_.one_in(200)) return kTestMemoryBytes - random_.below(64);
     return kBuffers + kBufferBytes * random_.below(kBufferCount) + random_.below(64);
   }
 
   std::uint32_t random_size() {
-    if (random_.one_in(60)) return static_cast<std::uint32_t>(random_.next());
-    constexpr std::array<std::uint32_t, 8> kSizes{1, 8, 16, 44, 45, 512, 4096, 6000};
+    if (random_.one_in(200)) return static_cast<std::uint32_t>(random_.next());
+    constexpr std::array<std::uint32_t, 8> kSizes{1, 16, 60, 512, 1024, 4096, 4096, 8000};
     return kSizes[random_.below(kSizes.size())];
   }
 

@@ -24,6 +24,7 @@ void make_packet(testing::SeededRandom& random, std::span<std::byte> out) {
 }
 
 TEST(VsockFuzz, SurvivesAHostileDriver) {
+  std::size_t connections = 0;
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     SCOPED_TRACE(::testing::Message() << "seed " << seed);
     ScriptedService service;
@@ -38,8 +39,9 @@ TEST(VsockFuzz, SurvivesAHostileDriver) {
     std::size_t disconnected = 0;
     for (const auto& script : service.scripts) disconnected += script->disconnected == 1 ? 1 : 0;
     EXPECT_EQ(disconnected, service.scripts.size()) << "each endpoint hears of its end once";
-    EXPECT_GT(service.scripts.size(), 0u) << "no connection was ever made: this tests nothing";
+    connections += service.scripts.size();
   }
+  EXPECT_GT(connections, 200u) << "connections are too rare for this to test anything";
 }
 
 }  // namespace

@@ -1,0 +1,168 @@
+#include "devices/blk/blk.h"
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "devices/virtio/mmio_transport.h"
+#include "devices/virtio/spec.h"
+#include "gtest/gtest.h"
+#include "testing/guest.h"
+#include "testing/virtio_driver.h"
+
+namespace runhv {
+namespace {
+
+using testing::Buffer;
+using testing::put;
+
+constexpr std::uint64_t kSectors = 64;
+constexpr Gpa kHeader{0x8000};
+constexpr Gpa kStatus{0x8100};
+constexpr Gpa kData{2 << 20};
+constexpr std::uint32_t kRead = 0;
+constexpr std::uint32_t kWrite = 1;
+constexpr std::uint32_t kFlush = 4;
+constexpr std::uint32_t kGetId = 8;
+constexpr int kOk = 0;
+constexpr int kIoError = 1;
+constexpr int kUnsupported = 2;
+
+// 64 sectors; sector n begins with its number.
+File make_disk() {
+  auto file = File::create_anonymous(::testing::TempDir(), kSectors * 512);
+  RUNHV_CHECK(file);
+  for (std::uint64_t sector = 0; sector < kSectors; ++sector) {
+    const std::string text = "sector " + std::to_string(sector);
+    RUNHV_CHECK(file->write_at(sector * 512, as_bytes(text)));
+  }
+  return *std::move(file);
+}
+
+class BlkTest : public ::testing::Test {
+ protected:
+  BlkTest() : memory(testing::make_guest_memory(&observer)) { attach(false); }
+
+  void attach(bool read_only) {
+    auto device = BlkDevice::create(make_disk(), read_only, "scratch");
+    RUNHV_CHECK(device);
+    transport = std::make_unique<MmioTransport>(*std::move(device), *memory, irq);
+    driver = std::make_unique<testing::VirtioDriver>(*transport, *memory, Gpa{1 << 20});
+    RUNHV_CHECK(driver->start(UINT64_MAX));
+  }
+
+  void put_header(std::uint32_t type, std::uint64_t sector) {
+    std::array<std::byte, 16> header{};
+    store_le(header, 0, type);
+    store_le(header, 8, sector);
+    put(*memory, kHeader, header);
+    put(*memory, kStatus, "\xff");
+  }
+
+  // The status byte.
+  int request(std::uint32_t type, std::uint64_t sector, std::vector<Buffer> data = {}) {
+    put_header(type, sector);
+    std::vector<Buffer> buffers{{kHeader, 16, false}};
+    buffers.insert(buffers.end(), data.begin(), data.end());
+    buffers.push_back({kStatus, 1, true});
+    driver->queue(0).add(buffers);
+    driver->queue(0).kick();
+    last_written = driver->queue(0).take_used()->written_bytes;
+    return std::to_integer<int>(testing::get(*memory, kStatus, 1)[0]);
+  }
+
+  testing::RecordingObserver observer;
+  testing::FakeIrqLine irq;
+  std::unique_ptr<GuestMemory> memory;
+  std::unique_ptr<MmioTransport> transport;
+  std::unique_ptr<testing::VirtioDriver> driver;
+  std::uint32_t last_written = 0;
+};
+
+TEST_F(BlkTest, ShowsCapacityAndLimits) {
+  EXPECT_EQ(transport->read(virtio::mmio::kConfig, 8), kSectors);
+  EXPECT_EQ(transport->read(virtio::mmio::kConfig + 8, 4), 256u * 1024);
+  EXPECT_EQ(transport->read(virtio::mmio::kConfig + 12, 4), 62u);
+}
+
+TEST_F(BlkTest, ReadsIntoScatteredBuffers) {
+  EXPECT_EQ(request(kRead, 5, {{kData, 512, true}, {Gpa{kData.value + 4096}, 1024, true}}), kOk);
+  EXPECT_EQ(testing::get_text(*memory, kData, 8), "sector 5");
+  EXPECT_EQ(testing::get_text(*memory, Gpa{kData.value + 4096 + 512}, 8), "sector 7");
+  EXPECT_EQ(last_written, 512u + 1024 + 1);
+  EXPECT_TRUE(observer.saw(kData));
+  EXPECT_TRUE(observer.saw(kStatus));
+}
+
+TEST_F(BlkTest, TakesARequestInAnyPieces) {
+  put_header(kRead, 6);
+  const Gpa tail{kData.value + 511};
+  const std::array<Buffer, 4> buffers{Buffer{kHeader, 3, false},
+                                      Buffer{Gpa{kHeader.value + 3}, 13, false},
+                                      Buffer{kData, 511, true}, Buffer{tail, 2, true}};
+  driver->queue(0).add(buffers);
+  driver->queue(0).kick();
+  EXPECT_EQ(testing::get_text(*memory, kData, 8), "sector 6");
+  EXPECT_EQ(testing::get(*memory, Gpa{tail.value + 1}, 1)[0], std::byte{0}) << "the status";
+}
+
+TEST_F(BlkTest, ReadsBackWhatWasWritten) {
+  put(*memory, kData, std::string(512, 'a') + std::string(512, 'b'));
+  EXPECT_EQ(request(kWrite, 62, {{kData, 1024, false}}), kOk);
+  EXPECT_EQ(request(kFlush, 0), kOk);
+  EXPECT_EQ(request(kRead, 63, {{Gpa{kData.value + 8192}, 512, true}}), kOk);
+  EXPECT_EQ(testing::get_text(*memory, Gpa{kData.value + 8192}, 512), std::string(512, 'b'));
+}
+
+TEST_F(BlkTest, RefusesWhatIsNotOnTheDisk) {
+  EXPECT_EQ(request(kRead, kSectors, {{kData, 512, true}}), kIoError);
+  EXPECT_EQ(request(kRead, kSectors - 1, {{kData, 1024, true}}), kIoError);
+  EXPECT_EQ(request(kRead, UINT64_MAX, {{kData, 512, true}}), kIoError);
+  EXPECT_EQ(request(kRead, UINT64_MAX / 512 + 2, {{kData, 512, true}}), kIoError);
+  EXPECT_EQ(request(kWrite, kSectors, {{kData, 512, false}}), kIoError);
+  EXPECT_EQ(request(kRead, 0, {{kData, 100, true}}), kIoError) << "no whole sector";
+  EXPECT_EQ(testing::get(*memory, kData, 1)[0], std::byte{0});
+  EXPECT_EQ(last_written, 0u);
+}
+
+TEST_F(BlkTest, AReadOnlyDiskTakesNoWrite) {
+  attach(true);
+  EXPECT_NE(driver->features() & (1u << 5), 0u);
+  EXPECT_EQ(driver->features() & (1u << 9), 0u) << "no flush is needed";
+  put(*memory, kData, std::string(512, 'a'));
+  EXPECT_EQ(request(kWrite, 5, {{kData, 512, false}}), kIoError);
+  EXPECT_EQ(request(kRead, 5, {{kData, 512, true}}), kOk);
+  EXPECT_EQ(testing::get_text(*memory, kData, 8), "sector 5");
+}
+
+TEST_F(BlkTest, TellsItsId) {
+  EXPECT_EQ(request(kGetId, 0, {{kData, 20, true}}), kOk);
+  EXPECT_EQ(testing::get_text(*memory, kData, 8), std::string("scratch\0", 8));
+  EXPECT_EQ(request(kGetId, 0, {{kData, 19, true}}), kIoError);
+}
+
+TEST_F(BlkTest, SaysThatItDoesNotKnowARequest) {
+  EXPECT_EQ(request(11, 0, {{kData, 16, false}}), kUnsupported);
+}
+
+TEST_F(BlkTest, ARequestThatCannotBeAnsweredBreaksTheQueue) {
+  put_header(kRead, 0);
+  const Buffer no_status{kHeader, 16, false};
+  driver->queue(0).add({&no_status, 1});
+  driver->queue(0).kick();
+  EXPECT_NE(driver->read(virtio::mmio::kStatus) & virtio::kStatusNeedsReset, 0u);
+}
+
+TEST(Blk, RefusesAFileThatIsNoMultipleOfASector) {
+  auto file = File::create_anonymous(::testing::TempDir(), 1000);
+  ASSERT_TRUE(file);
+  const auto device = BlkDevice::create(*std::move(file), true, "x");
+  ASSERT_FALSE(device);
+  EXPECT_NE(to_string(device.error()).find("1000 bytes"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace runhv

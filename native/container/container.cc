@@ -215,7 +215,8 @@ bool RunningContainer::step_after_end(const ContainerEnd& end, bool delivered) {
   {
     const std::lock_guard lock(mutex_);
     ended_ = true;
-    delivered = delivered || output_given_up_;
+    // A program that was never in place has written nothing; its streams stay open in the agent.
+    delivered = delivered || output_given_up_ || end.kind == ContainerEnd::Kind::kNotStarted;
   }
   if (machine_end_ || deadline_passed()) return finish(end);
   if (delivered && !std::exchange(powering_off_, true)) {

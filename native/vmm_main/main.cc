@@ -36,10 +36,12 @@ Error error_of(const runhv_error& error) {
           static_cast<Domain>(error.domain), error.os_code};
 }
 
-int complain(const Error& error) {
-  std::fprintf(stderr, "runhv: %s\n", to_string(error).c_str());
+int complain(const std::string& text) {
+  std::fprintf(stderr, "runhv: %s\n", text.c_str());
   return kOurFailure;
 }
+
+int complain(const Error& error) { return complain(to_string(error)); }
 
 template <class T>
 T sized() {
@@ -61,14 +63,6 @@ Result<void> fill_defaults(VmmOptions& options) {
   if (options.initrd.empty()) options.initrd = share + "/agent.cpio";
   if (options.spawned_at_ns == 0) options.spawned_at_ns = process_start_ns();
   return {};
-}
-
-Result<NamedLock> take_name(const std::string& id) {
-  auto lock = NamedLock::acquire(id);
-  if (!lock && lock.error().code == Code::kConflict) {
-    return Fail{Error{Code::kConflict, "run container", "container name \"" + id + "\" is in use"}};
-  }
-  return lock;
 }
 
 Result<runhv_vm> create_vm(const VmmOptions& options) {
@@ -156,7 +150,10 @@ int run_container(VmmOptions options, SignalQueue& signals, std::FILE* timings_f
   if (const auto watched = (*poller)->watch(signals.handle(), 0, true, false); !watched) {
     return complain(watched.error());
   }
-  const auto name = take_name(options.id);
+  const auto name = NamedLock::acquire(options.id);
+  if (!name && name.error().code == Code::kConflict) {
+    return complain("container name \"" + options.id + "\" is in use");
+  }
   if (!name) return complain(name.error());
   const auto vm = create_vm(options);
   if (!vm) return complain(vm.error());

@@ -1,0 +1,248 @@
+// Every function of runhv.h with what a caller can get wrong, and one run of a real VM.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <string>
+#include <thread>
+
+#include "platform/file.h"
+#include "runhv/runhv.h"
+
+namespace {
+
+using testing::HasSubstr;
+
+template <class T>
+T sized() {
+  T value{};
+  value.struct_size = sizeof value;
+  return value;
+}
+
+constexpr runhv_vm kNever = 0x100000001;  // the shape of a handle, but none that was given
+
+TEST(Api, TellsItsVersionsAndNames) {
+  EXPECT_EQ(runhv_abi_version(), RUNHV_ABI_VERSION);
+  EXPECT_THAT(runhv_version(), testing::MatchesRegex("[0-9]+[.][0-9]+[.][0-9]+"));
+  EXPECT_STREQ(runhv_code_name(RUNHV_OK), "ok");
+  EXPECT_STREQ(runhv_code_name(RUNHV_NOT_FOUND), "not found");
+  EXPECT_STREQ(runhv_code_name(-7), "unknown");
+  EXPECT_STREQ(runhv_stage_name(RUNHV_STAGE_SPAWN), "spawn");
+  EXPECT_STREQ(runhv_stage_name(RUNHV_STAGE_EXIT), "exit");
+  EXPECT_STREQ(runhv_stage_name(RUNHV_STAGE_COUNT), "unknown");
+  EXPECT_STREQ(runhv_stage_name(-1), "unknown");
+}
+
+TEST(Api, AHandleThatWasNeverGivenIsClosedEverywhere) {
+  for (const runhv_vm vm : {runhv_vm{0}, kNever, UINT64_MAX}) {
+    auto status = sized<runhv_exit_status>();
+    auto statistics = sized<runhv_statistics>();
+    auto error = sized<runhv_error>();
+
+    EXPECT_EQ(runhv_vm_start(vm, &error), RUNHV_CLOSED);
+    EXPECT_EQ(error.code, RUNHV_CLOSED);
+    EXPECT_STREQ(error.operation, "use a VM handle");
+    EXPECT_EQ(runhv_vm_wait(vm, 0, &status, nullptr), RUNHV_CLOSED);
+    EXPECT_EQ(runhv_vm_signal(vm, 15, nullptr), RUNHV_CLOSED);
+    EXPECT_EQ(runhv_vm_statistics(vm, &statistics, nullptr), RUNHV_CLOSED);
+    EXPECT_EQ(runhv_vm_destroy(vm, nullptr), RUNHV_CLOSED);
+  }
+}
+
+TEST(Api, NullPointersAreInvalidArguments) {
+  auto error = sized<runhv_error>();
+  auto config = sized<runhv_vm_config>();
+  runhv_vm vm = 7;
+
+  EXPECT_EQ(runhv_vm_create(&config, nullptr, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_STREQ(error.detail, "vm is null");
+  EXPECT_EQ(runhv_vm_create(nullptr, &vm, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_STREQ(error.detail, "config is null");
+  EXPECT_EQ(vm, 0u);
+  EXPECT_EQ(runhv_vm_create(&config, &vm, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_STREQ(error.detail, "config.id is null");
+  config.id = "x";
+  EXPECT_EQ(runhv_vm_create(&config, &vm, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_STREQ(error.detail, "config.bundle is null");
+  EXPECT_EQ(runhv_vm_wait(kNever, 0, nullptr, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_EQ(runhv_vm_statistics(kNever, nullptr, &error), RUNHV_INVALID_ARGUMENT);
+}
+
+TEST(Api, AStructureWithoutItsSizeIsRefused) {
+  auto error = sized<runhv_error>();
+  runhv_vm_config config{};
+  runhv_exit_status status{};
+  runhv_statistics statistics{};
+  runhv_vm vm = 0;
+
+  EXPECT_EQ(runhv_vm_create(&config, &vm, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_STREQ(error.detail, "config.struct_size is not set");
+  EXPECT_EQ(runhv_vm_wait(kNever, 0, &status, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_EQ(runhv_vm_statistics(kNever, &statistics, &error), RUNHV_INVALID_ARGUMENT);
+}
+
+TEST(Api, AShorterStructureLacksTheRest) {
+  // A config that ends before `bundle`: whatever lies behind it is not read.
+  auto config = sized<runhv_vm_config>();
+  config.struct_size = offsetof(runhv_vm_config, bundle);
+  config.id = "x";
+  config.bundle = "/no/bundle";
+  auto error = sized<runhv_error>();
+  runhv_vm vm = 0;
+
+  EXPECT_EQ(runhv_vm_create(&config, &vm, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_STREQ(error.detail, "config.bundle is null");
+}
+
+TEST(Api, AShorterErrorIsFilledAsFarAsItGoes) {
+  runhv_error error;
+  std::memset(&error, 0x5a, sizeof error);
+  error.struct_size = offsetof(runhv_error, operation);
+
+  EXPECT_EQ(runhv_vm_start(kNever, &error), RUNHV_CLOSED);
+
+  EXPECT_EQ(error.struct_size, offsetof(runhv_error, operation));
+  EXPECT_EQ(error.code, RUNHV_CLOSED);
+  EXPECT_EQ(error.operation[0], 0x5a);
+}
+
+TEST(Api, AnUnknownFlagIsRefused) {
+  auto config = sized<runhv_vm_config>();
+  config.id = "x";
+  config.bundle = "/no/bundle";
+  config.flags = 1u << 31;
+  auto error = sized<runhv_error>();
+  runhv_vm vm = 0;
+
+  EXPECT_EQ(runhv_vm_create(&config, &vm, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_STREQ(error.detail, "config.flags has an unknown bit");
+}
+
+class ApiOnSoft : public testing::Test {
+ protected:
+  void SetUp() override {
+    ::setenv("RUNHV_WINHV", RUNHV_TEST_WINHV, 0);
+    ::setenv("RUNHV_SOFTCPU", RUNHV_TEST_ENGINE_LIBRARY, 0);
+    for (const char* path :
+         {RUNHV_TEST_WINHV, RUNHV_TEST_ENGINE_LIBRARY, RUNHV_TEST_KERNEL, RUNHV_TEST_INITRD}) {
+      ASSERT_TRUE(runhv::file_exists(path)) << path << " is missing: build it first";
+    }
+    std::filesystem::create_directory(bundle_);
+    // No file system: the agent says so instead of starting anything.
+    std::ofstream(bundle_ / "image") << std::string(4096, '\0');
+    std::ofstream(bundle_ / "config.json")
+        << R"({"ociVersion":"1.0.2","process":{"args":["/bin/true"],"cwd":"/"},)"
+        << R"("root":{"path":"rootfs"},"vm":{"image":{"path":")" << (bundle_ / "image").string()
+        << R"(","format":"raw"}}})";
+    config_ = sized<runhv_vm_config>();
+    config_.id = "api";
+    config_.bundle = path_.c_str();
+    config_.default_kernel = RUNHV_TEST_KERNEL;
+    config_.default_initrd = RUNHV_TEST_INITRD;
+    for (std::int64_t& handle : config_.stdio) handle = -1;
+  }
+  void TearDown() override { std::filesystem::remove_all(bundle_); }
+
+  runhv_vm create() {
+    auto error = sized<runhv_error>();
+    runhv_vm vm = 0;
+    EXPECT_EQ(runhv_vm_create(&config_, &vm, &error), RUNHV_OK) << error.operation << error.detail;
+    return vm;
+  }
+
+  const std::filesystem::path bundle_ = std::filesystem::temp_directory_path() /
+                                        ("runhv-api-" + std::to_string(std::random_device{}()));
+  const std::string path_ = bundle_;
+  runhv_vm_config config_{};
+};
+
+TEST_F(ApiOnSoft, RunsAVmToItsEndAndSaysWhatTheGuestSaid) {
+  const runhv_vm vm = create();
+  auto error = sized<runhv_error>();
+  auto status = sized<runhv_exit_status>();
+  auto statistics = sized<runhv_statistics>();
+
+  ASSERT_EQ(runhv_vm_start(vm, &error), RUNHV_OK) << error.operation << error.detail;
+  EXPECT_EQ(runhv_vm_start(vm, nullptr), RUNHV_CONFLICT);
+  ASSERT_EQ(runhv_vm_wait(vm, 60'000, &status, &error), RUNHV_OK) << error.operation;
+  ASSERT_EQ(runhv_vm_statistics(vm, &statistics, &error), RUNHV_OK);
+
+  EXPECT_EQ(status.end, RUNHV_END_NOT_STARTED);
+  EXPECT_EQ(status.exit_status, status.value);
+  EXPECT_NE(error.code, RUNHV_OK);
+  EXPECT_STREQ(statistics.engine, "soft");
+  EXPECT_EQ(statistics.processor_count, 1u);
+  EXPECT_EQ(statistics.memory_bytes, 128u << 20);
+  EXPECT_GT(statistics.exits_total.all, 0u);
+  EXPECT_GT(statistics.instructions_total, 1'000'000u);
+  EXPECT_NE(statistics.stages[RUNHV_STAGE_AGENT].start_ns, 0u);
+  EXPECT_EQ(statistics.stages[RUNHV_STAGE_FIRST_OUTPUT].start_ns, 0u);
+  EXPECT_EQ(statistics.stages[RUNHV_STAGE_PARTITION].start_ns +
+                statistics.stages[RUNHV_STAGE_PARTITION].duration_ns,
+            statistics.stages[RUNHV_STAGE_MEMORY].start_ns);
+  EXPECT_EQ(runhv_vm_destroy(vm, &error), RUNHV_OK);
+  EXPECT_EQ(runhv_vm_destroy(vm, &error), RUNHV_CLOSED);
+}
+
+TEST_F(ApiOnSoft, OneVmAtATimeAndNoHandleServesTwice) {
+  const runhv_vm first = create();
+  auto error = sized<runhv_error>();
+  runhv_vm second = 0;
+
+  EXPECT_EQ(runhv_vm_create(&config_, &second, &error), RUNHV_CONFLICT);
+  EXPECT_EQ(runhv_vm_destroy(first, &error), RUNHV_OK);
+  second = create();
+
+  EXPECT_NE(second, first);
+  EXPECT_EQ(runhv_vm_start(first, &error), RUNHV_CLOSED);
+  EXPECT_EQ(runhv_vm_destroy(second, &error), RUNHV_OK);
+}
+
+TEST_F(ApiOnSoft, DestroyEndsAVmThatSomebodyWaitsFor) {
+  const runhv_vm vm = create();
+  ASSERT_EQ(runhv_vm_start(vm, nullptr), RUNHV_OK);
+  auto status = sized<runhv_exit_status>();
+  auto error = sized<runhv_error>();
+  std::int32_t code = -1;
+  std::thread waiter([&] { code = runhv_vm_wait(vm, UINT32_MAX, &status, &error); });
+
+  EXPECT_EQ(runhv_vm_destroy(vm, nullptr), RUNHV_OK);
+  waiter.join();
+
+  // The waiter came first and sees the end, or came too late.
+  EXPECT_THAT(code, testing::AnyOf(RUNHV_OK, RUNHV_CLOSED));
+}
+
+TEST_F(ApiOnSoft, ALimitOfTimeIsNoEnd) {
+  const runhv_vm vm = create();
+  ASSERT_EQ(runhv_vm_start(vm, nullptr), RUNHV_OK);
+  auto status = sized<runhv_exit_status>();
+  auto error = sized<runhv_error>();
+
+  EXPECT_EQ(runhv_vm_wait(vm, 0, &status, &error), RUNHV_TIMED_OUT);
+  EXPECT_EQ(runhv_vm_signal(vm, 9, &error), RUNHV_OK);
+  ASSERT_EQ(runhv_vm_wait(vm, UINT32_MAX, &status, &error), RUNHV_OK) << error.operation;
+
+  EXPECT_EQ(status.end, RUNHV_END_SIGNALED);
+  EXPECT_EQ(status.exit_status, 128 + 9);
+  EXPECT_EQ(runhv_vm_destroy(vm, &error), RUNHV_OK);
+}
+
+TEST_F(ApiOnSoft, AFailedCreationLeavesRoomForTheNext) {
+  config_.engine = "warp";
+  auto error = sized<runhv_error>();
+  runhv_vm vm = 0;
+
+  EXPECT_EQ(runhv_vm_create(&config_, &vm, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_THAT(error.detail, HasSubstr("soft, kvm, whp"));
+  config_.engine = nullptr;
+  EXPECT_EQ(runhv_vm_destroy(create(), &error), RUNHV_OK);
+}
+
+}  // namespace

@@ -350,16 +350,16 @@ class HostileLayerTest {
     }
 
     @Test
-    void countsHundredThousandEmptyFilesWithoutData() {
+    void storesTwentyThousandEmptyFilesWithoutData() {
         TarBuilder tar = tar();
-        for (int i = 0; i < 100_000; i++) {
+        for (int i = 0; i < 20_000; i++) {
             tar.file("f" + i, "");
         }
 
         Path image = Rootfs.of(folder, tar.bytes());
 
-        assertThat(Rootfs.names(image)).hasSize(100_000);
-        assertThat(image.toFile().length()).isLessThan(16 << 20);
+        assertThat(Rootfs.names(image)).hasSize(20_000);
+        assertThat(image.toFile().length()).isLessThan(4 << 20);
     }
 
     private static TarBuilder tar() {

@@ -1,7 +1,6 @@
 package dev.runhv.vmm.runtime;
 
 import dev.runhv.api.RunhvException;
-import dev.runhv.vmm.image.ImageException;
 import dev.runhv.vmm.image.ImageReference;
 import dev.runhv.vmm.image.ImageSource;
 import dev.runhv.vmm.rootfs.ErofsReader;
@@ -21,15 +20,11 @@ public final class BundlePreparation {
      * @throws RunhvException with what was attempted and why it did not work
      */
     public static void prepare(BundleRequest request, RootfsProgress progress) {
-        try {
-            ImageReference reference = ImageReference.parse(request.image());
-            BundleWriter.checkAbsent(request);
-            try (ImageSource source = ImageSource.open(reference)) {
-                PreparedRootfs rootfs = new RootfsStore(request.store()).prepare(source, progress);
-                BundleWriter.write(request, ProcessPlan.of(request, rootfs.config(), users(rootfs)), rootfs.image());
-            }
-        } catch (ImageException e) {
-            throw Errors.of(e);
+        ImageReference reference = ImageReference.parse(request.image());
+        BundleWriter.checkAbsent(request);
+        try (ImageSource source = ImageSource.open(reference)) {
+            PreparedRootfs rootfs = new RootfsStore(request.store()).prepare(source, progress);
+            BundleWriter.write(request, ProcessPlan.of(request, rootfs.config(), users(rootfs)), rootfs.image());
         }
     }
 

@@ -1,0 +1,175 @@
+package dev.runhv.vmm.nativebind;
+
+import dev.runhv.api.ErrorCode;
+import dev.runhv.api.ExitStatus;
+import dev.runhv.api.InternalException;
+import dev.runhv.api.RunhvException;
+import dev.runhv.api.Signal;
+import dev.runhv.api.StartTimings;
+import java.lang.System.Logger.Level;
+import java.lang.ref.Cleaner;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Supplier;
+
+/**
+ * A micro-VM in this JVM's own process, for benchmarks, tests and those who accept that a fault of the core ends their
+ * program. One at a time. Every method may be called from any thread; after {@link #close()} each throws
+ * {@link dev.runhv.api.ClosedException}: the core checks its handle, so that no order of calls can crash.
+ */
+public final class InProcessVm implements AutoCloseable {
+    private static final Cleaner CLEANER = Cleaner.create();
+    private static final int REASON_BYTES = 1024;
+    private static final int NOT_STARTED = 2; // runhv_end
+
+    private final long handle;
+    private final Liveness liveness;
+
+    private InProcessVm(long handle, String id) {
+        this.handle = handle;
+        this.liveness = new Liveness(id, new Throwable("made here"));
+    }
+
+    /**
+     * Where the core and its files are.
+     *
+     * @param library the native library
+     * @param kernel used where the bundle names none
+     * @param initrd used where the bundle names none; holds the agent
+     */
+    public record Core(Path library, Path kernel, Path initrd) {}
+
+    /** What the container's three standard streams are. */
+    public enum Streams {
+        /** The null device. */
+        NULL(-1, -1, -1),
+        /** Those of this process, on Linux. */
+        INHERIT(0, 1, 2);
+
+        private final long in;
+        private final long out;
+        private final long err;
+
+        Streams(long in, long out, long err) {
+            this.in = in;
+            this.out = out;
+            this.err = err;
+        }
+    }
+
+    /**
+     * Reads the bundle, opens its files and makes the machine; nothing runs yet. The bundle's folder is not needed any more.
+     *
+     * @param engine as {@code --engine}; empty: as the bundle says
+     * @throws RunhvException of the type that fits; {@code CONFLICT} where this process has a VM already
+     */
+    public static InProcessVm create(Core core, String id, Path bundle, String engine, Streams streams) {
+        RunhvNative.load(core.library().toAbsolutePath());
+        long handle = crossing(() -> RunhvNative.create(
+                utf8(id),
+                utf8(bundle.toAbsolutePath().toString()),
+                utf8(engine),
+                utf8(core.kernel().toAbsolutePath().toString()),
+                utf8(core.initrd().toAbsolutePath().toString()),
+                streams.in,
+                streams.out,
+                streams.err));
+        InProcessVm vm = new InProcessVm(handle, id);
+        CLEANER.register(vm, vm.liveness);
+        return vm;
+    }
+
+    public void start() {
+        crossing(() -> {
+            RunhvNative.start(handle);
+            return null;
+        });
+    }
+
+    /** Waits for the container's end on a platform thread: the native wait would hold a virtual thread's carrier. */
+    public ExitStatus waitFor() {
+        return await(-1).orElseThrow();
+    }
+
+    /** @return empty where the container goes on after this time, of which milliseconds count */
+    public Optional<ExitStatus> waitFor(Duration timeout) {
+        return await(Math.clamp(timeout.toMillis(), 0, Integer.MAX_VALUE));
+    }
+
+    private Optional<ExitStatus> await(int timeoutMilliseconds) {
+        byte[] reason = new byte[REASON_BYTES];
+        long end = crossing(() -> RunhvNative.await(handle, timeoutMilliseconds, reason));
+        return end == -1 ? Optional.empty() : Optional.of(status(end, reason));
+    }
+
+    static ExitStatus status(long packed, byte[] reason) {
+        int value = (int) packed;
+        return switch ((int) (packed >> 32)) {
+            case 0 -> new ExitStatus.Exited(value);
+            case 1 -> new ExitStatus.Signaled(value);
+            case NOT_STARTED -> new ExitStatus.NotStarted(value, NativeStatistics.text(reason));
+            default -> throw new InternalException("read the end of a container", "Unknown end " + packed, null, null);
+        };
+    }
+
+    public void signal(Signal signal) {
+        crossing(() -> {
+            RunhvNative.signal(handle, signal.number());
+            return null;
+        });
+    }
+
+    /** As far as the start has come. */
+    public StartTimings timings() {
+        byte[] engine = new byte[NativeStatistics.ENGINE_BYTES];
+        byte[] kernel = new byte[NativeStatistics.KERNEL_BYTES];
+        long[] values = crossing(() -> RunhvNative.statistics(handle, engine, kernel));
+        return NativeStatistics.timings(values, engine, kernel);
+    }
+
+    /** Ends the container if it runs, and gives everything back. Closing again does nothing. */
+    @Override
+    public void close() {
+        if (liveness.closed.compareAndSet(false, true)) {
+            crossing(() -> {
+                RunhvNative.destroy(handle);
+                return null;
+            });
+        }
+    }
+
+    // The one place where the core's errors become the API's.
+    private static <T> T crossing(Supplier<T> call) {
+        try {
+            return call.get();
+        } catch (NativeFailure failure) {
+            throw failure.toRunhvException();
+        }
+    }
+
+    private static byte[] utf8(String text) {
+        if (text.indexOf('\0') >= 0) {
+            throw RunhvException.of(
+                    ErrorCode.INVALID_ARGUMENT, "make a micro-VM", "A text holds a NUL character", null, null);
+        }
+        return text.getBytes(StandardCharsets.UTF_8);
+    }
+
+    /** Tells of a VM that nobody closed. It does not close it: when the collector runs is no time to end a container. */
+    private record Liveness(String id, AtomicBoolean closed, Throwable made) implements Runnable {
+        Liveness(String id, Throwable made) {
+            this(id, new AtomicBoolean(), made);
+        }
+
+        @Override
+        public void run() {
+            if (!closed.get()) {
+                System.getLogger(InProcessVm.class.getName())
+                        .log(Level.WARNING, "The micro-VM " + id + " was never closed", made);
+            }
+        }
+    }
+}

@@ -267,29 +267,36 @@ for n in (1, 2, 4, 8):
     edit("cpu/paging.cc", f"  access_write_physical(paddr, {n}, &val_{8*n});",
          f"  if (BX_MEM(0)->write_table(paddr, {n}, &val_{8*n})) return;\n  access_write_physical(paddr, {n}, &val_{8*n});")
 
-# ---- Cheap flushes: a TLB remembers which entries it filled, and looks at no others. (A write to
-# CR3 looked at 3072 entries; it was a sixth of the time of a boot.)
+# ---- Cheap flushes: a TLB remembers which entries it filled, and which of these are not global,
+# and looks at no others. (A write to CR3 looked at 3072 entries; it was a sixth of a boot.)
 edit("cpu/tlb.h", "  bx_TLB_entry entry[size];\n", """  bx_TLB_entry entry[size];
-  Bit8u is_filled[size] = {};
-  Bit16u filled[size];
-  unsigned filled_count = 0;
+  struct index_set {
+    Bit8u has[size] = {};
+    Bit16u index[size];
+    unsigned count = 0;
+    BX_CPP_INLINE void add(unsigned n) {
+      if (has[n]) return;
+      has[n] = 1;
+      index[count++] = Bit16u(n);
+    }
+  } filled, local;
 
   BX_CPP_INLINE void note_filled(const bx_TLB_entry *e)
   {
-    unsigned n = unsigned(e - entry);
-    if (is_filled[n]) return;
-    is_filled[n] = 1;
-    filled[filled_count++] = Bit16u(n);
+    filled.add(unsigned(e - entry));
+    if (!(e->accessBits & TLB_GlobalPage)) local.add(unsigned(e - entry));
   }
 """)
 edit("cpu/tlb.h", "    for (unsigned n=0; n < size; n++)\n      entry[n].invalidate();\n",
-     """    for (unsigned k=0; k < filled_count; k++) {
-      entry[filled[k]].invalidate();
-      is_filled[filled[k]] = 0;
+     """    for (unsigned k=0; k < filled.count; k++) {
+      entry[filled.index[k]].invalidate();
+      filled.has[filled.index[k]] = local.has[filled.index[k]] = 0;
     }
-    filled_count = 0;
+    filled.count = local.count = 0;
 """)
-edit("cpu/tlb.h", """    for (unsigned n=0; n<size; n++) {
+edit("cpu/tlb.h", """    Bit32u lpf_mask = 0;
+
+    for (unsigned n=0; n<size; n++) {
       bx_TLB_entry *tlbEntry = &entry[n];
       if (tlbEntry->valid()) {
         if (!(tlbEntry->accessBits & TLB_GlobalPage))
@@ -298,33 +305,29 @@ edit("cpu/tlb.h", """    for (unsigned n=0; n<size; n++) {
           lpf_mask |= tlbEntry->lpf_mask;
       }
     }
-""", """    unsigned kept = 0;
-    for (unsigned k=0; k<filled_count; k++) {
-      Bit16u n = filled[k];
-      bx_TLB_entry *tlbEntry = &entry[n];
-      if (tlbEntry->valid() && (tlbEntry->accessBits & TLB_GlobalPage)) {
-        lpf_mask |= tlbEntry->lpf_mask;
-        filled[kept++] = n;
-      }
-      else {
-        tlbEntry->invalidate();
-        is_filled[n] = 0;
-      }
+
+    split_large = (lpf_mask > 0xfff);
+""", """    // split_large stays: large global pages may be left.
+    for (unsigned k=0; k<local.count; k++) {
+      unsigned n = local.index[k];
+      if (!(entry[n].accessBits & TLB_GlobalPage)) entry[n].invalidate();
+      local.has[n] = 0;
     }
-    filled_count = kept;
+    local.count = 0;
 """)
 edit("cpu/tlb.h", """      for (unsigned n=0; n<size; n++) {
         bx_TLB_entry *tlbEntry = &entry[n];
         if (tlbEntry->valid()) {
-          bx_address""", """      for (unsigned k=0; k<filled_count; k++) {
-        bx_TLB_entry *tlbEntry = &entry[filled[k]];
+          bx_address""", """      for (unsigned k=0; k<filled.count; k++) {
+        bx_TLB_entry *tlbEntry = &entry[filled.index[k]];
         if (tlbEntry->valid()) {
           bx_address""")
-edit("cpu/paging.cc", "  tlbEntry->lpf = lpf | TLB_NoHostPtr;\n", """  if (isExecute)
+edit("cpu/paging.cc", "    tlbEntry->accessBits |= TLB_GlobalPage;\n#endif\n", """    tlbEntry->accessBits |= TLB_GlobalPage;
+#endif
+  if (isExecute)
     BX_CPU_THIS_PTR ITLB.note_filled(tlbEntry);
   else
     BX_CPU_THIS_PTR DTLB.note_filled(tlbEntry);
-  tlbEntry->lpf = lpf | TLB_NoHostPtr;
 """)
 
 # ---- Randomness from the operating system; no seeding of the C library's generator.

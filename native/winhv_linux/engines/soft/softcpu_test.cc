@@ -3,9 +3,9 @@
 #include "softcpu.h"
 
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -55,8 +55,8 @@ struct Callbacks {
 class Guest {
  public:
   explicit Guest(uint32_t cpus = 1, uint32_t apic = SOFTCPU_APIC_X2APIC) {
-    ram_ = static_cast<uint8_t*>(
-        mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ram_ = static_cast<uint8_t*>(std::aligned_alloc(4096, kMemory));
+    memset(ram_, 0, kMemory);
     softcpu_config config = {};
     config.abi_version = SOFTCPU_ABI_VERSION;
     config.struct_size = sizeof config;
@@ -87,7 +87,7 @@ class Guest {
   }
   ~Guest() {
     softcpu_destroy(vm);
-    munmap(ram_, kMemory);
+    free(ram_);
   }
 
   static uint64_t Segment(uint64_t attributes, uint64_t selector = 0, uint32_t limit = 0xffff) {

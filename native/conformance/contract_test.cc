@@ -1,5 +1,4 @@
 // The order of calls and the error of each mistake.
-#include <cstring>
 
 #include "conformance/guest.h"
 #include "gtest/gtest.h"

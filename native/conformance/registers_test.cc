@@ -1,5 +1,4 @@
 // Registers: round trips, and batches that apply as a whole or not at all.
-#include <cstring>
 
 #include "conformance/guest.h"
 #include "gtest/gtest.h"

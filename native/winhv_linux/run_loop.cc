@@ -121,7 +121,7 @@ void Partition::sleep(VirtualProcessor& vp, std::uint64_t generation, std::uint6
   const auto woken = [&] {
     return generation_.load() != generation || vp.canceled.load() || closed_.load();
   };
-  if (until_ns == UINT64_MAX) {
+  if (until_ns > std::uint64_t{INT64_MAX}) {  // none, or one that the guest put beyond our clock
     sleepers_.wait(lock, woken);
   } else {
     // steady_clock is CLOCK_MONOTONIC, the clock of monotonic_ns().

@@ -1,9 +1,12 @@
-#include "devices/vsock/vsock_fixture.h"
 #include "gtest/gtest.h"
 #include "testing/virtio_fuzz.h"
+#include "testing/vsock_guest.h"
 
 namespace runhv {
 namespace {
+
+using testing::ScriptedService;
+using testing::VsockGuest;
 
 void make_packet(testing::SeededRandom& random, std::span<std::byte> out) {
   if (out.size() < kVsockHeaderBytes) return;

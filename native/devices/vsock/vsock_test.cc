@@ -4,11 +4,15 @@
 
 #include "devices/virtio/spec.h"
 #include "devices/vsock/connection.h"
-#include "devices/vsock/vsock_fixture.h"
 #include "gtest/gtest.h"
+#include "testing/vsock_guest.h"
 
 namespace runhv {
 namespace {
+
+using testing::EndpointScript;
+using testing::ScriptedService;
+using testing::VsockGuest;
 
 constexpr std::size_t kGranted = VsockConnection::kBufferBytes;
 

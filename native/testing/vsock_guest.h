@@ -9,13 +9,14 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/check.h"
 #include "devices/virtio/mmio_transport.h"
 #include "devices/vsock/packet.h"
 #include "devices/vsock/vsock.h"
 #include "testing/guest.h"
 #include "testing/virtio_driver.h"
 
-namespace runhv {
+namespace runhv::testing {
 
 // What an endpoint does and has seen; outlives the endpoint.
 struct EndpointScript {
@@ -84,7 +85,7 @@ class VsockGuest {
   static constexpr std::uint32_t kReceiveBufferBytes = 4096;
 
   explicit VsockGuest(VsockService& service)
-      : memory(testing::make_guest_memory()),
+      : memory(make_guest_memory()),
         device(new VsockDevice(service)),
         transport(std::unique_ptr<VirtioDevice>(device), *memory, irq),
         waker(transport, *device),
@@ -99,7 +100,7 @@ class VsockGuest {
   void give_buffers(int count) {
     for (; count > 0; --count) {
       const Gpa address{kReceiveBuffers + kReceiveBufferBytes * (given_++ % 128)};
-      const testing::Buffer buffer{address, kReceiveBufferBytes, true};
+      const Buffer buffer{address, kReceiveBufferBytes, true};
       const std::uint16_t head = driver.queue(0).add({&buffer, 1});
       if (buffer_of_.size() <= head) buffer_of_.resize(head + 1u);
       buffer_of_[head] = address;
@@ -121,11 +122,11 @@ class VsockGuest {
   bool send(VsockHeader packet, std::string_view payload = {}) {
     if (packet.payload_bytes == 0)
       packet.payload_bytes = static_cast<std::uint32_t>(payload.size());
-    testing::put(*memory, kTransmit, store_vsock_header(packet));
-    std::vector<testing::Buffer> buffers{{kTransmit, kVsockHeaderBytes, false}};
+    put(*memory, kTransmit, store_vsock_header(packet));
+    std::vector<Buffer> buffers{{kTransmit, kVsockHeaderBytes, false}};
     if (!payload.empty()) {
       const Gpa at{kTransmit.value + 64};
-      testing::put(*memory, at, payload);
+      put(*memory, at, payload);
       buffers.push_back({at, static_cast<std::uint32_t>(payload.size()), false});
     }
     driver.queue(1).add(buffers);
@@ -138,12 +139,12 @@ class VsockGuest {
     if (!used) return std::nullopt;
     const Gpa address = buffer_of_[used->head];
     std::array<std::byte, kVsockHeaderBytes> bytes;
-    const auto copy = testing::get(*memory, address, bytes.size());
+    const auto copy = get(*memory, address, bytes.size());
     std::copy(copy.begin(), copy.end(), bytes.begin());
     VsockPacket packet{load_vsock_header(bytes), ""};
     const std::size_t size = used->written_bytes - kVsockHeaderBytes;
     if (size > 0) {
-      packet.payload = testing::get_text(*memory, Gpa{address.value + kVsockHeaderBytes}, size);
+      packet.payload = get_text(*memory, Gpa{address.value + kVsockHeaderBytes}, size);
     }
     return packet;
   }
@@ -159,12 +160,12 @@ class VsockGuest {
   }
 
   static constexpr VsockOp kNone{0};
-  testing::FakeIrqLine irq;
+  FakeIrqLine irq;
   std::unique_ptr<GuestMemory> memory;
   VsockDevice* device;
   MmioTransport transport;
   VsockDeviceWaker waker;
-  testing::VirtioDriver driver;
+  VirtioDriver driver;
   std::uint32_t forwarded = 0;
 
  private:
@@ -174,4 +175,4 @@ class VsockGuest {
   std::uint64_t given_ = 0;
 };
 
-}  // namespace runhv
+}  // namespace runhv::testing

@@ -149,6 +149,19 @@ TEST_F(VsockTest, ACreditThatIsALieGivesNoRoom) {
   EXPECT_EQ(guest.receive_op(), VsockGuest::kNone);
 }
 
+TEST_F(VsockTest, ABufferThatShrinksBelowWhatIsOnItsWayGivesNoRoom) {
+  start();
+  service.next.to_send = "0123456789";
+  ASSERT_TRUE(guest.connect());
+  EXPECT_EQ(guest.receive()->payload, "0123456789");
+  VsockHeader update = guest.header(VsockOp::kCreditUpdate);
+  update.buffer_bytes = 5;
+  guest.send(update);
+  script().to_send = "x";
+  guest.waker.wake(script().id);
+  EXPECT_EQ(guest.receive_op(), VsockGuest::kNone);
+}
+
 TEST_F(VsockTest, KeepsWhatTheEndpointDoesNotTakeAndOffersItLater) {
   start();
   service.next.takes = 3;

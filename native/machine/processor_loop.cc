@@ -21,6 +21,7 @@ using hv::RegisterValue;
 using hv::RegisterWrite;
 
 constexpr std::uint64_t kSameHaltNs = 20'000;
+constexpr std::uint32_t kMaxLoggedExits = 2000;  // a boot and some more, not a day of disk accesses
 
 constexpr ExitReason reason_of(const hv::MemoryExit&) { return ExitReason::kMmio; }
 constexpr ExitReason reason_of(const hv::PortExit&) { return ExitReason::kIoPort; }
@@ -40,20 +41,10 @@ constexpr ExitReason reason_of(const Other&) {
 class BusOperand final : public MmioOperand {
  public:
   BusOperand(Bus& bus, std::uint64_t address) : bus_(bus), address_(address) {}
-  std::uint64_t read(unsigned size) override {
-    const std::uint64_t value = bus_.read(address_, size);
-    debug_access("read", size, value);
-    return value;
-  }
-  void write(unsigned size, std::uint64_t value) override {
-    debug_access("write", size, value);
-    bus_.write(address_, size, value);
-  }
+  std::uint64_t read(unsigned size) override { return bus_.read(address_, size); }
+  void write(unsigned size, std::uint64_t value) override { bus_.write(address_, size, value); }
 
  private:
-  void debug_access(const char* what, unsigned size, std::uint64_t value) const {
-    debug_log("exit", "mmio %s%u 0x%" PRIx64 " 0x%" PRIx64, what, size * 8, address_, value);
-  }
   Bus& bus_;
   std::uint64_t address_;
 };
@@ -62,18 +53,38 @@ class PortBusOperand final : public PortOperand {
  public:
   explicit PortBusOperand(Bus& bus) : bus_(bus) {}
   std::uint32_t read(std::uint16_t port, unsigned size) override {
-    const auto value = static_cast<std::uint32_t>(bus_.read(port, size));
-    debug_log("exit", "port in%u 0x%x 0x%x", size * 8, port, value);
-    return value;
+    return static_cast<std::uint32_t>(bus_.read(port, size));
   }
   void write(std::uint16_t port, unsigned size, std::uint32_t value) override {
-    debug_log("exit", "port out%u 0x%x 0x%x", size * 8, port, value);
     bus_.write(port, size, value);
   }
 
  private:
   Bus& bus_;
 };
+
+const char* name(hv::Access access) {
+  switch (access) {
+    case hv::Access::kRead:
+      return "read";
+    case hv::Access::kWrite:
+      return "write";
+    case hv::Access::kExecute:
+      break;
+  }
+  return "execute";
+}
+
+// For people who count exits (docs/adr/0005): which address each of them was at.
+void log_exit(const hv::Exit& exit) {
+  if (const auto* memory = std::get_if<hv::MemoryExit>(&exit.reason)) {
+    debug_log("exit", "mmio %s 0x%" PRIx64, name(memory->access), memory->gpa.value);
+  } else if (const auto* port = std::get_if<hv::PortExit>(&exit.reason)) {
+    debug_log("exit", "port %s 0x%x", port->is_write ? "out" : "in", port->port);
+  } else if (const auto* msr = std::get_if<hv::MsrExit>(&exit.reason)) {
+    debug_log("exit", "msr %s 0x%x", msr->is_write ? "write" : "read", msr->msr);
+  }
+}
 
 std::string hex(std::uint64_t value) {
   std::array<char, 24> text;
@@ -120,6 +131,10 @@ void ProcessorLoop::run() {
     }
     counts_.add_exit(
         std::visit([](const auto& reason) { return reason_of(reason); }, exit->reason));
+    if (logged_exits_ < kMaxLoggedExits) {
+      ++logged_exits_;
+      log_exit(*exit);
+    }
     if (auto handled = handle(*exit); !handled) {
       const bool by_guest = handled.error().code == Code::kGuestFailed;
       parts_.state.end(by_guest ? MachineEnd::kTripleFault : MachineEnd::kFailed,
@@ -223,7 +238,6 @@ Result<void> ProcessorLoop::on_cpuid(const hv::ExitState& state, const hv::Cpuid
 // A register that the hypervisor does not have: reads zero, ignores writes, as Linux expects of
 // registers that it touches without asking first.
 Result<void> ProcessorLoop::on_msr(const hv::ExitState& state, const hv::MsrExit& exit) {
-  debug_log("exit", "msr %s 0x%x", exit.is_write ? "write" : "read", exit.msr);
   if (state.privilege_level != 0) {
     // SDM Vol.2 RDMSR: #GP(0). WHV_X64_PENDING_EXCEPTION_EVENT: pending, with an error code.
     constexpr std::uint64_t kGeneralProtection = 1 | 1u << 8 | 13u << 16;

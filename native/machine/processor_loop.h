@@ -44,6 +44,7 @@ class ProcessorLoop {
   ProcessorCounts& counts_;
   std::uint64_t halt_ticket_ = 0;
   std::uint64_t last_halt_ns_ = 0;
+  std::uint32_t logged_exits_ = 0;
 };
 
 }  // namespace runhv

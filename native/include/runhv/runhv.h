@@ -2,8 +2,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  *
- * Life: runhv_vm_create (reads and checks the bundle, opens the kernel and the disks, takes nothing
- * from the hypervisor yet) -> runhv_vm_start -> runhv_vm_wait -> runhv_vm_destroy. Signals and
+ * Life: runhv_vm_create (reads and checks the bundle, opens the disks, makes the VM and loads the
+ * kernel; nothing runs yet) -> runhv_vm_start -> runhv_vm_wait -> runhv_vm_destroy. Signals and
  * statistics between start and destroy.
  *
  * Handles carry a generation: a handle that was destroyed, or never made, gives RUNHV_CLOSED on

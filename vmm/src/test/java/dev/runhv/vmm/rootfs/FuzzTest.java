@@ -31,7 +31,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * exception. More rounds: {@code -Drunhv.fuzz.rounds=100000}.
  */
 class FuzzTest {
-    private static final int ROUNDS = Integer.getInteger("runhv.fuzz.rounds", 1500);
+    private static final int ROUNDS = Integer.getInteger("runhv.fuzz.rounds", 400);
 
     @TempDir
     private Path folder;

@@ -1,0 +1,2 @@
+/** How long a start takes, measured by JMH. */
+package dev.runhv.benchmarks;

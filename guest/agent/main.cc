@@ -119,7 +119,7 @@ class Agent {
     }
     const runhv_failed failed = {0, failure.guest_errno, failure.exit_status};
     send(RUNHV_MSG_FAILED, &failed, sizeof failed, {text, view.size()});
-    finished_ = true;
+    failed_ = true;
   }
 
   static void set_clock_and_entropy(const StartRequest& start) {
@@ -152,7 +152,7 @@ class Agent {
     sys::epoll_ctl(epoll, EPOLL_CTL_ADD, control_, &event);
     event.data.u32 = kSignalToken;
     sys::epoll_ctl(epoll, EPOLL_CTL_ADD, children, &event);
-    if (!finished_) streams_.watch(epoll);
+    if (!failed_) streams_.watch(epoll);
     handle_frames();  // what came with START
 
     for (;;) {
@@ -172,10 +172,6 @@ class Agent {
       }
       for (unsigned stream = 0; stream < 3; ++stream) {
         if (streams_.busy(stream)) streams_.move(stream);
-      }
-      if (ended_ && !finished_ && streams_.outputs_finished()) {
-        send(RUNHV_MSG_EXITED, &exited_, sizeof exited_);
-        finished_ = true;
       }
     }
   }
@@ -202,9 +198,6 @@ class Agent {
 
   void on_first_process_end(int status) {
     ended_ = true;
-    exited_.signaled = WIFSIGNALED(status) ? 1 : 0;
-    exited_.value =
-        static_cast<std::uint32_t>(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     // With a pid namespace the kernel has killed the rest. Without one, all that is left is ours,
     // and its ends of the pipes close with it.
     if (!own_pid_namespace_) {
@@ -213,6 +206,12 @@ class Agent {
       }
     }
     for (const unsigned output : {1u, 2u}) streams_.move(output);
+    // Said before the outputs are drained: a host that cannot take them must know that nothing else
+    // is to come.
+    const runhv_exited exited = {
+        0, WIFSIGNALED(status) ? 1u : 0u,
+        static_cast<std::uint32_t>(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status))};
+    send(RUNHV_MSG_EXITED, &exited, sizeof exited);
   }
 
   int control_ = -1;
@@ -220,9 +219,8 @@ class Agent {
   Streams streams_;
   int first_ = -1;
   bool own_pid_namespace_ = false;
-  bool ended_ = false;     // the first process
-  bool finished_ = false;  // EXITED or FAILED has been sent
-  runhv_exited exited_ = {};
+  bool ended_ = false;   // the first process
+  bool failed_ = false;  // FAILED has been sent
 };
 
 }  // namespace

@@ -27,9 +27,6 @@ class Streams {
   bool busy() const { return lanes_[0].busy || lanes_[1].busy || lanes_[2].busy; }
   bool busy(unsigned stream) const { return lanes_[stream].busy; }
 
-  // Both outputs have been sent to their end, or have no reader left.
-  bool outputs_finished() const { return lanes_[1].finished() && lanes_[2].finished(); }
-
  private:
   struct Lane {
     int connection = -1;

@@ -72,18 +72,16 @@ Result<std::string> run_directory() {
   return directory;
 }
 
-// Bundles of runs that were killed while Java worked. Old ones only: between the end of the front
-// door and the first act of runhv-vmm nobody holds the name of a bundle that is in use.
+// Bundles of runs that were killed between Java's answer and the first act of runhv-vmm: a moment,
+// so an old one has nobody.
 void sweep(const std::string& directory) {
-  const auto limit = std::filesystem::file_time_type::clock::now() - std::chrono::minutes(1);
+  const auto limit = std::filesystem::file_time_type::clock::now() - std::chrono::minutes(10);
   std::error_code failure;
   for (std::filesystem::directory_iterator entry(directory, failure), end; !failure && entry != end;
        entry.increment(failure)) {
     std::error_code unknown;
     const auto written = entry->last_write_time(unknown);
-    if (unknown || written > limit) continue;
-    const auto free_name = NamedLock::acquire(entry->path().filename().string());
-    if (free_name) (void)remove_tree(entry->path().string());
+    if (!unknown && written < limit) (void)remove_tree(entry->path().string());
   }
 }
 
@@ -91,9 +89,8 @@ std::vector<std::string> java_arguments(const std::string& home) {
   const std::string share = home + "/share/runhv";
   std::vector<std::string> arguments = {
       // The JVM's own log goes to stdout otherwise, where the answer is expected.
-      "-Xlog:disable",    "-Xlog:all=error:stderr",
-      "-Xshare:auto",     "-XX:TieredStopAtLevel=1",
-      "-XX:+UseSerialGC", "--enable-native-access=dev.runhv.vmm,com.github.luben.zstd_jni"};
+      "-Xlog:disable", "-Xlog:all=error:stderr", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+      "--enable-native-access=dev.runhv.vmm,com.github.luben.zstd_jni"};
   if (const std::string cache = share + "/runhv.aot"; file_exists(cache)) {
     arguments.push_back("-XX:AOTCache=" + cache);
   }
@@ -108,8 +105,9 @@ Result<std::string> prepare_bundle(const RunOptions& options, const std::string&
   RUNHV_TRY_ASSIGN(const std::string java, find_java(home + "/share/runhv"));
   RUNHV_TRY_ASSIGN(const std::string directory, run_directory());
   sweep(directory);
-  const std::string bundle = directory + "/" + options.id;
-  RUNHV_TRY(remove_tree(bundle));
+  // Two runs with one name must not touch each other's bundle: which of them may have the name is
+  // for runhv-vmm to say.
+  const std::string bundle = directory + "/" + options.id + "." + generated_id();
   const std::string request =
       prepare_request(options, image, {store, bundle, is_terminal(standard_stream(2))});
   RUNHV_TRY_ASSIGN(const Captured answer,

@@ -1,6 +1,7 @@
 """Commands, options and exit statuses of `runhv run`."""
 
 import json
+import signal
 
 import pytest
 
@@ -21,7 +22,10 @@ def test_returns_the_status_of_the_program(runhv, status):
 
 
 def test_a_program_ended_by_a_signal_gives_128_plus_its_number(runhv):
-    assert runhv.run("sh", "-c", "sh -c 'kill -9 $$'").returncode == 137
+    assert runhv.run("sh", "-c", "sh -c 'kill -9 $$'; exit $?").returncode == 137
+    # The kernel ends even the first process of a namespace when it faults.
+    crash = runhv.run("perl", "-e", "unpack 'p', pack 'L!', 1", image="debian")
+    assert crash.returncode == 128 + signal.SIGSEGV, crash.stderr
 
 
 def test_a_program_that_is_not_there_gives_127_and_says_so(runhv):

@@ -40,6 +40,12 @@ class Agent {
   Agent() : frames_(frame_buffer) {}
 
   [[noreturn]] void run() {
+    // Without a console the kernel gives pid 1 no descriptors: nothing of ours may get the numbers
+    // 0 to 2, onto which a child's streams are put.
+    int taken;
+    do {
+      taken = sys::open("/", O_PATH | O_CLOEXEC);
+    } while (taken >= 0 && taken < 2);
     control_ = vsock_connect(RUNHV_CONTROL_PORT, 0);
     if (control_ < 0) die("cannot connect to the host");
     const runhv_hello hello = {RUNHV_PROTO_MAGIC, RUNHV_PROTO_VERSION, 0};

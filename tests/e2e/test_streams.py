@@ -96,3 +96,10 @@ def test_daemons_do_not_outlive_the_first_process(runhv):
     assert time.monotonic() - said < 10, f"began {began}"
     process.stdout.close()
     assert runhv.leftovers() == []
+
+
+def test_without_any_stream_the_program_still_runs(runhv):
+    """As a service manager may start it: 0, 1 and 2 are closed."""
+    process = runhv.popen("run", runhv.image("busybox"), "sh", "-c", "echo x; echo y >&2; cat; exit 6",
+                          preexec_fn=lambda: [os.close(stream) for stream in (0, 1, 2)])
+    assert process.wait(60) == 6

@@ -8,6 +8,9 @@ import subprocess
 
 import pytest
 
+# A name is the host's, not the runtime folder's: two runs of the tests at once, or a user's container, must not have it.
+NAME = f"e2e-{os.getpid()}"
+
 
 def refused(result, *words, status=125):
     """One line on stderr that holds `words`; nothing on stdout."""
@@ -115,15 +118,15 @@ def test_a_user_that_is_not_in_the_image(runhv):
 
 
 def test_a_name_in_use(runhv):
-    first = runhv.popen("run", "--name", "web", runhv.image("busybox"), "sh", "-c", "echo ready; sleep 1000",
+    first = runhv.popen("run", "--name", NAME, runhv.image("busybox"), "sh", "-c", "echo ready; sleep 1000",
                         stdout=subprocess.PIPE)
     assert first.stdout.readline() == b"ready\n"
-    refused(runhv.run("true", before=["--name", "web"]), "web", "in use")
+    refused(runhv.run("true", before=["--name", NAME]), NAME, "in use")
     first.terminate()
     first.kill()
     first.wait(10)
     first.stdout.close()
-    assert runhv.run("true", before=["--name", "web"]).returncode == 0
+    assert runhv.run("true", before=["--name", NAME]).returncode == 0
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "x" * 200])
@@ -153,16 +156,16 @@ def bundle(tmp_path):
     ('{"ociVersion":"1.0.2","process":{"args":[7],"cwd":"/"},"vm":{"image":{"path":"/x","format":"raw"}}}', ["process.args[0]"]),
     ('{"ociVersion":"1.0.2","annotations":{"dev.runhv.memroy":"1"},"process":{"args":["x"],"cwd":"/"},'
      '"vm":{"image":{"path":"/x","format":"raw"}}}', ["dev.runhv.memroy"]),
-    ("[" * 100_000, ["config.json"]),
+    pytest.param("[" * 100_000, ["config.json"], id="nested too deep"),
 ])
 def test_a_bundle_that_cannot_be_run_names_the_field(runhv, bundle, text, words):
     (bundle / "config.json").write_text(text)
-    refused(runhv("run", "--bundle", str(bundle), "x"), *words)
+    refused(runhv("run", "--bundle", str(bundle), NAME), *words)
     assert (bundle / "config.json").exists(), "a bundle of the caller's is the caller's"
 
 
 def test_a_bundle_that_is_not_there(runhv):
-    refused(runhv("run", "--bundle", "/no/bundle", "x"), "/no/bundle")
+    refused(runhv("run", "--bundle", "/no/bundle", NAME), "/no/bundle")
 
 
 def test_a_full_store_leaves_no_half_image(runhv, tmp_path):

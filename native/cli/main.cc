@@ -19,6 +19,7 @@
 #include "cli/texts.h"
 #include "platform/clock.h"
 #include "platform/file.h"
+#include "platform/library.h"
 #include "platform/named_lock.h"
 #include "platform/process.h"
 #include "platform/random.h"
@@ -29,6 +30,7 @@ namespace {
 
 constexpr int kOurFailure = 125;  // as docker: neither the container's status, nor 126 or 127
 constexpr std::uint64_t kMaxAnswerBytes = 1 << 20;
+constexpr std::uint64_t kMaxRevisionBytes = 1 << 10;
 
 int complain(const std::string& text) {
   std::fprintf(stderr, "runhv: %s\n", text.c_str());
@@ -89,13 +91,17 @@ std::vector<std::string> java_arguments(const std::string& home) {
   const std::string share = home + "/share/runhv";
   std::vector<std::string> arguments = {
       // The JVM's own log goes to stdout otherwise, where the answer is expected.
-      "-Xlog:disable", "-Xlog:all=error:stderr", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+      "-Xlog:disable", "-Xlog:all=error:stderr",
+      // A cache that does not fit, because a file was copied without its time, only costs its gain.
+      "-Xlog:aot*=off:stderr", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
       "--enable-native-access=dev.runhv.vmm,com.github.luben.zstd_jni"};
   if (const std::string cache = share + "/runhv.aot"; file_exists(cache)) {
     arguments.push_back("-XX:AOTCache=" + cache);
   }
-  arguments.insert(arguments.end(),
-                   {"-p", home + "/lib/java", "-m", "dev.runhv.vmm/dev.runhv.vmm.cli.Main"});
+  // The cache holds the paths of the jars: by this name they are the same in every place where the
+  // distribution can lie.
+  arguments.insert(arguments.end(), {"-p", working_directory_name() + "/lib/java", "-m",
+                                     "dev.runhv.vmm/dev.runhv.vmm.cli.Main"});
   return arguments;
 }
 
@@ -111,7 +117,7 @@ Result<std::string> prepare_bundle(const RunOptions& options, const std::string&
   const std::string request =
       prepare_request(options, image, {store, bundle, is_terminal(standard_stream(2))});
   RUNHV_TRY_ASSIGN(const Captured answer,
-                   run_captured(java, java_arguments(home), request, kMaxAnswerBytes));
+                   run_captured(java, java_arguments(home), home, request, kMaxAnswerBytes));
   return read_prepare_answer(answer.output, answer.exit_status);
 }
 
@@ -154,11 +160,32 @@ int run(std::span<const std::string_view> arguments, std::uint64_t spawned_at_ns
   return complain(become(*home + "/bin/runhv-vmm", vmm_arguments(*options, bundle, spawned_at_ns)));
 }
 
-std::string version_text() {
-  std::string text = "runhv " RUNHV_VERSION "\n";
-  const auto home = distribution();
-  const bool soft = home && file_exists(*home + "/lib/librunhv-softcpu.so");
-  return text + "engines: " + (soft ? "soft" : "none") + "\n";
+// What the engine calls itself; empty where it cannot be opened.
+std::string engine_description(const std::string& home) {
+  const auto library = Library::open(home + "/lib/librunhv-softcpu.so");
+  if (!library) return "";
+  void* const describe = library->find("softcpu_description");
+  return describe != nullptr ? reinterpret_cast<const char* (*)()>(describe)() : "";
+}
+
+Result<std::string> version_text() {
+  RUNHV_TRY_ASSIGN(const std::string home, distribution());
+  std::string text = "runhv " RUNHV_VERSION;
+  // Written when the distribution was put together; a source archive has no revision.
+  if (const auto revision = read_file(home + "/share/runhv/revision", kMaxRevisionBytes)) {
+    std::string name(reinterpret_cast<const char*>(revision->data()), revision->size());
+    name.erase(std::min(name.find('\n'), name.size()));
+    text += " (" + name + ")";
+  }
+  const std::string engine = engine_description(home);
+  text += "\nengine soft: " + (engine.empty() ? "not here" : engine);
+  return text + "\nlicences: " + home + "/share/doc/runhv/NOTICE\n";
+}
+
+int version(std::span<const std::string_view> arguments) {
+  if (!arguments.empty()) return complain("version takes no argument");
+  const auto text = version_text();
+  return text ? print(*text) : complain(text.error());
 }
 
 int complete(std::span<const std::string_view> arguments) {
@@ -176,7 +203,7 @@ int runhv_main(std::span<const std::string_view> arguments) {
   if (verb == "help" || verb == "--help" || verb == "-h") {
     return print(!rest.empty() && rest.front() == "run" ? run_help_text() : help_text());
   }
-  if (verb == "version" || verb == "--version") return print(version_text());
+  if (verb == "version" || verb == "--version") return version(rest);
   if (verb == "completion") return complete(rest);
   return complain("unknown command " + std::string(verb) + "; see runhv help");
 }

@@ -66,10 +66,10 @@ Result<std::string> absolute_image(std::string_view image) {
     if (path.empty()) break;
     return std::string(kind) + absolute_path(path);
   }
-  return Fail{
-      Error{Code::kInvalidArgument, "find image " + std::string(image),
-            "expected oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE; registries are "
-            "not in this version"}};
+  return Fail{Error{
+      Code::kInvalidArgument, "find image " + std::string(image),
+      "expected oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]; registries "
+      "are not in this version: skopeo copy docker://NAME oci:DIR:TAG fetches an image"}};
 }
 
 std::string prepare_request(const RunOptions& options, const std::string& image,

@@ -33,6 +33,7 @@ std::string bash_script() {
          "    --engine) COMPREPLY=($(compgen -W 'auto soft kvm whp' -- \"$word\")); return ;;\n"
          "    --bundle) COMPREPLY=($(compgen -d -- \"$word\")); return ;;\n"
          "    --kernel) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
+         "    help) COMPREPLY=($(compgen -W 'run' -- \"$word\")); return ;;\n"
          "    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$word\")); return ;;\n"
          "  esac\n"
          "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
@@ -49,6 +50,7 @@ std::string bash_script() {
 std::string fish_script() {
   std::string script =
       "complete -c runhv -n __fish_use_subcommand -f -a 'run help version completion'\n"
+      "complete -c runhv -n '__fish_seen_subcommand_from help' -f -a run\n"
       "complete -c runhv -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'\n";
   for (const RunOptionSpec& spec : run_option_specs()) {
     script += "complete -c runhv -n '__fish_seen_subcommand_from run' -l " + std::string(spec.name);
@@ -69,10 +71,10 @@ std::string help_text() {
          "  runhv run [OPTIONS] IMAGE [COMMAND ARG...]   run a container\n"
          "  runhv run --bundle DIR [OPTIONS] ID          run an OCI bundle\n"
          "  runhv help [run]                             this text, or that of run\n"
-         "  runhv version                                version and engines\n"
+         "  runhv version                                version, engine, licences\n"
          "  runhv completion bash|zsh|fish               a completion script\n"
          "\n"
-         "IMAGE is oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE.\n"
+         "IMAGE is oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME].\n"
          "The exit status is the container's; 125 is a failure of runhv, 126 a command that "
          "cannot\n"
          "be run, 127 a command that is not there.\n";
@@ -83,7 +85,7 @@ std::string run_help_text() {
       "runhv run [OPTIONS] IMAGE [COMMAND ARG...]\n"
       "runhv run --bundle DIR [OPTIONS] ID\n"
       "\n"
-      "IMAGE is oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE.\n"
+      "IMAGE is oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME].\n"
       "\n";
   for (const RunOptionSpec& spec : run_option_specs()) text += option_line(spec);
   return text;

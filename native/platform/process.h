@@ -10,7 +10,7 @@
 
 namespace runhv {
 
-// Closes every handle above stderr. A VMM inherits stdio and nothing else (DESIGN D3).
+// Closes every handle above stderr. A VMM inherits stdio and nothing else.
 void close_inherited_handles();
 
 // Replaces this process (Linux), or starts a child with the same stdio, waits and exits with its
@@ -22,10 +22,14 @@ struct Captured {
   std::string output;  // stdout, at most the limit
 };
 
-// Runs a program with `input` as its stdin, stdout captured up to `limit_bytes` (more is an error),
-// stderr inherited. The child ends when we do.
+// Runs a program in the folder `directory` with `input` as its stdin, stdout captured up to
+// `limit_bytes` (more is an error), stderr inherited. The child ends when we do.
 Result<Captured> run_captured(const std::string& program, const std::vector<std::string>& arguments,
-                              const std::string& input, std::uint64_t limit_bytes);
+                              const std::string& directory, const std::string& input,
+                              std::uint64_t limit_bytes);
+
+// An absolute name of every process's own working directory: the same wherever that is.
+std::string working_directory_name();
 
 // Bytes that only this process holds (Linux: Pss of private pages from smaps_rollup).
 std::uint64_t private_bytes();

@@ -162,16 +162,18 @@ TEST(NamedLockTest, OneHolderAtATimeAndFreeAgainAfterwards) {
 
 TEST(ProcessTest, FeedsInputAndCapturesOutputAndStatus) {
   const std::string input(300'000, 'i');
-  const auto echoed = run_captured("/bin/cat", {}, input, 1 << 20);
+  const auto echoed = run_captured("/bin/cat", {}, "/", input, 1 << 20);
   ASSERT_TRUE(echoed);
   EXPECT_EQ(echoed->output, input);
-  EXPECT_EQ(run_captured("/bin/sh", {"-c", "exit 42"}, "", 10)->exit_status, 42);
-  EXPECT_EQ(run_captured("/bin/sh", {"-c", "kill -9 $$"}, "", 10)->exit_status, 137);
+  EXPECT_EQ(run_captured("/bin/sh", {"-c", "exit 42"}, "/", "", 10)->exit_status, 42);
+  EXPECT_EQ(run_captured("/bin/sh", {"-c", "kill -9 $$"}, "/", "", 10)->exit_status, 137);
+  EXPECT_EQ(run_captured("/bin/pwd", {}, "/usr", "", 10)->output, "/usr\n");
 }
 
 TEST(ProcessTest, NamesTheProgramThatIsMissingAndLimitsTheAnswer) {
-  EXPECT_EQ(run_captured("/no/such", {}, "", 10).error().os_code, ENOENT);
-  EXPECT_THAT(run_captured("/bin/cat", {}, "12345678901", 10).error().detail,
+  EXPECT_EQ(run_captured("/no/such", {}, "/", "", 10).error().os_code, ENOENT);
+  EXPECT_EQ(run_captured("/bin/cat", {}, "/no/such", "", 10).error().os_code, ENOENT);
+  EXPECT_THAT(run_captured("/bin/cat", {}, "/", "12345678901", 10).error().detail,
               HasSubstr("longer than 10 bytes"));
 }
 

@@ -32,13 +32,14 @@ std::vector<char*> argument_vector(const std::string& program,
 }
 
 // In the child, between fork and exec: only async-signal-safe calls.
-[[noreturn]] void exec_child(const char* program, char* const* arguments, int in, int out,
-                             int failure, pid_t parent) {
+[[noreturn]] void exec_child(const char* program, char* const* arguments, const char* directory,
+                             int in, int out, int failure, pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  if (::getppid() == parent && ::dup2(in, 0) >= 0 && ::dup2(out, 1) >= 0) {
+  if (::getppid() == parent && ::chdir(directory) == 0 && ::dup2(in, 0) >= 0 &&
+      ::dup2(out, 1) >= 0) {
     ::execv(program, arguments);
   }
   const int why = errno;
@@ -65,7 +66,8 @@ Error become(const std::string& program, const std::vector<std::string>& argumen
 }
 
 Result<Captured> run_captured(const std::string& program, const std::vector<std::string>& arguments,
-                              const std::string& input, std::uint64_t limit_bytes) {
+                              const std::string& directory, const std::string& input,
+                              std::uint64_t limit_bytes) {
   const std::string operation = "run " + program;
   UniqueHandle in_reader, in_writer, out_reader, out_writer, failed_reader, failed_writer;
   if (!make_pipe(in_reader, in_writer) || !make_pipe(out_reader, out_writer) ||
@@ -77,7 +79,7 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
   const pid_t child = ::fork();
   if (child < 0) return Fail{last_os_error(operation)};
   if (child == 0) {
-    exec_child(program.c_str(), vector.data(), static_cast<int>(in_reader.get()),
+    exec_child(program.c_str(), vector.data(), directory.c_str(), static_cast<int>(in_reader.get()),
                static_cast<int>(out_writer.get()), static_cast<int>(failed_writer.get()), parent);
   }
   ScopeExit reap([&] {
@@ -129,6 +131,8 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
   captured.exit_status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   return captured;
 }
+
+std::string working_directory_name() { return "/proc/self/cwd"; }
 
 std::uint64_t private_bytes() {
   std::FILE* file = std::fopen("/proc/self/smaps_rollup", "re");

@@ -1,0 +1,94 @@
+"""The distribution as a whole: it works wherever it lies, tells what it is, and holds the licences of what is in it."""
+
+import dataclasses
+import re
+import shutil
+import subprocess
+import zipfile
+
+import pytest
+
+
+@pytest.fixture(params=["moved", "moved without file times"])
+def moved(request, runhv, tmp_path):
+    dist = tmp_path / "elsewhere/runhv"
+    times = request.param == "moved"
+    shutil.copytree(runhv.dist, dist, symlinks=True,
+                    copy_function=shutil.copy2 if times else shutil.copy)
+    return dataclasses.replace(runhv, dist=dist)
+
+
+def test_a_moved_distribution_runs_and_says_nothing_else(moved):
+    result = moved.run("echo", "here")
+    assert (result.stdout, result.stderr, result.returncode) == (b"here\n", b"", 0)
+
+
+def test_the_start_cache_of_java_fits_wherever_the_distribution_lies(runhv, tmp_path):
+    dist = tmp_path / "elsewhere/runhv"
+    shutil.copytree(runhv.dist, dist, symlinks=True)
+    # "on" ends the JVM where the cache cannot be used.
+    result = dataclasses.replace(runhv, dist=dist).run("true", env={"JAVA_TOOL_OPTIONS": "-XX:AOTMode=on"})
+    assert result.returncode == 0, result.stderr
+
+
+def test_version_tells_the_engine_and_where_the_licences_are(runhv):
+    result = runhv("version")
+    lines = result.stdout.decode().splitlines()
+    assert result.returncode == 0 and lines[0].startswith("runhv ")
+    assert lines[1] == "engine soft: Bochs 3.0 CPU core"
+    assert lines[2] == f"licences: {runhv.dist}/share/doc/runhv/NOTICE"
+    assert runhv("--version").stdout == result.stdout
+    refused = runhv("version", "--json")
+    assert (refused.stderr, refused.returncode) == (b"runhv: version takes no argument\n", 125)
+
+
+def test_licences_of_everything_in_it_are_there(runhv):
+    doc = runhv.dist / "share/doc/runhv"
+    notice = (doc / "NOTICE").read_text()
+    for name, words in {
+        "COPYING.bochs": "GNU LESSER GENERAL PUBLIC LICENSE",
+        "LICENSE.bochs": "Bochs",
+        "COPYING.softfloat": "Regents of the University of California",
+        "GPL-2": "GNU GENERAL PUBLIC LICENSE",
+        "rapidjson": "Milo Yip",
+        "zstd-jni": "Luben Karavelov",
+        "zstd": "Meta Platforms",
+    }.items():
+        assert words in " ".join((doc / "licences" / name).read_text().split()), name
+        assert name in notice
+    assert "linux-source-6.12 " in (doc / "source/linux/VERSION").read_text()
+    assert (doc / "source/linux/edits.py").is_file() and (doc / "source/softcpu/edits.py").is_file()
+    for jar in (runhv.dist / "lib/java").glob("*.jar"):
+        if jar.name.startswith("runhv-"):
+            continue
+        in_jar = any(name.startswith("META-INF/LICENSE") for name in zipfile.ZipFile(jar).namelist())
+        assert in_jar or (doc / "licences" / re.sub(r"-[\d.-]+\.jar$", "", jar.name)).is_file(), jar.name
+
+
+def completed(runhv, *words):
+    script = "\n".join([
+        'source <("$0" completion bash)', 'COMP_WORDS=("$@")', "COMP_CWORD=$(($# - 1))", "_runhv",
+        'printf "%s\\n" "${COMPREPLY[@]}"'])
+    result = subprocess.run(["bash", "-c", script, runhv.program, "runhv", *words], capture_output=True, check=True)
+    assert result.stderr == b""
+    return result.stdout.decode().split()
+
+
+def test_bash_completes_commands_options_and_names(runhv):
+    assert completed(runhv, "") == ["run", "help", "version", "completion"]
+    assert completed(runhv, "help", "") == ["run"]
+    assert completed(runhv, "run", "--t") == ["--timings", "--tty"]
+    assert completed(runhv, "run", "--engine", "s") == ["soft"]
+    in_help = re.findall(r"^ +(?:-., )?(--[a-z]+)", runhv("help", "run").stdout.decode(), flags=re.M)
+    assert completed(runhv, "run", "--") == in_help
+
+
+def test_help_goes_to_stdout_and_a_wrong_command_to_stderr(runhv):
+    assert runhv().stdout == runhv("help").stdout == runhv("--help").stdout != b""
+    assert runhv("run", "--help").stdout == runhv("help", "run").stdout != b""
+    for arguments, line in {
+        ("ps",): "runhv: unknown command ps; see runhv help\n",
+        ("run",): "runhv: no image is named; see runhv run --help\n",
+    }.items():
+        result = runhv(*arguments)
+        assert (result.stdout, result.stderr.decode(), result.returncode) == (b"", line, 125)

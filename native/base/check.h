@@ -1,5 +1,5 @@
 // RUNHV_CHECK: an invariant of ours. When it breaks we are wrong, not the guest and not the host:
-// the process says where and ends with status 70 (EX_SOFTWARE). One process is one VM (DESIGN D3).
+// the process says where and ends with status 70 (EX_SOFTWARE). One process is one VM.
 #pragma once
 
 namespace runhv {

@@ -32,7 +32,7 @@ struct Interrupt {
 };
 
 // WHP: WHvCreatePartition to WHvDeletePartition, with a local APIC in the hypervisor and Hyper-V's
-// enlightenments for the guest (DESIGN D7). One partition with mapped memory per process.
+// enlightenments for the guest. One partition with mapped memory per process.
 class Partition {
  public:
   // Makes the partition and its processors; processor 0 can run, the others wait for SIPI.

@@ -1,4 +1,4 @@
-// The functions of WHP that runhv calls: this table is the whole list (DESIGN D1: at most 24).
+// The functions of WHP that runhv calls: this table is the whole list.
 // Internal to hv/.
 #pragma once
 

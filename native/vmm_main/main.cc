@@ -1,4 +1,4 @@
-// runhv-vmm: one process for one container in its own micro-VM (DESIGN D3). Its pid is the
+// runhv-vmm: one process for one container in its own micro-VM. Its pid is the
 // container's: stdio, signals and the exit status pass through it.
 
 #include <atomic>

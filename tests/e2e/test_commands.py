@@ -121,7 +121,7 @@ def test_timings_for_people_show_a_bar_for_each_stage(runhv):
 
 
 def test_the_start_keeps_its_budget(runhv, tmp_path):
-    """DESIGN section 3: minimal kernel, 128 MiB, kernel entry to the container's first instruction."""
+    """Minimal kernel, 128 MiB, kernel entry to the container's first instruction."""
     file = tmp_path / "t.json"
     assert runhv.run("true", before=[f"--timings=json:{file}"]).returncode == 0
     line = json.loads(file.read_text())

@@ -8,7 +8,7 @@
  *
  * Handles carry a generation: a handle that was destroyed, or never made, gives RUNHV_CLOSED on
  * every call and never a crash. One VM at a time may exist in a process: Windows maps memory for
- * one partition per process only (see docs/adr), and the rule is the same everywhere.
+ * one partition per process only, and the rule is the same everywhere.
  *
  * Structures start with struct_size, set by the caller to sizeof; fields are only ever appended; a
  * shorter structure means zeros in what it lacks. Strings are UTF-8, NUL-terminated, owned by the

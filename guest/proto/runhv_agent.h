@@ -47,7 +47,7 @@ struct runhv_started {
 };
 struct runhv_failed {
   uint32_t process;
-  int32_t guest_errno; /* 0 = none */
+  int32_t guest_errno;  /* 0 = none */
   uint32_t exit_status; /* 126 cannot be run, 127 not found, 125 anything else */
 };
 struct runhv_exited {
@@ -60,9 +60,10 @@ struct runhv_signal {
   uint32_t signal; /* Linux number, 1..64 */
 };
 
-/* RUNHV_MSG_START is a sequence of records: header, `length` bytes, padding with zeros to a multiple
- * of 8. A record that may repeat keeps its order. The agent refuses a tag that it does not know.
- * A string is UTF-8 or any bytes, ends with a NUL that `length` counts, and holds no other. */
+/* RUNHV_MSG_START is a sequence of records: header, `length` bytes, padding with zeros to a
+ * multiple of 8. A record that may repeat keeps its order. The agent refuses a tag that it does not
+ * know. A string is UTF-8 or any bytes, ends with a NUL that `length` counts, and holds no other.
+ */
 struct runhv_record {
   uint16_t tag;
   uint16_t zero;
@@ -70,28 +71,28 @@ struct runhv_record {
 };
 
 enum {
-  RUNHV_REC_ARG = 1,       /* string; repeats, at least one */
-  RUNHV_REC_ENV = 2,       /* string NAME=value; repeats */
-  RUNHV_REC_CWD = 3,       /* string, absolute; made where missing */
-  RUNHV_REC_USER = 4,      /* struct runhv_user */
-  RUNHV_REC_GROUPS = 5,    /* u32 each: additional groups */
-  RUNHV_REC_CAPS = 6,      /* struct runhv_caps; absent = none in any set */
-  RUNHV_REC_RLIMIT = 7,    /* struct runhv_rlimit; repeats */
-  RUNHV_REC_FLAGS = 8,     /* u32: RUNHV_START_* */
-  RUNHV_REC_NAMESPACES = 9, /* u32: CLONE_NEW* of the container */
-  RUNHV_REC_HOSTNAME = 10, /* string */
+  RUNHV_REC_ARG = 1,         /* string; repeats, at least one */
+  RUNHV_REC_ENV = 2,         /* string NAME=value; repeats */
+  RUNHV_REC_CWD = 3,         /* string, absolute; made where missing */
+  RUNHV_REC_USER = 4,        /* struct runhv_user */
+  RUNHV_REC_GROUPS = 5,      /* u32 each: additional groups */
+  RUNHV_REC_CAPS = 6,        /* struct runhv_caps; absent = none in any set */
+  RUNHV_REC_RLIMIT = 7,      /* struct runhv_rlimit; repeats */
+  RUNHV_REC_FLAGS = 8,       /* u32: RUNHV_START_* */
+  RUNHV_REC_NAMESPACES = 9,  /* u32: CLONE_NEW* of the container */
+  RUNHV_REC_HOSTNAME = 10,   /* string */
   RUNHV_REC_DOMAINNAME = 11, /* string */
-  RUNHV_REC_ROOT = 12,     /* struct runhv_root, then 2 strings: type ("erofs"), device ("/dev/vda") */
-  RUNHV_REC_MOUNT = 13,    /* struct runhv_mount, then 4 strings: destination, type, source, data */
-  RUNHV_REC_DEVICE = 14,   /* struct runhv_device, then string path */
-  RUNHV_REC_MASKED = 15,   /* string; repeats */
-  RUNHV_REC_READONLY = 16, /* string; repeats */
-  RUNHV_REC_SECCOMP = 17,  /* u32 flags of seccomp(2), u32 zero, then struct sock_filter[] */
-  RUNHV_REC_STDIO = 18,    /* struct runhv_stdio */
-  RUNHV_REC_SYSCTL = 19,   /* 2 strings: name with dots, value; repeats */
+  RUNHV_REC_ROOT = 12,  /* struct runhv_root, then 2 strings: type ("erofs"), device ("/dev/vda") */
+  RUNHV_REC_MOUNT = 13, /* struct runhv_mount, then 4 strings: destination, type, source, data */
+  RUNHV_REC_DEVICE = 14,        /* struct runhv_device, then string path */
+  RUNHV_REC_MASKED = 15,        /* string; repeats */
+  RUNHV_REC_READONLY = 16,      /* string; repeats */
+  RUNHV_REC_SECCOMP = 17,       /* u32 flags of seccomp(2), u32 zero, then struct sock_filter[] */
+  RUNHV_REC_STDIO = 18,         /* struct runhv_stdio */
+  RUNHV_REC_SYSCTL = 19,        /* 2 strings: name with dots, value; repeats */
   RUNHV_REC_OOM_SCORE_ADJ = 20, /* i32 */
-  RUNHV_REC_CLOCK = 21,    /* u64: nanoseconds since the epoch, at sending */
-  RUNHV_REC_ENTROPY = 22   /* 32 bytes for the guest's generator */
+  RUNHV_REC_CLOCK = 21,         /* u64: nanoseconds since the epoch, at sending */
+  RUNHV_REC_ENTROPY = 22        /* 32 bytes for the guest's generator */
 };
 
 enum {
@@ -133,9 +134,9 @@ struct runhv_stdio {
 };
 
 /* Ports of the machine's own device (native/devices/exitport), for the agent with iopl(3). */
-#define RUNHV_PORT_EXIT 0xf4u  /* outb: the machine powers off */
-#define RUNHV_PORT_STAGE 0xf5u /* outb RUNHV_STAGE_PORT_*: the agent says how far the start is */
-#define RUNHV_STAGE_PORT_AGENT 1u             /* the agent's first act */
-#define RUNHV_STAGE_PORT_FIRST_INSTRUCTION 2u /* the container's program is in place: execve done */
+#define RUNHV_PORT_EXIT 0xf4u     /* outb: the machine powers off */
+#define RUNHV_PORT_STAGE 0xf5u    /* outb RUNHV_STAGE_PORT_*: the agent says how far the start is */
+#define RUNHV_STAGE_PORT_AGENT 1u /* the agent's first act */
+#define RUNHV_STAGE_PORT_FIRST_INSTRUCTION 2u /* execve of the container's program is done */
 
 #endif

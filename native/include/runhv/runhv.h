@@ -82,14 +82,14 @@ enum { RUNHV_STDIN = 0, RUNHV_STDOUT = 1, RUNHV_STDERR = 2 };
 
 typedef struct runhv_vm_config {
   uint32_t struct_size;
-  uint32_t flags;              /* RUNHV_FLAG_* */
-  const char* id;              /* container id: [A-Za-z0-9_.-]{1,128} */
-  const char* bundle;          /* absolute path of the OCI bundle; see docs/bundle.md */
-  const char* engine;          /* "auto", "soft", "kvm", "whp"; null = auto */
-  const char* default_kernel;  /* used where the bundle names no kernel */
-  const char* default_initrd;  /* used where the bundle names no initrd: it holds the agent */
-  int64_t stdio[3];            /* OS handles, duplicated; -1 = the null device */
-  uint64_t spawned_at_ns;      /* monotonic clock when the launcher began; 0 = now */
+  uint32_t flags;             /* RUNHV_FLAG_* */
+  const char* id;             /* container id: [A-Za-z0-9_.-]{1,128} */
+  const char* bundle;         /* absolute path of the OCI bundle; see docs/bundle.md */
+  const char* engine;         /* "auto", "soft", "kvm", "whp"; null = auto */
+  const char* default_kernel; /* used where the bundle names no kernel */
+  const char* default_initrd; /* used where the bundle names no initrd: it holds the agent */
+  int64_t stdio[3];           /* OS handles, duplicated; -1 = the null device */
+  uint64_t spawned_at_ns;     /* monotonic clock when the launcher began; 0 = now */
 } runhv_vm_config;
 
 enum {
@@ -144,14 +144,14 @@ typedef struct runhv_statistics {
 } runhv_statistics;
 
 typedef enum runhv_end {
-  RUNHV_END_EXITED = 0,   /* value = the program's exit status, 0..255 */
-  RUNHV_END_SIGNALED = 1, /* value = the signal that ended it */
+  RUNHV_END_EXITED = 0,     /* value = the program's exit status, 0..255 */
+  RUNHV_END_SIGNALED = 1,   /* value = the signal that ended it */
   RUNHV_END_NOT_STARTED = 2 /* value = 126 or 127; error says why (no such file, no permission) */
 } runhv_end;
 
 typedef struct runhv_exit_status {
   uint32_t struct_size;
-  int32_t end;         /* runhv_end */
+  int32_t end; /* runhv_end */
   int32_t value;
   int32_t exit_status; /* what a shell would show: value, or 128 + value */
 } runhv_exit_status;

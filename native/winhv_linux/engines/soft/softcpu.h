@@ -9,11 +9,12 @@
  * Model: one softcpu_vm = guest-physical memory + 1..64 virtual processors, each with its local
  * APIC. Code runs until something happens that the caller must see: softcpu_run() returns an exit
  * with the instruction not executed (IO, MMIO, CPUID, MSR: RIP at the instruction, registers as
- * before it), so the caller completes the instruction by writing registers, as WHP asks its clients.
+ * before it), so the caller completes the instruction by writing registers, as WHP asks its
+ * clients.
  *
  * Threads: all calls on one VM are serialised by the caller; any thread may make them; two VMs are
- * independent. Exceptions: softcpu_cancel and softcpu_request_interrupt, from any thread at any time
- * between create and destroy.
+ * independent. Exceptions: softcpu_cancel and softcpu_request_interrupt, from any thread at any
+ * time between create and destroy.
  *
  * Time: the guest's TSC and APIC timer follow callbacks.now_ns (host monotonic nanoseconds), scaled
  * by tsc_hz and apic_hz. The engine has no clock of its own.
@@ -37,18 +38,18 @@ typedef struct softcpu_vm softcpu_vm;
 
 typedef enum softcpu_status {
   SOFTCPU_OK = 0,
-  SOFTCPU_E_INVALID = -1,   /* an argument out of its range */
-  SOFTCPU_E_MEMORY = -2,    /* the host gave no memory */
-  SOFTCPU_E_REGISTER = -3,  /* a register this engine does not have */
-  SOFTCPU_E_ABI = -4        /* abi_version or struct_size of another version */
+  SOFTCPU_E_INVALID = -1,  /* an argument out of its range */
+  SOFTCPU_E_MEMORY = -2,   /* the host gave no memory */
+  SOFTCPU_E_REGISTER = -3, /* a register this engine does not have */
+  SOFTCPU_E_ABI = -4       /* abi_version or struct_size of another version */
 } softcpu_status;
 
 /* Answer of a cpuid or msr callback. */
 typedef enum softcpu_answer {
-  SOFTCPU_ANSWER_DONE = 0,    /* out parameters hold the result; go on */
-  SOFTCPU_ANSWER_EXIT = 1,    /* give SOFTCPU_EXIT_CPUID or SOFTCPU_EXIT_MSR to the caller */
-  SOFTCPU_ANSWER_FAULT = 2,   /* msr: raise #GP(0) in the guest */
-  SOFTCPU_ANSWER_DEFAULT = 3  /* msr: the engine decides (its own MSRs; else #GP) */
+  SOFTCPU_ANSWER_DONE = 0,   /* out parameters hold the result; go on */
+  SOFTCPU_ANSWER_EXIT = 1,   /* give SOFTCPU_EXIT_CPUID or SOFTCPU_EXIT_MSR to the caller */
+  SOFTCPU_ANSWER_FAULT = 2,  /* msr: raise #GP(0) in the guest */
+  SOFTCPU_ANSWER_DEFAULT = 3 /* msr: the engine decides (its own MSRs; else #GP) */
 } softcpu_answer;
 
 typedef struct softcpu_callbacks {
@@ -92,21 +93,22 @@ enum { SOFTCPU_MAP_READ = 1, SOFTCPU_MAP_WRITE = 2, SOFTCPU_MAP_EXECUTE = 4 };
 softcpu_status softcpu_map(softcpu_vm* vm, uint64_t gpa, uint64_t size, void* host, uint32_t flags);
 softcpu_status softcpu_unmap(softcpu_vm* vm, uint64_t gpa, uint64_t size);
 
-/* The host wrote to guest memory (a device's DMA): decoded instructions of these bytes are stale. */
+/* The host wrote to guest memory (a device's DMA): decoded instructions of these bytes are stale.
+ */
 softcpu_status softcpu_memory_written(softcpu_vm* vm, uint64_t gpa, uint64_t size);
 
 /* ---- running ---- */
 typedef enum softcpu_exit_reason {
-  SOFTCPU_EXIT_NONE = 0,      /* the instruction budget is used up */
+  SOFTCPU_EXIT_NONE = 0, /* the instruction budget is used up */
   SOFTCPU_EXIT_IO = 1,
   SOFTCPU_EXIT_MMIO = 2,
   SOFTCPU_EXIT_CPUID = 3,
   SOFTCPU_EXIT_MSR = 4,
-  SOFTCPU_EXIT_HALT = 5,      /* HLT executed (RIP after it), or still halted, or waiting for SIPI */
-  SOFTCPU_EXIT_SHUTDOWN = 6,  /* triple fault, or a state that the engine cannot run */
+  SOFTCPU_EXIT_HALT = 5,     /* HLT executed (RIP after it), or still halted, or waiting for SIPI */
+  SOFTCPU_EXIT_SHUTDOWN = 6, /* triple fault, or a state that the engine cannot run */
   SOFTCPU_EXIT_CANCELED = 7,
-  SOFTCPU_EXIT_EOI = 8,       /* EOI of a level-triggered vector; the instruction is complete */
-  SOFTCPU_EXIT_WINDOW = 9     /* interrupt window, where softcpu_set asked for one */
+  SOFTCPU_EXIT_EOI = 8,   /* EOI of a level-triggered vector; the instruction is complete */
+  SOFTCPU_EXIT_WINDOW = 9 /* interrupt window, where softcpu_set asked for one */
 } softcpu_exit_reason;
 
 typedef struct softcpu_exit {
@@ -114,22 +116,23 @@ typedef struct softcpu_exit {
   uint32_t instruction_length; /* IO, CPUID, MSR: exact; MMIO: 0 where not known */
   uint8_t instruction[16];     /* from RIP; instruction_bytes of them are valid */
   uint32_t instruction_bytes;
-  uint32_t access;             /* IO, MMIO, MSR: 0 read, 1 write, 2 instruction fetch */
-  uint32_t size;               /* IO: 1, 2, 4; MMIO: bytes of the access */
-  uint32_t io_string;          /* IO: INS/OUTS */
+  uint32_t access;    /* IO, MMIO, MSR: 0 read, 1 write, 2 instruction fetch */
+  uint32_t size;      /* IO: 1, 2, 4; MMIO: bytes of the access */
+  uint32_t io_string; /* IO: INS/OUTS */
   uint32_t io_rep;
-  uint32_t vector;             /* EOI */
-  uint64_t address;            /* IO: port; MMIO: gpa; MSR: number; CPUID: function */
-  uint64_t gva;                /* MMIO: linear address, where gva_valid */
+  uint32_t vector;  /* EOI */
+  uint64_t address; /* IO: port; MMIO: gpa; MSR: number; CPUID: function */
+  uint64_t gva;     /* MMIO: linear address, where gva_valid */
   uint32_t gva_valid;
-  uint32_t unmapped;           /* MMIO: 1 = no range there, 0 = a range that forbids the access */
-  uint64_t value;              /* MSR write: value */
-  uint32_t cpuid_index;        /* CPUID: ECX */
-  uint32_t cpuid_default[4];   /* CPUID: what the engine would answer (eax, ebx, ecx, edx) */
+  uint32_t unmapped;         /* MMIO: 1 = no range there, 0 = a range that forbids the access */
+  uint64_t value;            /* MSR write: value */
+  uint32_t cpuid_index;      /* CPUID: ECX */
+  uint32_t cpuid_default[4]; /* CPUID: what the engine would answer (eax, ebx, ecx, edx) */
 } softcpu_exit;
 
 /* Runs `cpu` for at most `max_instructions` (0 = no limit but the engine's own, at most 1 M) or
- * until an exit. A halted cpu returns SOFTCPU_EXIT_HALT at once unless an interrupt is deliverable. */
+ * until an exit. A halted cpu returns SOFTCPU_EXIT_HALT at once unless an interrupt is deliverable.
+ */
 softcpu_status softcpu_run(softcpu_vm* vm, uint32_t cpu, uint64_t max_instructions,
                            softcpu_exit* exit);
 
@@ -181,8 +184,8 @@ softcpu_status softcpu_get(softcpu_vm* vm, uint32_t cpu, const uint32_t* names, 
 softcpu_status softcpu_set(softcpu_vm* vm, uint32_t cpu, const uint32_t* names, uint32_t count,
                            const softcpu_value* values);
 
-/* Page walk of `cpu` for linear address `gva`. access: as softcpu_exit.access. Returns OK with *gpa,
- * or E_INVALID where the guest's tables do not map it. Sets no accessed or dirty bit. */
+/* Page walk of `cpu` for linear address `gva`. access: as softcpu_exit.access. Returns OK with
+ * *gpa, or E_INVALID where the guest's tables do not map it. Sets no accessed or dirty bit. */
 softcpu_status softcpu_translate(softcpu_vm* vm, uint32_t cpu, uint64_t gva, uint32_t access,
                                  uint64_t* gpa);
 

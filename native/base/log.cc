@@ -10,10 +10,9 @@ std::atomic<bool> enabled{false};
 }
 
 void set_debug_log(bool on) { enabled.store(on, std::memory_order_relaxed); }
-bool debug_log_enabled() { return enabled.load(std::memory_order_relaxed); }
 
 void debug_log(const char* area, const char* format, ...) {
-  if (!debug_log_enabled()) return;
+  if (!enabled.load(std::memory_order_relaxed)) return;
   char line[512];
   int used = std::snprintf(line, sizeof line, "runhv: debug: %s: ", area);
   if (used < 0) return;

@@ -6,7 +6,6 @@
 namespace runhv {
 
 void set_debug_log(bool enabled);
-bool debug_log_enabled();
 
 // One line on stderr, "runhv: debug: area: text". printf format. Threads: any.
 [[gnu::format(printf, 2, 3)]] void debug_log(const char* area, const char* format, ...);

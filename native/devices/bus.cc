@@ -33,15 +33,13 @@ const Bus::Entry* Bus::find(std::uint64_t address, unsigned size_bytes) const {
 std::uint64_t Bus::read(std::uint64_t address, unsigned size_bytes) {
   const Entry* entry = find(address, size_bytes);
   if (entry != nullptr) return entry->device->read(address - entry->first, size_bytes);
-  unknown_.fetch_add(1, std::memory_order_relaxed);
   return UINT64_MAX;
 }
 
 void Bus::write(std::uint64_t address, unsigned size_bytes, std::uint64_t value) {
   if (size_bytes < 8) value &= (std::uint64_t{1} << (8 * size_bytes)) - 1;
   const Entry* entry = find(address, size_bytes);
-  if (entry != nullptr) return entry->device->write(address - entry->first, size_bytes, value);
-  unknown_.fetch_add(1, std::memory_order_relaxed);
+  if (entry != nullptr) entry->device->write(address - entry->first, size_bytes, value);
 }
 
 }  // namespace runhv

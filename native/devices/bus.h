@@ -1,7 +1,6 @@
 // Which device answers at an address: one Bus for ports, one for memory-mapped registers.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -25,12 +24,10 @@ class Bus {
   // runs: not with read or write.
   Result<void> add(std::uint64_t first, std::uint64_t size, BusDevice& device);
 
-  // An address of no device, or an access across the end of one, reads all ones, is not written,
-  // and counts as unknown. Threads: any.
+  // An address of no device, or an access across the end of one, reads all ones and is not
+  // written. Threads: any.
   std::uint64_t read(std::uint64_t address, unsigned size_bytes);
   void write(std::uint64_t address, unsigned size_bytes, std::uint64_t value);
-
-  std::uint64_t unknown_accesses() const { return unknown_.load(std::memory_order_relaxed); }
 
  private:
   struct Entry {
@@ -40,7 +37,6 @@ class Bus {
   };
   const Entry* find(std::uint64_t address, unsigned size_bytes) const;
   std::vector<Entry> entries_;  // ascending
-  std::atomic<std::uint64_t> unknown_{0};
 };
 
 }  // namespace runhv

@@ -180,7 +180,6 @@ TEST(RegisterValue, HasTheLayoutOfWhp) {
 
   EXPECT_EQ(value.low, expected.Reg128.Low64);
   EXPECT_EQ(value.high, expected.Reg128.High64);
-  EXPECT_EQ(value.as_segment().attributes, 0xa09b);
 }
 
 }  // namespace

@@ -107,13 +107,6 @@ Result<void> Partition::map(Gpa gpa, std::span<std::byte> memory) {
   return {};
 }
 
-Result<void> Partition::unmap(Gpa gpa, std::uint64_t size_bytes) {
-  if (const HRESULT hr = whp_.unmap_gpa_range(handle_, gpa.value, size_bytes); FAILED(hr)) {
-    return Fail{hresult_error("unmap guest memory (WHvUnmapGpaRange)", hr)};
-  }
-  return {};
-}
-
 Result<void> Partition::request_interrupt(const Interrupt& interrupt) {
   WHV_INTERRUPT_CONTROL control{};
   control.Type = static_cast<UINT64>(interrupt.type);

@@ -47,7 +47,6 @@ class Partition {
 
   // Guest reads, writes and executes `memory` at `gpa`; both page-aligned. Threads: one at a time.
   Result<void> map(Gpa gpa, std::span<std::byte> memory);
-  Result<void> unmap(Gpa gpa, std::uint64_t size_bytes);
 
   VirtualProcessor& processor(std::uint32_t index) { return *processors_[index]; }
   std::uint32_t processor_count() const { return static_cast<std::uint32_t>(processors_.size()); }

@@ -5,7 +5,7 @@
 
 namespace runhv::hv {
 
-// Values of WHV_REGISTER_NAME; registers.cc checks each against the header.
+// Values of WHV_REGISTER_NAME; virtual_processor.cc checks each against the header.
 enum class Register : std::uint32_t {
   kRax = 0x0,
   kRcx = 0x1,
@@ -58,10 +58,6 @@ struct alignas(16) RegisterValue {
   }
   static constexpr RegisterValue table(std::uint64_t base, std::uint16_t limit) {
     return {std::uint64_t{limit} << 48, base};
-  }
-  constexpr SegmentRegister as_segment() const {
-    return {low, static_cast<std::uint32_t>(high), static_cast<std::uint16_t>(high >> 32),
-            static_cast<std::uint16_t>(high >> 48)};
   }
 };
 

@@ -14,7 +14,6 @@ struct WhpFunctions {
   decltype(&::WHvSetupPartition) setup_partition;
   decltype(&::WHvDeletePartition) delete_partition;
   decltype(&::WHvMapGpaRange) map_gpa_range;
-  decltype(&::WHvUnmapGpaRange) unmap_gpa_range;
   decltype(&::WHvCreateVirtualProcessor) create_virtual_processor;
   decltype(&::WHvDeleteVirtualProcessor) delete_virtual_processor;
   decltype(&::WHvRunVirtualProcessor) run_virtual_processor;

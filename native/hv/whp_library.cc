@@ -28,7 +28,6 @@ const char* bind_all(const Library& library, WhpFunctions& f) {
   if (!bind(library, "WHvSetupPartition", f.setup_partition)) return "WHvSetupPartition";
   if (!bind(library, "WHvDeletePartition", f.delete_partition)) return "WHvDeletePartition";
   if (!bind(library, "WHvMapGpaRange", f.map_gpa_range)) return "WHvMapGpaRange";
-  if (!bind(library, "WHvUnmapGpaRange", f.unmap_gpa_range)) return "WHvUnmapGpaRange";
   if (!bind(library, "WHvCreateVirtualProcessor", f.create_virtual_processor)) {
     return "WHvCreateVirtualProcessor";
   }

@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "machine/machine.h"
 #include "machine/mptable.h"
+#include "testing/files.h"
 
 namespace runhv {
 namespace {

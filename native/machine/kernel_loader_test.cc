@@ -11,6 +11,7 @@
 
 #include "machine/elf_fixture.h"
 #include "machine/memory_layout.h"
+#include "testing/files.h"
 
 namespace runhv {
 namespace {

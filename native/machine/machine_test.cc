@@ -20,6 +20,7 @@
 #include "platform/clock.h"
 #include "platform/poller.h"
 #include "runhv_agent.h"
+#include "testing/files.h"
 
 namespace runhv {
 namespace {

@@ -35,12 +35,6 @@ std::optional<std::span<std::byte>> GuestMemory::view(Gpa gpa, std::uint64_t siz
   return std::nullopt;
 }
 
-std::uint64_t GuestMemory::size_bytes() const {
-  std::uint64_t sum = 0;
-  for (const GuestRange& range : ranges_) sum += range.region.size_bytes();
-  return sum;
-}
-
 std::uint64_t GuestMemory::resident_bytes() const {
   std::uint64_t sum = 0;
   for (const GuestRange& range : ranges_) sum += range.region.resident_bytes();

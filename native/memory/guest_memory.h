@@ -48,7 +48,6 @@ class GuestMemory {
   }
 
   std::span<const GuestRange> ranges() const { return ranges_; }
-  std::uint64_t size_bytes() const;
   std::uint64_t resident_bytes() const;
 
  private:

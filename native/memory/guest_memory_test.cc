@@ -27,7 +27,6 @@ TEST(GuestMemory, GivesTheSameByteForTheSameAddress) {
 
   EXPECT_EQ((*memory->view(Gpa{kFourGiB + 6}, 1))[0], std::byte{0x5a});
   EXPECT_EQ((*memory->view(Gpa{6}, 1))[0], std::byte{0});
-  EXPECT_EQ(memory->size_bytes(), 2 * kMiB);
 }
 
 TEST(GuestMemory, RefusesWhatIsNotWhollyInOneRange) {

@@ -43,9 +43,6 @@ class File {
 // The whole file, at most `limit_bytes`; a larger one is an error that names the limit.
 Result<std::vector<std::byte>> read_file(const std::string& path, std::uint64_t limit_bytes);
 
-// Replaces the file at `path` in one step.
-Result<void> write_file(const std::string& path, std::span<const std::byte> bytes);
-
 // Deletes a directory tree; a missing one is not an error. Symbolic links are not followed.
 Result<void> remove_tree(const std::string& path);
 

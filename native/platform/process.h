@@ -39,7 +39,5 @@ std::vector<std::string> programs_in_path(const std::string& name);
 
 std::string environment(const char* name);  // empty where unset
 std::uint32_t current_user_id();
-std::uint32_t host_processor_count();
-std::uint64_t host_memory_bytes();
 
 }  // namespace runhv

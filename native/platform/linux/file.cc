@@ -34,18 +34,6 @@ ssize_t read_fully(int file, std::uint64_t offset, std::span<std::byte> out) {
   return static_cast<ssize_t>(done);
 }
 
-Result<void> write_fully(int file, std::uint64_t offset, std::span<const std::byte> in,
-                         const std::string& operation) {
-  while (!in.empty()) {
-    const ssize_t count = ::pwrite(file, in.data(), in.size(), static_cast<off_t>(offset));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return Fail{last_os_error(operation)};
-    in = in.subspan(static_cast<std::size_t>(count));
-    offset += static_cast<std::uint64_t>(count);
-  }
-  return {};
-}
-
 bool remove_below(int directory_file) {
   DIR* directory = ::fdopendir(directory_file);
   if (directory == nullptr) {
@@ -109,7 +97,15 @@ Result<void> File::read_at(std::uint64_t offset, std::span<std::byte> out) const
 }
 
 Result<void> File::write_at(std::uint64_t offset, std::span<const std::byte> in) const {
-  return write_fully(number(handle_), offset, in, "write " + path_);
+  while (!in.empty()) {
+    const ssize_t count =
+        ::pwrite(number(handle_), in.data(), in.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return Fail{last_os_error("write " + path_)};
+    in = in.subspan(static_cast<std::size_t>(count));
+    offset += static_cast<std::uint64_t>(count);
+  }
+  return {};
 }
 
 Result<void> File::flush() const {
@@ -136,18 +132,6 @@ Result<std::vector<std::byte>> read_file(const std::string& path, std::uint64_t 
   if (count < 0) return Fail{last_os_error(operation)};
   bytes.resize(static_cast<std::size_t>(count));
   return bytes;
-}
-
-Result<void> write_file(const std::string& path, std::span<const std::byte> bytes) {
-  const std::string operation = "write " + path;
-  std::string temporary = path + ".XXXXXX";
-  UniqueHandle handle(::mkostemp(temporary.data(), O_CLOEXEC));
-  if (!handle.is_open()) return Fail{last_os_error(operation)};
-  ScopeExit discard([&] { ::unlink(temporary.c_str()); });
-  RUNHV_TRY(write_fully(number(handle), 0, bytes, operation));
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return Fail{last_os_error(operation)};
-  discard.release();
-  return {};
 }
 
 Result<void> remove_tree(const std::string& path) {

@@ -22,6 +22,7 @@
 #include "platform/process.h"
 #include "platform/random.h"
 #include "platform/stream.h"
+#include "testing/files.h"
 
 namespace runhv {
 namespace {
@@ -54,7 +55,7 @@ struct Pipe {
 
 using FileTest = TemporaryFolder;
 
-TEST_F(FileTest, WritesInOneStepAndReadsBack) {
+TEST_F(FileTest, ReadsAWholeFileUpToTheLimit) {
   ASSERT_TRUE(write_file(path_ + "/a", as_bytes("hello")));
   const auto bytes = read_file(path_ + "/a", 5);
   ASSERT_TRUE(bytes);

@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
-#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -171,16 +170,5 @@ std::string environment(const char* name) {
 }
 
 std::uint32_t current_user_id() { return ::getuid(); }
-
-std::uint32_t host_processor_count() {
-  const long count = ::sysconf(_SC_NPROCESSORS_ONLN);
-  return count > 0 ? static_cast<std::uint32_t>(count) : 1;
-}
-
-std::uint64_t host_memory_bytes() {
-  struct sysinfo info {};
-  if (::sysinfo(&info) != 0) return 0;
-  return static_cast<std::uint64_t>(info.totalram) * info.mem_unit;
-}
 
 }  // namespace runhv

@@ -32,6 +32,21 @@ function(runhv_library name)
   endforeach()
 endfunction()
 
+# runhv_program(NAME SOURCES … DEPENDS …): executable NAME; compiled only where nothing is linked.
+function(runhv_program name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  if(RUNHV_COMPILE_ONLY)
+    add_library(${name} OBJECT ${arg_SOURCES})
+  else()
+    add_executable(${name} ${arg_SOURCES})
+    install(TARGETS ${name} RUNTIME DESTINATION bin COMPONENT runhv)
+  endif()
+  target_link_libraries(${name} PRIVATE runhv_flags)
+  foreach(layer IN LISTS arg_DEPENDS)
+    target_link_libraries(${name} PRIVATE runhv_${layer})
+  endforeach()
+endfunction()
+
 # runhv_test(NAME SOURCES … DEPENDS … [LABELS …] [ENVIRONMENT VAR=value …]): executable NAME_test, one
 # ctest per TEST().
 function(runhv_test name)

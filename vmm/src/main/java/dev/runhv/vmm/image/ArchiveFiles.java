@@ -137,19 +137,13 @@ final class ArchiveFiles implements ImageFiles {
     }
 
     /** A part of the archive as a stream that skips without reading. */
-    private final class Window extends InputStream {
+    private final class Window extends BlockInputStream {
         private long at;
         private final long end;
 
         private Window(long offset, long size) {
             this.at = offset;
             this.end = offset + size;
-        }
-
-        @Override
-        public int read() throws IOException {
-            byte[] one = new byte[1];
-            return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
         }
 
         @Override

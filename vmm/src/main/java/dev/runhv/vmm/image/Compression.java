@@ -5,7 +5,6 @@ import com.github.luben.zstd.ZstdIOException;
 import com.github.luben.zstd.ZstdInputStream;
 import java.io.BufferedInputStream;
 import java.io.EOFException;
-import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.zip.GZIPInputStream;
@@ -54,18 +53,13 @@ public enum Compression {
     }
 
     /** Turns the complaints of a decoder into one type. */
-    private static final class Decoded extends FilterInputStream {
+    private static final class Decoded extends BlockInputStream {
         private final String format;
+        private final InputStream in;
 
         private Decoded(String format, InputStream in) {
-            super(in);
             this.format = format;
-        }
-
-        @Override
-        public int read() throws IOException {
-            byte[] one = new byte[1];
-            return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
+            this.in = in;
         }
 
         @Override
@@ -83,8 +77,8 @@ public enum Compression {
         }
 
         @Override
-        public boolean markSupported() {
-            return false;
+        public void close() throws IOException {
+            in.close();
         }
     }
 }

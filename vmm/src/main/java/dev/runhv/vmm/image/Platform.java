@@ -8,9 +8,6 @@ import java.util.Locale;
  * @param variant empty where there is none
  */
 record Platform(String os, String architecture, String variant) {
-    /** An entry of an index that does not say: it may be for anything. */
-    static final Platform UNSAID = new Platform("", "", "");
-
     /** The value of an AMD64 variant in the absence of one. */
     private static final int BASELINE = 1;
 
@@ -19,6 +16,7 @@ record Platform(String os, String architecture, String variant) {
         os = os.toLowerCase(Locale.ROOT);
     }
 
+    /** Of an entry of an index that does not say: it may be for anything. */
     boolean isUnsaid() {
         return os.isEmpty() && architecture.isEmpty();
     }

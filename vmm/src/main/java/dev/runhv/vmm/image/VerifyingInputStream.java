@@ -8,7 +8,7 @@ import java.security.MessageDigest;
  * Content that is checked while it is read: no byte beyond the promised size is read, and the end is reported only after
  * size and digest have proved right. Who stops before the end has verified nothing.
  */
-final class VerifyingInputStream extends InputStream {
+final class VerifyingInputStream extends BlockInputStream {
     private final InputStream in;
     private final String what;
     private final Digest expected;
@@ -23,12 +23,6 @@ final class VerifyingInputStream extends InputStream {
         this.expected = expected;
         this.size = size;
         this.running = expected.algorithm().newMessageDigest();
-    }
-
-    @Override
-    public int read() throws IOException {
-        byte[] one = new byte[1];
-        return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
     }
 
     @Override

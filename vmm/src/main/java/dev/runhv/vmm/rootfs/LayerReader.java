@@ -1,5 +1,6 @@
 package dev.runhv.vmm.rootfs;
 
+import dev.runhv.vmm.image.BlockInputStream;
 import dev.runhv.vmm.image.Compression;
 import dev.runhv.vmm.image.CorruptInputException;
 import dev.runhv.vmm.image.Digest;
@@ -64,7 +65,7 @@ final class LayerReader {
     }
 
     /** Computes the digest of what is read, and ends a layer that is larger than any layer is. */
-    private static final class Hashing extends InputStream {
+    private static final class Hashing extends BlockInputStream {
         private final InputStream in;
         private final Digest.Algorithm algorithm;
         private final MessageDigest running;
@@ -75,12 +76,6 @@ final class LayerReader {
             this.in = in;
             this.algorithm = expected.algorithm();
             this.running = algorithm.newMessageDigest();
-        }
-
-        @Override
-        public int read() throws IOException {
-            byte[] one = new byte[1];
-            return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
         }
 
         @Override
@@ -122,7 +117,7 @@ final class LayerReader {
     }
 
     /** Closing it leaves the layer open. */
-    private static final class Counting extends InputStream {
+    private static final class Counting extends BlockInputStream {
         private final InputStream in;
         private final LongConsumer progress;
         private long count;
@@ -130,12 +125,6 @@ final class LayerReader {
         private Counting(InputStream in, LongConsumer progress) {
             this.in = in;
             this.progress = progress;
-        }
-
-        @Override
-        public int read() throws IOException {
-            byte[] one = new byte[1];
-            return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
         }
 
         @Override

@@ -1,5 +1,6 @@
 package dev.runhv.vmm.rootfs;
 
+import dev.runhv.vmm.image.BlockInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
@@ -13,7 +14,7 @@ import java.util.concurrent.BlockingQueue;
  * <p>The thread owns the stream until {@link #close}, which stops it and waits for it; the stream itself is closed by
  * whoever opened it. One reader only.
  */
-final class ReadAhead extends InputStream {
+final class ReadAhead extends BlockInputStream {
     private static final int BLOCK = 1 << 18;
     private static final int BLOCKS = 8;
 
@@ -57,12 +58,6 @@ final class ReadAhead extends InputStream {
             // close() asked for it: nobody will read the rest
             Thread.currentThread().interrupt();
         }
-    }
-
-    @Override
-    public int read() throws IOException {
-        byte[] one = new byte[1];
-        return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
     }
 
     @Override

@@ -78,6 +78,15 @@ class TinyGuest : public MachineOnSoft {
     return machine.wait(monotonic_ns() + kLimit);
   }
 
+  // Until the guest has executed kSayAgent.
+  void wait_for_agent(Machine& machine) {
+    const auto agent = static_cast<std::size_t>(Stage::kAgent);
+    while (timeline_.snapshot().start_ns[agent] == 0) {
+      ASSERT_EQ(machine.wait(0), std::nullopt);
+      std::this_thread::yield();
+    }
+  }
+
   std::uint64_t exits(ExitReason reason) const {
     return timeline_.snapshot().total.exits[static_cast<std::size_t>(reason)];
   }
@@ -86,7 +95,8 @@ class TinyGuest : public MachineOnSoft {
                             ("runhv-guest-" + std::to_string(std::random_device{}()));
 };
 
-constexpr std::string_view kSpin = "\xeb\xfe";  // jmp .
+constexpr std::string_view kSpin = "\xeb\xfe";     // jmp .
+const std::string kSayAgent = "\xb0\x01\xe6\xf5";  // mov al, 1; out 0xf5, al: Stage::kAgent
 
 TEST_F(TinyGuest, PowersOffThroughTheExitPort) {
   // mov al, 1; out 0xf5, al; mov al, 2; out 0xf5, al; out 0xf4, al; jmp .
@@ -152,10 +162,10 @@ TEST_F(TinyGuest, EndsWithAnInstructionThatNoDeviceServes) {
 }
 
 TEST_F(TinyGuest, StopsWhileItSpins) {
-  auto machine = make_guest(kSpin);
+  auto machine = make_guest(kSayAgent + std::string(kSpin));
   ASSERT_NE(machine, nullptr);
   ASSERT_TRUE(machine->start());
-  EXPECT_EQ(machine->wait(monotonic_ns() + kSecond / 100), std::nullopt);
+  wait_for_agent(*machine);
 
   machine->stop();
   machine->stop();
@@ -164,10 +174,10 @@ TEST_F(TinyGuest, StopsWhileItSpins) {
 }
 
 TEST_F(TinyGuest, StopsWhileEveryProcessorIsHalted) {
-  auto machine = make_guest("\xfa\xf4\xeb\xfd", 2);  // cli; hlt; jmp hlt
+  auto machine = make_guest(kSayAgent + "\xfa\xf4\xeb\xfd", 2);  // cli; hlt; jmp hlt
   ASSERT_NE(machine, nullptr);
   ASSERT_TRUE(machine->start());
-  EXPECT_EQ(machine->wait(monotonic_ns() + kSecond / 100), std::nullopt);
+  wait_for_agent(*machine);
 
   machine->stop();
 

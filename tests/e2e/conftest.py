@@ -34,7 +34,8 @@ class Runhv:
         return f"oci:{self.images / name}:latest"
 
     def __call__(self, *arguments, timeout=120, **options):
-        options.setdefault("stdin", subprocess.DEVNULL) if "input" not in options else None
+        if "input" not in options:
+            options.setdefault("stdin", subprocess.DEVNULL)
         return subprocess.run(
             [self.program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**self.environment, **options.pop("env", {})}, timeout=timeout, check=False, **options)

@@ -16,6 +16,8 @@ template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
 };
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
 
 constexpr std::uint32_t port_of(std::size_t stream) {
   return RUNHV_FIRST_STREAM_PORT + static_cast<std::uint32_t>(stream);

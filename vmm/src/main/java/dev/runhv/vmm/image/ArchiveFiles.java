@@ -7,10 +7,10 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -19,7 +19,8 @@ import java.util.Map;
 
 /**
  * The files in a tar, read where they lie: the archive is not unpacked, only its headers are read. A compressed archive
- * cannot be read in any order, so it is decompressed to a temporary file first.
+ * cannot be read in any order, so it is decompressed to a temporary file first; that file has no name while it is in use,
+ * and is gone with the process, however it ends.
  */
 final class ArchiveFiles implements ImageFiles {
     private static final int SYMBOLIC_LINKS = 16;
@@ -27,32 +28,23 @@ final class ArchiveFiles implements ImageFiles {
     private record Member(long offset, long size, String target) {}
 
     private final FileChannel channel;
-    private final Path spool;
     private final Map<String, Member> members = new HashMap<>();
 
-    private ArchiveFiles(FileChannel channel, Path spool) {
+    private long nameBytes;
+
+    private ArchiveFiles(FileChannel channel) {
         this.channel = channel;
-        this.spool = spool;
     }
 
     static ArchiveFiles open(Path file) throws IOException {
         if (Files.isDirectory(file)) {
             throw new CorruptInputException(file + " is a folder, not an archive (an OCI layout is oci:" + file + ")");
         }
-        Path spool = null;
-        try (InputStream in = new BufferedInputStream(Files.newInputStream(file))) {
-            if (Compression.of(in) != Compression.NONE) {
-                spool = Files.createTempFile("runhv-archive-", ".tar");
-                try (InputStream decompressed = Compression.decompress(in)) {
-                    Files.copy(decompressed, spool, StandardCopyOption.REPLACE_EXISTING);
-                } catch (IOException e) {
-                    Files.deleteIfExists(spool);
-                    throw e;
-                }
-            }
+        if (!Files.isRegularFile(file)) {
+            // To open a pipe would be to wait for its writer.
+            throw new CorruptInputException(file + " is not a regular file");
         }
-        ArchiveFiles files =
-                new ArchiveFiles(FileChannel.open(spool == null ? file : spool, StandardOpenOption.READ), spool);
+        ArchiveFiles files = new ArchiveFiles(channel(file, ImageLimits.ARCHIVE_BYTES));
         try {
             files.index();
             return files;
@@ -62,12 +54,64 @@ final class ArchiveFiles implements ImageFiles {
         }
     }
 
+    /** @param limit of a compressed archive's bytes once they are decompressed */
+    static FileChannel channel(Path file, long limit) throws IOException {
+        try (InputStream in = new BufferedInputStream(Files.newInputStream(file))) {
+            if (Compression.of(in) == Compression.NONE) {
+                return FileChannel.open(file, StandardOpenOption.READ);
+            }
+            Path spool = Files.createTempFile("runhv-archive-", ".tar");
+            // On POSIX this deletes the name at once, on Windows with the last handle.
+            FileChannel channel = FileChannel.open(
+                    spool, StandardOpenOption.READ, StandardOpenOption.WRITE, StandardOpenOption.DELETE_ON_CLOSE);
+            try (InputStream decompressed = Compression.decompress(in)) {
+                copy(decompressed, channel, limit, spool);
+                return channel;
+            } catch (IOException e) {
+                channel.close();
+                throw e;
+            }
+        }
+    }
+
+    private static void copy(InputStream in, FileChannel out, long limit, Path spool) throws IOException {
+        byte[] buffer = new byte[1 << 18];
+        long left = limit;
+        for (int count = in.read(buffer); count >= 0; count = in.read(buffer)) {
+            left -= count;
+            if (left < 0) {
+                throw new CorruptInputException("The archive has more than %d bytes decompressed".formatted(limit));
+            }
+            ByteBuffer data = ByteBuffer.wrap(buffer, 0, count);
+            while (data.hasRemaining()) {
+                write(out, data, spool);
+            }
+        }
+    }
+
+    private static void write(FileChannel out, ByteBuffer data, Path spool) throws IOException {
+        try {
+            out.write(data);
+        } catch (IOException e) {
+            // With the folder that is full: the archive's own disk has nothing to do with it.
+            FileSystemException named =
+                    new FileSystemException(spool.getParent() + " (java.io.tmpdir)", null, e.getMessage());
+            named.initCause(e);
+            throw named;
+        }
+    }
+
     private void index() throws IOException {
         TarReader tar = new TarReader(new Window(0, channel.size()));
         for (TarEntry entry = tar.next(); entry != null; entry = tar.next()) {
             if (members.size() >= ImageLimits.ARCHIVE_ENTRIES) {
                 throw new CorruptInputException(
                         "The archive has more than %d entries".formatted(ImageLimits.ARCHIVE_ENTRIES));
+            }
+            nameBytes += entry.name().length() + entry.linkName().length();
+            if (nameBytes > ImageLimits.ARCHIVE_NAME_BYTES) {
+                throw new CorruptInputException(
+                        "The names in the archive have more than %d bytes".formatted(ImageLimits.ARCHIVE_NAME_BYTES));
             }
             String name = resolve("", entry.name());
             switch (entry.type()) {
@@ -113,9 +157,6 @@ final class ArchiveFiles implements ImageFiles {
     @Override
     public void close() throws IOException {
         channel.close();
-        if (spool != null) {
-            Files.deleteIfExists(spool);
-        }
     }
 
     private static String parent(String name) {

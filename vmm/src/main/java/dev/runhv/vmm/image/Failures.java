@@ -15,26 +15,26 @@ public final class Failures {
     private Failures() {}
 
     public static ImageException invalid(String operation, String detail) {
-        return new ImageException(ErrorCode.INVALID_ARGUMENT, operation, detail, null, null);
+        return new ImageException(ErrorCode.INVALID_ARGUMENT, operation, printable(detail), null, null);
     }
 
     public static ImageException notFound(String operation, String detail) {
-        return new ImageException(ErrorCode.NOT_FOUND, operation, detail, null, null);
+        return new ImageException(ErrorCode.NOT_FOUND, operation, printable(detail), null, null);
     }
 
     public static ImageException corrupt(String operation, String detail) {
-        return new ImageException(ErrorCode.CORRUPT_INPUT, operation, detail, null, null);
+        return new ImageException(ErrorCode.CORRUPT_INPUT, operation, printable(detail), null, null);
     }
 
     public static ImageException unsupported(String operation, String detail) {
-        return new ImageException(ErrorCode.UNSUPPORTED, operation, detail, null, null);
+        return new ImageException(ErrorCode.UNSUPPORTED, operation, printable(detail), null, null);
     }
 
     /** A failure of reading or writing a file of the host, or of decoding what was read from it. */
     public static ImageException of(String operation, IOException cause) {
         return switch (cause) {
             case CorruptInputException e ->
-                new ImageException(ErrorCode.CORRUPT_INPUT, operation, e.getMessage(), null, e);
+                new ImageException(ErrorCode.CORRUPT_INPUT, operation, printable(e.getMessage()), null, e);
             case EOFException e ->
                 new ImageException(
                         ErrorCode.CORRUPT_INPUT, operation, "The data ends too early: it is truncated", null, e);
@@ -59,6 +59,19 @@ public final class Failures {
             when isFull(e) -> new ImageException(ErrorCode.NO_SPACE, operation, "No space left on the device", null, e);
             case IOException e -> new ImageException(ErrorCode.HOST_FAILED, operation, describe(e), null, e);
         };
+    }
+
+    /** Names in an image are anybody's: none may move a terminal's cursor, or forge a line. */
+    private static String printable(String detail) {
+        StringBuilder text = new StringBuilder(detail.length());
+        detail.codePoints().forEach(c -> {
+            if (Character.isISOControl(c)) {
+                text.append("\\x%02x".formatted(c));
+            } else {
+                text.appendCodePoint(c);
+            }
+        });
+        return text.toString();
     }
 
     private static String describe(IOException e) {

@@ -14,6 +14,10 @@ final class ImageLimits {
 
     static final int MANIFESTS_OF_AN_INDEX = 4096;
     static final int ARCHIVE_ENTRIES = 65_536;
+    /** All names and link targets in an archive: they wait in memory. Such names are some 80 bytes long. */
+    static final int ARCHIVE_NAME_BYTES = 16 << 20;
+    /** An archive that is compressed as a whole, decompressed: where a compression bomb ends. */
+    static final long ARCHIVE_BYTES = 64L << 30;
 
     private ImageLimits() {}
 }

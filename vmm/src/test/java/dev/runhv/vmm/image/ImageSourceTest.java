@@ -8,7 +8,9 @@ import static dev.runhv.vmm.testing.ImageBuilder.bytes;
 import static dev.runhv.vmm.testing.ImageBuilder.tagged;
 import static dev.runhv.vmm.testing.ImageBuilder.with;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.ImageException;
@@ -20,6 +22,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -278,6 +281,61 @@ class ImageSourceTest {
 
         assertFails("docker-archive:" + oci, ErrorCode.CORRUPT_INPUT, "write oci-archive:");
         assertFails("oci-archive:" + folder, ErrorCode.CORRUPT_INPUT, "is a folder");
+    }
+
+    @Test
+    void aCompressedArchiveIsGoneWithTheProcess() throws IOException {
+        byte[] archive = ImageBuilder.archive(new ImageBuilder().layer(tar).layout("latest"));
+        Path gzip = Files.write(folder.resolve("image.tar.gz"), ImageBuilder.gzip(archive));
+        Path temporary = Path.of(System.getProperty("java.io.tmpdir"));
+
+        try (ImageSource source = open("oci-archive:" + gzip);
+                InputStream layer = source.layers().getFirst().open()) {
+            try (Stream<Path> files = Files.list(temporary)) {
+                assertThat(files.filter(file -> file.getFileName().toString().startsWith("runhv-archive-")))
+                        .isEmpty();
+            }
+            assertThat(layer.readAllBytes()).isEqualTo(tar);
+        }
+    }
+
+    @Test
+    void aCompressedArchiveHasALimit() throws IOException {
+        Path bomb = Files.write(folder.resolve("bomb.tar.gz"), ImageBuilder.gzip(new byte[100_001]));
+
+        ArchiveFiles.channel(bomb, 100_001).close();
+        assertThatThrownBy(() -> ArchiveFiles.channel(bomb, 100_000))
+                .isInstanceOf(CorruptInputException.class)
+                .hasMessageContaining("more than 100000 bytes decompressed");
+    }
+
+    @Test
+    void theNamesInAnArchiveHaveALimit() throws IOException {
+        TarBuilder names = new TarBuilder();
+        String part = "n".repeat(1 << 19);
+        for (int i = 0; i <= ImageLimits.ARCHIVE_NAME_BYTES >> 19; i++) {
+            names.pax("path", part + i).file("short", "");
+        }
+        Path file = Files.write(folder.resolve("names.tar"), names.bytes());
+
+        assertFails("oci-archive:" + file, ErrorCode.CORRUPT_INPUT, "The names in the archive have more than");
+    }
+
+    @Test
+    void aPipeIsNoArchive() throws Exception {
+        Path pipe = folder.resolve("pipe.tar");
+        assumeThat(new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor())
+                .as("mkfifo makes a pipe")
+                .isZero();
+
+        assertFails("oci-archive:" + pipe, ErrorCode.CORRUPT_INPUT, "is not a regular file");
+    }
+
+    @Test
+    void noNameMovesATerminalsCursor() throws IOException {
+        Path layout = new ImageBuilder().layer(tar).writeTo(folder.resolve("oci"), "\\u001b[2J\\n\\u009b1m");
+
+        assertFails("oci:" + layout + ":none", ErrorCode.NOT_FOUND, "there is \\x1b[2J\\x0a\\x9b1m");
     }
 
     @Test

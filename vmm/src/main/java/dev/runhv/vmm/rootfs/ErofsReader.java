@@ -14,6 +14,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.TreeMap;
 
 /**
@@ -83,7 +84,7 @@ public final class ErofsReader implements Closeable {
      *
      * @param file an absolute path, such as {@code /etc/passwd}
      * @param limit of the content's bytes
-     * @return null where there is no such file
+     * @return null where there is no such file, or the links on the way to it have no end
      * @throws ImageException when it is no regular file, has more bytes than the limit, or the image is damaged
      */
     public byte[] readFile(String file, int limit) {
@@ -100,6 +101,9 @@ public final class ErofsReader implements Closeable {
                 throw Failures.corrupt(operation, "It has more than %d bytes".formatted(limit));
             }
             return content(inode, 0, (int) inode.size());
+        } catch (CorruptInputException e) {
+            // Its makers saw to it that it was whole: something has written to it since.
+            throw Failures.corrupt(operation, e.getMessage() + ": delete " + path + ", and it is made again");
         } catch (IOException e) {
             throw Failures.of(operation, e);
         }
@@ -176,31 +180,58 @@ public final class ErofsReader implements Closeable {
     Map<String, Long> list(ErofsInode directory) throws IOException {
         Map<String, Long> entries = new TreeMap<>();
         for (long start = 0; start < directory.size(); start += Erofs.BLOCK) {
-            int length = (int) Math.min(Erofs.BLOCK, directory.size() - start);
-            ByteBuffer block =
-                    ByteBuffer.wrap(content(directory, start, length)).order(ByteOrder.LITTLE_ENDIAN);
-            int namesStart = length < Erofs.DIRECTORY_ENTRY_BYTES ? 0 : Short.toUnsignedInt(block.getShort(8));
-            if (namesStart == 0 || namesStart % Erofs.DIRECTORY_ENTRY_BYTES != 0 || namesStart > length) {
+            entries.putAll(directoryBlock(directory, start));
+            if (entries.size() > RootfsLimits.ENTRIES) {
                 throw damaged(directory);
             }
-            for (int at = 0; at < namesStart; at += Erofs.DIRECTORY_ENTRY_BYTES) {
-                int nameStart = Short.toUnsignedInt(block.getShort(at + 8));
-                int next = at + Erofs.DIRECTORY_ENTRY_BYTES;
-                int nameEnd = next < namesStart ? Short.toUnsignedInt(block.getShort(next + 8)) : length;
-                if (nameStart < namesStart || nameEnd > length || nameStart >= nameEnd) {
-                    throw damaged(directory);
-                }
-                String name = name(block.array(), nameStart, nameEnd);
-                if (name.isEmpty() || name.length() > RootfsLimits.NAME_BYTES || name.indexOf('/') >= 0) {
-                    throw damaged(directory);
-                }
-                if (!name.equals(".") && !name.equals("..")) {
-                    entries.put(name, block.getLong(at));
-                    if (entries.size() > RootfsLimits.ENTRIES) {
-                        throw damaged(directory);
-                    }
-                }
+        }
+        entries.remove(".");
+        entries.remove("..");
+        return entries;
+    }
+
+    /**
+     * One entry of a directory, null where there is none. Its blocks are in order, and are searched by halves: a path with
+     * many links through directories with many files must not cost its product.
+     */
+    Long lookUp(ErofsInode directory, String name) throws IOException {
+        long low = 0;
+        long high = (directory.size() + Erofs.BLOCK - 1) / Erofs.BLOCK - 1;
+        while (low <= high) {
+            long middle = (low + high) / 2;
+            NavigableMap<String, Long> block = directoryBlock(directory, middle * Erofs.BLOCK);
+            if (name.compareTo(block.firstKey()) < 0) {
+                high = middle - 1;
+            } else if (name.compareTo(block.lastKey()) > 0) {
+                low = middle + 1;
+            } else {
+                return block.get(name);
             }
+        }
+        return null;
+    }
+
+    /** What one block of a directory holds, by name; never empty. */
+    private NavigableMap<String, Long> directoryBlock(ErofsInode directory, long start) throws IOException {
+        NavigableMap<String, Long> entries = new TreeMap<>();
+        int length = (int) Math.min(Erofs.BLOCK, directory.size() - start);
+        ByteBuffer block = ByteBuffer.wrap(content(directory, start, length)).order(ByteOrder.LITTLE_ENDIAN);
+        int namesStart = length < Erofs.DIRECTORY_ENTRY_BYTES ? 0 : Short.toUnsignedInt(block.getShort(8));
+        if (namesStart == 0 || namesStart % Erofs.DIRECTORY_ENTRY_BYTES != 0 || namesStart > length) {
+            throw damaged(directory);
+        }
+        for (int at = 0; at < namesStart; at += Erofs.DIRECTORY_ENTRY_BYTES) {
+            int nameStart = Short.toUnsignedInt(block.getShort(at + 8));
+            int next = at + Erofs.DIRECTORY_ENTRY_BYTES;
+            int nameEnd = next < namesStart ? Short.toUnsignedInt(block.getShort(next + 8)) : length;
+            if (nameStart < namesStart || nameEnd > length || nameStart >= nameEnd) {
+                throw damaged(directory);
+            }
+            String name = name(block.array(), nameStart, nameEnd);
+            if (name.isEmpty() || name.length() > RootfsLimits.NAME_BYTES || name.indexOf('/') >= 0) {
+                throw damaged(directory);
+            }
+            entries.put(name, block.getLong(at));
         }
         return entries;
     }
@@ -313,14 +344,14 @@ public final class ErofsReader implements Closeable {
                 at = parents.isEmpty() ? root : parents.pop();
                 continue;
             }
-            Long nid = at.isDirectory() ? list(at).get(name) : null;
+            Long nid = at.isDirectory() ? lookUp(at, name) : null;
             if (nid == null) {
                 return null;
             }
             ErofsInode child = inode(nid);
             if (child.isSymbolicLink()) {
                 if (++links > SYMBOLIC_LINKS) {
-                    throw new CorruptInputException("its symbolic links go round in a circle");
+                    return null;
                 }
                 String target = target(child);
                 if (target.startsWith("/")) {

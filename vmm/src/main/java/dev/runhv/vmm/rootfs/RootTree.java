@@ -28,6 +28,8 @@ final class RootTree {
     private int layer;
     private int entries;
     private long xattrBytes;
+    /** Of all that were ever made: what a later layer replaces is not worth the accounts. */
+    private long nameBytes;
 
     Directory root() {
         return root;
@@ -184,6 +186,12 @@ final class RootTree {
     }
 
     private void put(Directory directory, String name, Inode inode) throws CorruptInputException {
+        nameBytes += name.length()
+                + (inode instanceof SymbolicLink link ? link.target().length() : 0);
+        if (nameBytes > RootfsLimits.NAME_TOTAL_BYTES) {
+            throw new CorruptInputException(
+                    "the names of the file system have more than %d bytes".formatted(RootfsLimits.NAME_TOTAL_BYTES));
+        }
         Child replaced = directory.children().put(name, new Child(inode, layer));
         if (replaced != null) {
             forget(replaced.inode());

@@ -17,6 +17,8 @@ public final class RootfsLimits {
     public static final int SYMBOLIC_LINKS = 255;
     /** Names and values of one file's extended attributes together; the attributes of ext4 have 4 KiB. */
     public static final int XATTR_BYTES = 64 << 10;
+    /** Names and link targets of all files together: they wait in memory. A million files of 30 bytes have half of it. */
+    public static final long NAME_TOTAL_BYTES = 64L << 20;
     /** Attributes of all files together: they wait in memory. */
     public static final long XATTR_TOTAL_BYTES = 256L << 20;
     /** The image's data, holes not counted. */

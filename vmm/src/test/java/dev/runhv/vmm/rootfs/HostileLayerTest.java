@@ -6,12 +6,15 @@ import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.ImageException;
+import dev.runhv.vmm.image.tar.Sparse;
+import dev.runhv.vmm.image.tar.TarEntry;
 import dev.runhv.vmm.image.tar.TarLimits;
 import dev.runhv.vmm.testing.ImageBuilder;
 import dev.runhv.vmm.testing.TarBuilder;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -289,6 +292,25 @@ class HostileLayerTest {
                         ImageException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CORRUPT_INPUT))
                 .hasMessageContainingAll("layer 1 of 1", message);
         assertThat(folder.resolve("store/rootfs").toFile().list()).isEmpty();
+    }
+
+    @Test
+    void namesAndLinkTargetsHaveALimitTogether() {
+        RootTree tree = new RootTree();
+        tree.beginLayer();
+        String target = "t".repeat(RootfsLimits.PATH_BYTES - 1);
+
+        assertThatThrownBy(() -> {
+                    for (long i = 0; i <= RootfsLimits.NAME_TOTAL_BYTES / target.length(); i++) {
+                        tree.apply(symbolicLink("link" + i, target), null);
+                    }
+                })
+                .hasMessageContaining("the names of the file system have more than");
+    }
+
+    private static TarEntry symbolicLink(String name, String target) {
+        return new TarEntry(
+                TarEntry.Type.SYMBOLIC_LINK, name, target, 0777, 0, 0, 0, 0, 0, 0, 0, Sparse.NONE, Map.of());
     }
 
     @Test

@@ -14,6 +14,7 @@ import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
@@ -94,6 +95,27 @@ class RootfsStoreTest {
             file.write(1);
         }
         assertThat(prepare(RootfsProgress.NONE).image()).hasBinaryContent(whole);
+    }
+
+    @Test
+    void damageThatComesToLightSaysWhatToDo() throws IOException {
+        Path image = prepare(RootfsProgress.NONE).image();
+        byte[] content = Files.readAllBytes(image);
+        Arrays.fill(content, Erofs.BLOCK, content.length, (byte) 0xff);
+        Files.write(image, content);
+
+        try (ErofsReader reader = ErofsReader.open(image)) {
+            assertThatThrownBy(() -> reader.readFile("/etc/passwd", 100))
+                    .hasMessageContaining("delete " + image + ", and it is made again");
+        }
+    }
+
+    @Test
+    void linksWithoutAnEndLeadToNoFile() {
+        TarBuilder tar = new TarBuilder().symlink("etc/passwd", "/etc/group").symlink("etc/group", "passwd");
+
+        assertThat(Rootfs.text(Rootfs.of(folder.resolve("loop"), tar.bytes()), "/etc/passwd"))
+                .isNull();
     }
 
     @Test

@@ -179,6 +179,13 @@ class RootfsTest {
 
         assertThat(Rootfs.names(image)).containsExactlyElementsOf(expected);
         assertThat(Rootfs.text(image, "/many/" + longest)).isEqualTo("longest");
+        for (int i = 0; i < 3000; i++) {
+            assertThat(Rootfs.text(image, "/many/" + "!".repeat(i % 200) + i + "x".repeat(i % 50)))
+                    .isEqualTo(String.valueOf(i));
+        }
+        for (String absent : new String[] {"\u0001", "!!", "1500y", "zzz"}) {
+            assertThat(Rootfs.text(image, "/many/" + absent)).isNull();
+        }
         Fsck.requireInstalled();
         Fsck.accepts(image);
     }

@@ -1,5 +1,6 @@
 package dev.runhv.vmm.rootfs;
 
+import dev.runhv.api.ErrorCode;
 import dev.runhv.api.ImageException;
 import dev.runhv.vmm.image.Digest;
 import dev.runhv.vmm.image.Failures;
@@ -67,7 +68,7 @@ public final class RootfsStore {
             ImageOutput out = new ImageOutput(temporary.channel());
             RootTree tree = new RootTree();
             ErofsWriter writer = new ErofsWriter(out);
-            readLayers(source, tree, writer, progress);
+            readLayers(source, tree, writer, progress, storing);
             writer.finish(tree, uuid(key));
             temporary.moveTo(image);
         } catch (IOException e) {
@@ -75,7 +76,8 @@ public final class RootfsStore {
         }
     }
 
-    private static void readLayers(ImageSource source, RootTree tree, ErofsWriter writer, RootfsProgress progress) {
+    private static void readLayers(
+            ImageSource source, RootTree tree, ErofsWriter writer, RootfsProgress progress, String storing) {
         List<Layer> layers = source.layers();
         long total = layers.stream().mapToLong(Layer::storedBytes).sum();
         long before = 0;
@@ -87,6 +89,10 @@ public final class RootfsStore {
             try {
                 reader.apply(layer, bytes -> progress.read(number, layers.size(), start + bytes, total));
             } catch (IOException e) {
+                // Reading fills no disk.
+                if (Failures.of(storing, e).code() == ErrorCode.NO_SPACE) {
+                    throw Failures.of(storing, e);
+                }
                 throw Failures.of(
                         ImageSource.operation(source.reference()) + ", layer " + number + " of " + layers.size(), e);
             }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "platform/handle.h"
 
 namespace runhv {
 
@@ -23,13 +24,18 @@ struct Captured {
 };
 
 // Runs a program in the folder `directory` with `input` as its stdin, stdout captured up to
-// `limit_bytes` (more is an error), stderr inherited. The child ends when we do.
+// `limit_bytes` (more is an error), stderr inherited. The child ends when we do. Its locale is
+// C.UTF-8.
 Result<Captured> run_captured(const std::string& program, const std::vector<std::string>& arguments,
                               const std::string& directory, const std::string& input,
                               std::uint64_t limit_bytes);
 
 // An absolute name of every process's own working directory: the same wherever that is.
 std::string working_directory_name();
+
+// A handle that is readable (Poller) once that process has ended. kNotFound where there is none,
+// kUnsupported where the kernel has no such handles (Linux before 5.3).
+Result<UniqueHandle> end_of_process(std::uint64_t pid);
 
 // Bytes that only this process holds (Linux: Pss of private pages from smaps_rollup).
 std::uint64_t private_bytes();

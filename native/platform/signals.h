@@ -22,7 +22,4 @@ class SignalQueue {
   virtual std::optional<int> next() = 0;
 };
 
-// Ends this process when the one that started it ends. Linux: PR_SET_PDEATHSIG.
-void end_with_parent();
-
 }  // namespace runhv

@@ -29,7 +29,12 @@
 namespace runhv {
 namespace {
 
-constexpr int kOurFailure = 125;  // as docker: neither the container's status, nor 126 or 127
+constexpr int kOurFailure = 125;   // as docker: neither the container's status, nor 126 or 127
+constexpr std::int32_t kKill = 9;  // Linux: SIGKILL
+
+// What the poller tells us about.
+constexpr std::uint64_t kSignals = 0;
+constexpr std::uint64_t kParent = 1;
 
 Error error_of(const runhv_error& error) {
   return {static_cast<Code>(error.code), error.operation, error.detail,
@@ -98,12 +103,12 @@ void say_that_it_is_slow(const VmmOptions& options, const runhv_statistics& stat
 }
 
 void print_timings(const VmmOptions& options, std::FILE* file, const runhv_statistics& statistics,
-                   int exit_status) {
+                   const ContainerEnd& end) {
   const bool colour =
       file == stderr && is_terminal(standard_stream(2)) && environment("NO_COLOR").empty();
   const std::string text = options.timings == TimingsFormat::kTable
-                               ? timings_table(options.id, statistics, exit_status, colour)
-                               : timings_json(options.id, statistics, exit_status);
+                               ? timings_table(options.id, statistics, end, colour)
+                               : timings_json(options.id, statistics, end);
   std::fwrite(text.data(), 1, text.size(), file);
   std::fflush(file);
 }
@@ -114,18 +119,36 @@ struct Outcome {
   runhv_error error = sized<runhv_error>();
 };
 
-int exit_status_of(const Outcome& outcome) {
-  if (outcome.code != RUNHV_OK) return complain(error_of(outcome.error));
-  if (outcome.status.end == RUNHV_END_NOT_STARTED) {
-    Error reason = error_of(outcome.error);
-    reason.domain = Domain::kNone;
-    complain(reason);
+ContainerEnd end_of(const Outcome& outcome) {
+  if (outcome.code != RUNHV_OK) {
+    const Error failure = error_of(outcome.error);
+    complain(failure);
+    return {std::nullopt, kOurFailure, kOurFailure, failure};
   }
-  return outcome.status.exit_status;
+  std::optional<Error> reason;
+  if (outcome.status.end == RUNHV_END_NOT_STARTED) {
+    reason = error_of(outcome.error);
+    reason->domain = Domain::kNone;
+    complain(*reason);
+  }
+  return {outcome.status.end, outcome.status.value, outcome.status.exit_status, reason};
+}
+
+// The process that wants us no longer than itself. None where the system cannot tell of its end;
+// then, as without the option, the container outlives it.
+Result<UniqueHandle> watched_parent(std::uint64_t pid, Poller& poller) {
+  if (pid == 0) return UniqueHandle();
+  auto parent = end_of_process(pid);
+  if (!parent && parent.error().code == Code::kUnsupported) {
+    debug_log("vmm", "%s", to_string(parent.error()).c_str());
+    return UniqueHandle();
+  }
+  if (parent) RUNHV_TRY(poller.watch(parent->get(), kParent, true, false));
+  return parent;
 }
 
 // Forwards signals until the container is over.
-Outcome run(runhv_vm vm, SignalQueue& signals, Poller& poller) {
+Outcome run(runhv_vm vm, SignalQueue& signals, Poller& poller, OsHandle parent) {
   Outcome outcome;
   std::atomic<bool> over = false;
   std::thread waiter([&] {
@@ -136,7 +159,13 @@ Outcome run(runhv_vm vm, SignalQueue& signals, Poller& poller) {
     poller.wake();
   });
   while (!over.load(std::memory_order_acquire)) {
-    if (!poller.wait(std::nullopt)) break;
+    const auto ready = poller.wait(std::nullopt);
+    if (!ready) break;
+    for (const Poller::Ready& each : *ready) {
+      if (each.token != kParent) continue;
+      poller.forget(parent);
+      runhv_vm_signal(vm, kKill, nullptr);
+    }
     while (const auto signal = signals.next()) runhv_vm_signal(vm, *signal, nullptr);
   }
   waiter.join();
@@ -147,9 +176,11 @@ int run_container(VmmOptions options, SignalQueue& signals, std::FILE* timings_f
   if (const auto filled = fill_defaults(options); !filled) return complain(filled.error());
   auto poller = Poller::create();
   if (!poller) return complain(poller.error());
-  if (const auto watched = (*poller)->watch(signals.handle(), 0, true, false); !watched) {
+  if (const auto watched = (*poller)->watch(signals.handle(), kSignals, true, false); !watched) {
     return complain(watched.error());
   }
+  const auto parent = watched_parent(options.end_with, **poller);
+  if (!parent) return complain(parent.error());
   const auto name = NamedLock::acquire(options.id);
   if (!name && name.error().code == Code::kConflict) {
     return complain("container name \"" + options.id + "\" is in use");
@@ -165,12 +196,12 @@ int run_container(VmmOptions options, SignalQueue& signals, std::FILE* timings_f
   if (options.engine == "auto" && runhv_vm_statistics(*vm, &statistics, nullptr) == RUNHV_OK) {
     say_that_it_is_slow(options, statistics);
   }
-  const int exit_status = exit_status_of(run(*vm, signals, **poller));
+  const ContainerEnd end = end_of(run(*vm, signals, **poller, parent->get()));
   if (options.timings != TimingsFormat::kNone &&
       runhv_vm_statistics(*vm, &statistics, nullptr) == RUNHV_OK) {
-    print_timings(options, timings_file, statistics, exit_status);
+    print_timings(options, timings_file, statistics, end);
   }
-  return exit_status;
+  return end.exit_status;
 }
 
 int vmm_main(std::span<const std::string_view> arguments) {

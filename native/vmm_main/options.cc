@@ -20,10 +20,10 @@ Result<void> read_timings(std::string_view value, VmmOptions& options) {
   return {};
 }
 
-Result<void> read_number(std::string_view text, std::uint64_t& value) {
+Result<void> read_number(std::string_view name, std::string_view text, std::uint64_t& value) {
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (failure != std::errc() || end != text.data() + text.size()) {
-    return bad("--spawned-at-ns " + std::string(text) + ": expected a decimal number");
+    return bad(std::string(name) + " " + std::string(text) + ": expected a decimal number");
   }
   return {};
 }
@@ -53,6 +53,12 @@ std::string* value_of(std::string_view name, VmmOptions& options) {
   return nullptr;
 }
 
+std::uint64_t* number_of(std::string_view name, VmmOptions& options) {
+  if (name == "--spawned-at-ns") return &options.spawned_at_ns;
+  if (name == "--end-with") return &options.end_with;
+  return nullptr;
+}
+
 }  // namespace
 
 Result<VmmOptions> parse_vmm_options(std::span<const std::string_view> arguments) {
@@ -63,14 +69,15 @@ Result<VmmOptions> parse_vmm_options(std::span<const std::string_view> arguments
     RUNHV_TRY(read_flag(argument, options, known));
     if (known) continue;
     std::string* value = value_of(argument, options);
-    if (value == nullptr && argument != "--spawned-at-ns") {
+    std::uint64_t* number = number_of(argument, options);
+    if (value == nullptr && number == nullptr) {
       return bad("unknown option " + std::string(argument));
     }
     if (++i == arguments.size()) return bad(std::string(argument) + " needs a value");
     if (value != nullptr) {
       *value = std::string(arguments[i]);
     } else {
-      RUNHV_TRY(read_number(arguments[i], options.spawned_at_ns));
+      RUNHV_TRY(read_number(argument, arguments[i], *number));
     }
   }
   if (options.id.empty() || options.bundle.empty()) return bad("--id and --bundle are required");

@@ -22,6 +22,7 @@ struct VmmOptions {
   std::string timings_file;  // with kJson; empty = stderr
   bool debug = false;
   bool remove_bundle = false;
+  std::uint64_t end_with = 0;       // a process whose end is ours too; 0 = none
   std::uint64_t spawned_at_ns = 0;  // 0 = when the system started this process
 };
 

@@ -27,7 +27,9 @@ TEST(VmmOptions, EveryOptionIsRead) {
                                                    "--debug",
                                                    "--remove-bundle",
                                                    "--spawned-at-ns",
-                                                   "12345"};
+                                                   "12345",
+                                                   "--end-with",
+                                                   "77"};
   const auto options = parse_vmm_options(arguments);
   ASSERT_TRUE(options);
   EXPECT_EQ(options->id, "web");
@@ -40,6 +42,7 @@ TEST(VmmOptions, EveryOptionIsRead) {
   EXPECT_TRUE(options->debug);
   EXPECT_TRUE(options->remove_bundle);
   EXPECT_EQ(options->spawned_at_ns, 12345u);
+  EXPECT_EQ(options->end_with, 77u);
 }
 
 TEST(VmmOptions, MistakesAreNamed) {
@@ -48,6 +51,7 @@ TEST(VmmOptions, MistakesAreNamed) {
   EXPECT_EQ(complaint({"--what"}), "unknown option --what");
   EXPECT_EQ(complaint({"--timings=xml"}), "--timings=xml: expected json or json:FILE");
   EXPECT_EQ(complaint({"--spawned-at-ns", "1s"}), "--spawned-at-ns 1s: expected a decimal number");
+  EXPECT_EQ(complaint({"--end-with", "-1"}), "--end-with -1: expected a decimal number");
 }
 
 }  // namespace

@@ -31,8 +31,41 @@ runhv_statistics measured() {
   return statistics;
 }
 
+const ContainerEnd kExited3{RUNHV_END_EXITED, 3, 3, std::nullopt};
+
+rapidjson::Document end_in_json(const ContainerEnd& end) {
+  rapidjson::Document json;
+  json.Parse(timings_json("web", measured(), end).c_str());
+  EXPECT_FALSE(json.HasParseError());
+  return json;
+}
+
+TEST(Timings, TheEndIsToldExactly) {
+  const auto exited = end_in_json({RUNHV_END_EXITED, 130, 130, std::nullopt});
+  EXPECT_STREQ(exited["end"]["kind"].GetString(), "exited");
+  EXPECT_EQ(exited["end"]["value"].GetInt(), 130);
+  EXPECT_FALSE(exited["end"].HasMember("reason"));
+
+  const auto signaled = end_in_json({RUNHV_END_SIGNALED, 2, 130, std::nullopt});
+  EXPECT_STREQ(signaled["end"]["kind"].GetString(), "signaled");
+  EXPECT_EQ(signaled["end"]["value"].GetInt(), 2);
+  EXPECT_EQ(signaled["exit_status"].GetInt(), 130);
+
+  const auto failed = end_in_json(
+      {std::nullopt, 125, 125, Error{Code::kGuestFailed, "run container web", "it \"crashed\""}});
+  EXPECT_STREQ(failed["end"]["kind"].GetString(), "failed");
+  EXPECT_STREQ(failed["end"]["code"].GetString(), "guest_failed");
+  EXPECT_STREQ(failed["end"]["operation"].GetString(), "run container web");
+  EXPECT_STREQ(failed["end"]["reason"].GetString(), "it \"crashed\"");
+
+  const auto absent = end_in_json(
+      {RUNHV_END_NOT_STARTED, 127, 127, Error{Code::kNotFound, "start /x", "no such file"}});
+  EXPECT_STREQ(absent["end"]["kind"].GetString(), "not_started");
+  EXPECT_STREQ(absent["end"]["reason"].GetString(), "no such file");
+}
+
 TEST(Timings, JsonIsOneLineWithEveryField) {
-  const std::string line = timings_json("w\"eb", measured(), 3);
+  const std::string line = timings_json("w\"eb", measured(), kExited3);
   EXPECT_EQ(std::ranges::count(line, '\n'), 1);
   rapidjson::Document json;
   json.Parse(line.c_str());
@@ -51,13 +84,13 @@ TEST(Timings, JsonIsOneLineWithEveryField) {
 }
 
 TEST(Timings, TableShowsABarForEachStageThatWasReached) {
-  const std::string plain = timings_table("web", measured(), 0, false);
+  const std::string plain = timings_table("web", measured(), kExited3, false);
   EXPECT_THAT(plain, HasSubstr("web: engine soft, kernel 6.12-test, 1 CPU, 128 MiB"));
   EXPECT_THAT(plain, HasSubstr("spawn                     0.0        2.1  #######"));
   EXPECT_THAT(plain, HasSubstr("exits to the first instruction     7 (mmio 7)"));
   EXPECT_THAT(plain, testing::Not(HasSubstr("agent")));
   EXPECT_THAT(plain, testing::Not(HasSubstr("\x1b")));
-  EXPECT_THAT(timings_table("web", measured(), 0, true), HasSubstr("\x1b[36m\u2588"));
+  EXPECT_THAT(timings_table("web", measured(), kExited3, true), HasSubstr("\x1b[36m\u2588"));
 }
 
 }  // namespace

@@ -86,3 +86,17 @@ def test_two_first_runs_of_one_image_at_once_make_one_image(runhv, tmp_path):
     processes = [runhv.popen("run", runhv.image("busybox"), "echo", "x", stdout=subprocess.PIPE) for _ in range(2)]
     assert [process.communicate(timeout=120)[0] for process in processes] == [b"x\n", b"x\n"]
     assert [path.suffix for path in (runhv.store / "rootfs").iterdir() if path.is_file()] == [".erofs"]
+
+
+def test_paths_are_utf8_whatever_the_locale(runhv, tmp_path):
+    runhv.store = tmp_path / "a store \u00fc"
+    shutil.copytree(runhv.images / "busybox", tmp_path / "an image \u65e5")
+    result = runhv("run", f"oci:{tmp_path}/an image \u65e5", "echo", "done", env={"LC_ALL": "C"})
+    assert result.stdout == b"done\n", result.stderr
+
+
+def test_a_moved_distribution_is_silent(runhv, tmp_path):
+    runhv.dist = shutil.copytree(runhv.dist, tmp_path / "dist", symlinks=True)
+    result = runhv.run("echo", "done")
+    assert (result.stdout, result.stderr) == (b"done\n", b"")
+

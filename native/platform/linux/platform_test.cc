@@ -124,6 +124,35 @@ TEST(StreamTest, TellsWhenTheOtherSideHasClosed) {
   EXPECT_EQ(writer->write(as_bytes("x")).status, IoStatus::kEnd);
 }
 
+TEST(ProcessTest, ACapturedProgramHasALocaleOfItsOwn) {
+  ::setenv("LC_ALL", "POSIX", 1);
+  const auto captured = run_captured("/bin/sh", {"-c", "echo $LC_ALL $HOME"}, "", 1000);
+  ASSERT_TRUE(captured) << to_string(captured.error());
+  EXPECT_EQ(captured->output, "C.UTF-8 " + environment("HOME") + "\n");
+}
+
+TEST(ProcessTest, TheEndOfAProcessCanBeWaitedFor) {
+  Pipe lifeline;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    lifeline.writer.reset();
+    char byte;
+    ::_exit(static_cast<int>(::read(static_cast<int>(lifeline.reader.get()), &byte, 1)));
+  }
+  auto poller = Poller::create();
+  ASSERT_TRUE(poller);
+  const auto end = end_of_process(static_cast<std::uint64_t>(child));
+  ASSERT_TRUE(end) << to_string(end.error());
+  ASSERT_TRUE((*poller)->watch(end->get(), 7, true, false));
+  EXPECT_THAT(*(*poller)->wait(monotonic_ns()), IsEmpty());
+  lifeline.writer.reset();
+  EXPECT_THAT(*(*poller)->wait(std::nullopt), SizeIs(1));
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  const auto gone = end_of_process(static_cast<std::uint64_t>(child));
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().code, Code::kNotFound);
+}
+
 TEST(PollerTest, ReportsReadyHandlesWakesAndDeadlines) {
   auto poller = Poller::create();
   ASSERT_TRUE(poller);

@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,19 +34,30 @@ std::vector<char*> argument_vector(const std::string& program,
 }
 
 // In the child, between fork and exec: only async-signal-safe calls.
-[[noreturn]] void exec_child(const char* program, char* const* arguments, const char* directory,
-                             int in, int out, int failure, pid_t parent) {
+[[noreturn]] void exec_child(const char* program, char* const* arguments, char* const* environment,
+                             const char* directory, int in, int out, int failure, pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   if (::getppid() == parent && ::chdir(directory) == 0 && ::dup2(in, 0) >= 0 &&
       ::dup2(out, 1) >= 0) {
-    ::execv(program, arguments);
+    ::execve(program, arguments, environment);
   }
   const int why = errno;
   [[maybe_unused]] const ssize_t ignored = ::write(failure, &why, sizeof why);
   ::_exit(127);
+}
+
+// Ours with the locale C.UTF-8: names are UTF-8 and the system's words English, wherever we run.
+std::vector<char*> child_environment() {
+  static char locale[] = "LC_ALL=C.UTF-8";
+  std::vector<char*> vector{locale};
+  for (char** entry = ::environ; *entry != nullptr; ++entry) {
+    if (!std::string_view(*entry).starts_with("LC_ALL=")) vector.push_back(*entry);
+  }
+  vector.push_back(nullptr);
+  return vector;
 }
 
 bool make_pipe(UniqueHandle& reader, UniqueHandle& writer) {
@@ -74,12 +88,14 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
     return Fail{last_os_error(operation)};
   }
   const std::vector<char*> vector = argument_vector(program, arguments);
+  const std::vector<char*> environment = child_environment();
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   if (child < 0) return Fail{last_os_error(operation)};
   if (child == 0) {
-    exec_child(program.c_str(), vector.data(), directory.c_str(), static_cast<int>(in_reader.get()),
-               static_cast<int>(out_writer.get()), static_cast<int>(failed_writer.get()), parent);
+    exec_child(program.c_str(), vector.data(), environment.data(), directory.c_str(),
+               static_cast<int>(in_reader.get()), static_cast<int>(out_writer.get()),
+               static_cast<int>(failed_writer.get()), parent);
   }
   ScopeExit reap([&] {
     ::kill(child, SIGKILL);
@@ -132,6 +148,19 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
 }
 
 std::string working_directory_name() { return "/proc/self/cwd"; }
+
+Result<UniqueHandle> end_of_process(std::uint64_t pid) {
+  const std::string operation = "watch process " + std::to_string(pid);
+  if (pid == 0 || pid > INT32_MAX)
+    return Fail{Error{Code::kNotFound, operation, "no such process"}};
+  const long file = ::syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0);
+  if (file >= 0) return UniqueHandle(file);
+  if (errno == ESRCH) return Fail{Error{Code::kNotFound, operation, "no such process"}};
+  if (errno == ENOSYS || errno == EPERM) {
+    return Fail{Error{Code::kUnsupported, operation, "this system has no pidfd_open"}};
+  }
+  return Fail{last_os_error(operation)};
+}
 
 std::uint64_t private_bytes() {
   std::FILE* file = std::fopen("/proc/self/smaps_rollup", "re");

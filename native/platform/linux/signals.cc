@@ -2,7 +2,6 @@
 
 #include <csignal>
 
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -41,7 +40,5 @@ Result<std::unique_ptr<SignalQueue>> SignalQueue::create() {
   if (file < 0) return Fail{last_os_error("collect signals")};
   return std::unique_ptr<SignalQueue>(std::make_unique<SignalFd>(UniqueHandle(file)));
 }
-
-void end_with_parent() { ::prctl(PR_SET_PDEATHSIG, SIGKILL); }
 
 }  // namespace runhv

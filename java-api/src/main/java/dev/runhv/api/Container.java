@@ -44,6 +44,8 @@ public interface Container extends AutoCloseable {
     /**
      * Waits until the container has ended. Gives the same answer when asked again, also after {@link #close()}.
      *
+     * @throws RunhvException of the type that fits where the micro-VM failed on its way: {@link GuestException} when the
+     *     guest crashed or broke the rules
      * @throws InterruptedException when the thread is interrupted; the container goes on
      */
     ExitStatus waitFor() throws InterruptedException;

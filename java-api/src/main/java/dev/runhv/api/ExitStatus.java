@@ -1,9 +1,6 @@
 package dev.runhv.api;
 
-/**
- * How a container ended. Where the micro-VM is a process of its own, all that comes from it is a status as a shell shows
- * it: a program that ends by itself with 128 + n looks like one that signal n ended.
- */
+/** How a container ended. */
 public sealed interface ExitStatus {
     /** What a shell would show as {@code $?}: 0 to 255. */
     int code();

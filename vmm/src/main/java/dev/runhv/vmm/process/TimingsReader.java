@@ -28,11 +28,23 @@ final class TimingsReader {
     private OptionalLong instructionsTotal = OptionalLong.empty();
     private long privateBytes;
     private long guestMemoryResidentBytes;
+    private End end;
+
+    /**
+     * The {@code end} object.
+     *
+     * @param kind {@code exited}, {@code signaled}, {@code not_started} or {@code failed}
+     * @param code of an error, as in JSON; with operation and reason empty where there is none
+     */
+    record End(String kind, int value, String code, String operation, String reason) {}
+
+    /** @param end empty in a line of before there was one */
+    record Line(StartTimings timings, Optional<End> end) {}
 
     private TimingsReader() {}
 
     /** Empty where there is no such file, or no whole line in it: the process was killed. */
-    static Optional<StartTimings> read(Path file) {
+    static Optional<Line> read(Path file) {
         if (!Files.exists(file)) {
             return Optional.empty();
         }
@@ -49,7 +61,7 @@ final class TimingsReader {
         } catch (IOException e) {
             return Optional.empty();
         }
-        return Optional.of(reader.timings());
+        return Optional.of(new Line(reader.timings(), Optional.ofNullable(reader.end)));
     }
 
     private StartTimings timings() {
@@ -76,8 +88,30 @@ final class TimingsReader {
             case "instructions_total" -> instructionsTotal = count(parser);
             case "private_bytes" -> privateBytes = parser.getLongValue();
             case "guest_memory_resident_bytes" -> guestMemoryResidentBytes = parser.getLongValue();
+            case "end" -> end = end(parser);
             default -> parser.skipChildren();
         }
+    }
+
+    private static End end(JsonParser parser) throws IOException {
+        String kind = "";
+        int value = 0;
+        String code = "";
+        String operation = "";
+        String reason = "";
+        while (parser.nextToken() == JsonToken.FIELD_NAME) {
+            String field = parser.currentName();
+            parser.nextToken();
+            switch (field) {
+                case "kind" -> kind = parser.getText();
+                case "value" -> value = parser.getIntValue();
+                case "code" -> code = parser.getText();
+                case "operation" -> operation = parser.getText();
+                case "reason" -> reason = parser.getText();
+                default -> parser.skipChildren();
+            }
+        }
+        return new End(kind, value, code, operation, reason);
     }
 
     private static List<Stage> stages(JsonParser parser) throws IOException {

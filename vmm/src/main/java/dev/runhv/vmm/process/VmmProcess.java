@@ -3,6 +3,7 @@ package dev.runhv.vmm.process;
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.ExitStatus;
 import dev.runhv.api.HostException;
+import dev.runhv.api.RunhvException;
 import dev.runhv.api.StartTimings;
 import java.io.Closeable;
 import java.io.IOException;
@@ -36,6 +37,9 @@ public final class VmmProcess {
                 "--bundle",
                 bundle.toString(),
                 "--remove-bundle",
+                // A JVM that is killed cannot close its containers.
+                "--end-with",
+                Long.toString(ProcessHandle.current().pid()),
                 "--timings=json:" + timingsFile);
         try {
             return new VmmProcess(new ProcessBuilder(command).start(), timingsFile);
@@ -65,15 +69,24 @@ public final class VmmProcess {
     /**
      * How a container ended, and how its start went.
      *
+     * @param failure of the micro-VM, null where the container ended or was not started
      * @param timings empty where the process did not come to tell
      */
-    public record Outcome(ExitStatus status, Optional<StartTimings> timings) {}
+    public record Outcome(ExitStatus status, RunhvException failure, Optional<StartTimings> timings) {
+        /** @throws RunhvException where the micro-VM failed */
+        public ExitStatus statusOrThrow() {
+            if (failure != null) {
+                // A new one each time: its stack is that of the thread that waits.
+                throw RunhvException.of(failure.code(), failure.operation(), failure.detail(), null, failure);
+            }
+            return status;
+        }
+    }
 
     /** Waits for the end. */
     public Outcome await() throws InterruptedException {
         int code = process.waitFor();
-        Optional<StartTimings> timings = TimingsReader.read(timingsFile);
-        return new Outcome(status(code, timings), timings);
+        return outcome(code, TimingsReader.read(timingsFile));
     }
 
     /** Ends the process at once if it runs, waits for that, and closes the streams. */
@@ -100,15 +113,28 @@ public final class VmmProcess {
         }
     }
 
-    /** What the exit status of runhv-vmm means: that of the container, or one of its own where that never ran. */
-    static ExitStatus status(int code, Optional<StartTimings> timings) {
-        boolean ran = timings.stream()
-                .flatMap(t -> t.stages().stream())
-                .anyMatch(stage -> stage.name().equals("first_instruction"));
-        if (!ran && code >= 125 && code <= 127) {
-            return new ExitStatus.NotStarted(code, "");
-        }
+    static Outcome outcome(int code, Optional<TimingsReader.Line> line) {
+        Optional<StartTimings> timings = line.map(TimingsReader.Line::timings);
+        Optional<TimingsReader.End> end = line.flatMap(TimingsReader.Line::end);
+        RunhvException failure = end.filter(e -> e.kind().equals("failed"))
+                .map(e -> RunhvException.of(ErrorCode.ofJsonName(e.code()), e.operation(), e.reason(), null, null))
+                .orElse(null);
+        return new Outcome(end.map(e -> status(code, e)).orElseGet(() -> status(code)), failure, timings);
+    }
+
+    private static ExitStatus status(int code, TimingsReader.End end) {
+        return switch (end.kind()) {
+            case "exited" -> new ExitStatus.Exited(end.value());
+            case "signaled" -> new ExitStatus.Signaled(end.value());
+            case "not_started", "failed" ->
+                new ExitStatus.NotStarted(end.value(), end.operation() + ": " + end.reason());
+            default -> status(code);
+        };
+    }
+
+    /** Of a process that told nothing: it was killed, or could not make its micro-VM. */
+    private static ExitStatus status(int code) {
         boolean signaled = code > 128 && code <= 128 + 64;
-        return signaled ? new ExitStatus.Signaled(code - 128) : new ExitStatus.Exited(code);
+        return signaled ? new ExitStatus.Signaled(code - 128) : new ExitStatus.NotStarted(code, "");
     }
 }

@@ -97,12 +97,14 @@ final class LocalContainer implements Container {
     @Override
     public ExitStatus waitFor() throws InterruptedException {
         ended.await();
-        return outcome.status();
+        return outcome.statusOrThrow();
     }
 
     @Override
     public Optional<ExitStatus> waitFor(Duration timeout) throws InterruptedException {
-        return ended.await(timeout.toNanos(), TimeUnit.NANOSECONDS) ? Optional.of(outcome.status()) : Optional.empty();
+        return ended.await(timeout.toNanos(), TimeUnit.NANOSECONDS)
+                ? Optional.of(outcome.statusOrThrow())
+                : Optional.empty();
     }
 
     @Override

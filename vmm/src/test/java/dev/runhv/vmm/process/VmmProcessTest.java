@@ -1,8 +1,10 @@
 package dev.runhv.vmm.process;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.runhv.api.ExitStatus;
+import dev.runhv.api.GuestException;
 import dev.runhv.api.StartTimings;
 import dev.runhv.api.StartTimings.Stage;
 import java.io.IOException;
@@ -51,21 +53,50 @@ class VmmProcessTest {
     }
 
     @Test
-    void statusesOfRunhvAndOfTheContainerAreToldApart() throws IOException {
-        Optional<StartTimings> ran = timings(LINE);
-        Optional<StartTimings> never = Optional.empty();
+    void theEndIsExact() throws IOException {
+        assertThat(end(130, "{\"kind\":\"exited\",\"value\":130}")).isEqualTo(new ExitStatus.Exited(130));
+        assertThat(end(130, "{\"kind\":\"signaled\",\"value\":2,\"later\":{}}")).isEqualTo(new ExitStatus.Signaled(2));
+        assertThat(end(
+                        127,
+                        "{\"kind\":\"not_started\",\"value\":127,\"code\":\"not_found\",\"operation\":\"run /x\","
+                                + "\"reason\":\"no such file\"}"))
+                .isEqualTo(new ExitStatus.NotStarted(127, "run /x: no such file"));
+        assertThat(end(127, "{\"kind\":\"exited\",\"value\":127}")).isEqualTo(new ExitStatus.Exited(127));
+    }
 
-        assertThat(VmmProcess.status(0, ran)).isEqualTo(new ExitStatus.Exited(0));
-        assertThat(VmmProcess.status(127, ran)).isEqualTo(new ExitStatus.Exited(127));
-        assertThat(VmmProcess.status(127, never)).isEqualTo(new ExitStatus.NotStarted(127, ""));
-        assertThat(VmmProcess.status(125, never)).isEqualTo(new ExitStatus.NotStarted(125, ""));
-        assertThat(VmmProcess.status(137, never)).isEqualTo(new ExitStatus.Signaled(9));
-        assertThat(VmmProcess.status(143, ran)).isEqualTo(new ExitStatus.Signaled(15));
-        assertThat(VmmProcess.status(128, ran)).isEqualTo(new ExitStatus.Exited(128));
-        assertThat(VmmProcess.status(255, ran)).isEqualTo(new ExitStatus.Exited(255));
+    @Test
+    void aMicroVmThatFailedIsAnException() throws IOException {
+        VmmProcess.Outcome outcome = outcome(
+                125,
+                "{\"kind\":\"failed\",\"value\":125,\"code\":\"guest_failed\",\"operation\":\"run container web\","
+                        + "\"reason\":\"the kernel panicked\"}");
+
+        assertThatThrownBy(outcome::statusOrThrow)
+                .isInstanceOf(GuestException.class)
+                .hasMessage("Cannot run container web: the kernel panicked");
+        assertThat(outcome.timings()).isPresent();
+    }
+
+    @Test
+    void aProcessThatToldNothingWasKilledOrNeverRan() {
+        assertThat(VmmProcess.outcome(137, Optional.empty()).statusOrThrow()).isEqualTo(new ExitStatus.Signaled(9));
+        assertThat(VmmProcess.outcome(125, Optional.empty()).statusOrThrow())
+                .isEqualTo(new ExitStatus.NotStarted(125, ""));
+    }
+
+    private ExitStatus end(int code, String end) throws IOException {
+        return outcome(code, end).statusOrThrow();
+    }
+
+    private VmmProcess.Outcome outcome(int code, String end) throws IOException {
+        return VmmProcess.outcome(code, line(LINE.replace("\"new\":", "\"end\":" + end + ",\"new\":")));
     }
 
     private Optional<StartTimings> timings(String text) throws IOException {
+        return line(text).map(TimingsReader.Line::timings);
+    }
+
+    private Optional<TimingsReader.Line> line(String text) throws IOException {
         Path file = folder.resolve("timings.json");
         Files.writeString(file, text);
         return TimingsReader.read(file);

@@ -14,9 +14,11 @@ import dev.runhv.api.StartTimings;
 import dev.runhv.vmm.process.Distribution;
 import dev.runhv.vmm.testing.InstalledDistribution;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -62,9 +64,68 @@ class LocalRunhvIT {
                 Container container = runhv.start(
                         ContainerSpec.image(IMAGE).command("/no/such").build())) {
             assertThat(container.stderr().readAllBytes()).asString().contains("/no/such");
-            assertThat(container.waitFor()).isEqualTo(new ExitStatus.NotStarted(127, ""));
+            assertThat(container.waitFor()).isInstanceOfSatisfying(ExitStatus.NotStarted.class, status -> {
+                assertThat(status.code()).isEqualTo(127);
+                assertThat(status.reason()).contains("/no/such");
+            });
         }
     }
+
+    @Test
+    void anExitWith130IsNoSignal() throws Exception {
+        assertThat(endOf("exit 130")).isEqualTo(new ExitStatus.Exited(130));
+        assertThat(endOf("exit 127")).isEqualTo(new ExitStatus.Exited(127));
+    }
+
+    private ExitStatus endOf(String script) throws InterruptedException {
+        try (Runhv runhv = open();
+                Container container = runhv.start(
+                        ContainerSpec.image(IMAGE).command("sh", "-c", script).build())) {
+            return container.waitFor();
+        }
+    }
+
+    @Test
+    void aJvmThatIsKilledTakesItsContainersWithIt() throws Exception {
+        Path program = Files.writeString(folder.resolve("Killed.java"), KILLED_JVM.replace("IMAGE", IMAGE));
+        ProcessBuilder java = new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Drunhv.home=" + distribution.home(),
+                "-Drunhv.store=" + folder.resolve("store"),
+                "-Djava.io.tmpdir=" + folder,
+                "-p",
+                distribution.home().resolve("lib/java").toString(),
+                "--add-modules",
+                "dev.runhv.vmm",
+                program.toString());
+        java.redirectError(ProcessBuilder.Redirect.INHERIT);
+        Process jvm = java.start();
+        ProcessHandle container =
+                ProcessHandle.of(Long.parseLong(jvm.inputReader().readLine())).orElseThrow();
+        assertThat(container.isAlive()).isTrue();
+
+        jvm.destroyForcibly().waitFor();
+
+        container.onExit().get(60, TimeUnit.SECONDS);
+    }
+
+    // Starts a container on a thread that ends, says its pid once it runs, and waits to be killed.
+    private static final String KILLED_JVM = """
+            import dev.runhv.api.*;
+
+            void main() throws Exception {
+                var started = new Container[1];
+                var spec = ContainerSpec.image("IMAGE")
+                        .command("sh", "-c", "echo ready; while :; do sleep 1; done")
+                        .build();
+                var thread = new Thread(() -> started[0] = Runhv.open().start(spec));
+                thread.start();
+                thread.join();
+                started[0].stdout().readNBytes(6);
+                IO.println(started[0].pid());
+                started[0].waitFor();
+            }
+            """;
 
     @Test
     void signalsArriveAndEventsTellTheStory() throws Exception {

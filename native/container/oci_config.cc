@@ -262,7 +262,9 @@ void read_linux(const JsonNode& section, OciConfig& config) {
   config.read_only_paths = absolute_paths(section["readonlyPaths"]);
   for (const auto& [name, node] : section["sysctl"].members()) {
     config.sysctls.emplace_back(name, node.string());
-    if (name.empty() || name.find("..") != std::string::npos || name.front() == '/') {
+    // The agent's rule.
+    if (name.empty() || name.front() == '.' || name.find("..") != std::string::npos ||
+        name.find('/') != std::string::npos) {
       node.complain("expected a name such as net.ipv4.ip_forward");
     }
   }

@@ -70,6 +70,25 @@ Result<void> fill_defaults(VmmOptions& options) {
   return {};
 }
 
+// The bundle's folder, where it was made for this run only: deleted whatever happens.
+class MadeBundle {
+ public:
+  explicit MadeBundle(const VmmOptions& options)
+      : path_(options.remove_bundle ? options.bundle : "") {}
+  MadeBundle(const MadeBundle&) = delete;
+  MadeBundle& operator=(const MadeBundle&) = delete;
+  ~MadeBundle() { remove(); }
+
+  void remove() {
+    if (path_.empty()) return;
+    if (const auto removed = remove_tree(path_); !removed) complain(removed.error());
+    path_.clear();
+  }
+
+ private:
+  std::string path_;
+};
+
 Result<runhv_vm> create_vm(const VmmOptions& options) {
   auto config = sized<runhv_vm_config>();
   if (options.debug) config.flags |= RUNHV_FLAG_CONSOLE;
@@ -83,12 +102,6 @@ Result<runhv_vm> create_vm(const VmmOptions& options) {
   auto error = sized<runhv_error>();
   runhv_vm vm = 0;
   const int32_t code = runhv_vm_create(&config, &vm, &error);
-  // Everything is open now: even a SIGKILL from here on leaves nothing behind.
-  if (options.remove_bundle) {
-    if (const auto removed = remove_tree(options.bundle); !removed && code == RUNHV_OK) {
-      complain(removed.error());
-    }
-  }
   if (code != RUNHV_OK) return Fail{error_of(error)};
   return vm;
 }
@@ -172,7 +185,8 @@ Outcome run(runhv_vm vm, SignalQueue& signals, Poller& poller, OsHandle parent) 
   return outcome;
 }
 
-int run_container(VmmOptions options, SignalQueue& signals, std::FILE* timings_file) {
+int run_container(VmmOptions options, SignalQueue& signals, std::FILE* timings_file,
+                  MadeBundle& bundle) {
   if (const auto filled = fill_defaults(options); !filled) return complain(filled.error());
   auto poller = Poller::create();
   if (!poller) return complain(poller.error());
@@ -187,6 +201,8 @@ int run_container(VmmOptions options, SignalQueue& signals, std::FILE* timings_f
   }
   if (!name) return complain(name.error());
   const auto vm = create_vm(options);
+  // Everything is open now: even a SIGKILL from here on leaves nothing behind.
+  bundle.remove();
   if (!vm) return complain(vm.error());
   const ScopeExit destroy([&] { runhv_vm_destroy(*vm, nullptr); });
 
@@ -211,6 +227,7 @@ int vmm_main(std::span<const std::string_view> arguments) {
   if (!signals) return complain(signals.error());
   const auto options = parse_vmm_options(arguments);
   if (!options) return complain(options.error());
+  MadeBundle bundle(*options);
   set_debug_log(options->debug);
   std::FILE* timings_file = stderr;
   if (!options->timings_file.empty()) {
@@ -220,7 +237,7 @@ int vmm_main(std::span<const std::string_view> arguments) {
                        "the file for the timings cannot be written"});
     }
   }
-  return run_container(*options, **signals, timings_file);
+  return run_container(*options, **signals, timings_file, bundle);
 }
 
 }  // namespace

@@ -121,7 +121,12 @@ AgentSession::View AgentSession::view() const {
   View now;
   {
     const std::lock_guard lock(mutex_);
-    now = {failure_, end_, false, lost_};
+    now.failure = failure_;
+    now.end = end_;
+    now.lost = lost_;
+  }
+  for (const auto& port : streams_) {
+    if (port != nullptr && !now.lost_output) now.lost_output = port->failure();
   }
   now.delivered = std::all_of(streams_.begin() + 1, streams_.end(), [](const auto& port) {
     return port == nullptr || !port->connected() || port->finished();

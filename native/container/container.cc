@@ -62,7 +62,7 @@ class RunningContainer final : public Container {
   void run_io();
   // What to do after something happened; true when the container is over.
   bool step();
-  bool step_after_end(const ContainerEnd& end, bool delivered);
+  bool step_after_end(const AgentSession::View& now);
   bool finish(Result<ContainerEnd> result);
   bool deadline_passed() const { return deadline_ns_ && monotonic_ns() >= *deadline_ns_; }
   Error machine_failure() const;
@@ -200,7 +200,7 @@ bool RunningContainer::step() {
     return finish(ContainerEnd{ContainerEnd::Kind::kSignaled, linux_abi::kSigkill, std::nullopt});
   }
   if (now.failure) return finish(Fail{*now.failure});
-  if (now.end) return step_after_end(*now.end, now.delivered);
+  if (now.end) return step_after_end(now);
   if (machine_end_) return finish(Fail{machine_failure()});
   if (now.lost && !deadline_ns_) deadline_ns_ = monotonic_ns() + kLastWordsNs;
   if (deadline_passed()) {
@@ -211,14 +211,20 @@ bool RunningContainer::step() {
   return false;
 }
 
-bool RunningContainer::step_after_end(const ContainerEnd& end, bool delivered) {
+bool RunningContainer::step_after_end(const AgentSession::View& now) {
+  const ContainerEnd& end = *now.end;
+  bool delivered = now.delivered;
   {
     const std::lock_guard lock(mutex_);
     ended_ = true;
     // A program that was never in place has written nothing; its streams stay open in the agent.
     delivered = delivered || output_given_up_ || end.kind == ContainerEnd::Kind::kNotStarted;
   }
-  if (machine_end_ || deadline_passed()) return finish(end);
+  if (machine_end_ || deadline_passed()) {
+    // A status of success would hide that the output is not there.
+    if (now.lost_output) return finish(Fail{*now.lost_output});
+    return finish(end);
+  }
   if (delivered && !std::exchange(powering_off_, true)) {
     session_->power_off();
     deadline_ns_ = monotonic_ns() + kLastWordsNs;

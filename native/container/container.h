@@ -60,7 +60,8 @@ class Container {
 
   // Until the container has ended, its output is delivered and its machine is off, or
   // `deadline_ns` (monotonic; nullopt = none) has passed: then the value is nullopt. kGuestFailed
-  // where the guest crashed or lied. The answer stays the same when asked again.
+  // where the guest crashed or lied, the host's error where it could not write the output. The
+  // answer stays the same when asked again.
   virtual Result<std::optional<ContainerEnd>> wait(std::optional<std::uint64_t> deadline_ns) = 0;
 
   // Linux number, 1..64, for the container's first process; before it started the signal is kept.

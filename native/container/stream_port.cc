@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "platform/os_error.h"
 
 namespace runhv {
 
@@ -69,6 +70,11 @@ bool StreamPort::connected() const {
   return connection_.has_value();
 }
 
+std::optional<Error> StreamPort::failure() const {
+  const std::lock_guard lock(mutex_);
+  return failure_;
+}
+
 std::size_t StreamPort::receive(std::span<const std::byte> data) {
   std::size_t taken = 0;
   while (taken < data.size()) {
@@ -78,8 +84,14 @@ std::size_t StreamPort::receive(std::span<const std::byte> data) {
       if (finished_) return data.size();
       result = stream_.write(data.subspan(taken));
       if (result.status == IoStatus::kWouldBlock) {
-        if (poller_.watch(stream_.handle(), token_, false, true)) return taken;
-        result.status = IoStatus::kFailed;
+        const auto watched = poller_.watch(stream_.handle(), token_, false, true);
+        if (watched) return taken;
+        result = {IoStatus::kFailed, 0, static_cast<int>(watched.error().os_code)};
+      }
+      if (result.status == IoStatus::kFailed) {
+        failure_ =
+            os_error(token_ == 1 ? "write the container's stdout" : "write the container's stderr",
+                     result.os_code);
       }
     }
     if (result.status != IoStatus::kDone) {

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 
+#include "base/error.h"
 #include "devices/vsock/vsock_host.h"
 #include "platform/poller.h"
 #include "platform/stream.h"
@@ -35,6 +36,9 @@ class StreamPort {
   // or the reader is gone.
   bool finished() const;
   bool connected() const;
+  // Why bytes of the guest were lost, where the host could not take them; a reader that has gone
+  // did not want them.
+  std::optional<Error> failure() const;
 
  private:
   class Endpoint;
@@ -54,6 +58,7 @@ class StreamPort {
   bool first_byte_seen_ = false;
   bool input_ended_ = false;
   bool finished_ = false;
+  std::optional<Error> failure_;
 };
 
 }  // namespace runhv

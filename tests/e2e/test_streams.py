@@ -58,6 +58,14 @@ def test_an_output_that_nobody_reads_blocks_the_writer_and_still_ends_on_sigterm
     process.stderr.close()
 
 
+def test_output_that_the_host_cannot_write_is_an_error(runhv):
+    with open("/dev/full", "wb") as full:
+        process = runhv.popen("run", runhv.image("busybox"), "echo", "lost", stdout=full, stderr=subprocess.PIPE)
+        message = process.communicate(timeout=60)[1]
+    assert process.returncode == 125
+    assert message.startswith(b"runhv: write the container's stdout: No space left on device"), message
+
+
 def test_a_reader_that_has_gone_ends_the_writer(runhv):
     process = runhv.popen("run", runhv.image("busybox"), "yes", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     read_line(process.stdout)

@@ -91,6 +91,11 @@ std::unique_ptr<VsockEndpoint> AgentSession::accept(VsockConnectionId id, std::u
   return nullptr;
 }
 
+bool AgentSession::heard() const {
+  const std::lock_guard lock(mutex_);
+  return state_ != State::kExpectHello;
+}
+
 std::optional<VsockConnectionId> AgentSession::on_ready(std::uint64_t token) {
   if (token >= streams_.size() || !streams_[token]) return std::nullopt;
   return streams_[token]->on_ready();

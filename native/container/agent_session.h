@@ -36,6 +36,9 @@ class AgentSession final : public VsockService {
   std::unique_ptr<VsockEndpoint> accept(VsockConnectionId id, std::uint32_t guest_port,
                                         std::uint32_t host_port) override;
 
+  // The agent has said HELLO.
+  bool heard() const;
+
   // A stream is ready: the connection to wake.
   std::optional<VsockConnectionId> on_ready(std::uint64_t token);
   // The control connection, once for each time that there is something new to send on it.

@@ -84,7 +84,7 @@ class RunningContainer final : public Container {
   std::mutex mutex_;
   std::condition_variable finished_;
   bool started_ = false;
-  bool killed_ = false;           // SIGKILL
+  std::optional<int> killed_by_;  // SIGKILL, or what came before there was anyone to tell
   bool output_given_up_ = false;  // SIGINT or SIGTERM after the end
   bool closing_ = false;
   bool ended_ = false;  // EXITED was said
@@ -183,21 +183,21 @@ void RunningContainer::run_io() {
 }
 
 bool RunningContainer::step() {
-  bool killed = false;
+  std::optional<int> killed_by;
   bool closing = false;
   {
     const std::lock_guard lock(mutex_);
-    killed = killed_;
+    killed_by = killed_by_;
     closing = closing_;
   }
   const AgentSession::View now = session_->view();
   if (closing) {
     return finish(Fail{Error{Code::kClosed, "run container " + id_, "it was destroyed"}});
   }
-  if (killed) {
+  if (killed_by) {
     if (now.end) return finish(*now.end);
     timeline_.mark(Stage::kExit, monotonic_ns());
-    return finish(ContainerEnd{ContainerEnd::Kind::kSignaled, linux_abi::kSigkill, std::nullopt});
+    return finish(ContainerEnd{ContainerEnd::Kind::kSignaled, *killed_by, std::nullopt});
   }
   if (now.failure) return finish(Fail{*now.failure});
   if (now.end) return step_after_end(now);
@@ -285,10 +285,10 @@ Result<void> RunningContainer::signal(int signal) {
   {
     const std::lock_guard lock(mutex_);
     if (result_) return Fail{Error{Code::kClosed, "signal container " + id_, "it has ended"}};
-    if (signal == linux_abi::kSigkill) killed_ = true;
-    if (signal == linux_abi::kSigint || signal == linux_abi::kSigterm) {
-      output_given_up_ = output_given_up_ || ended_;
-    }
+    const bool asks_to_end = signal == linux_abi::kSigint || signal == linux_abi::kSigterm;
+    if (asks_to_end) output_given_up_ = output_given_up_ || ended_;
+    // A kernel that never comes to the agent would else be deaf to Ctrl-C.
+    if (signal == linux_abi::kSigkill || (asks_to_end && !session_->heard())) killed_by_ = signal;
   }
   if (signal != linux_abi::kSigkill) session_->signal(signal);
   poller_->wake();

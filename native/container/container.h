@@ -65,6 +65,7 @@ class Container {
   virtual Result<std::optional<ContainerEnd>> wait(std::optional<std::uint64_t> deadline_ns) = 0;
 
   // Linux number, 1..64, for the container's first process; before it started the signal is kept.
+  // SIGINT and SIGTERM that come before the agent has spoken end the machine, with kSignaled.
   // SIGKILL ends the machine at once, with kSignaled 9. After the first process has ended, SIGINT
   // and SIGTERM give up output that nobody reads.
   virtual Result<void> signal(int signal) = 0;

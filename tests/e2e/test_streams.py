@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import pathlib
 import signal
+import struct
 import subprocess
 import threading
 import time
@@ -56,6 +58,22 @@ def test_an_output_that_nobody_reads_blocks_the_writer_and_still_ends_on_sigterm
     assert process.wait(10) == 9
     process.stdout.close()
     process.stderr.close()
+
+
+def test_sigterm_ends_a_kernel_that_never_comes_to_the_agent(runhv, tmp_path):
+    kernel = bytearray((runhv.dist / "share/runhv/vmlinux-minimal").read_bytes())
+    entry, table = struct.unpack_from("<QQ", kernel, 24)
+    for at in range(table, table + 56 * struct.unpack_from("<H", kernel, 56)[0], 56):
+        _, _, offset, _, address, size = struct.unpack_from("<IIQQQQ", kernel, at)
+        if address <= entry < address + size:
+            struct.pack_into("<H", kernel, offset + entry - address, 0xFEEB)  # jmp to itself
+    (tmp_path / "kernel").write_bytes(kernel)
+    process = runhv.popen("run", "--kernel", str(tmp_path / "kernel"), runhv.image("busybox"), "true")
+    threads = pathlib.Path(f"/proc/{process.pid}/task")
+    while "vcpu0\n" not in [(thread / "comm").read_text() for thread in threads.iterdir()]:
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 128 + signal.SIGTERM
 
 
 def test_output_that_the_host_cannot_write_is_an_error(runhv):

@@ -34,7 +34,8 @@ public interface Container extends AutoCloseable {
 
     /**
      * Sends a signal to the container's first process. Of no effect once the container has ended. What comes before the
-     * program runs is kept for it. {@code KILL} ends the micro-VM.
+     * program runs is kept for it, but {@code INT} and {@code TERM} end a guest that is not up yet. {@code KILL} ends
+     * the micro-VM.
      *
      * @throws ClosedException after {@link #close()}
      * @throws UnsupportedException where this host can only send {@code TERM} and {@code KILL}

@@ -126,7 +126,7 @@ TEST(StreamTest, TellsWhenTheOtherSideHasClosed) {
 
 TEST(ProcessTest, ACapturedProgramHasALocaleOfItsOwn) {
   ::setenv("LC_ALL", "POSIX", 1);
-  const auto captured = run_captured("/bin/sh", {"-c", "echo $LC_ALL $HOME"}, "", 1000);
+  const auto captured = run_captured("/bin/sh", {"-c", "echo $LC_ALL $HOME"}, "/", "", 1000);
   ASSERT_TRUE(captured) << to_string(captured.error());
   EXPECT_EQ(captured->output, "C.UTF-8 " + environment("HOME") + "\n");
 }

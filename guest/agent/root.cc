@@ -1,5 +1,6 @@
 #include "root.h"
 
+#include <linux/fs.h>
 #include <linux/mount.h>
 
 #include "sys.h"
@@ -13,12 +14,47 @@ constexpr char kWritable[] = "/rw";
 constexpr char kUpper[] = "/rw/upper";
 constexpr char kWork[] = "/rw/work";
 constexpr char kRoot[] = "/root";
+constexpr char kScratchDisk[] = "/dev/vdb";
+
+constexpr std::uint64_t kScratchBlockBytes = 4096;                     // make_scratch of tools/dev
+constexpr unsigned long kExt4ResizeFs = _IOW('f', 16, std::uint64_t);  // EXT4_IOC_RESIZE_FS
+
+long scratch_blocks(std::uint64_t& blocks) {
+  const int disk = sys::open(kScratchDisk, O_RDONLY);
+  if (disk < 0) return disk;
+  std::uint64_t bytes = 0;
+  const long result = sys::ioctl(disk, BLKGETSIZE64, &bytes);
+  sys::close(disk);
+  blocks = bytes / kScratchBlockBytes;
+  return result;
+}
+
+// The host has put a small file system at the beginning of the disk.
+long grow_scratch_disk() {
+  std::uint64_t blocks = 0;
+  long result = scratch_blocks(blocks);
+  if (result < 0) return result;
+  const int top = sys::open(kWritable, O_RDONLY | O_DIRECTORY);
+  if (top < 0) return top;
+  result = sys::ioctl(top, kExt4ResizeFs, &blocks);
+  sys::close(top);
+  return result;
+}
+
+bool mount_scratch_disk(Failure& failure) {
+  // Nothing on it outlives the container: no barriers.
+  long result = sys::mount(kScratchDisk, kWritable, "ext4", MS_NOATIME, "nobarrier");
+  if (result < 0) return failure.set(result, "mount the scratch disk ", kScratchDisk);
+  result = grow_scratch_disk();
+  if (result < 0) return failure.set(result, "grow the scratch disk ", kScratchDisk);
+  // Only now: without `init_itable` growing would write zeros over the new inode tables, and with
+  // it a thread would do so afterwards; a new disk is zeros.
+  result = sys::mount(nullptr, kWritable, nullptr, MS_REMOUNT | MS_NOATIME, "noinit_itable");
+  return result == 0 || failure.set(result, "set up the scratch disk ", kScratchDisk);
+}
 
 bool mount_writable_layer(const StartRequest& start, Failure& failure) {
-  if ((start.root.flags & RUNHV_ROOT_SCRATCH_DISK) != 0) {
-    const long result = sys::mount("/dev/vdb", kWritable, "ext4", MS_NOATIME, nullptr);
-    return result == 0 || failure.set(result, "mount the scratch disk /dev/vdb");
-  }
+  if ((start.root.flags & RUNHV_ROOT_SCRATCH_DISK) != 0) return mount_scratch_disk(failure);
   Text<64> options("mode=755");
   if (start.root.tmpfs_bytes != 0) options.add(",size=").add_number(start.root.tmpfs_bytes);
   const long result = sys::mount("tmpfs", kWritable, "tmpfs", 0, options.c_str());
@@ -45,10 +81,9 @@ bool enter_root(const StartRequest& start, Failure& failure) {
   if (result < 0) return failure.set(result, "mount the image ", start.root_device);
   if (!mount_writable_layer(start, failure)) return false;
 
-  // A scratch disk may hold them already.
   result = sys::mkdir(kUpper, 0755);
-  if (result == 0 || result == -EEXIST) result = sys::mkdir(kWork, 0755);
-  if (result < 0 && result != -EEXIST) return failure.set(result, "make the writable layer");
+  if (result == 0) result = sys::mkdir(kWork, 0755);
+  if (result < 0) return failure.set(result, "make the writable layer");
   result = copy_root_attributes();
   if (result < 0) return failure.set(result, "copy the attributes of the image's root");
   result = sys::mount("overlay", kRoot, "overlay", 0,

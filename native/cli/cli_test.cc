@@ -49,17 +49,19 @@ TEST(RunOptions, EverySpellingOfAValueIsTheSame) {
 
 TEST(RunOptions, EveryOptionIsRead) {
   const RunOptions options =
-      parsed({"-w",       "/srv",       "-u",       "1:2",  "--entrypoint",
-              "/bin/sh",  "--hostname", "h",        "-m",   "64m",
-              "--cpus",   "2",          "--name",   "web",  "--rm",
-              "--kernel", "/k",         "--engine", "soft", "--timings=json:/t",
-              "--debug",  "oci:/x"});
+      parsed({"-w",           "/srv",         "-u",         "1:2",
+              "--entrypoint", "/bin/sh",      "--hostname", "h",
+              "-m",           "64m",          "--cpus",     "2",
+              "--name",       "web",          "--rm",       "--kernel",
+              "/k",           "--engine",     "soft",       "--timings=json:/t",
+              "--debug",      "--scratch=1g", "oci:/x"});
   EXPECT_EQ(options.cwd, "/srv");
   EXPECT_EQ(options.user, "1:2");
   EXPECT_THAT(*options.entrypoint, ElementsAre("/bin/sh"));
   EXPECT_EQ(options.hostname, "h");
   EXPECT_EQ(options.memory_bytes, 64u << 20);
   EXPECT_EQ(options.cpus, 2u);
+  EXPECT_EQ(options.scratch_bytes, 1u << 30);
   EXPECT_EQ(options.id, "web");
   EXPECT_EQ(options.kernel, "/k");
   EXPECT_EQ(options.engine, "soft");
@@ -97,6 +99,8 @@ TEST(RunOptions, MistakesAreOneLine) {
       {{"-m", "9999999g", "i"}, "memory of 9999999g: the most is 524288 MiB"},
       {{"-m", "lots", "i"}, "memory \"lots\": expected a number of bytes, or one with k, m or g"},
       {{"-m", "-1", "i"}, "memory \"-1\": expected a number of bytes, or one with k, m or g"},
+      {{"--scratch", "1m", "i"}, "scratch of 1 MiB: the least is 16 MiB"},
+      {{"--scratch", "2000g", "i"}, "scratch of 2000g: the most is 1048576 MiB"},
       {{"--cpus", "0", "i"}, "cpus of 0: a whole number from 1 to 64 is possible"},
       {{"--cpus=1000", "i"}, "cpus of 1000: a whole number from 1 to 64 is possible"},
       {{"--cpus=1.5", "i"}, "cpus of 1.5: a whole number from 1 to 64 is possible"},
@@ -124,8 +128,9 @@ TEST(Prepare, ImageKindsAreKnownAndPathsAbsolute) {
 TEST(Prepare, RequestHoldsWhatWasAskedForAndNothingElse) {
   ::setenv("RUNHV_TEST_VALUE", "from here", 1);
   ::unsetenv("RUNHV_TEST_ABSENT");
-  RunOptions options = parsed({"-e", "A=\"b", "-e", "RUNHV_TEST_VALUE", "-e", "RUNHV_TEST_ABSENT",
-                               "--entrypoint=", "--cpus=2", "--name=web", "oci:/x", "echo", "hi"});
+  RunOptions options =
+      parsed({"-e", "A=\"b", "-e", "RUNHV_TEST_VALUE", "-e", "RUNHV_TEST_ABSENT",
+              "--entrypoint=", "--cpus=2", "--scratch=16m", "--name=web", "oci:/x", "echo", "hi"});
   rapidjson::Document json;
   json.Parse(prepare_request(options, "oci:/x", {"/store", "/run/web", true}).c_str());
   ASSERT_FALSE(json.HasParseError());
@@ -138,6 +143,7 @@ TEST(Prepare, RequestHoldsWhatWasAskedForAndNothingElse) {
   EXPECT_EQ(json["arguments"].Size(), 2u);
   EXPECT_STREQ(json["hostname"].GetString(), "web");
   EXPECT_EQ(json["cpus"].GetInt(), 2);
+  EXPECT_EQ(json["scratch_bytes"].GetInt(), 16 << 20);
   EXPECT_FALSE(json["stdin"].GetBool());
   for (const char* absent : {"cwd", "user", "memory_bytes", "kernel"}) {
     EXPECT_FALSE(json.HasMember(absent)) << absent;

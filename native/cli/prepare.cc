@@ -98,6 +98,10 @@ std::string prepare_request(const RunOptions& options, const std::string& image,
     json.Key("cpus");
     json.Uint(*options.cpus);
   }
+  if (options.scratch_bytes) {
+    json.Key("scratch_bytes");
+    json.Uint64(*options.scratch_bytes);
+  }
   if (!options.kernel.empty()) write(json, "kernel", absolute_path(options.kernel));
   json.Key("stdin");
   json.Bool(options.interactive);

@@ -19,6 +19,8 @@ constexpr RunOptionSpec kSpecs[] = {
     {RunOption::kMemory, 'm', "memory", "SIZE", false, false,
      "the guest's memory: bytes, or with k, m, g (default 128m)"},
     {RunOption::kCpus, 0, "cpus", "N", false, false, "virtual processors, 1 to 64 (default 1)"},
+    {RunOption::kScratch, 0, "scratch", "SIZE", false, false,
+     "a disk for what is written; default: the guest's memory"},
     {RunOption::kInteractive, 'i', "interactive", "", false, false, "connect stdin"},
     {RunOption::kName, 0, "name", "NAME", false, false, "default: a generated one"},
     {RunOption::kRemove, 0, "rm", "", false, false,
@@ -54,7 +56,8 @@ std::optional<std::uint64_t> take_number(std::string_view& text) {
   return value;
 }
 
-Result<std::uint64_t> read_memory(std::string_view text) {
+Result<std::uint64_t> read_size(const std::string& name, std::string_view text, std::uint64_t least,
+                                std::uint64_t most) {
   static constexpr std::pair<std::string_view, int> kSuffixes[] = {
       {"", 0}, {"b", 0}, {"k", 10}, {"m", 20}, {"g", 30}, {"K", 10}, {"M", 20}, {"G", 30}};
   std::string_view rest = text;
@@ -62,18 +65,16 @@ Result<std::uint64_t> read_memory(std::string_view text) {
   const auto* suffix =
       std::ranges::find(kSuffixes, rest, [](const auto& pair) { return pair.first; });
   if (!number || suffix == std::end(kSuffixes)) {
-    return bad("memory \"" + std::string(text) +
+    return bad(name + " \"" + std::string(text) +
                "\": expected a number of bytes, or one with k, m or g");
   }
   const bool fits = *number <= (UINT64_MAX >> suffix->second);
   const std::uint64_t bytes = fits ? *number << suffix->second : UINT64_MAX;
-  if (bytes < RUNHV_MIN_MEMORY_BYTES) {
-    return bad("memory of " + mebibytes(bytes) + ": the least is " +
-               mebibytes(RUNHV_MIN_MEMORY_BYTES));
+  if (bytes < least) {
+    return bad(name + " of " + mebibytes(bytes) + ": the least is " + mebibytes(least));
   }
-  if (bytes > RUNHV_MAX_MEMORY_BYTES) {
-    return bad("memory of " + std::string(text) + ": the most is " +
-               mebibytes(RUNHV_MAX_MEMORY_BYTES));
+  if (bytes > most) {
+    return bad(name + " of " + std::string(text) + ": the most is " + mebibytes(most));
   }
   return bytes;
 }
@@ -156,7 +157,8 @@ Result<void> apply(const RunOptionSpec& spec, std::string_view value, RunOptions
       options.kernel = value;
       break;
     case RunOption::kMemory: {
-      RUNHV_TRY_ASSIGN(options.memory_bytes, read_memory(value));
+      RUNHV_TRY_ASSIGN(options.memory_bytes,
+                       read_size("memory", value, RUNHV_MIN_MEMORY_BYTES, RUNHV_MAX_MEMORY_BYTES));
       break;
     }
     case RunOption::kName: {
@@ -165,6 +167,11 @@ Result<void> apply(const RunOptionSpec& spec, std::string_view value, RunOptions
     }
     case RunOption::kRemove:
       break;
+    case RunOption::kScratch: {
+      RUNHV_TRY_ASSIGN(options.scratch_bytes, read_size("scratch", value, RUNHV_MIN_SCRATCH_BYTES,
+                                                        RUNHV_MAX_SCRATCH_BYTES));
+      break;
+    }
     case RunOption::kTimings: {
       RUNHV_TRY_ASSIGN(options.timings, read_timings(value));
       break;

@@ -27,6 +27,7 @@ enum class RunOption {
   kMemory,
   kName,
   kRemove,
+  kScratch,
   kTimings,
   kTty,
   kUser,
@@ -59,6 +60,7 @@ struct RunOptions {
   std::string hostname;
   std::optional<std::uint64_t> memory_bytes;
   std::optional<std::uint32_t> cpus;
+  std::optional<std::uint64_t> scratch_bytes;
   bool interactive = false;
   std::string kernel;
   std::string engine = "auto";

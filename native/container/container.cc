@@ -44,6 +44,21 @@ Result<OciConfig> read_bundle(const std::string& bundle) {
                           "read " + path);
 }
 
+// A disk that is gone with the last handle of it: the template's file system at the beginning of a
+// larger disk. The guest grows it.
+Result<File> make_scratch_disk(const std::string& template_path, std::uint64_t size_bytes) {
+  if (template_path.empty()) {
+    return Fail{Error{Code::kInvalidArgument, "make a scratch disk",
+                      "dev.runhv.scratch needs the template share/runhv/scratch.ext4, and the "
+                      "caller named none"}};
+  }
+  RUNHV_TRY_ASSIGN(const std::vector<std::byte> content,
+                   read_file(template_path, kScratchUnitBytes));
+  RUNHV_TRY_ASSIGN(File disk, File::create_anonymous(temporary_directory(), size_bytes));
+  RUNHV_TRY(disk.write_at(0, content));
+  return disk;
+}
+
 bool is_automatic(const std::string& engine) { return engine.empty() || engine == "auto"; }
 
 class RunningContainer final : public Container {
@@ -124,6 +139,10 @@ Result<std::unique_ptr<Container>> RunningContainer::create(const ContainerConfi
   machine.processor_count = bundle.processor_count;
   RUNHV_TRY_ASSIGN(File image, File::open(bundle.root_image, File::Access::kRead));
   machine.disks.push_back({std::move(image), true});
+  if (bundle.scratch_bytes != 0) {
+    RUNHV_TRY_ASSIGN(File scratch, make_scratch_disk(config.default_scratch, bundle.scratch_bytes));
+    machine.disks.push_back({std::move(scratch), false});
+  }
   machine.vsock = made->session_.get();
   machine.console = config.console;
   machine.timeline = &made->timeline_;

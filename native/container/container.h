@@ -14,12 +14,13 @@
 namespace runhv {
 
 struct ContainerConfig {
-  std::string id;              // [A-Za-z0-9_.-]{1,128}
-  std::string bundle;          // folder with config.json; see docs/bundle.md
-  std::string engine;          // "auto" or empty: as the bundle says
-  std::string default_kernel;  // used where the bundle names no kernel
-  std::string default_initrd;  // used where the bundle names no initrd: it holds the agent
-  bool console = false;        // the guest kernel's console goes to stderr
+  std::string id;               // [A-Za-z0-9_.-]{1,128}
+  std::string bundle;           // folder with config.json; see docs/bundle.md
+  std::string engine;           // "auto" or empty: as the bundle says
+  std::string default_kernel;   // used where the bundle names no kernel
+  std::string default_initrd;   // used where the bundle names no initrd: it holds the agent
+  std::string default_scratch;  // the empty file system of scratch disks
+  bool console = false;         // the guest kernel's console goes to stderr
   // stdin, stdout, stderr; duplicated. kInvalidHandle = the null device, inside the guest.
   std::array<OsHandle, 3> stdio{kInvalidHandle, kInvalidHandle, kInvalidHandle};
   std::uint64_t spawned_at_ns = 0;  // monotonic, when the launcher began; 0 = now

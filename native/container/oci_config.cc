@@ -19,6 +19,8 @@ constexpr std::uint64_t kDefaultMemoryBytes = 128ull << 20;
 static_assert(MachineLimits::kMinMemoryBytes == RUNHV_MIN_MEMORY_BYTES);
 static_assert(MachineLimits::kMaxMemoryBytes == RUNHV_MAX_MEMORY_BYTES);
 static_assert(MachineLimits::kMaxProcessors == RUNHV_MAX_CPUS);
+static_assert(kScratchUnitBytes == RUNHV_MIN_SCRATCH_BYTES);
+static_assert(kMaxScratchBytes == RUNHV_MAX_SCRATCH_BYTES);
 
 bool is_absolute(std::string_view path) { return !path.empty() && path.front() == '/'; }
 
@@ -282,7 +284,8 @@ void read_linux(const JsonNode& section, OciConfig& config) {
 using Annotations = std::map<std::string, std::pair<std::string, JsonNode>>;
 
 Annotations read_annotations(const JsonNode& section) {
-  static constexpr std::string_view kKnown[] = {"memory", "cpus", "rootfs.type", "engine", "stdin"};
+  static constexpr std::string_view kKnown[] = {"memory",      "cpus",   "scratch",
+                                                "rootfs.type", "engine", "stdin"};
   static constexpr std::string_view kPrefix = "dev.runhv.";
   Annotations ours;
   for (const auto& [name, node] : section.members()) {
@@ -291,7 +294,8 @@ Annotations read_annotations(const JsonNode& section) {
     const std::string key = name.substr(kPrefix.size());
     if (std::ranges::find(kKnown, key) == std::end(kKnown)) {
       node.complain(
-          "unknown annotation; known are dev.runhv.{memory,cpus,rootfs.type,engine,stdin}");
+          "unknown annotation; known are "
+          "dev.runhv.{memory,cpus,scratch,rootfs.type,engine,stdin}");
     }
     ours.insert_or_assign(key, std::pair(std::move(value), node));
   }
@@ -369,6 +373,16 @@ Size processor_count(const JsonNode& root, const Annotations& annotations) {
   return {std::min<std::uint64_t>(whole, MachineLimits::kMaxProcessors), cpu};
 }
 
+std::uint64_t scratch_size(const Annotations& annotations) {
+  const auto found = annotations.find("scratch");
+  if (found == annotations.end()) return 0;
+  const Size size = annotated_size(found->second);
+  if (size.value == 0) return 0;
+  check_range(size, kScratchUnitBytes, kMaxScratchBytes);
+  const std::uint64_t rest = size.value % kScratchUnitBytes;
+  return rest == 0 ? size.value : size.value - rest + kScratchUnitBytes;
+}
+
 void read_vm(const JsonNode& root, OciConfig& config) {
   const JsonNode vm = root["vm"];
   const JsonNode kernel = vm["kernel"];
@@ -422,6 +436,7 @@ Result<OciConfig> parse_oci_config(std::string_view json, const std::string& ope
   const Size processors = processor_count(root, annotations);
   check_range(processors, 1, MachineLimits::kMaxProcessors);
   config.processor_count = static_cast<std::uint32_t>(processors.value);
+  config.scratch_bytes = scratch_size(annotations);
   config.root_type = choice(annotations, "rootfs.type", {"erofs", "ext4"}, "erofs");
   config.engine = choice(annotations, "engine", {"auto", "soft", "kvm", "whp"}, "");
   config.connect_stdin = choice(annotations, "stdin", {"true", "false"}, "true") == "true";

@@ -17,6 +17,12 @@ namespace runhv {
 
 inline constexpr std::size_t kMaxConfigBytes = 8u << 20;
 
+// A scratch disk is a whole number of these: the size of the file system in
+// share/runhv/scratch.ext4, and enough for the tables of the last group of blocks when the guest
+// grows it.
+inline constexpr std::uint64_t kScratchUnitBytes = 16u << 20;
+inline constexpr std::uint64_t kMaxScratchBytes = 1ull << 40;
+
 struct OciMount {
   runhv_mount fixed{};
   std::string destination;
@@ -74,7 +80,8 @@ struct OciConfig {
   std::string kernel_parameters;
   std::uint64_t memory_bytes = 0;
   std::uint32_t processor_count = 0;
-  std::string engine;  // empty where the bundle does not say
+  std::uint64_t scratch_bytes = 0;  // 0 = the writable layer is memory
+  std::string engine;               // empty where the bundle does not say
   bool connect_stdin = true;
 };
 

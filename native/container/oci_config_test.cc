@@ -115,6 +115,18 @@ struct BadCase {
   std::string expected;
 };
 
+TEST(OciConfig, AScratchDiskIsRoundedUpAndAbsentUnlessAskedFor) {
+  const auto scratch = [](const std::string& annotations) {
+    const auto config = parse(bundle(R"("annotations":{)" + annotations + "}"));
+    return config ? config->scratch_bytes : 1;
+  };
+  EXPECT_EQ(scratch(""), 0u);
+  EXPECT_EQ(scratch(R"("dev.runhv.scratch":"0")"), 0u);
+  EXPECT_EQ(scratch(R"("dev.runhv.scratch":"16777216")"), 16u << 20);
+  EXPECT_EQ(scratch(R"("dev.runhv.scratch":"16777217")"), 32u << 20);
+  EXPECT_EQ(scratch(R"("dev.runhv.scratch":"1099511627776")"), 1ull << 40);
+}
+
 TEST(OciConfig, EveryComplaintNamesThePathAndWhatWasExpected) {
   const std::string head = R"({"ociVersion":"1.2.0",)";
   const BadCase cases[] = {
@@ -154,6 +166,10 @@ TEST(OciConfig, EveryComplaintNamesThePathAndWhatWasExpected) {
       {bundle(R"("annotations":{"dev.runhv.memory":"1g"})"), "expected a decimal number"},
       {bundle(R"("annotations":{"dev.runhv.cpus":"0"})"), "0 is too little; the least is 1"},
       {bundle(R"("annotations":{"dev.runhv.cpus":"1000"})"), "1000 is too much; the most is 64"},
+      {bundle(R"("annotations":{"dev.runhv.scratch":"1048576"})"),
+       "annotations[\"dev.runhv.scratch\"]: 1048576 is too little; the least is 16777216"},
+      {bundle(R"("annotations":{"dev.runhv.scratch":"1099511627777"})"),
+       "1099511627777 is too much; the most is 1099511627776"},
       {bundle(R"("annotations":{"dev.runhv.engine":"qemu"})"),
        "expected one of: auto, soft, kvm, whp"},
       {head + R"("process":{"args":["a"],"cwd":"/"}})",

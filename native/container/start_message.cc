@@ -78,6 +78,7 @@ void append_process(std::vector<std::byte>& out, const OciConfig& config) {
 void append_root(std::vector<std::byte>& out, const OciConfig& config) {
   runhv_root root{};
   if (config.root_read_only) root.flags |= RUNHV_ROOT_READONLY;
+  if (config.scratch_bytes != 0) root.flags |= RUNHV_ROOT_SCRATCH_DISK;
   root.propagation = config.root_propagation;
   Record(out, RUNHV_REC_ROOT).object(root).string(config.root_type).string("/dev/vda");
 }

@@ -107,5 +107,19 @@ TEST(StartMessage, FrameHeaderHoldsLengthAndType) {
   EXPECT_EQ(frame.size(), 12u);
 }
 
+TEST(StartMessage, AScratchDiskIsAFlagOfTheRoot) {
+  OciConfig config = small_config();
+  for (const std::uint64_t bytes : {std::uint64_t{0}, kScratchUnitBytes}) {
+    config.scratch_bytes = bytes;
+    const auto records = encode_start(config, {});
+    ASSERT_TRUE(records);
+    for (const Decoded& record : decode(*records)) {
+      if (record.tag != RUNHV_REC_ROOT) continue;
+      const auto flags = load_le<std::uint32_t>(std::as_bytes(std::span(record.payload)), 0);
+      EXPECT_EQ(flags, bytes == 0 ? 0u : unsigned{RUNHV_ROOT_SCRATCH_DISK});
+    }
+  }
+}
+
 }  // namespace
 }  // namespace runhv

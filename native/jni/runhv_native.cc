@@ -73,18 +73,21 @@ RUNHV_JNI(jint, abiVersion)(JNIEnv*, jclass) { return static_cast<jint>(runhv_ab
 
 RUNHV_JNI(jlong, create)
 (JNIEnv* env, jclass, jbyteArray id, jbyteArray bundle, jbyteArray engine, jbyteArray kernel,
- jbyteArray initrd, jlong standard_input, jlong standard_output, jlong standard_error) {
+ jbyteArray initrd, jbyteArray scratch, jlong standard_input, jlong standard_output,
+ jlong standard_error) {
   const std::string id_text = runhv::to_string(env, id);
   const std::string bundle_text = runhv::to_string(env, bundle);
   const std::string engine_text = runhv::to_string(env, engine);
   const std::string kernel_text = runhv::to_string(env, kernel);
   const std::string initrd_text = runhv::to_string(env, initrd);
+  const std::string scratch_text = runhv::to_string(env, scratch);
   auto config = runhv::sized<runhv_vm_config>();
   config.id = id_text.c_str();
   config.bundle = bundle_text.c_str();
   config.engine = runhv::null_if_empty(engine_text);
   config.default_kernel = runhv::null_if_empty(kernel_text);
   config.default_initrd = runhv::null_if_empty(initrd_text);
+  config.default_scratch = runhv::null_if_empty(scratch_text);
   config.stdio[RUNHV_STDIN] = standard_input;
   config.stdio[RUNHV_STDOUT] = standard_output;
   config.stdio[RUNHV_STDERR] = standard_error;

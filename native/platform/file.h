@@ -50,6 +50,9 @@ Result<void> remove_tree(const std::string& path);
 // there, is no symbolic link, belongs to this user and lets nobody else in.
 Result<void> make_private_directory(const std::string& path);
 
+// Where this system keeps temporary files: the variable TMPDIR, or its default.
+std::string temporary_directory();
+
 bool file_exists(const std::string& path);
 
 // Folder of the running executable, links resolved.

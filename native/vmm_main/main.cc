@@ -62,12 +62,10 @@ Result<std::string> share_directory() {
   return directory + "/../share/runhv";
 }
 
-Result<void> fill_defaults(VmmOptions& options) {
-  RUNHV_TRY_ASSIGN(const std::string share, share_directory());
+void fill_defaults(VmmOptions& options, const std::string& share) {
   if (options.kernel.empty()) options.kernel = share + "/vmlinux-minimal";
   if (options.initrd.empty()) options.initrd = share + "/agent.cpio";
   if (options.spawned_at_ns == 0) options.spawned_at_ns = process_start_ns();
-  return {};
 }
 
 // The bundle's folder, where it was made for this run only: deleted whatever happens.
@@ -89,7 +87,8 @@ class MadeBundle {
   std::string path_;
 };
 
-Result<runhv_vm> create_vm(const VmmOptions& options) {
+Result<runhv_vm> create_vm(const VmmOptions& options, const std::string& share) {
+  const std::string scratch = share + "/scratch.ext4";
   auto config = sized<runhv_vm_config>();
   if (options.debug) config.flags |= RUNHV_FLAG_CONSOLE;
   config.id = options.id.c_str();
@@ -97,6 +96,7 @@ Result<runhv_vm> create_vm(const VmmOptions& options) {
   config.engine = options.engine.c_str();
   config.default_kernel = options.kernel.c_str();
   config.default_initrd = options.initrd.c_str();
+  config.default_scratch = scratch.c_str();
   for (int i = 0; i < 3; ++i) config.stdio[i] = standard_stream(i);
   config.spawned_at_ns = options.spawned_at_ns;
   auto error = sized<runhv_error>();
@@ -187,7 +187,9 @@ Outcome run(runhv_vm vm, SignalQueue& signals, Poller& poller, OsHandle parent) 
 
 int run_container(VmmOptions options, SignalQueue& signals, std::FILE* timings_file,
                   MadeBundle& bundle) {
-  if (const auto filled = fill_defaults(options); !filled) return complain(filled.error());
+  const auto share = share_directory();
+  if (!share) return complain(share.error());
+  fill_defaults(options, *share);
   auto poller = Poller::create();
   if (!poller) return complain(poller.error());
   if (const auto watched = (*poller)->watch(signals.handle(), kSignals, true, false); !watched) {
@@ -200,7 +202,7 @@ int run_container(VmmOptions options, SignalQueue& signals, std::FILE* timings_f
     return complain("container name \"" + options.id + "\" is in use");
   }
   if (!name) return complain(name.error());
-  const auto vm = create_vm(options);
+  const auto vm = create_vm(options, *share);
   // Everything is open now: even a SIGKILL from here on leaves nothing behind.
   bundle.remove();
   if (!vm) return complain(vm.error());

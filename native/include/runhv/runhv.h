@@ -40,6 +40,8 @@ extern "C" {
 #define RUNHV_MIN_MEMORY_BYTES (24ull << 20)
 #define RUNHV_MAX_MEMORY_BYTES (512ull << 30)
 #define RUNHV_MAX_CPUS 64u
+#define RUNHV_MIN_SCRATCH_BYTES (16ull << 20)
+#define RUNHV_MAX_SCRATCH_BYTES (1ull << 40)
 
 typedef uint64_t runhv_vm; /* generation << 32 | slot; 0 is never valid */
 
@@ -82,14 +84,15 @@ enum { RUNHV_STDIN = 0, RUNHV_STDOUT = 1, RUNHV_STDERR = 2 };
 
 typedef struct runhv_vm_config {
   uint32_t struct_size;
-  uint32_t flags;             /* RUNHV_FLAG_* */
-  const char* id;             /* container id: [A-Za-z0-9_.-]{1,128} */
-  const char* bundle;         /* absolute path of the OCI bundle; see docs/bundle.md */
-  const char* engine;         /* "auto", "soft", "kvm", "whp"; null = auto */
-  const char* default_kernel; /* used where the bundle names no kernel */
-  const char* default_initrd; /* used where the bundle names no initrd: it holds the agent */
-  int64_t stdio[3];           /* OS handles, duplicated; -1 = the null device */
-  uint64_t spawned_at_ns;     /* monotonic clock when the launcher began; 0 = now */
+  uint32_t flags;              /* RUNHV_FLAG_* */
+  const char* id;              /* container id: [A-Za-z0-9_.-]{1,128} */
+  const char* bundle;          /* absolute path of the OCI bundle; see docs/bundle.md */
+  const char* engine;          /* "auto", "soft", "kvm", "whp"; null = auto */
+  const char* default_kernel;  /* used where the bundle names no kernel */
+  const char* default_initrd;  /* used where the bundle names no initrd: it holds the agent */
+  int64_t stdio[3];            /* OS handles, duplicated; -1 = the null device */
+  uint64_t spawned_at_ns;      /* monotonic clock when the launcher began; 0 = now */
+  const char* default_scratch; /* the empty file system of scratch disks (dev.runhv.scratch) */
 } runhv_vm_config;
 
 enum {

@@ -14,6 +14,7 @@
 
 #include "base/scope_exit.h"
 #include "platform/os_error.h"
+#include "platform/process.h"
 
 namespace runhv {
 namespace {
@@ -154,6 +155,11 @@ Result<void> make_private_directory(const std::string& path) {
                       "it is there, but not a directory that only this user may enter"}};
   }
   return {};
+}
+
+std::string temporary_directory() {
+  const std::string named = environment("TMPDIR");
+  return named.empty() ? "/tmp" : named;
 }
 
 bool file_exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }

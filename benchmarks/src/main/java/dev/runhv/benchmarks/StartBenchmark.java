@@ -49,7 +49,8 @@ public class StartBenchmark {
     @Setup
     public void prepare() throws IOException {
         Distribution distribution = Distribution.find();
-        core = new InProcessVm.Core(distribution.jniLibrary(), distribution.kernel(), distribution.initrd());
+        core = new InProcessVm.Core(
+                distribution.jniLibrary(), distribution.kernel(), distribution.initrd(), distribution.scratch());
         folder = Files.createTempDirectory("runhv-benchmark-");
         bundle = folder.resolve("bundle");
         BundleRequest request = new BundleRequest(
@@ -65,6 +66,7 @@ public class StartBenchmark {
                 "",
                 (long) memory << 20,
                 1,
+                0,
                 null,
                 false,
                 "");

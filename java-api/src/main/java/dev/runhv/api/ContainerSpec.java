@@ -21,6 +21,7 @@ import java.util.Objects;
  * @param hostname at most 64 bytes
  * @param memoryBytes of the micro-VM; 128 MiB where it is not said
  * @param cpus virtual processors, 1 to 64; 1 where it is not said
+ * @param scratchBytes of a disk for what the container writes, 16 MiB to 1 TiB; in the micro-VM's memory where it is not said
  * @param kernel a vmlinux; null: runhv's own
  * @param engine what executes the guest
  * @param stdin whether the container's standard input is connected; where not it is at its end at once
@@ -36,6 +37,7 @@ public record ContainerSpec(
         String hostname,
         long memoryBytes,
         int cpus,
+        long scratchBytes,
         Path kernel,
         Engine engine,
         boolean stdin) {
@@ -69,6 +71,7 @@ public record ContainerSpec(
         private String hostname = "";
         private long memoryBytes;
         private int cpus;
+        private long scratchBytes;
         private Path kernel;
         private Engine engine = Engine.AUTO;
         private boolean stdin;
@@ -128,6 +131,11 @@ public record ContainerSpec(
             return this;
         }
 
+        public Builder scratchBytes(long bytes) {
+            this.scratchBytes = bytes;
+            return this;
+        }
+
         public Builder kernel(Path vmlinux) {
             this.kernel = vmlinux;
             return this;
@@ -156,6 +164,7 @@ public record ContainerSpec(
                     hostname,
                     memoryBytes,
                     cpus,
+                    scratchBytes,
                     kernel,
                     engine,
                     stdin);

@@ -37,6 +37,7 @@ final class RequestReader {
     private String hostname = "";
     private long memoryBytes;
     private long cpus;
+    private long scratchBytes;
     private String kernel = "";
     private boolean stdin = true;
     private String engine = "";
@@ -88,6 +89,7 @@ final class RequestReader {
             case "hostname" -> hostname = string(name, parser);
             case "memory_bytes" -> memoryBytes = number(name, parser);
             case "cpus" -> cpus = number(name, parser);
+            case "scratch_bytes" -> scratchBytes = number(name, parser);
             case "kernel" -> kernel = string(name, parser);
             case "stdin" -> stdin = bool(name, parser);
             case "engine" -> engine = string(name, parser);
@@ -117,6 +119,7 @@ final class RequestReader {
                 hostname,
                 memoryBytes,
                 cpus,
+                scratchBytes,
                 kernel.isEmpty() ? null : path("kernel", kernel),
                 stdin,
                 engine);

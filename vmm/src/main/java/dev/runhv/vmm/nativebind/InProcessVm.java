@@ -39,8 +39,9 @@ public final class InProcessVm implements AutoCloseable {
      * @param library the native library
      * @param kernel used where the bundle names none
      * @param initrd used where the bundle names none; holds the agent
+     * @param scratch the empty file system of scratch disks
      */
-    public record Core(Path library, Path kernel, Path initrd) {}
+    public record Core(Path library, Path kernel, Path initrd, Path scratch) {}
 
     /** What the container's three standard streams are. */
     public enum Streams {
@@ -74,6 +75,7 @@ public final class InProcessVm implements AutoCloseable {
                 utf8(engine),
                 utf8(core.kernel().toAbsolutePath().toString()),
                 utf8(core.initrd().toAbsolutePath().toString()),
+                utf8(core.scratch().toAbsolutePath().toString()),
                 streams.in,
                 streams.out,
                 streams.err));

@@ -68,6 +68,7 @@ final class RunhvNative {
             byte[] engine,
             byte[] kernel,
             byte[] initrd,
+            byte[] scratch,
             long standardInput,
             long standardOutput,
             long standardError);

@@ -57,6 +57,11 @@ public record Distribution(Path home) {
         return home.resolve("share/runhv/agent.cpio");
     }
 
+    /** The empty file system of scratch disks. */
+    public Path scratch() {
+        return home.resolve("share/runhv/scratch.ext4");
+    }
+
     // lib/java/runhv-vmm.jar
     private static Path homeOfThisJar() {
         try {

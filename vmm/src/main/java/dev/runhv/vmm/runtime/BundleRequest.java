@@ -30,6 +30,7 @@ public record BundleRequest(
         String hostname,
         long memoryBytes,
         long cpus,
+        long scratchBytes,
         Path kernel,
         boolean stdin,
         String engine) {
@@ -65,6 +66,7 @@ public record BundleRequest(
         }
         require(memoryBytes >= 0, id, "The memory is negative");
         require(cpus >= 0, id, "The number of processors is negative");
+        require(scratchBytes >= 0, id, "The scratch disk's size is negative");
         require(kernel == null || kernel.isAbsolute(), id, "The kernel is not an absolute path: " + kernel);
     }
 

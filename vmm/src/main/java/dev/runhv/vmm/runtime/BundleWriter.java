@@ -231,6 +231,9 @@ final class BundleWriter {
         if (request.cpus() != 0) {
             json.writeStringField("dev.runhv.cpus", Long.toString(request.cpus()));
         }
+        if (request.scratchBytes() != 0) {
+            json.writeStringField("dev.runhv.scratch", Long.toString(request.scratchBytes()));
+        }
         if (!request.engine().isEmpty()) {
             json.writeStringField("dev.runhv.engine", request.engine());
         }

@@ -90,6 +90,7 @@ final class LocalRunhv implements Runhv {
                 spec.hostname(),
                 spec.memoryBytes(),
                 spec.cpus(),
+                spec.scratchBytes(),
                 spec.kernel() == null ? null : spec.kernel().toAbsolutePath(),
                 spec.stdin(),
                 spec.engine() == Engine.AUTO ? "" : spec.engine().optionName());

@@ -30,7 +30,7 @@ class MainTest {
         String answer = answer(0, """
                 {"version":1,"verb":"prepare","id":"web","image":"oci:%1$s/oci","store":"%1$s/store",
                  "bundle":"%1$s/run/web","environment":["A=b"],"cwd":"/srv","user":"www:staff","arguments":["id","-u"],
-                 "hostname":"web.example","memory_bytes":67108864,"cpus":2,"kernel":"/boot/vmlinux","stdin":false,
+                 "hostname":"web.example","memory_bytes":67108864,"cpus":2,"scratch_bytes":1073741824,"kernel":"/boot/vmlinux","stdin":false,
                  "engine":"soft","progress":false}
                 """);
 
@@ -49,7 +49,7 @@ class MainTest {
 
         assertThat(contentOf(folder.resolve("run/web/config.json").toFile()))
                 .contains("\"dev.runhv.stdin\" : \"true\"")
-                .doesNotContain("dev.runhv.memory", "dev.runhv.engine", "\"kernel\"");
+                .doesNotContain("dev.runhv.memory", "dev.runhv.scratch", "dev.runhv.engine", "\"kernel\"");
     }
 
     @Test

@@ -30,7 +30,8 @@ class InProcessVmIT {
     @BeforeEach
     void core() {
         Distribution distribution = new Distribution(InstalledDistribution.home());
-        core = new InProcessVm.Core(distribution.jniLibrary(), distribution.kernel(), distribution.initrd());
+        core = new InProcessVm.Core(
+                distribution.jniLibrary(), distribution.kernel(), distribution.initrd(), distribution.scratch());
     }
 
     @Test
@@ -94,6 +95,7 @@ class InProcessVmIT {
                 null,
                 List.of(command),
                 "",
+                0,
                 0,
                 0,
                 null,

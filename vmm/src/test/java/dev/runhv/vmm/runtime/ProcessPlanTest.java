@@ -122,6 +122,7 @@ class ProcessPlanTest {
                 "",
                 0,
                 0,
+                0,
                 null,
                 true,
                 "");
@@ -141,6 +142,7 @@ class ProcessPlanTest {
                 null,
                 List.of(),
                 hostname,
+                0,
                 0,
                 0,
                 null,

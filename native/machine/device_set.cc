@@ -1,6 +1,7 @@
 #include "machine/device_set.h"
 
 #include <array>
+#include <cinttypes>
 #include <cstdio>
 #include <utility>
 
@@ -78,9 +79,9 @@ std::string DeviceSet::command_line() const {
   std::string text;
   for (std::size_t i = 0; i < transports_.size(); ++i) {
     std::array<char, 64> parameter;
-    std::snprintf(parameter.data(), parameter.size(), " virtio_mmio.device=512@0x%llx:%zu",
-                  static_cast<unsigned long long>(kVirtioMmioAddress.value + i * kVirtioMmioSize),
-                  i + 1);
+    const std::uint64_t address = kVirtioMmioAddress.value + i * kVirtioMmioSize;
+    std::snprintf(parameter.data(), parameter.size(), " virtio_mmio.device=512@0x%" PRIx64 ":%zu",
+                  address, i + 1);
     text += parameter.data();
   }
   return text;

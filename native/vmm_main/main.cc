@@ -106,9 +106,13 @@ Result<runhv_vm> create_vm(const VmmOptions& options, const std::string& share) 
   return vm;
 }
 
-void say_that_it_is_slow(const VmmOptions& options, const runhv_statistics& statistics) {
+void say_that_it_is_slow(const VmmOptions& options, runhv_vm vm) {
+  // Asked first: statistics look through all of the process's memory.
   const bool wanted = options.debug || is_terminal(standard_stream(2));
-  if (options.engine != "auto" || !wanted || std::string_view(statistics.engine) != "soft") return;
+  if (options.engine != "auto" || !wanted) return;
+  auto statistics = sized<runhv_statistics>();
+  if (runhv_vm_statistics(vm, &statistics, nullptr) != RUNHV_OK) return;
+  if (std::string_view(statistics.engine) != "soft") return;
   std::fputs(
       "runhv: no hypervisor here; the embedded software CPU runs this container, slower "
       "(--engine soft says that you know)\n",
@@ -210,11 +214,9 @@ int run_container(VmmOptions options, SignalQueue& signals, std::FILE* timings_f
 
   auto error = sized<runhv_error>();
   if (runhv_vm_start(*vm, &error) != RUNHV_OK) return complain(error_of(error));
-  auto statistics = sized<runhv_statistics>();
-  if (options.engine == "auto" && runhv_vm_statistics(*vm, &statistics, nullptr) == RUNHV_OK) {
-    say_that_it_is_slow(options, statistics);
-  }
+  say_that_it_is_slow(options, *vm);
   const ContainerEnd end = end_of(run(*vm, signals, **poller, parent->get()));
+  auto statistics = sized<runhv_statistics>();
   if (options.timings != TimingsFormat::kNone &&
       runhv_vm_statistics(*vm, &statistics, nullptr) == RUNHV_OK) {
     print_timings(options, timings_file, statistics, end);

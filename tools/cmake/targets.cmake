@@ -4,7 +4,8 @@ find_package(Threads REQUIRED)
 if(NOT RUNHV_COMPILE_ONLY)
   # Who only wants to run has no need of it: ./test installs it.
   find_package(GTest QUIET)
-  if(NOT GTest_FOUND)
+  # Debian's libgtest-dev alone is found as well, without GoogleMock.
+  if(NOT TARGET GTest::gmock)
     message(STATUS "runhv: GoogleTest (libgtest-dev, libgmock-dev) is not here; tests are left out")
   endif()
 endif()
@@ -54,7 +55,7 @@ endfunction()
 # runhv_test(NAME SOURCES … DEPENDS … [LABELS …] [ENVIRONMENT VAR=value …]): executable NAME_test, one
 # ctest per TEST().
 function(runhv_test name)
-  if(RUNHV_COMPILE_ONLY OR NOT GTest_FOUND)
+  if(RUNHV_COMPILE_ONLY OR NOT TARGET GTest::gmock)
     return()
   endif()
   cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS;LABELS;ENVIRONMENT" ${ARGN})

@@ -54,7 +54,7 @@ std::optional<int> java_major_version(std::string_view release_file) {
   return major;
 }
 
-Result<std::string> find_java(const std::string& share) {
+Result<std::string> find_java() {
   // What the user names is taken or refused, never passed over.
   if (const std::string named = environment("RUNHV_JAVA"); !named.empty()) {
     if (!file_exists(named)) {
@@ -69,9 +69,6 @@ Result<std::string> find_java(const std::string& share) {
     return named;
   }
   std::vector<std::string> homes{environment("JAVA_HOME")};
-  std::string recorded = text_of(share + "/java-home");
-  recorded.erase(std::find(recorded.begin(), recorded.end(), '\n'), recorded.end());
-  homes.push_back(recorded);
   for (const std::string& program : programs_in_path("java")) homes.push_back(home_of(program));
   for (const std::string& home : homes) {
     if (is_new_enough(home)) return program_in(home);

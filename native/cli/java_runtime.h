@@ -14,8 +14,7 @@ inline constexpr int kLeastJava = 25;
 // 25 from `JAVA_VERSION="25.0.1"` in the text of a JDK's `release` file.
 std::optional<int> java_major_version(std::string_view release_file);
 
-// The path of a `java`: RUNHV_JAVA, JAVA_HOME, the home that share/runhv/java-home names, PATH,
-// then the usual folders. `share`: the folder share/runhv of this distribution.
-Result<std::string> find_java(const std::string& share);
+// The path of a `java`: RUNHV_JAVA, JAVA_HOME, PATH, then the usual folders.
+Result<std::string> find_java();
 
 }  // namespace runhv

@@ -108,7 +108,7 @@ std::vector<std::string> java_arguments(const std::string& home) {
 Result<std::string> prepare_bundle(const RunOptions& options, const std::string& home) {
   RUNHV_TRY_ASSIGN(const std::string image, absolute_image(options.image));
   RUNHV_TRY_ASSIGN(const std::string store, store_directory());
-  RUNHV_TRY_ASSIGN(const std::string java, find_java(home + "/share/runhv"));
+  RUNHV_TRY_ASSIGN(const std::string java, find_java());
   RUNHV_TRY_ASSIGN(const std::string directory, run_directory());
   sweep(directory);
   // Two runs with one name must not touch each other's bundle: which of them may have the name is

@@ -89,7 +89,7 @@ std::string prepare_request(const RunOptions& options, const std::string& image,
   write_unless_empty(json, "user", options.user);
   if (options.entrypoint) write(json, "entrypoint", *options.entrypoint);
   if (!options.arguments.empty()) write(json, "arguments", options.arguments);
-  write(json, "hostname", options.hostname.empty() ? options.id : options.hostname);
+  write_unless_empty(json, "hostname", options.hostname);
   if (options.memory_bytes) {
     json.Key("memory_bytes");
     json.Uint64(*options.memory_bytes);

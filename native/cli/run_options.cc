@@ -94,9 +94,11 @@ Result<std::string> read_name(std::string_view text) {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
            c == '.' || c == '-';
   });
-  if (text.empty() || text.size() > 64 || !allowed || text.front() == '.' || text.front() == '-') {
-    return bad("container name \"" + std::string(text) +
-               "\": 1 to 64 of A-Z a-z 0-9 _ . - are possible, first a letter, digit or _");
+  if (text.empty() || text.size() > RUNHV_MAX_ID_BYTES || !allowed || text.front() == '.' ||
+      text.front() == '-') {
+    return bad("container name \"" + std::string(text) + "\": 1 to " +
+               std::to_string(RUNHV_MAX_ID_BYTES) +
+               " of A-Z a-z 0-9 _ . - are possible, first a letter, digit or _");
   }
   return std::string(text);
 }

@@ -18,6 +18,7 @@
 #include "platform/process.h"
 #include "platform/stream.h"
 #include "platform/thread.h"
+#include "runhv/runhv.h"
 
 namespace runhv {
 namespace {
@@ -30,11 +31,13 @@ constexpr std::uint64_t kLastWordsNs = 1'000'000'000;
 Result<void> check_id(const std::string& id) {
   static constexpr std::string_view kAllowed =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
-  if (!id.empty() && id.size() <= 128 && id.find_first_not_of(kAllowed) == std::string::npos) {
+  if (!id.empty() && id.size() <= RUNHV_MAX_ID_BYTES && id.front() != '.' && id.front() != '-' &&
+      id.find_first_not_of(kAllowed) == std::string::npos) {
     return {};
   }
   return Fail{Error{Code::kInvalidArgument, "name the container",
-                    "a name has 1 to 128 of the characters A-Z a-z 0-9 _ . -"}};
+                    "a name has 1 to " + std::to_string(RUNHV_MAX_ID_BYTES) +
+                        " of the characters A-Z a-z 0-9 _ . -, first a letter, digit or _"}};
 }
 
 Result<OciConfig> read_bundle(const std::string& bundle) {

@@ -14,7 +14,7 @@
 namespace runhv {
 
 struct ContainerConfig {
-  std::string id;               // [A-Za-z0-9_.-]{1,128}
+  std::string id;               // [A-Za-z0-9_][A-Za-z0-9_.-]{0,127}
   std::string bundle;           // folder with config.json; see docs/bundle.md
   std::string engine;           // "auto" or empty: as the bundle says
   std::string default_kernel;   // used where the bundle names no kernel

@@ -1,6 +1,8 @@
 """Commands, options and exit statuses of `runhv run`."""
 
 import json
+import os
+import pathlib
 import signal
 
 import pytest
@@ -46,6 +48,12 @@ def test_environment_folder_user_and_hostname_are_as_asked(runhv):
         "sh", "-c", script, env={"FROM_HOST": "host"},
         before=["-e", "COLOUR=blue", "-e", "FROM_HOST", "-w", "/made/here", "-u", "app", "--hostname", "box"])
     assert result.stdout.decode() == "blue host /made/here 1000:1000 1000 2000 box /home/app\n", result.stderr
+
+
+def test_a_name_has_up_to_128_characters(runhv):
+    name = f"{os.getpid()}_".ljust(127, ".") + "-"
+    result = runhv.run("hostname", before=["--name", name])
+    assert (result.stdout.decode(), result.stderr) == (name[:63] + "\n", b"")
 
 
 def test_entrypoint_replaces_the_program(runhv):

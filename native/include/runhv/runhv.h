@@ -40,6 +40,7 @@ extern "C" {
 #define RUNHV_MIN_MEMORY_BYTES (24ull << 20)
 #define RUNHV_MAX_MEMORY_BYTES (512ull << 30)
 #define RUNHV_MAX_CPUS 64u
+#define RUNHV_MAX_ID_BYTES 128u
 #define RUNHV_MIN_SCRATCH_BYTES (16ull << 20)
 #define RUNHV_MAX_SCRATCH_BYTES (1ull << 40)
 
@@ -85,7 +86,7 @@ enum { RUNHV_STDIN = 0, RUNHV_STDOUT = 1, RUNHV_STDERR = 2 };
 typedef struct runhv_vm_config {
   uint32_t struct_size;
   uint32_t flags;              /* RUNHV_FLAG_* */
-  const char* id;              /* container id: [A-Za-z0-9_.-]{1,128} */
+  const char* id;              /* container id: [A-Za-z0-9_][A-Za-z0-9_.-]{0,127} */
   const char* bundle;          /* absolute path of the OCI bundle; see docs/bundle.md */
   const char* engine;          /* "auto", "soft", "kvm", "whp"; null = auto */
   const char* default_kernel;  /* used where the bundle names no kernel */

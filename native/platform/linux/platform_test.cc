@@ -187,7 +187,15 @@ TEST(NamedLockTest, OneHolderAtATimeAndFreeAgainAfterwards) {
     EXPECT_EQ(NamedLock::acquire(name).error().code, Code::kConflict);
   }
   EXPECT_TRUE(NamedLock::acquire(name));
-  EXPECT_EQ(NamedLock::acquire(std::string(200, 'x')).error().code, Code::kInvalidArgument);
+}
+
+TEST(NamedLockTest, LongNamesDifferInTheirLastCharacter) {
+  const std::string name = "platform-test-" + std::to_string(::getpid()) + std::string(110, 'x');
+  const auto held = NamedLock::acquire(name + "a");
+  ASSERT_TRUE(held);
+  EXPECT_EQ(NamedLock::acquire(name + "a").error().code, Code::kConflict);
+  EXPECT_TRUE(NamedLock::acquire(name + "b"));
+  EXPECT_TRUE(NamedLock::acquire(name));
 }
 
 TEST(ProcessTest, FeedsInputAndCapturesOutputAndStatus) {

@@ -12,7 +12,7 @@ import java.util.Objects;
  * {@link #image(String)}. The values are checked when the container starts.
  *
  * @param image {@code oci:DIR[:TAG]}, {@code oci-archive:FILE[:TAG]} or {@code docker-archive:FILE[:NAME]}
- * @param name of the container, {@code [A-Za-z0-9_.-]{1,128}}; where it is not said a new one is made up
+ * @param name of the container, {@code [A-Za-z0-9_][A-Za-z0-9_.-]{0,127}}; where it is not said a new one is made up
  * @param entrypoint null: as the image says; empty: none, whatever the image says
  * @param command follows the entry point in place of the image's own command
  * @param environment is added to the image's own, in this order, and wins over it

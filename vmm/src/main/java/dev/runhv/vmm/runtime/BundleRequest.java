@@ -34,7 +34,7 @@ public record BundleRequest(
         Path kernel,
         boolean stdin,
         String engine) {
-    private static final Pattern ID = Pattern.compile("[A-Za-z0-9_.-]{1,128}");
+    private static final Pattern ID = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}");
     private static final int HOST_NAME_BYTES = 64; // Linux: __NEW_UTS_LEN
 
     /** @throws RequestException that names the value and what it should be */
@@ -42,7 +42,10 @@ public record BundleRequest(
         environment = List.copyOf(environment);
         entrypoint = entrypoint == null ? null : List.copyOf(entrypoint);
         arguments = List.copyOf(arguments);
-        require(ID.matcher(id).matches(), id, "The name may have 1 to 128 of the characters A-Z a-z 0-9 _ . -");
+        require(
+                ID.matcher(id).matches(),
+                id,
+                "The name may have 1 to 128 of the characters A-Z a-z 0-9 _ . -, first a letter, digit or _");
         require(bundle.isAbsolute(), id, "The folder of the bundle is not an absolute path: " + bundle);
         for (String variable : environment) {
             require(variable.indexOf('=') > 0, id, "The environment variable \"" + variable + "\" is not NAME=value");

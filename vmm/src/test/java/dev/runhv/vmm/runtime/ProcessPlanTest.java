@@ -83,7 +83,7 @@ class ProcessPlanTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "a/b", "../up", "ä", "a b", "a\n"})
+    @ValueSource(strings = {"", "a/b", "..", "-x", "../up", "ä", "a b", "a\n"})
     void namesThatCouldBePathsAreRefused(String id) {
         assertThatThrownBy(() -> request(id, List.of(), "", ""))
                 .isInstanceOf(RequestException.class)

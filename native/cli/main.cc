@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/scope_exit.h"
 #include "cli/java_runtime.h"
 #include "cli/prepare.h"
 #include "cli/run_options.h"
@@ -23,6 +25,7 @@
 #include "platform/named_lock.h"
 #include "platform/process.h"
 #include "platform/random.h"
+#include "platform/signals.h"
 #include "platform/standard_streams.h"
 
 namespace runhv {
@@ -116,9 +119,18 @@ Result<std::string> prepare_bundle(const RunOptions& options, const std::string&
   const std::string bundle = directory + "/" + options.id + "." + generated_id();
   const std::string request =
       prepare_request(options, image, {store, bundle, is_terminal(standard_stream(2))});
-  RUNHV_TRY_ASSIGN(const Captured answer,
-                   run_captured(java, java_arguments(home), home, request, kMaxAnswerBytes));
-  return read_prepare_answer(answer.output, answer.exit_status);
+  RUNHV_TRY_ASSIGN(const std::unique_ptr<SignalQueue> signals, SignalQueue::create());
+  // Java leaves nothing where it fails; but it may have been killed.
+  ScopeExit remove([&] { (void)remove_tree(bundle); });
+  RUNHV_TRY_ASSIGN(const Captured answer, run_captured(java, java_arguments(home), home, request,
+                                                       kMaxAnswerBytes, signals.get()));
+  if (answer.asked_to_end) {
+    (void)remove_tree(bundle);
+    end_by_signal(*answer.asked_to_end);
+  }
+  RUNHV_TRY_ASSIGN(std::string prepared, read_prepare_answer(answer.output, answer.exit_status));
+  remove.release();
+  return prepared;
 }
 
 std::vector<std::string> vmm_arguments(const RunOptions& options, const std::string& bundle,
@@ -157,7 +169,10 @@ int run(std::span<const std::string_view> arguments, std::uint64_t spawned_at_ns
     if (!prepared) return complain(prepared.error());
     bundle = *prepared;
   }
-  return complain(become(*home + "/bin/runhv-vmm", vmm_arguments(*options, bundle, spawned_at_ns)));
+  const Error failure =
+      become(*home + "/bin/runhv-vmm", vmm_arguments(*options, bundle, spawned_at_ns));
+  if (options->bundle.empty()) (void)remove_tree(bundle);
+  return complain(failure);
 }
 
 // What the engine calls itself; empty where it cannot be opened.

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "platform/handle.h"
+#include "platform/signals.h"
 
 namespace runhv {
 
@@ -19,16 +21,17 @@ void close_inherited_handles();
 Error become(const std::string& program, const std::vector<std::string>& arguments);
 
 struct Captured {
-  int exit_status;     // 128 + signal where a signal ended it
-  std::string output;  // stdout, at most the limit
+  int exit_status = 0;              // 128 + signal where a signal ended it
+  std::string output;               // stdout, at most the limit
+  std::optional<int> asked_to_end;  // the signal, where one that ends a process came meanwhile
 };
 
 // Runs a program in the folder `directory` with `input` as its stdin, stdout captured up to
 // `limit_bytes` (more is an error), stderr inherited. The child ends when we do. Its locale is
-// C.UTF-8.
+// C.UTF-8. A signal in `signals` that asks us to end kills the child.
 Result<Captured> run_captured(const std::string& program, const std::vector<std::string>& arguments,
                               const std::string& directory, const std::string& input,
-                              std::uint64_t limit_bytes);
+                              std::uint64_t limit_bytes, SignalQueue* signals = nullptr);
 
 // An absolute name of every process's own working directory: the same wherever that is.
 std::string working_directory_name();

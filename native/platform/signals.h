@@ -22,4 +22,7 @@ class SignalQueue {
   virtual std::optional<int> next() = 0;
 };
 
+// Ends this process as that signal does where nobody minds it.
+[[noreturn]] void end_by_signal(int signal);
+
 }  // namespace runhv

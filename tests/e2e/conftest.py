@@ -1,8 +1,10 @@
 """Runs the distribution in build/dist as its users do: by its command line, from outside."""
 
 import dataclasses
+import json
 import os
 import pathlib
+import shutil
 import subprocess
 
 import pytest
@@ -11,6 +13,12 @@ import pytest
 def pytest_addoption(parser):
     parser.addoption("--runhv-dist", default="build/dist", help="the distribution under test")
     parser.addoption("--images", default="build/images", help="images of tests/fixtures/make_images.py")
+
+
+def java():
+    """The `java` that tools/dev runs the build with."""
+    home = os.environ.get("JAVA_HOME")
+    return f"{home}/bin/java" if home else shutil.which("java")
 
 
 @dataclasses.dataclass
@@ -47,11 +55,25 @@ class Runhv:
     def popen(self, *arguments, **options):
         return subprocess.Popen([self.program, *arguments], env=self.environment, **options)
 
+    @property
+    def run_directory(self):
+        """Where `runhv` keeps a bundle between Java's answer and the first act of `runhv-vmm`."""
+        return self.runtime / f"runhv-{os.getuid()}"
+
+    def prepare(self, bundle, *arguments, image="busybox", identifier="prepared"):
+        """A bundle of an image, made as docs/prepare.md says."""
+        request = {"version": 1, "verb": "prepare", "id": identifier, "image": self.image(image),
+                   "store": str(self.store), "bundle": str(bundle), "arguments": arguments, "stdin": False}
+        subprocess.run(
+            [java(), "--enable-native-access=dev.runhv.vmm,com.github.luben.zstd_jni", "-p", str(self.dist / "lib/java"),
+             "-m", "dev.runhv.vmm/dev.runhv.vmm.cli.Main"],
+            input=json.dumps(request).encode(), stdout=subprocess.DEVNULL, check=True)
+        return bundle
+
     def leftovers(self):
         """What a container that has ended must not leave: files, sockets, processes."""
         found = [str(path) for path in self.runtime.rglob("*") if not path.is_dir()]
-        folder = self.runtime / f"runhv-{os.getuid()}"
-        found += [str(path) for path in folder.glob("*")] if folder.is_dir() else []
+        found += [str(path) for path in self.run_directory.glob("*")]
         for process in pathlib.Path("/proc").glob("[0-9]*"):
             try:
                 command = (process / "cmdline").read_bytes()

@@ -60,6 +60,19 @@ std::vector<char*> child_environment() {
   return vector;
 }
 
+// The next signal that would have ended us.
+std::optional<int> asked_to_end(SignalQueue* signals) {
+  while (signals != nullptr) {
+    const auto signal = signals->next();
+    if (!signal) break;
+    if (*signal == SIGWINCH || *signal == SIGCONT) continue;
+    struct sigaction action {};
+    if (::sigaction(*signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) continue;
+    return signal;
+  }
+  return std::nullopt;
+}
+
 bool make_pipe(UniqueHandle& reader, UniqueHandle& writer) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return false;
@@ -80,7 +93,7 @@ Error become(const std::string& program, const std::vector<std::string>& argumen
 
 Result<Captured> run_captured(const std::string& program, const std::vector<std::string>& arguments,
                               const std::string& directory, const std::string& input,
-                              std::uint64_t limit_bytes) {
+                              std::uint64_t limit_bytes, SignalQueue* signals) {
   const std::string operation = "run " + program;
   UniqueHandle in_reader, in_writer, out_reader, out_writer, failed_reader, failed_writer;
   if (!make_pipe(in_reader, in_writer) || !make_pipe(out_reader, out_writer) ||
@@ -114,15 +127,18 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
   const auto previous = std::signal(SIGPIPE, SIG_IGN);
   const ScopeExit restore([&] { std::signal(SIGPIPE, previous); });
   ::fcntl(static_cast<int>(in_writer.get()), F_SETFL, O_NONBLOCK);
-  Captured captured{0, {}};
+  Captured captured;
   std::size_t written = 0;
   char buffer[16 * 1024];
   while (true) {
     if (in_writer.is_open() && written == input.size()) in_writer.reset();
-    pollfd entries[2] = {
+    pollfd entries[3] = {
         {static_cast<int>(out_reader.get()), POLLIN, 0},
-        {in_writer.is_open() ? static_cast<int>(in_writer.get()) : -1, POLLOUT, 0}};
-    if (::poll(entries, 2, -1) < 0 && errno != EINTR) return Fail{last_os_error(operation)};
+        {in_writer.is_open() ? static_cast<int>(in_writer.get()) : -1, POLLOUT, 0},
+        {signals != nullptr ? static_cast<int>(signals->handle()) : -1, POLLIN, 0}};
+    if (::poll(entries, 3, -1) < 0 && errno != EINTR) return Fail{last_os_error(operation)};
+    captured.asked_to_end = asked_to_end(signals);
+    if (captured.asked_to_end) return captured;
     if (entries[1].revents != 0) {
       const ssize_t count = ::write(entries[1].fd, input.data() + written, input.size() - written);
       if (count > 0) written += static_cast<std::size_t>(count);
@@ -143,6 +159,8 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
+  // A terminal's interrupt ends the child as well, and maybe sooner than we look.
+  captured.asked_to_end = asked_to_end(signals);
   captured.exit_status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   return captured;
 }

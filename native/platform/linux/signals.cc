@@ -41,4 +41,14 @@ Result<std::unique_ptr<SignalQueue>> SignalQueue::create() {
   return std::unique_ptr<SignalQueue>(std::make_unique<SignalFd>(UniqueHandle(file)));
 }
 
+void end_by_signal(int signal) {
+  std::signal(signal, SIG_DFL);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, signal);
+  std::raise(signal);
+  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+  ::_exit(128 + signal);
+}
+
 }  // namespace runhv

@@ -119,15 +119,17 @@ void say_that_it_is_slow(const VmmOptions& options, runhv_vm vm) {
       stderr);
 }
 
-void print_timings(const VmmOptions& options, std::FILE* file, const runhv_statistics& statistics,
-                   const ContainerEnd& end) {
-  const bool colour =
-      file == stderr && is_terminal(standard_stream(2)) && environment("NO_COLOR").empty();
+void print_timings(const VmmOptions& options, const std::optional<File>& file,
+                   const runhv_statistics& statistics, const ContainerEnd& end) {
+  const bool colour = is_terminal(standard_stream(2)) && environment("NO_COLOR").empty();
   const std::string text = options.timings == TimingsFormat::kTable
                                ? timings_table(options.id, statistics, end, colour)
                                : timings_json(options.id, statistics, end);
-  std::fwrite(text.data(), 1, text.size(), file);
-  std::fflush(file);
+  if (!file) {
+    std::fwrite(text.data(), 1, text.size(), stderr);
+  } else if (const auto written = file->append(text); !written) {
+    complain(written.error());
+  }
 }
 
 struct Outcome {
@@ -189,7 +191,7 @@ Outcome run(runhv_vm vm, SignalQueue& signals, Poller& poller, OsHandle parent) 
   return outcome;
 }
 
-int run_container(VmmOptions options, SignalQueue& signals, std::FILE* timings_file,
+int run_container(VmmOptions options, SignalQueue& signals, const std::optional<File>& timings_file,
                   MadeBundle& bundle) {
   const auto share = share_directory();
   if (!share) return complain(share.error());
@@ -233,13 +235,11 @@ int vmm_main(std::span<const std::string_view> arguments) {
   if (!options) return complain(options.error());
   MadeBundle bundle(*options);
   set_debug_log(options->debug);
-  std::FILE* timings_file = stderr;
+  std::optional<File> timings_file;
   if (!options->timings_file.empty()) {
-    timings_file = std::fopen(options->timings_file.c_str(), "ab");
-    if (timings_file == nullptr) {
-      return complain({Code::kHostFailed, "open " + options->timings_file,
-                       "the file for the timings cannot be written"});
-    }
+    auto opened = File::open_to_append(options->timings_file);
+    if (!opened) return complain(opened.error());
+    timings_file.emplace(*std::move(opened));
   }
   return run_container(*options, **signals, timings_file, bundle);
 }

@@ -134,6 +134,16 @@ def test_a_name_that_is_none(runhv, name):
     refused(runhv.run("true", before=["--name", name]), "name")
 
 
+def test_timings_do_not_wait_for_the_reader_of_a_fifo(runhv, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    refused(runhv.run("true", before=[f"--timings=json:{tmp_path}/fifo"]), f"open {tmp_path}/fifo", "nobody reads it")
+
+
+def test_timings_that_cannot_be_written_are_told_and_the_status_is_the_containers(runhv):
+    result = runhv.run("sh", "-c", "exit 3", before=["--timings=json:/dev/full"])
+    assert (result.stderr, result.returncode) == (b"runhv: write /dev/full: No space left on device (errno 28)\n", 3)
+
+
 def test_a_store_that_cannot_be_written(runhv, tmp_path):
     # /proc refuses even root.
     runhv.store = pathlib.Path("/proc/runhv-store")

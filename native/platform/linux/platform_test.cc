@@ -75,6 +75,22 @@ TEST_F(FileTest, RefusesAFifoInsteadOfHanging) {
   EXPECT_EQ(File::open(path_ + "/fifo", File::Access::kRead).error().code, Code::kInvalidArgument);
 }
 
+TEST_F(FileTest, AppendsAndDoesNotWaitForTheReaderOfAFifo) {
+  for (const char* line : {"one\n", "two\n"}) {
+    const auto file = File::open_to_append(path_ + "/lines");
+    ASSERT_TRUE(file);
+    EXPECT_TRUE(file->append(line));
+  }
+  EXPECT_THAT(*read_file(path_ + "/lines", 100), SizeIs(8));
+  const std::string fifo = path_ + "/fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  EXPECT_EQ(to_string(File::open_to_append(fifo).error()),
+            "open " + fifo + ": nobody reads it, or it is a socket (errno 6)");
+  const UniqueHandle reader(::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  EXPECT_TRUE(File::open_to_append(fifo));
+  EXPECT_EQ(File::open_to_append("/dev/full")->append("x").error().os_code, ENOSPC);
+}
+
 TEST_F(FileTest, AnAnonymousDiskKeepsWhatIsWrittenAndHasNoName) {
   const auto disk = File::create_anonymous(path_, 1 << 20);
   ASSERT_TRUE(disk);

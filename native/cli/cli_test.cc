@@ -171,7 +171,7 @@ TEST(JavaRuntime, VersionComesFromTheReleaseFile) {
 }
 
 TEST(Texts, HelpNamesEveryOptionAndFitsTheTerminal) {
-  const std::string help = run_help_text();
+  const std::string help = *help_text("run");
   for (const RunOptionSpec& spec : run_option_specs()) {
     EXPECT_THAT(help, HasSubstr("--" + std::string(spec.name)));
   }

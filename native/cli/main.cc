@@ -108,6 +108,9 @@ std::vector<std::string> java_arguments(const std::string& home) {
   return arguments;
 }
 
+// Makes a bundle that nobody but runhv-vmm, which this process becomes, will delete. Signals that
+// ask for the end wait for it, too, from the first on: they stay blocked, and become does not lose
+// them.
 Result<std::string> prepare_bundle(const RunOptions& options, const std::string& home) {
   RUNHV_TRY_ASSIGN(const std::string image, absolute_image(options.image));
   RUNHV_TRY_ASSIGN(const std::string store, store_directory());
@@ -151,7 +154,7 @@ std::vector<std::string> vmm_arguments(const RunOptions& options, const std::str
 int run(std::span<const std::string_view> arguments, std::uint64_t spawned_at_ns) {
   auto options = parse_run_options(arguments);
   if (!options) return complain(options.error().detail);
-  if (options->help) return print(run_help_text());
+  if (options->help) return print(*help_text("run"));
   const auto home = distribution();
   if (!home) return complain(home.error());
 
@@ -197,6 +200,17 @@ Result<std::string> version_text() {
   return text + "\nlicences: " + home + "/share/doc/runhv/NOTICE\n";
 }
 
+bool asks_for_help(std::span<const std::string_view> arguments) {
+  return arguments.size() == 1 && (arguments.front() == "--help" || arguments.front() == "-h");
+}
+
+int help(std::span<const std::string_view> arguments) {
+  if (arguments.empty()) return print(help_text());
+  const auto text = help_text(arguments.front());
+  if (!text) return complain("no help for " + std::string(arguments.front()) + "; see runhv help");
+  return print(*text);
+}
+
 int version(std::span<const std::string_view> arguments) {
   if (!arguments.empty()) return complain("version takes no argument");
   const auto text = version_text();
@@ -215,11 +229,14 @@ int runhv_main(std::span<const std::string_view> arguments) {
   const std::string_view verb = arguments.empty() ? "help" : arguments.front();
   const auto rest = arguments.empty() ? arguments : arguments.subspan(1);
   if (verb == "run") return run(rest, spawned_at_ns);
-  if (verb == "help" || verb == "--help" || verb == "-h") {
-    return print(!rest.empty() && rest.front() == "run" ? run_help_text() : help_text());
-  }
+  if (asks_for_help(rest) && help_text(verb)) return help(arguments);
+  if (verb == "help" || verb == "--help" || verb == "-h") return help(rest);
   if (verb == "version" || verb == "--version") return version(rest);
   if (verb == "completion") return complete(rest);
+  if (is_oci_verb(verb)) {
+    return complain(std::string(verb) +
+                    " is not in this version: runhv run --bundle DIR ID runs an OCI bundle");
+  }
   return complain("unknown command " + std::string(verb) + "; see runhv help");
 }
 

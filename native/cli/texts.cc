@@ -1,11 +1,15 @@
 #include "cli/texts.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "cli/run_options.h"
 
 namespace runhv {
 namespace {
 
 constexpr std::size_t kHelpColumn = 32;
+constexpr char kCommands[] = "run help version completion";
 
 std::string option_line(const RunOptionSpec& spec) {
   std::string line = spec.letter != 0 ? std::string("  -") + spec.letter + ", --" : "      --";
@@ -27,17 +31,21 @@ std::string option_line(const RunOptionSpec& spec) {
 std::string bash_script() {
   std::string options;
   for (const RunOptionSpec& spec : run_option_specs()) options += " --" + std::string(spec.name);
-  return "_runhv() {\n"
+  return std::string("_runhv() {\n") +
          "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}\n"
          "  case $before in\n"
          "    --engine) COMPREPLY=($(compgen -W 'auto soft kvm whp' -- \"$word\")); return ;;\n"
          "    --bundle) COMPREPLY=($(compgen -d -- \"$word\")); return ;;\n"
          "    --kernel) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
-         "    help) COMPREPLY=($(compgen -W 'run' -- \"$word\")); return ;;\n"
+         "    help) COMPREPLY=($(compgen -W '" +
+         kCommands +
+         "' -- \"$word\")); return ;;\n"
          "    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$word\")); return ;;\n"
          "  esac\n"
          "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
-         "    COMPREPLY=($(compgen -W 'run help version completion' -- \"$word\"))\n"
+         "    COMPREPLY=($(compgen -W '" +
+         kCommands +
+         "' -- \"$word\"))\n"
          "  elif [ \"${COMP_WORDS[1]}\" = run ]; then\n"
          "    COMPREPLY=($(compgen -W '" +
          options.substr(1) +
@@ -49,8 +57,8 @@ std::string bash_script() {
 
 std::string fish_script() {
   std::string script =
-      "complete -c runhv -n __fish_use_subcommand -f -a 'run help version completion'\n"
-      "complete -c runhv -n '__fish_seen_subcommand_from help' -f -a run\n"
+      std::string("complete -c runhv -n __fish_use_subcommand -f -a '") + kCommands + "'\n" +
+      "complete -c runhv -n '__fish_seen_subcommand_from help' -f -a '" + kCommands + "'\n" +
       "complete -c runhv -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'\n";
   for (const RunOptionSpec& spec : run_option_specs()) {
     script += "complete -c runhv -n '__fish_seen_subcommand_from run' -l " + std::string(spec.name);
@@ -63,23 +71,6 @@ std::string fish_script() {
   return script;
 }
 
-}  // namespace
-
-std::string help_text() {
-  return "runhv runs each Linux container in its own micro-VM.\n"
-         "\n"
-         "  runhv run [OPTIONS] IMAGE [COMMAND ARG...]   run a container\n"
-         "  runhv run --bundle DIR [OPTIONS] ID          run an OCI bundle\n"
-         "  runhv help [run]                             this text, or that of run\n"
-         "  runhv version                                version, engine, licences\n"
-         "  runhv completion bash|zsh|fish               a completion script\n"
-         "\n"
-         "IMAGE is oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME].\n"
-         "The exit status is the container's; 125 is a failure of runhv, 126 a command that "
-         "cannot\n"
-         "be run, 127 a command that is not there.\n";
-}
-
 std::string run_help_text() {
   std::string text =
       "runhv run [OPTIONS] IMAGE [COMMAND ARG...]\n"
@@ -89,6 +80,49 @@ std::string run_help_text() {
       "\n";
   for (const RunOptionSpec& spec : run_option_specs()) text += option_line(spec);
   return text;
+}
+
+}  // namespace
+
+std::string help_text() {
+  return "runhv runs each Linux container in its own micro-VM.\n"
+         "\n"
+         "  runhv run [OPTIONS] IMAGE [COMMAND ARG...]   run a container\n"
+         "  runhv run --bundle DIR [OPTIONS] ID          run an OCI bundle\n"
+         "  runhv help [COMMAND]                         this text, or that of a command\n"
+         "  runhv version                                version, engine, licences\n"
+         "  runhv completion bash|zsh|fish               a completion script\n"
+         "\n"
+         "IMAGE is oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME].\n"
+         "The exit status is the container's; 125 is a failure of runhv, 126 a command that "
+         "cannot\n"
+         "be run, 127 a command that is not there.\n";
+}
+
+std::optional<std::string> help_text(std::string_view command) {
+  if (command == "run") return run_help_text();
+  if (command == "help") {
+    return "runhv help [COMMAND]\n\nWhat runhv can do, or what the command takes; COMMAND --help "
+           "is "
+           "the same.\n";
+  }
+  if (command == "version") {
+    return "runhv version\n\nVersion and revision, the engine, and where the licences are.\n";
+  }
+  if (command == "completion") {
+    return "runhv completion bash|zsh|fish\n\n"
+           "Prints a completion script. bash: source <(runhv completion bash); zsh: the same, "
+           "after\n"
+           "compinit; fish: runhv completion fish | source\n";
+  }
+  return std::nullopt;
+}
+
+bool is_oci_verb(std::string_view command) {
+  static constexpr std::string_view kVerbs[] = {
+      "create", "start",  "state",  "kill",   "delete",     "exec",    "list",     "ps",
+      "pause",  "resume", "update", "events", "checkpoint", "restore", "features", "spec"};
+  return std::ranges::find(kVerbs, command) != std::end(kVerbs);
 }
 
 std::optional<std::string> completion_script(std::string_view shell) {

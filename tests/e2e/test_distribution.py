@@ -1,9 +1,12 @@
 """The distribution as a whole: it works wherever it lies, tells what it is, and holds the licences of what is in it."""
 
 import dataclasses
+import os
+import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 import zipfile
 
 import pytest
@@ -76,7 +79,7 @@ def completed(runhv, *words):
 
 def test_bash_completes_commands_options_and_names(runhv):
     assert completed(runhv, "") == ["run", "help", "version", "completion"]
-    assert completed(runhv, "help", "") == ["run"]
+    assert completed(runhv, "help", "") == completed(runhv, "")
     assert completed(runhv, "run", "--t") == ["--timings", "--tty"]
     assert completed(runhv, "run", "--engine", "s") == ["soft"]
     in_help = re.findall(r"^ +(?:-., )?(--[a-z]+)", runhv("help", "run").stdout.decode(), flags=re.M)
@@ -85,10 +88,58 @@ def test_bash_completes_commands_options_and_names(runhv):
 
 def test_help_goes_to_stdout_and_a_wrong_command_to_stderr(runhv):
     assert runhv().stdout == runhv("help").stdout == runhv("--help").stdout != b""
-    assert runhv("run", "--help").stdout == runhv("help", "run").stdout != b""
+    for command in completed(runhv, ""):
+        text = runhv("help", command)
+        assert (text.stderr, text.returncode) == (b"", 0)
+        assert text.stdout.startswith(f"runhv {command} ".rstrip().encode()), text.stdout
+        assert runhv(command, "--help").stdout == runhv(command, "-h").stdout == text.stdout
     for arguments, line in {
-        ("ps",): "runhv: unknown command ps; see runhv help\n",
+        ("frobnicate",): "runhv: unknown command frobnicate; see runhv help\n",
+        ("help", "frobnicate"): "runhv: no help for frobnicate; see runhv help\n",
         ("run",): "runhv: no image is named; see runhv run --help\n",
     }.items():
         result = runhv(*arguments)
         assert (result.stdout, result.stderr.decode(), result.returncode) == (b"", line, 125)
+
+
+@pytest.mark.parametrize("verb", [
+    "create", "start", "state", "kill", "delete", "exec", "ps", "list", "pause", "resume", "update", "events", "features",
+    "spec"])
+def test_a_verb_of_oci_that_is_not_here_says_so_without_java(runhv, tmp_path, verb):
+    spy = tmp_path / "java"
+    spy.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    spy.chmod(0o755)
+    result = runhv(verb, "NOSUCH", env={"RUNHV_JAVA": str(spy)})
+    line = f"runhv: {verb} is not in this version: runhv run --bundle DIR ID runs an OCI bundle\n"
+    assert (result.stdout, result.stderr.decode(), result.returncode) == (b"", line, 125)
+    assert not (tmp_path / "started").exists() and not runhv.run_directory.exists()
+
+
+def test_an_ordinary_user_runs_a_container(runhv):
+    user = 65534 if os.getuid() == 0 else os.getuid()
+    # Its own folders, below one that everybody may enter: the others of the tests are root's.
+    home = pathlib.Path(tempfile.mkdtemp(prefix="runhv-test-"))
+    try:
+        for folder in (home, home / "run", home / "store"):
+            folder.mkdir(exist_ok=True)
+            os.chown(folder, user, -1)
+        options = {"user": user, "extra_groups": []} if os.getuid() == 0 else {}
+        environment = {**os.environ, "HOME": str(home), "XDG_RUNTIME_DIR": str(home / "run"), "RUNHV_STORE": str(home / "store")}
+        may_read = subprocess.run(
+            ["test", "-x", runhv.program, "-a", "-r", runhv.images / "busybox/index.json"], check=False, **options)
+        if may_read.returncode != 0:
+            pytest.skip("another user may not read the folder that the distribution lies in")
+        result = subprocess.run(
+            [runhv.program, "run", runhv.image("busybox"), "id", "-u"], env=environment, capture_output=True, timeout=120,
+            check=False, **options)
+        assert (result.stdout, result.stderr, result.returncode) == (b"0\n", b"", 0)
+        assert {path.stat().st_uid for path in home.rglob("*")} == {user}
+    finally:
+        shutil.rmtree(home)
+
+
+def test_kernel_and_agent_take_at_most_20_mb(runhv):
+    share = runhv.dist / "share/runhv"
+    size = (share / "vmlinux-minimal").stat().st_size + (share / "agent.cpio").stat().st_size
+    print("kernel and agent:", size)
+    assert size <= 20_000_000

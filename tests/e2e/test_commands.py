@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import signal
+import subprocess
 
 import pytest
 
@@ -137,3 +138,75 @@ def test_the_start_keeps_its_budget(runhv, tmp_path):
     print("instructions:", line["instructions_to_first_instruction"])
     assert line["instructions_to_first_instruction"] <= 16_000_000
     assert line["exits_to_first_instruction"]["all"] <= 250
+
+
+@pytest.fixture
+def ready(runhv):
+    """A container that says that it is there, and stays."""
+    processes = []
+
+    def start(*arguments, **options):
+        process = runhv.popen(*arguments, "sh", "-c", "echo ready; sleep 1000", stdout=subprocess.PIPE, **options)
+        processes.append(process)
+        assert process.stdout.readline() == b"ready\n"
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait(10)
+        process.stdout.close()
+
+
+def test_a_bundle_runs_without_java(runhv, tmp_path):
+    bundle = runhv.prepare(tmp_path / "bundle", "echo", "native")
+    spy = tmp_path / "java"
+    spy.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    spy.chmod(0o755)
+    result = runhv("run", "--bundle", str(bundle), f"bundle-{os.getpid()}", env={"RUNHV_JAVA": str(spy)})
+    assert (result.stdout, result.stderr, result.returncode) == (b"native\n", b"", 0)
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_container_is_one_process_and_no_other(runhv, ready):
+    process = ready("run", runhv.image("busybox"))
+    running = runhv.leftovers()
+    assert len(running) == 1 and running[0].startswith(f"{process.pid}: "), running
+    assert os.path.basename(os.readlink(f"/proc/{process.pid}/exe")) == "runhv-vmm"
+
+
+def test_the_vmm_inherits_only_the_standard_streams(runhv, ready):
+    reader, writer = os.pipe()
+    process = ready("run", runhv.image("busybox"), pass_fds=[writer])
+    inherited = os.readlink(f"/proc/self/fd/{writer}")
+    descriptors = [os.readlink(entry) for entry in pathlib.Path(f"/proc/{process.pid}/fd").iterdir()]
+    assert descriptors and inherited not in descriptors
+    os.close(reader)
+    os.close(writer)
+
+
+def timings_of(runhv, tmp_path, *before):
+    file = tmp_path / "t.json"
+    assert runhv.run("true", before=[*before, f"--timings=json:{file}"]).returncode == 0
+    return json.loads(file.read_text())
+
+
+def test_the_vmm_takes_at_most_64_mib_beside_the_guest(runhv, tmp_path):
+    line = timings_of(runhv, tmp_path)
+    beside = line["private_bytes"] - line["guest_memory_resident_bytes"]
+    print("beside the guest's memory:", beside)
+    assert 0 < beside <= 64 << 20
+
+
+def test_memory_that_the_guest_never_touched_costs_nothing(runhv, tmp_path):
+    line = timings_of(runhv, tmp_path, "-m", "2g")
+    print("of 2 GiB:", line["guest_memory_resident_bytes"])
+    assert line["memory_bytes"] == 2 << 30
+    # Linux keeps 64 bytes for each page of 4096.
+    assert line["guest_memory_resident_bytes"] < 128 << 20
+
+
+def test_the_kernel_is_the_guests_own(runhv, tmp_path):
+    file = tmp_path / "t.json"
+    inside = runhv.run("uname", "-r", before=[f"--timings=json:{file}"]).stdout.decode().strip()
+    assert inside == json.loads(file.read_text())["kernel"] != os.uname().release

@@ -150,6 +150,13 @@ def test_a_store_that_cannot_be_written(runhv, tmp_path):
     refused(runhv.run("true"), "/proc/runhv-store")
 
 
+def test_a_run_folder_that_others_may_enter_is_refused(runhv, tmp_path):
+    for make in (lambda path: path.mkdir() or path.chmod(0o755), lambda path: path.symlink_to(tmp_path)):
+        make(runhv.run_directory)
+        refused(runhv.run("true"), str(runhv.run_directory), "only this user may enter")
+        runhv.run_directory.unlink() if runhv.run_directory.is_symlink() else runhv.run_directory.rmdir()
+
+
 @pytest.fixture
 def bundle(tmp_path):
     folder = tmp_path / "bundle"

@@ -1,6 +1,7 @@
 """What an image holds is what a container sees."""
 
 import difflib
+import hashlib
 import os
 import pathlib
 import shutil
@@ -100,3 +101,13 @@ def test_a_moved_distribution_is_silent(runhv, tmp_path):
     result = runhv.run("echo", "done")
     assert (result.stdout, result.stderr) == (b"done\n", b"")
 
+
+def test_two_imports_of_one_image_are_equal(runhv, tmp_path):
+    made = []
+    for name in ("first", "second"):
+        runhv.store = tmp_path / name
+        assert runhv.run("true").returncode == 0
+        images = list((runhv.store / "rootfs").glob("*.erofs"))
+        assert len(images) == 1
+        made.append((images[0].name, hashlib.sha256(images[0].read_bytes()).hexdigest()))
+    assert made[0] == made[1]

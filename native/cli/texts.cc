@@ -68,6 +68,8 @@ std::string fish_script() {
     for (const char c : spec.help) help += c == '\'' ? std::string("\\'") : std::string(1, c);
     script += " -d '" + help + "'\n";
   }
+  script +=
+      "complete -c runhv -n '__fish_seen_subcommand_from run' -l engine -x -a 'auto soft kvm whp'\n";
   return script;
 }
 

@@ -3,8 +3,10 @@
 import dataclasses
 import os
 import pathlib
+import pty
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import zipfile
@@ -84,6 +86,52 @@ def test_bash_completes_commands_options_and_names(runhv):
     assert completed(runhv, "run", "--engine", "s") == ["soft"]
     in_help = re.findall(r"^ +(?:-., )?(--[a-z]+)", runhv("help", "run").stdout.decode(), flags=re.M)
     assert completed(runhv, "run", "--") == in_help
+
+
+def test_fish_completes_commands_options_and_names(runhv):
+    if not shutil.which("fish"):
+        pytest.skip("there is no fish here")
+
+    def completed_by_fish(line):
+        # Without the user's own configuration; a description follows each word after a tab.
+        result = subprocess.run(
+            ["fish", "--no-config", "-c", f"{runhv.program} completion fish | source; complete -C '{line}'"],
+            capture_output=True, text=True, check=True)
+        assert result.stderr == ""
+        return [word.split("\t")[0] for word in result.stdout.splitlines()]
+
+    assert completed_by_fish("runhv ") == sorted(completed(runhv, ""))
+    assert completed_by_fish("runhv help ver") == ["version"]
+    assert completed_by_fish("runhv run --ti") == ["--timings"]
+    assert completed_by_fish("runhv run --engine s") == ["soft"]
+
+
+def test_zsh_completes_commands_and_options(runhv, tmp_path):
+    if not shutil.which("zsh"):
+        pytest.skip("there is no zsh here")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvpe("zsh", ["zsh", "-f", "-i"], {**os.environ, "TERM": "dumb", "HOME": str(tmp_path)})
+
+    def say(text, until):
+        os.write(terminal, text.encode())
+        seen = ""
+        while until not in seen:
+            try:
+                seen += os.read(terminal, 4096).decode()
+            except OSError:
+                pytest.fail(f"zsh ended: {seen}")
+
+    try:
+        # The terminal shows what is typed: the word that is waited for must not be in that.
+        say(f"autoload -Uz compinit; compinit -u -D; source <({runhv.program} completion zsh); echo rea''dy\n", "ready")
+        say("runhv vers\t", "runhv version ")
+        say("\x15runhv run --timi\t", "--timings ")
+        say("\x15runhv completion fi\t", "fish ")
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
 
 
 def test_help_goes_to_stdout_and_a_wrong_command_to_stderr(runhv):

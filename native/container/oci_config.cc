@@ -93,6 +93,7 @@ void read_rlimits(const JsonNode& rlimits, OciConfig& config) {
     if (std::ranges::any_of(config.rlimits,
                             [&](const auto& other) { return other.resource == *resource; })) {
       node["type"].complain(name + " is there twice");
+      continue;
     }
     config.rlimits.push_back(limit);
   }
@@ -208,6 +209,7 @@ void read_namespaces(const JsonNode& namespaces, OciConfig& config) {
     }
     if (std::ranges::find(seen, type) != seen.end()) {
       node["type"].complain("the namespace " + type + " is there twice");
+      continue;
     }
     seen.push_back(type);
     refuse_text(node["path"], "joining a namespace is not possible: the container has its own VM");
@@ -343,29 +345,30 @@ void check_range(const Size& size, std::uint64_t least, std::uint64_t most) {
   }
 }
 
+// Every source is read, also one that another overrules: a wrong field must not pass.
 Size memory_size(const JsonNode& root, const Annotations& annotations) {
-  if (const auto found = annotations.find("memory"); found != annotations.end()) {
-    return annotated_size(found->second);
-  }
-  if (const JsonNode node = root["vm"]["hwConfig"]["memory"]; node.present()) {
-    return {node.unsigned_integer(0, UINT64_MAX), node};
-  }
   // -1 is "unlimited" in the specification.
   const JsonNode limit = root["linux"]["resources"]["memory"]["limit"];
   const std::int64_t bytes = limit.signed_integer(-1, INT64_MAX);
+  const JsonNode hardware = root["vm"]["hwConfig"]["memory"];
+  const std::uint64_t hardware_bytes = hardware.unsigned_integer(0, UINT64_MAX);
+  if (const auto found = annotations.find("memory"); found != annotations.end()) {
+    return annotated_size(found->second);
+  }
+  if (hardware.present()) return {hardware_bytes, hardware};
   return {bytes > 0 ? static_cast<std::uint64_t>(bytes) : kDefaultMemoryBytes, limit};
 }
 
 Size processor_count(const JsonNode& root, const Annotations& annotations) {
-  if (const auto found = annotations.find("cpus"); found != annotations.end()) {
-    return annotated_size(found->second);
-  }
-  if (const JsonNode node = root["vm"]["hwConfig"]["vcpus"]; node.present()) {
-    return {node.unsigned_integer(0, UINT64_MAX), node};
-  }
   const JsonNode cpu = root["linux"]["resources"]["cpu"];
   const std::int64_t quota = cpu["quota"].signed_integer(INT64_MIN, INT64_MAX);
   const std::uint64_t period = cpu["period"].unsigned_integer(0, UINT64_MAX);
+  const JsonNode hardware = root["vm"]["hwConfig"]["vcpus"];
+  const std::uint64_t hardware_count = hardware.unsigned_integer(0, UINT64_MAX);
+  if (const auto found = annotations.find("cpus"); found != annotations.end()) {
+    return annotated_size(found->second);
+  }
+  if (hardware.present()) return {hardware_count, hardware};
   if (quota <= 0 || period == 0) return {1, cpu};
   // A fraction of a processor is a whole one; a quota for more than a VM can have is the most.
   const auto whole = static_cast<std::uint64_t>(quota) / period +

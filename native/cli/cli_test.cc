@@ -132,7 +132,7 @@ TEST(Prepare, RequestHoldsWhatWasAskedForAndNothingElse) {
       parsed({"-e", "A=\"b", "-e", "RUNHV_TEST_VALUE", "-e", "RUNHV_TEST_ABSENT",
               "--entrypoint=", "--cpus=2", "--scratch=16m", "--name=web", "oci:/x", "echo", "hi"});
   rapidjson::Document json;
-  json.Parse(prepare_request(options, "oci:/x", {"/store", "/run/web", true}).c_str());
+  json.Parse(prepare_request(options, "oci:/x", {"/store", "/run/web", true})->c_str());
   ASSERT_FALSE(json.HasParseError());
   EXPECT_EQ(json["version"].GetInt(), 1);
   EXPECT_STREQ(json["image"].GetString(), "oci:/x");
@@ -147,6 +147,33 @@ TEST(Prepare, RequestHoldsWhatWasAskedForAndNothingElse) {
   for (const char* absent : {"cwd", "user", "memory_bytes", "kernel", "hostname"}) {
     EXPECT_FALSE(json.HasMember(absent)) << absent;
   }
+}
+
+TEST(Prepare, WhatIsNotUtf8IsNamed) {
+  const auto complaint_of = [](const Arguments& arguments, const PreparePlaces& places) {
+    const RunOptions options = parsed(arguments);
+    const auto request = prepare_request(options, options.image, places);
+    return request ? "accepted" : to_string(request.error());
+  };
+  const PreparePlaces places{"/store", "/run/web", false};
+  ::setenv("RUNHV_TEST_VALUE", "caf\xe9", 1);
+  const std::pair<Arguments, const char*> cases[] = {
+      {{"oci:/caf\xe9", "ls"}, "image \"oci:/caf\\xe9\""},
+      {{"oci:/x", "ls", "\xff\x1b[2J"}, "arguments \"\\xff\\x1b[2J\""},
+      {{"-e", "A=\xc0\x80", "oci:/x"}, "environment \"A=\\xc0\\x80\""},
+      {{"-e", "RUNHV_TEST_VALUE", "oci:/x"}, "environment \"RUNHV_TEST_VALUE=caf\\xe9\""},
+      {{"-w", "/\xed\xa0\x80", "oci:/x"}, "cwd \"/\\xed\\xa0\\x80\""},
+      {{"-u", "\x80", "oci:/x"}, "user \"\\x80\""},
+      {{"--entrypoint", "\xe9", "oci:/x"}, "entrypoint \"\\xe9\""},
+      {{"--hostname", "\xe9", "oci:/x"}, "hostname \"\\xe9\""},
+      {{"--kernel", "/\xe9", "oci:/x"}, "kernel \"/\\xe9\""}};
+  for (const auto& [arguments, expected] : cases) {
+    EXPECT_EQ(complaint_of(arguments, places),
+              std::string("prepare the image: ") + expected + " is not UTF-8");
+  }
+  EXPECT_EQ(complaint_of({"oci:/x"}, {"/store\xe9", "/run/web", false}),
+            "prepare the image: store \"/store\\xe9\" is not UTF-8");
+  EXPECT_EQ(complaint_of({"oci:/caf\u00e9", "\U0001f40b"}, places), "accepted");
 }
 
 TEST(Prepare, AnswerIsABundleOrTheErrorInIt) {

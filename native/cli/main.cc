@@ -120,8 +120,9 @@ Result<std::string> prepare_bundle(const RunOptions& options, const std::string&
   // Two runs with one name must not touch each other's bundle: which of them may have the name is
   // for runhv-vmm to say.
   const std::string bundle = directory + "/" + options.id + "." + generated_id();
-  const std::string request =
-      prepare_request(options, image, {store, bundle, is_terminal(standard_stream(2))});
+  RUNHV_TRY_ASSIGN(
+      const std::string request,
+      prepare_request(options, image, {store, bundle, is_terminal(standard_stream(2))}));
   RUNHV_TRY_ASSIGN(const std::unique_ptr<SignalQueue> signals, SignalQueue::create());
   // Java leaves nothing where it fails; but it may have been killed.
   ScopeExit remove([&] { (void)remove_tree(bundle); });

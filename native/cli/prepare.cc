@@ -4,6 +4,7 @@
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
+#include <cstdio>
 #include <filesystem>
 
 #include "platform/process.h"
@@ -11,7 +12,10 @@
 namespace runhv {
 namespace {
 
-using JsonWriter = rapidjson::Writer<rapidjson::StringBuffer>;
+// JSON knows no bytes: what is not UTF-8 could only reach the Java side as something else.
+using JsonWriter =
+    rapidjson::Writer<rapidjson::StringBuffer, rapidjson::UTF8<>, rapidjson::UTF8<>,
+                      rapidjson::CrtAllocator, rapidjson::kWriteValidateEncodingFlag>;
 
 std::string absolute_path(std::string_view path) {
   std::error_code failure;
@@ -19,23 +23,64 @@ std::string absolute_path(std::string_view path) {
   return failure ? std::string(path) : whole.lexically_normal().string();
 }
 
-void write(JsonWriter& json, const char* key, const std::string& value) {
-  json.Key(key);
-  json.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
-}
-
-void write_unless_empty(JsonWriter& json, const char* key, const std::string& value) {
-  if (!value.empty()) write(json, key, value);
-}
-
-void write(JsonWriter& json, const char* key, const std::vector<std::string>& values) {
-  json.Key(key);
-  json.StartArray();
-  for (const std::string& value : values) {
-    json.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
+// As a terminal can show it, whatever its encoding.
+std::string shown(const std::string& text) {
+  std::string shown;
+  for (const char c : text) {
+    if (c >= ' ' && c <= '~') {
+      shown += c;
+      continue;
+    }
+    char escaped[5];
+    std::snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned char>(c));
+    shown += escaped;
   }
-  json.EndArray();
+  return shown;
 }
+
+// An object that is written member by member; the first text that is not UTF-8 is kept.
+class Request {
+ public:
+  Request() { json_.StartObject(); }
+
+  JsonWriter& json() { return json_; }
+
+  void write(const char* key, const std::string& value) {
+    json_.Key(key);
+    string(key, value);
+  }
+
+  void write_unless_empty(const char* key, const std::string& value) {
+    if (!value.empty()) write(key, value);
+  }
+
+  void write(const char* key, const std::vector<std::string>& values) {
+    json_.Key(key);
+    json_.StartArray();
+    for (const std::string& value : values) string(key, value);
+    json_.EndArray();
+  }
+
+  Result<std::string> finish() {
+    json_.EndObject();
+    if (!refused_.empty()) {
+      return Fail{Error{Code::kInvalidArgument, "prepare the image", refused_ + " is not UTF-8"}};
+    }
+    return std::string(buffer_.GetString(), buffer_.GetSize());
+  }
+
+ private:
+  void string(const char* key, const std::string& value) {
+    const auto size = static_cast<rapidjson::SizeType>(value.size());
+    if (!json_.String(value.data(), size) && refused_.empty()) {
+      refused_ = std::string(key) + " \"" + shown(value) + "\"";
+    }
+  }
+
+  rapidjson::StringBuffer buffer_;
+  JsonWriter json_{buffer_};
+  std::string refused_;
+};
 
 // A bare NAME takes the value of our environment and falls away where there is none, as docker has
 // it.
@@ -72,24 +117,23 @@ Result<std::string> absolute_image(std::string_view image) {
       "are not in this version: skopeo copy docker://NAME oci:DIR:TAG fetches an image"}};
 }
 
-std::string prepare_request(const RunOptions& options, const std::string& image,
-                            const PreparePlaces& places) {
-  rapidjson::StringBuffer buffer;
-  JsonWriter json(buffer);
-  json.StartObject();
+Result<std::string> prepare_request(const RunOptions& options, const std::string& image,
+                                    const PreparePlaces& places) {
+  Request request;
+  JsonWriter& json = request.json();
   json.Key("version");
   json.Int(1);
-  write(json, "verb", std::string("prepare"));
-  write(json, "id", options.id);
-  write(json, "image", image);
-  write(json, "store", places.store);
-  write(json, "bundle", places.bundle);
-  write(json, "environment", resolved(options.environment));
-  write_unless_empty(json, "cwd", options.cwd);
-  write_unless_empty(json, "user", options.user);
-  if (options.entrypoint) write(json, "entrypoint", *options.entrypoint);
-  if (!options.arguments.empty()) write(json, "arguments", options.arguments);
-  write_unless_empty(json, "hostname", options.hostname);
+  request.write("verb", std::string("prepare"));
+  request.write("id", options.id);
+  request.write("image", image);
+  request.write("store", places.store);
+  request.write("bundle", places.bundle);
+  request.write("environment", resolved(options.environment));
+  request.write_unless_empty("cwd", options.cwd);
+  request.write_unless_empty("user", options.user);
+  if (options.entrypoint) request.write("entrypoint", *options.entrypoint);
+  if (!options.arguments.empty()) request.write("arguments", options.arguments);
+  request.write_unless_empty("hostname", options.hostname);
   if (options.memory_bytes) {
     json.Key("memory_bytes");
     json.Uint64(*options.memory_bytes);
@@ -102,14 +146,13 @@ std::string prepare_request(const RunOptions& options, const std::string& image,
     json.Key("scratch_bytes");
     json.Uint64(*options.scratch_bytes);
   }
-  if (!options.kernel.empty()) write(json, "kernel", absolute_path(options.kernel));
+  if (!options.kernel.empty()) request.write("kernel", absolute_path(options.kernel));
   json.Key("stdin");
   json.Bool(options.interactive);
-  write(json, "engine", options.engine);
+  request.write("engine", options.engine);
   json.Key("progress");
   json.Bool(places.progress);
-  json.EndObject();
-  return std::string(buffer.GetString(), buffer.GetSize());
+  return request.finish();
 }
 
 Result<std::string> read_prepare_answer(std::string_view answer, int process_status) {

@@ -18,8 +18,9 @@ struct PreparePlaces {
 // `image` made absolute; an error where its kind is unknown.
 Result<std::string> absolute_image(std::string_view image);
 
-std::string prepare_request(const RunOptions& options, const std::string& image,
-                            const PreparePlaces& places);
+// The request is JSON, so an error where one of its texts is not UTF-8.
+Result<std::string> prepare_request(const RunOptions& options, const std::string& image,
+                                    const PreparePlaces& places);
 
 // The path of the bundle from the answer, or the error that it carries.
 Result<std::string> read_prepare_answer(std::string_view answer, int process_status);

@@ -125,7 +125,7 @@ final class ArchiveFiles implements ImageFiles {
                 case HARD_LINK -> members.put(name, new Member(0, 0, resolve("", entry.linkName())));
                 case DIRECTORY, FIFO, CHARACTER_DEVICE, BLOCK_DEVICE -> {}
             }
-            if (entry.type() == TarEntry.Type.FILE && tar.position() + entry.size() > channel.size()) {
+            if (entry.type() == TarEntry.Type.FILE && entry.size() > channel.size() - tar.position()) {
                 throw new CorruptInputException("The archive ends inside " + name + ": it is truncated");
             }
         }

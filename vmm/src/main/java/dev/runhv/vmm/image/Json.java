@@ -65,11 +65,9 @@ final class Json {
         return members.get(name) != null;
     }
 
+    /** Without NUL, where Linux would end it, and without half a surrogate pair, which no byte stands for. */
     String string(String name) throws CorruptInputException {
-        if (members.get(name) instanceof String value) {
-            return value;
-        }
-        throw expected(name, "a string");
+        return text(name, members.get(name));
     }
 
     /** The string, or {@code absent} where there is none or null. */
@@ -97,10 +95,7 @@ final class Json {
     List<String> strings(String name) throws CorruptInputException {
         List<String> strings = new ArrayList<>();
         for (Object element : array(name)) {
-            if (!(element instanceof String value)) {
-                throw expected(name + "[" + strings.size() + "]", "a string");
-            }
-            strings.add(value);
+            strings.add(text(name + "[" + strings.size() + "]", element));
         }
         return List.copyOf(strings);
     }
@@ -138,6 +133,21 @@ final class Json {
             return list;
         }
         throw expected(name, "an array");
+    }
+
+    private String text(String name, Object value) throws CorruptInputException {
+        if (!(value instanceof String text)) {
+            throw expected(name, "a string");
+        }
+        for (int i = 0; i < text.length(); i++) {
+            char c = text.charAt(i);
+            boolean pair = i + 1 < text.length() && Character.isSurrogatePair(c, text.charAt(i + 1));
+            if (c == 0 || Character.isSurrogate(c) && !pair) {
+                throw expected(name, "a string without NUL or half a surrogate pair");
+            }
+            i += pair ? 1 : 0;
+        }
+        return text;
     }
 
     private CorruptInputException expected(String name, String what) {

@@ -25,6 +25,8 @@ import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class ImageSourceTest {
     @TempDir
@@ -329,6 +331,50 @@ class ImageSourceTest {
                 .isZero();
 
         assertFails("oci-archive:" + pipe, ErrorCode.CORRUPT_INPUT, "is not a regular file");
+    }
+
+    @Test
+    void aSizeThatOverflowsIsNoPlaceInTheArchive() throws IOException {
+        byte[] label = TarBuilder.header('V', "v", "", Long.MAX_VALUE - 300, 0, 0, 0, 0, 0, 0);
+        byte[] tarball = new TarBuilder()
+                .raw(label)
+                .file("index.json", "{}")
+                .file("manifest.json", "[]")
+                .bytes();
+        Path file = Files.write(folder.resolve("overflow.tar"), tarball);
+
+        assertFails("oci-archive:" + file, ErrorCode.CORRUPT_INPUT, "size is too large");
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+                    {"User":"a\\u0000b"}             | config.User: expected a string without NUL
+                    {"WorkingDir":"/\\ud800"}        | config.WorkingDir: expected a string without NUL or half
+                    {"Env":["A=b","C=\\udc00\\ud800"]} | config.Env[1]: expected a string without NUL or half
+                    {"Cmd":["\\u0000"]}              | config.Cmd[0]: expected a string without NUL
+                    {"Entrypoint":["a",7]}           | config.Entrypoint[1]: expected a string
+                    {"Entrypoint":"sh"}              | config.Entrypoint: expected an array
+                    {"User":0}                       | config.User: expected a string
+                    {"Labels":[]}                    | config.Labels: expected an object
+                    {"Volumes":"/data"}              | config.Volumes: expected an object
+                    []                               | config: expected an object
+                    """)
+    void namesTheFieldOfTheConfigurationThatIsWrong(String config, String message) {
+        Path layout = new ImageBuilder().layer(tar).config(config).writeTo(folder.resolve("oci"), "t");
+
+        assertFails("oci:" + layout, ErrorCode.CORRUPT_INPUT, message);
+    }
+
+    @Test
+    void takesTextOfAnyPlane() {
+        Path layout = new ImageBuilder()
+                .layer(tar)
+                .config("{\"User\":\"\\ud83d\\udc0b\"}")
+                .writeTo(folder.resolve("oci"), "t");
+
+        try (ImageSource source = open("oci:" + layout)) {
+            assertThat(source.config().user()).isEqualTo("\ud83d\udc0b");
+        }
     }
 
     @Test

@@ -60,6 +60,7 @@ public final class TarReader {
             if (size < 0) {
                 throw new CorruptInputException("a tar header's size is negative");
             }
+            checkPadded(size);
             switch (header.type()) {
                 case 'x', 'X' -> pax = PaxRecords.parse(readExtension(size, TarLimits.PAX_HEADER_BYTES));
                 case 'g' -> skipFully(padded(checkedExtension(size, TarLimits.PAX_HEADER_BYTES)));
@@ -260,9 +261,7 @@ public final class TarReader {
     }
 
     private void startData(long stored) throws CorruptInputException {
-        if (stored > Long.MAX_VALUE - TarHeader.BLOCK) {
-            throw new CorruptInputException("a tar header's size is too large");
-        }
+        checkPadded(stored);
         remaining = stored;
         padding = (int) (padded(stored) - stored);
     }
@@ -280,6 +279,13 @@ public final class TarReader {
                     "a tar has an extension header of %d bytes, more than %d".formatted(size, limit));
         }
         return (int) size;
+    }
+
+    /** No size that is read may overflow once it is padded. */
+    private static void checkPadded(long size) throws CorruptInputException {
+        if (size > Long.MAX_VALUE - TarHeader.BLOCK) {
+            throw new CorruptInputException("a tar header's size is too large");
+        }
     }
 
     private static long padded(long size) {

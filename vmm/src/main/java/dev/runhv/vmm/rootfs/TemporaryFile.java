@@ -18,6 +18,9 @@ import java.util.concurrent.atomic.AtomicLong;
 final class TemporaryFile implements Closeable {
     private static final String SUFFIX = ".tmp";
     private static final AtomicLong NUMBER = new AtomicLong();
+    /** A process number alone comes again: in every container, for instance, that shares a store with others. */
+    private static final String OWNER =
+            "." + ProcessHandle.current().pid() + "-" + Long.toHexString(System.nanoTime()) + "-";
 
     private final Path path;
     private final FileChannel channel;
@@ -30,7 +33,7 @@ final class TemporaryFile implements Closeable {
 
     static TemporaryFile create(Path folder, String name) throws IOException {
         while (true) {
-            Path path = folder.resolve("." + name + owner() + NUMBER.incrementAndGet() + SUFFIX);
+            Path path = folder.resolve("." + name + OWNER + NUMBER.incrementAndGet() + SUFFIX);
             FileChannel channel = FileChannel.open(
                     path, StandardOpenOption.CREATE_NEW, StandardOpenOption.READ, StandardOpenOption.WRITE);
             // The lock lives as long as the channel. A sweeper may have come first: then the name is gone.
@@ -47,7 +50,7 @@ final class TemporaryFile implements Closeable {
         try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, ".*" + SUFFIX)) {
             for (Path file : files) {
                 // POSIX drops all locks of a process when it closes any descriptor of the file: not our own files.
-                if (!file.getFileName().toString().contains(owner())) {
+                if (!file.getFileName().toString().contains(OWNER)) {
                     sweepOne(file);
                 }
             }
@@ -93,9 +96,5 @@ final class TemporaryFile implements Closeable {
         if (!moved) {
             Files.deleteIfExists(path);
         }
-    }
-
-    private static String owner() {
-        return "." + ProcessHandle.current().pid() + "-";
     }
 }

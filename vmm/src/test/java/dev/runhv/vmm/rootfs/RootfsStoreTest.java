@@ -122,11 +122,14 @@ class RootfsStoreTest {
     void sweepsWhatADeadProcessLeft() throws IOException {
         Files.createDirectories(rootfs);
         Path left = Files.writeString(rootfs.resolve(".abc.999999999-1.tmp"), "half an image");
+        Path sameNumber = Files.writeString(
+                rootfs.resolve(".abc." + ProcessHandle.current().pid() + "-1.tmp"), "half an image");
         Path foreign = Files.writeString(rootfs.resolve("kept"), "not ours");
 
         prepare(RootfsProgress.NONE);
 
         assertThat(left).doesNotExist();
+        assertThat(sameNumber).doesNotExist();
         assertThat(foreign).exists();
     }
 

@@ -52,6 +52,14 @@ public final class Failures {
             case FileSystemException e
             when isReadOnly(e) ->
                 new ImageException(ErrorCode.ACCESS_DENIED, operation, "Read-only: " + e.getFile(), null, e);
+            case IOException e
+            when isTooLarge(e) ->
+                new ImageException(
+                        ErrorCode.NO_SPACE,
+                        operation,
+                        "A file would be larger than its file system or the limit of this process (ulimit -f) allows",
+                        null,
+                        e);
             case FileSystemException e
             when isFull(e) ->
                 new ImageException(ErrorCode.NO_SPACE, operation, "No space left: " + e.getFile(), null, e);
@@ -80,6 +88,10 @@ public final class Failures {
 
     private static boolean isReadOnly(IOException e) {
         return describe(e).toLowerCase(Locale.ROOT).contains("read-only file system");
+    }
+
+    private static boolean isTooLarge(IOException e) {
+        return describe(e).toLowerCase(Locale.ROOT).contains("file too large");
     }
 
     // The JDK has no type for ENOSPC, EDQUOT or ERROR_DISK_FULL: only the system's words tell.

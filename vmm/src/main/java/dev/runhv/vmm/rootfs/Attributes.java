@@ -30,10 +30,11 @@ record Attributes(int mode, int uid, int gid, long mtimeSeconds, int mtimeNanos,
                 xattrs(entry.xattrs()));
     }
 
+    /** What the extended attributes cost in memory. */
     long xattrBytes() {
         long bytes = 0;
         for (Map.Entry<String, byte[]> xattr : xattrs.entrySet()) {
-            bytes += xattr.getKey().length() + xattr.getValue().length;
+            bytes += xattr.getKey().length() + xattr.getValue().length + RootfsLimits.XATTR_OVERHEAD;
         }
         return bytes;
     }

@@ -124,7 +124,7 @@ public final class ErofsReader implements Closeable {
         while (!rest.isEmpty()) {
             Step step = rest.pop();
             // A directory that holds itself would go on for ever.
-            if (++seen > RootfsLimits.ENTRIES || step.depth > RootfsLimits.DEPTH) {
+            if (seen++ > RootfsLimits.ENTRIES || step.depth > RootfsLimits.DEPTH) {
                 throw new CorruptInputException("its directories are too many, or contain each other");
             }
             ErofsInode inode = inode(step.nid);

@@ -17,11 +17,14 @@ import java.util.function.LongConsumer;
 final class LayerReader {
     private final RootTree tree;
     private final ErofsWriter writer;
+    private final long layerBytes;
     private long entries;
 
-    LayerReader(RootTree tree, ErofsWriter writer) {
+    /** @param layerBytes what one layer may have, decompressed */
+    LayerReader(RootTree tree, ErofsWriter writer, long layerBytes) {
         this.tree = tree;
         this.writer = writer;
+        this.layerBytes = layerBytes;
     }
 
     /** @param progress is told how many stored bytes of the layer have been read */
@@ -42,7 +45,7 @@ final class LayerReader {
     private Digest applyDecompressed(InputStream stored, Digest expected) throws IOException {
         try (InputStream decompressed = Compression.decompress(stored);
                 ReadAhead ahead = new ReadAhead(decompressed)) {
-            Hashing hashing = new Hashing(ahead, expected);
+            Hashing hashing = new Hashing(ahead, expected, layerBytes);
             applyEntries(new TarReader(hashing));
             hashing.drain();
             return hashing.digest();
@@ -70,10 +73,12 @@ final class LayerReader {
         private final Digest.Algorithm algorithm;
         private final MessageDigest running;
         private final byte[] skipped = new byte[1 << 16];
+        private final long limit;
         private long count;
 
-        private Hashing(InputStream in, Digest expected) {
+        private Hashing(InputStream in, Digest expected, long limit) {
             this.in = in;
+            this.limit = limit;
             this.algorithm = expected.algorithm();
             this.running = algorithm.newMessageDigest();
         }
@@ -84,9 +89,8 @@ final class LayerReader {
             if (read > 0) {
                 running.update(buffer, offset, read);
                 count += read;
-                if (count > RootfsLimits.LAYER_BYTES) {
-                    throw new CorruptInputException(
-                            "the layer has more than %d bytes decompressed".formatted(RootfsLimits.LAYER_BYTES));
+                if (count > limit) {
+                    throw new CorruptInputException("the layer has more than %d bytes decompressed".formatted(limit));
                 }
             }
             return read;

@@ -25,14 +25,30 @@ final class RootTree {
     private static final String METADATA = ".wh..wh.";
 
     private final Directory root = new Directory(Attributes.IMPLIED_DIRECTORY);
+    private final long stepLimit;
+    private long steps;
     private int layer;
     private int entries;
     private long xattrBytes;
     /** Of all that were ever made: what a later layer replaces is not worth the accounts. */
     private long nameBytes;
 
+    RootTree() {
+        this(RootfsLimits.STEPS);
+    }
+
+    /** @param stepLimit how much work all entries together may ask for, see {@link RootfsLimits#STEPS} */
+    RootTree(long stepLimit) {
+        this.stepLimit = stepLimit;
+    }
+
     Directory root() {
         return root;
+    }
+
+    /** The work that was done so far, never more than the limit. */
+    long steps() {
+        return steps;
     }
 
     /** Every entry that is applied from here on belongs to the next layer up. */
@@ -152,10 +168,11 @@ final class RootTree {
     }
 
     /** Removes what lower layers put into a directory; what this layer put there stays, wherever its entry stands. */
-    private void hideLower(Directory directory) {
+    private void hideLower(Directory directory) throws CorruptInputException {
         Iterator<Child> children = directory.children().values().iterator();
         while (children.hasNext()) {
             Child child = children.next();
+            count(1);
             if (hide(child)) {
                 children.remove();
                 forget(child.inode());
@@ -164,7 +181,7 @@ final class RootTree {
     }
 
     /** Hides the lower layers' part of a child; true when nothing remains of it. */
-    private boolean hide(Child child) {
+    private boolean hide(Child child) throws CorruptInputException {
         if (!(child.inode() instanceof Directory directory)) {
             return child.layer() < layer;
         }
@@ -249,6 +266,7 @@ final class RootTree {
         int links = 0;
         while (!rest.isEmpty()) {
             String name = rest.pop();
+            count(1);
             if (name.equals("..")) {
                 at = at.parent();
                 continue;
@@ -268,6 +286,7 @@ final class RootTree {
                     if (++links > RootfsLimits.SYMBOLIC_LINKS) {
                         throw new CorruptInputException("its path has too many symbolic links");
                     }
+                    count(link.target().length());
                     if (link.target().startsWith("/")) {
                         at = root;
                     }
@@ -288,6 +307,15 @@ final class RootTree {
             }
         }
         return at;
+    }
+
+    private void count(long more) throws CorruptInputException {
+        if (more > stepLimit - steps) {
+            throw new CorruptInputException(
+                    "the paths, symbolic links and whiteouts of the layers take more than %d steps to follow"
+                            .formatted(stepLimit));
+        }
+        steps += more;
     }
 
     private static Directory notADirectory(String name, boolean create) throws CorruptInputException {

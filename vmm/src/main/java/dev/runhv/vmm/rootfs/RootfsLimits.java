@@ -19,8 +19,15 @@ public final class RootfsLimits {
     public static final int XATTR_BYTES = 64 << 10;
     /** Names and link targets of all files together: they wait in memory. A million files of 30 bytes have half of it. */
     public static final long NAME_TOTAL_BYTES = 64L << 20;
-    /** Attributes of all files together: they wait in memory. */
-    public static final long XATTR_TOTAL_BYTES = 256L << 20;
+    /** Attributes of all files together, each with {@link #XATTR_OVERHEAD}: they wait in memory. */
+    public static final long XATTR_TOTAL_BYTES = 128L << 20;
+    /** What an attribute costs in memory besides its name and value. */
+    static final int XATTR_OVERHEAD = 128;
+    /**
+     * Names looked up, bytes of symbolic links followed and names passed by whiteouts, for all entries of all layers
+     * together: few headers can ask for much work. A million files twenty folders deep take a twelfth of it.
+     */
+    public static final long STEPS = 1L << 28;
     /** The image's data, holes not counted. */
     public static final long DATA_BYTES = 256L << 30;
     /** One file, holes counted: the largest file of ext4 with blocks of 4 KiB. */

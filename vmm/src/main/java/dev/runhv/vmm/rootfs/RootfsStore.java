@@ -81,7 +81,7 @@ public final class RootfsStore {
         List<Layer> layers = source.layers();
         long total = layers.stream().mapToLong(Layer::storedBytes).sum();
         long before = 0;
-        LayerReader reader = new LayerReader(tree, writer);
+        LayerReader reader = new LayerReader(tree, writer, RootfsLimits.LAYER_BYTES);
         for (int i = 0; i < layers.size(); i++) {
             Layer layer = layers.get(i);
             int number = i + 1;

@@ -74,6 +74,21 @@ class MainTest {
     }
 
     @Test
+    void aPasswordFileOfAGibibyteIsRefused() throws IOException {
+        byte[] layer = new TarBuilder()
+                .pax("GNU.sparse.size", String.valueOf(1 << 30))
+                .pax("GNU.sparse.numblocks", "1")
+                .pax("GNU.sparse.map", "0,1")
+                .file("etc/passwd", "x")
+                .bytes();
+        new ImageBuilder().layer(layer).writeTo(folder.resolve("oci"), "latest");
+
+        assertThat(answer(1, minimal("\"arguments\":[\"true\"]")))
+                .contains("\"code\":\"corrupt_input\"", "read /etc/passwd", "more than 1048576 bytes");
+        assertThat(folder.resolve("run/web")).doesNotExist();
+    }
+
+    @Test
     void anImageThatIsNotThereIsNamed() throws IOException {
         assertThat(answer(1, minimal("\"arguments\":[\"true\"]")))
                 .contains("\"code\":\"not_found\"", "\"operation\":\"read image oci:" + folder + "/oci\"");

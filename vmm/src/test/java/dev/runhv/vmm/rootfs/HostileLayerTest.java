@@ -6,15 +6,23 @@ import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.ImageException;
+import dev.runhv.vmm.image.CorruptInputException;
+import dev.runhv.vmm.image.ImageReference;
+import dev.runhv.vmm.image.ImageSource;
 import dev.runhv.vmm.image.tar.Sparse;
 import dev.runhv.vmm.image.tar.TarEntry;
 import dev.runhv.vmm.image.tar.TarLimits;
 import dev.runhv.vmm.testing.ImageBuilder;
 import dev.runhv.vmm.testing.TarBuilder;
+import java.io.IOException;
+import java.nio.channels.FileChannel;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -104,6 +112,30 @@ class HostileLayerTest {
                         tar().file("./a/./b/../c//d", "1").directory("/a///").file("../../x", "2"),
                         List.of("/a", "/a/c", "/a/c/d", "/x")),
                 arguments(
+                        "PAX path that is absolute",
+                        tar().pax("path", "/etc/x").file("harmless", "1"),
+                        List.of("/etc", "/etc/x")),
+                arguments(
+                        "PAX path up, out and through a symlink",
+                        tar().symlink("out", "/..")
+                                .pax("path", "../../out/etc/x")
+                                .file("harmless", "1"),
+                        List.of("/etc", "/etc/x", "/out")),
+                arguments(
+                        "PAX path over a GNU long name",
+                        tar().pax("path", "short").file("n".repeat(200), "1"),
+                        List.of("/short")),
+                arguments(
+                        "PAX target of a hard link up and out",
+                        tar().file("etc/passwd", "1")
+                                .pax("linkpath", "../../etc/passwd")
+                                .hardlink("a", "harmless"),
+                        List.of("/a", "/etc", "/etc/passwd")),
+                arguments(
+                        "PAX size of nothing before data that is a header",
+                        tar().pax("size", "0").file("a", TarBuilder.header('0', "b", "", 0, 0644, 0, 0, 0, 0, 0)),
+                        List.of("/a", "/b")),
+                arguments(
                         "device over a directory",
                         tar().directory("d/").file("d/x", "1").device('4', "d", 8, 0),
                         List.of("/d")));
@@ -181,6 +213,16 @@ class HostileLayerTest {
                         tar().file(".wh..wh..opq", "").file("c", "1"),
                         List.of("/c")),
                 arguments(
+                        "of what a hard link of the same layer keeps",
+                        tar().file("a", "1"),
+                        tar().hardlink("b", "a").file(".wh.a", ""),
+                        List.of("/b")),
+                arguments(
+                        "that is a hard link, a symlink or a directory",
+                        tar().file("a", "1").file("b", "1").file("c", "1").file("d", "1"),
+                        tar().hardlink(".wh.a", "d").symlink(".wh.b", "d").directory(".wh.c/"),
+                        List.of("/d")),
+                arguments(
                         "with the metadata of AUFS",
                         tar().file("a", "1"),
                         tar().directory(".wh..wh.plnk/")
@@ -205,6 +247,10 @@ class HostileLayerTest {
                         "hard link to nothing",
                         tar().hardlink("a", "b"),
                         "a: it is a hard link to b, which does not exist"),
+                arguments(
+                        "hard link to a whiteout",
+                        tar().file(".wh.b", "").hardlink("a", ".wh.b"),
+                        "a: it is a hard link to .wh.b, which does not exist"),
                 arguments("hard link to itself", tar().hardlink("a", "a"), "which does not exist"),
                 arguments("hard link to a directory", tar().directory("d/").hardlink("a", "d"), "directory d"),
                 arguments("hard link to the root", tar().hardlink("a", "/"), "hard link to the directory /"),
@@ -269,6 +315,18 @@ class HostileLayerTest {
                         tar().raw(TarBuilder.header('0', "a", "", 1L << 50, 0644, 0, 0, 0, 0, 0)),
                         "a: it claims 1125899906842624 bytes"),
                 arguments(
+                        "label of exabytes",
+                        tar().raw(TarBuilder.header('V', "v", "", Long.MAX_VALUE, 0, 0, 0, 0, 0, 0)),
+                        "size is too large"),
+                arguments(
+                        "PAX size of exabytes",
+                        tar().pax("size", String.valueOf(Long.MAX_VALUE)).file("a", ""),
+                        "size is too large"),
+                arguments(
+                        "2 GiB that are not there",
+                        tar().raw(TarBuilder.header('0', "a", "", 1L << 31, 0644, 0, 0, 0, 0, 0)),
+                        "truncated"),
+                arguments(
                         "size beyond the data",
                         tar().raw(TarBuilder.header('0', "a", "", 1 << 20, 0644, 0, 0, 0, 0, 0)),
                         "truncated"),
@@ -295,6 +353,242 @@ class HostileLayerTest {
     }
 
     @Test
+    void refusesAHardLinkToWhatAWhiteoutHid() {
+        byte[] lower = tar().file("a", "1").bytes();
+        byte[] upper = tar().file(".wh.a", "").hardlink("b", "a").bytes();
+
+        assertThatThrownBy(() -> Rootfs.of(folder, lower, upper))
+                .isInstanceOf(ImageException.class)
+                .hasMessageContainingAll("layer 2 of 2", "hard link to a, which does not exist");
+    }
+
+    @Test
+    void takesTheLongestNamesAndPaths() {
+        String path = ("n".repeat(255) + "/").repeat(16);
+
+        Path image = Rootfs.of(folder, tar().directory(path).bytes());
+
+        assertThat(path).hasSize(RootfsLimits.PATH_BYTES);
+        assertThat(Rootfs.names(image)).hasSize(16).contains("/" + path.substring(0, path.length() - 1));
+    }
+
+    /** Few headers that ask for much: each costs one look-up of a long path through links, or a walk over a folder. */
+    static Stream<Arguments> toil() {
+        String links = "d/../".repeat(800);
+        String target = links + "d";
+        return Stream.of(
+                arguments(
+                        "long links",
+                        List.of(
+                                entry(TarEntry.Type.DIRECTORY, "d", ""),
+                                entry(TarEntry.Type.SYMBOLIC_LINK, "l", target)),
+                        "l/x"),
+                arguments(
+                        "links of slashes",
+                        List.of(
+                                entry(TarEntry.Type.DIRECTORY, "d", ""),
+                                entry(TarEntry.Type.SYMBOLIC_LINK, "l", "/".repeat(4000) + "d")),
+                        "l/x"),
+                arguments("long paths", List.of(), "d/".repeat(1500)),
+                arguments("opaque whiteouts", children("d/", 2000), "d/.wh..wh..opq"),
+                arguments("whiteouts of a folder", children("d/", 2000), ".wh.d"),
+                arguments("hard links to nowhere near", children("d/".repeat(1500), 1), ""));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("toil")
+    void theWorkThatFewHeadersAskForHasALimit(String name, List<TarEntry> before, String again)
+            throws CorruptInputException {
+        long limit = 100_000;
+        RootTree tree = new RootTree(limit);
+        tree.beginLayer();
+        for (TarEntry entry : before) {
+            tree.apply(entry, null);
+        }
+        int[] accepted = {0};
+
+        assertThatThrownBy(() -> {
+                    for (int i = 0; i < 1000; i++) {
+                        tree.apply(
+                                again.isEmpty()
+                                        ? entry(TarEntry.Type.HARD_LINK, "h" + i, "d/".repeat(1500) + "0")
+                                        : entry(TarEntry.Type.FIFO, again.replace("x", "x" + i), ""),
+                                null);
+                        accepted[0]++;
+                    }
+                })
+                .isInstanceOf(CorruptInputException.class)
+                .hasMessageContaining("take more than 100000 steps");
+        assertThat(tree.steps()).isLessThanOrEqualTo(limit);
+        assertThat(accepted[0]).isBetween(10, 70);
+    }
+
+    @Test
+    void theLimitOfTheWorkLeavesRoomForTheLargestHonestTree() throws CorruptInputException {
+        RootTree tree = new RootTree();
+        tree.beginLayer();
+        tree.apply(entry(TarEntry.Type.SYMBOLIC_LINK, "lib", "usr/lib"), null);
+        String parent = "lib/" + "directory/".repeat(20);
+        for (int i = 0; i < 1000; i++) {
+            tree.apply(entry(TarEntry.Type.FIFO, parent + i, ""), null);
+        }
+
+        assertThat(tree.steps() * (RootfsLimits.ENTRIES / 1000)).isLessThan(RootfsLimits.STEPS / 5);
+    }
+
+    @Test
+    void anOpaqueWhiteoutReachesTheDeepestFolder() {
+        String half = "d/".repeat(1000);
+        byte[] lower =
+                tar().directory(half).symlink("s", half).directory("s/" + half).bytes();
+
+        assertThat(Rootfs.names(
+                        Rootfs.of(folder, lower, tar().file(".wh..wh..opq", "").bytes())))
+                .isEmpty();
+    }
+
+    private static TarEntry entry(TarEntry.Type type, String name, String link) {
+        return new TarEntry(type, name, link, 0755, 0, 0, 0, 0, 0, 0, 0, Sparse.NONE, Map.of());
+    }
+
+    private static List<TarEntry> children(String parent, int count) {
+        return IntStream.range(0, count)
+                .mapToObj(i -> entry(TarEntry.Type.FIFO, parent + i, ""))
+                .toList();
+    }
+
+    @Test
+    void theNumberOfFilesHasALimit() throws CorruptInputException {
+        RootTree tree = new RootTree();
+        tree.beginLayer();
+        for (int i = 0; i < RootfsLimits.ENTRIES; i++) {
+            tree.apply(entry(TarEntry.Type.FIFO, "f" + i, ""), null);
+        }
+
+        assertThatThrownBy(() -> tree.apply(entry(TarEntry.Type.FIFO, "one more", ""), null))
+                .hasMessageContaining("more than 1048576 files");
+    }
+
+    @Test
+    void attributesHaveALimitTogetherThatCountsWhatTheyCost() throws CorruptInputException {
+        Map<String, byte[]> many = new HashMap<>();
+        for (int i = 0; i < 4000; i++) {
+            many.put("user." + i, new byte[1]);
+        }
+        RootTree tree = new RootTree();
+        tree.beginLayer();
+        long eachAtLeast = 4000 * RootfsLimits.XATTR_OVERHEAD;
+        int[] accepted = {0};
+
+        assertThatThrownBy(() -> {
+                    while (true) {
+                        tree.apply(
+                                new TarEntry(
+                                        TarEntry.Type.FIFO,
+                                        "f" + accepted[0],
+                                        "",
+                                        0,
+                                        0,
+                                        0,
+                                        0,
+                                        0,
+                                        0,
+                                        0,
+                                        0,
+                                        Sparse.NONE,
+                                        many),
+                                null);
+                        accepted[0]++;
+                    }
+                })
+                .isInstanceOf(CorruptInputException.class)
+                .hasMessageContaining("extended attributes of the file system have more than");
+        assertThat(accepted[0]).isBetween(200, (int) (RootfsLimits.XATTR_TOTAL_BYTES / eachAtLeast));
+    }
+
+    @Test
+    void theMapsOfSparseFilesHaveALimitTogether() {
+        TarBuilder tar = tar();
+        for (int i = 0; i < 65; i++) {
+            tar.pax("GNU.sparse.size", String.valueOf(RootfsLimits.FILE_BYTES))
+                    .pax("GNU.sparse.numblocks", "1")
+                    .pax("GNU.sparse.map", "0,1")
+                    .file("sparse" + i, "x");
+        }
+
+        assertThatThrownBy(() -> Rootfs.of(folder, tar.bytes()))
+                .isInstanceOf(ImageException.class)
+                .hasMessageContainingAll("sparse64", "the sparse files of the image are too many or too large");
+    }
+
+    @Test
+    void aSparseFileCannotMakeTheImageLargerThanItsLimit() {
+        int pieces = 5000;
+        StringBuilder map = new StringBuilder();
+        for (long i = 0; i < pieces; i++) {
+            map.append(i == 0 ? "" : ",").append(i << 26).append(",1");
+        }
+        byte[] layer = tar().pax("GNU.sparse.size", String.valueOf(RootfsLimits.FILE_BYTES))
+                .pax("GNU.sparse.numblocks", String.valueOf(pieces))
+                .pax("GNU.sparse.map", map.toString())
+                .file("sparse", "x".repeat(pieces))
+                .bytes();
+
+        assertThatThrownBy(() -> Rootfs.of(folder, layer))
+                .isInstanceOf(ImageException.class)
+                .hasMessageContainingAll("sparse: the image would have more than " + RootfsLimits.DATA_BYTES);
+    }
+
+    @Test
+    void aLayerHasALimitOnceItIsDecompressed() throws IOException {
+        byte[] bomb = tar().file("a", new byte[1 << 20]).bytes();
+        for (ImageBuilder image : List.of(
+                new ImageBuilder().gzipLayer(bomb),
+                new ImageBuilder().zstdLayer(bomb),
+                new ImageBuilder().layer(bomb))) {
+            Path layout = image.writeTo(folder.resolve("oci"), "t");
+            Path file = folder.resolve("image");
+            try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(layout, ""));
+                    FileChannel channel = FileChannel.open(
+                            file,
+                            StandardOpenOption.CREATE,
+                            StandardOpenOption.TRUNCATE_EXISTING,
+                            StandardOpenOption.WRITE)) {
+                LayerReader reader =
+                        new LayerReader(new RootTree(), new ErofsWriter(new ImageOutput(channel)), 100_000);
+
+                assertThatThrownBy(() -> reader.apply(source.layers().getFirst(), bytes -> {}))
+                        .isInstanceOf(CorruptInputException.class)
+                        .hasMessageContaining("the layer has more than 100000 bytes decompressed");
+            }
+        }
+    }
+
+    @Test
+    void whatFollowsGzipIsAPartOfTheBlobOnly() {
+        byte[] content = tar().file("a", "1").bytes();
+        byte[] gzip = ImageBuilder.gzip(content);
+        for (byte[] garbage : List.of(new byte[1000], TarBuilder.latin1("garbage".repeat(100_000)))) {
+            Path image = Rootfs.prepare(
+                    folder.resolve("" + garbage.length),
+                    new ImageBuilder().layer(ImageBuilder.LAYER + "+gzip", concatenated(gzip, garbage), content));
+            assertThat(Rootfs.names(image)).containsExactly("/a");
+        }
+        ImageBuilder half = new ImageBuilder()
+                .layer(ImageBuilder.LAYER + "+gzip", concatenated(gzip, Arrays.copyOf(gzip, 30)), content);
+
+        assertThatThrownBy(() -> Rootfs.prepare(folder.resolve("half"), half))
+                .isInstanceOfSatisfying(
+                        ImageException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CORRUPT_INPUT));
+    }
+
+    private static byte[] concatenated(byte[] a, byte[] b) {
+        byte[] both = Arrays.copyOf(a, a.length + b.length);
+        System.arraycopy(b, 0, both, a.length, b.length);
+        return both;
+    }
+
+    @Test
     void namesAndLinkTargetsHaveALimitTogether() {
         RootTree tree = new RootTree();
         tree.beginLayer();
@@ -302,15 +596,10 @@ class HostileLayerTest {
 
         assertThatThrownBy(() -> {
                     for (long i = 0; i <= RootfsLimits.NAME_TOTAL_BYTES / target.length(); i++) {
-                        tree.apply(symbolicLink("link" + i, target), null);
+                        tree.apply(entry(TarEntry.Type.SYMBOLIC_LINK, "link" + i, target), null);
                     }
                 })
                 .hasMessageContaining("the names of the file system have more than");
-    }
-
-    private static TarEntry symbolicLink(String name, String target) {
-        return new TarEntry(
-                TarEntry.Type.SYMBOLIC_LINK, name, target, 0777, 0, 0, 0, 0, 0, 0, 0, Sparse.NONE, Map.of());
     }
 
     @Test

@@ -64,6 +64,15 @@ class UserDatabaseTest {
         "web:nogroup, no group \"nogroup\" in /etc/group",
         "2147483648, no user \"2147483648\"",
         "-1, no user \"-1\"",
+        "4294967295, no user \"4294967295\"",
+        "4294967296, no user \"4294967296\"",
+        "18446744073709551616, no user \"18446744073709551616\"",
+        "99999999999999999999999999, no user \"99999999999999999999999999\"",
+        "+0, no user \"+0\"",
+        "0x0, no user \"0x0\"",
+        "\uff10, no user \"\uff10\"",
+        "0:4294967296, no group \"4294967296\"",
+        "0:-1, no group \"-1\"",
         "negative, no user \"negative\"",
         "huge, no user \"huge\""
     })

@@ -97,7 +97,8 @@ std::vector<std::string> java_arguments(const std::string& home) {
       "-Xlog:disable", "-Xlog:all=error:stderr",
       // A cache that does not fit, because a file was copied without its time, only costs its gain.
       "-Xlog:aot*=off:stderr", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
-      "--enable-native-access=dev.runhv.vmm,com.github.luben.zstd_jni"};
+      // Enough for an image that is at every limit of docs/limits.md at once.
+      "-Xmx1g", "--enable-native-access=dev.runhv.vmm,com.github.luben.zstd_jni"};
   if (const std::string cache = share + "/runhv.aot"; file_exists(cache)) {
     arguments.push_back("-XX:AOTCache=" + cache);
   }

@@ -36,10 +36,10 @@ std::uint64_t Bus::read(std::uint64_t address, unsigned size_bytes) {
   return UINT64_MAX;
 }
 
-void Bus::write(std::uint64_t address, unsigned size_bytes, std::uint64_t value) {
+bool Bus::write(std::uint64_t address, unsigned size_bytes, std::uint64_t value) {
   if (size_bytes < 8) value &= (std::uint64_t{1} << (8 * size_bytes)) - 1;
   const Entry* entry = find(address, size_bytes);
-  if (entry != nullptr) entry->device->write(address - entry->first, size_bytes, value);
+  return entry == nullptr || entry->device->write(address - entry->first, size_bytes, value);
 }
 
 }  // namespace runhv

@@ -8,10 +8,12 @@ namespace {
 class Latch final : public BusDevice {
  public:
   std::uint64_t read(std::uint64_t offset, unsigned) override { return 0x1000 + offset; }
-  void write(std::uint64_t offset, unsigned, std::uint64_t value) override {
+  bool write(std::uint64_t offset, unsigned, std::uint64_t value) override {
     last_offset = offset;
     last_value = value;
+    return !more_to_do;
   }
+  bool more_to_do = false;
   std::uint64_t last_offset = 0;
   std::uint64_t last_value = 0;
 };
@@ -39,6 +41,16 @@ TEST(Bus, ReadsAllOnesWhereNothingIs) {
   EXPECT_EQ(bus.read(UINT64_MAX, 8), UINT64_MAX);
   bus.write(0x72, 1, 5);
   EXPECT_EQ(device.last_value, 0u);
+}
+
+TEST(Bus, SaysWhetherTheDeviceIsDone) {
+  Bus bus;
+  Latch device;
+  ASSERT_TRUE(bus.add(0x70, 2, device));
+  EXPECT_TRUE(bus.write(0x70, 1, 0));
+  EXPECT_TRUE(bus.write(0x72, 1, 0)) << "nothing is there";
+  device.more_to_do = true;
+  EXPECT_FALSE(bus.write(0x70, 1, 0));
 }
 
 TEST(Bus, RefusesRangesThatOverlapOrWrap) {

@@ -42,11 +42,15 @@ class BusOperand final : public MmioOperand {
  public:
   BusOperand(Bus& bus, std::uint64_t address) : bus_(bus), address_(address) {}
   std::uint64_t read(unsigned size) override { return bus_.read(address_, size); }
-  void write(unsigned size, std::uint64_t value) override { bus_.write(address_, size, value); }
+  void write(unsigned size, std::uint64_t value) override {
+    done_ = bus_.write(address_, size, value);
+  }
+  bool done() const { return done_; }
 
  private:
   Bus& bus_;
   std::uint64_t address_;
+  bool done_ = true;
 };
 
 class PortBusOperand final : public PortOperand {
@@ -199,6 +203,7 @@ Result<void> ProcessorLoop::on_memory(const hv::ExitState& state, const hv::Memo
   }
   BusOperand operand(parts_.mmio, exit.gpa.value);
   const MmioCpuState after = execute_mmio(*instruction, before, operand);
+  if (!operand.done()) return {};  // RIP stays: the guest executes it again
 
   std::array<RegisterWrite, 3> writes{advance(state, instruction->length)};
   std::size_t count = 1;

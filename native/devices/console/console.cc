@@ -1,5 +1,7 @@
 #include "devices/console/console.h"
 
+#include <algorithm>
+
 #include "devices/virtio/segment_cursor.h"
 #include "devices/virtio/spec.h"
 
@@ -22,7 +24,13 @@ void ConsoleDevice::on_notify(std::uint16_t queue_index) {
   while (transmit_->pop(chain_)) {
     SegmentCursor text(chain_.readable());
     std::array<std::byte, 4096> copy;
-    while (const std::size_t size = text.read(copy)) sink_.write(std::span(copy).first(size));
+    // Its parts may overlap: a chain can say more than the guest has memory.
+    for (std::size_t left = kMaxTextBytes; left > 0;) {
+      const std::size_t size = text.read(std::span(copy).first(std::min(copy.size(), left)));
+      if (size == 0) break;
+      sink_.write(std::span(copy).first(size));
+      left -= size;
+    }
     transmit_->push(chain_, 0);
   }
 }

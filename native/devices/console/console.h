@@ -29,6 +29,9 @@ class ConsoleDevice final : public VirtioDevice {
   void stop() override { transmit_ = nullptr; }
   void on_notify(std::uint16_t queue_index) override;
 
+  // What one chain can say; the rest of it is lost.
+  static constexpr std::size_t kMaxTextBytes = 64 * 1024;
+
  private:
   static constexpr std::uint16_t kReceiveQueue = 0;
   static constexpr std::uint16_t kTransmitQueue = 1;

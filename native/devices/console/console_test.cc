@@ -47,10 +47,10 @@ TEST_F(ConsoleTest, PassesOutputOnInOrder) {
 
 TEST_F(ConsoleTest, CutsLargeOutputIntoPieces) {
   ASSERT_TRUE(driver.start(UINT64_MAX));
-  const Buffer buffer{Gpa{2 << 20}, 100000, false};
+  const Buffer buffer{Gpa{2 << 20}, 60000, false};
   driver.queue(1).add({&buffer, 1});
   driver.queue(1).kick();
-  EXPECT_EQ(sink.text.size(), 100000u);
+  EXPECT_EQ(sink.text.size(), 60000u);
   EXPECT_LE(sink.largest, 4096u);
 }
 
@@ -61,6 +61,15 @@ TEST_F(ConsoleTest, LeavesInputBuffersAlone) {
   EXPECT_FALSE(driver.queue(0).kick());
   driver.queue(0).force_kick();
   EXPECT_FALSE(driver.queue(0).take_used());
+}
+
+TEST_F(ConsoleTest, TakesSoMuchTextOfAChainAndNoMore) {
+  ASSERT_TRUE(driver.start(UINT64_MAX));
+  const Buffer large{Gpa{2 << 20}, 100 * 1024, false};
+  driver.queue(1).add({&large, 1});
+  driver.queue(1).kick();
+  EXPECT_TRUE(driver.queue(1).take_used());
+  EXPECT_EQ(sink.text.size(), ConsoleDevice::kMaxTextBytes);
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ class ExitPort final : public BusDevice {
   explicit ExitPort(ExitPortEvents& events) : events_(events) {}
 
   std::uint64_t read(std::uint64_t offset, unsigned size_bytes) override;
-  void write(std::uint64_t offset, unsigned size_bytes, std::uint64_t value) override;
+  bool write(std::uint64_t offset, unsigned size_bytes, std::uint64_t value) override;
 
  private:
   ExitPortEvents& events_;

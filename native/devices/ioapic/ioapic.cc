@@ -66,8 +66,8 @@ std::uint64_t IoApic::read(std::uint64_t offset, unsigned size_bytes) {
   return 0;
 }
 
-void IoApic::write(std::uint64_t offset, unsigned size_bytes, std::uint64_t value) {
-  if (size_bytes != 4) return;
+bool IoApic::write(std::uint64_t offset, unsigned size_bytes, std::uint64_t value) {
+  if (size_bytes != 4) return true;
   std::optional<ApicMessage> message;
   {
     const std::lock_guard lock(mutex_);
@@ -77,6 +77,7 @@ void IoApic::write(std::uint64_t offset, unsigned size_bytes, std::uint64_t valu
     }
   }
   if (message) sink_.request(*message);
+  return true;
 }
 
 std::uint32_t IoApic::read_register(std::uint32_t index) const {

@@ -48,7 +48,7 @@ class IoApic final : public BusDevice {
   ~IoApic() override;
 
   std::uint64_t read(std::uint64_t offset, unsigned size_bytes) override;
-  void write(std::uint64_t offset, unsigned size_bytes, std::uint64_t value) override;
+  bool write(std::uint64_t offset, unsigned size_bytes, std::uint64_t value) override;
 
   // The pin as a device's line; lives as long as the IoApic. Threads: any.
   IrqLine& line(std::size_t pin);

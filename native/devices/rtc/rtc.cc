@@ -35,11 +35,12 @@ std::uint64_t Rtc::read(std::uint64_t offset, unsigned size_bytes) {
   return read_register(index_);
 }
 
-void Rtc::write(std::uint64_t offset, unsigned size_bytes, std::uint64_t value) {
+bool Rtc::write(std::uint64_t offset, unsigned size_bytes, std::uint64_t value) {
   // The clock is the host's: the guest can choose a register and change none.
-  if (offset != 0 || size_bytes != 1) return;
+  if (offset != 0 || size_bytes != 1) return true;
   const std::lock_guard lock(mutex_);
   index_ = value & 0x7f;  // bit 7 masks NMIs on a PC
+  return true;
 }
 
 std::uint8_t Rtc::read_register(std::uint8_t index) const {

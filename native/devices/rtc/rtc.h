@@ -18,7 +18,7 @@ class Rtc final : public BusDevice {
   explicit Rtc(std::function<std::uint64_t()> now_ns) : now_ns_(std::move(now_ns)) {}
 
   std::uint64_t read(std::uint64_t offset, unsigned size_bytes) override;
-  void write(std::uint64_t offset, unsigned size_bytes, std::uint64_t value) override;
+  bool write(std::uint64_t offset, unsigned size_bytes, std::uint64_t value) override;
 
  private:
   std::uint8_t read_register(std::uint8_t index) const;

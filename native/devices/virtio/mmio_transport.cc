@@ -57,10 +57,10 @@ std::uint64_t MmioTransport::read(std::uint64_t offset, unsigned size_bytes) {
   return read_register(at);
 }
 
-void MmioTransport::write(std::uint64_t offset, unsigned size_bytes, std::uint64_t value) {
-  if (offset >= kSizeBytes) return;
+bool MmioTransport::write(std::uint64_t offset, unsigned size_bytes, std::uint64_t value) {
+  if (offset >= kSizeBytes) return true;
   const auto at = static_cast<std::uint32_t>(offset);
-  enter([&] {
+  return enter([&] {
     if (stopped_) return;
     if (at >= kConfig) {
       write_config(at - kConfig, size_bytes, value);
@@ -257,6 +257,7 @@ bool MmioTransport::settle() {
     // §2.1.2: the driver learns of NEEDS_RESET by a configuration change.
     device_->stop();
     running_ = false;
+    for (Virtqueue& queue : queues_) queue.begin_turn();  // nothing goes on
     status_ |= virtio::kStatusNeedsReset;
     raised |= kInterruptConfigChange;
   }

@@ -25,19 +25,24 @@ class MmioTransport final : public BusDevice {
   ~MmioTransport() override;
 
   std::uint64_t read(std::uint64_t offset, unsigned size_bytes) override;
-  void write(std::uint64_t offset, unsigned size_bytes, std::uint64_t value) override;
+  bool write(std::uint64_t offset, unsigned size_bytes, std::uint64_t value) override;
 
   // Runs `work` (which touches the device) under the lock, as a call of the device that no register
-  // caused; interrupts the guest afterwards where needed. Threads: any, not from inside a device.
+  // caused; interrupts the guest afterwards where needed. False: a queue's turn has ended before
+  // the queue was empty, so call again. Threads: any, not from inside a device.
   template <class Work>
-  void enter(Work&& work) {
+  bool enter(Work&& work) {
     bool interrupt = false;
+    bool finished = true;
     {
       const std::lock_guard lock(mutex_);
+      for (Virtqueue& queue : queues_) queue.begin_turn();
       work();
       interrupt = settle();
+      for (const Virtqueue& queue : queues_) finished = finished && !queue.unfinished();
     }
     if (interrupt) irq_.pulse();
+    return finished;
   }
 
   // Stops the device for good: no guest memory is touched again. Idempotent.

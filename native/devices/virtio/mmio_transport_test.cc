@@ -177,6 +177,42 @@ TEST_F(MmioTransportTest, ABrokenRingStopsTheDeviceAndTellsTheDriver) {
   EXPECT_TRUE(driver.start(0));
 }
 
+// The guest's other processor offers a buffer for each that the device returns.
+class Refiller final : public MemoryWriteObserver {
+ public:
+  void written(Gpa first, std::uint64_t) override {
+    if (queue == nullptr || first.value != queue->device_area().value) return;
+    if (left == 0) return;
+    --left;
+    queue->offer(0);
+  }
+  testing::DriverQueue* queue = nullptr;
+  int left = 0;
+};
+
+TEST(MmioTransportTurns, AGuestThatRefillsTheRingIsServedInManyShortCalls) {
+  int running = 0;
+  FakeIrqLine irq;
+  Refiller guest;
+  const auto memory = make_guest_memory(&guest);
+  MmioTransport transport(std::make_unique<EchoDevice>(running), *memory, irq);
+  VirtioDriver driver(transport, *memory, kRings);
+  ASSERT_TRUE(driver.start(0));
+  const Buffer buffer{kBuffer, 8, true};
+  driver.queue(0).add({&buffer, 1});
+  guest.queue = &driver.queue(0);
+  guest.left = 99;  // 100 buffers in all, 16 a call
+
+  int calls = 1;
+  while (!transport.write(kQueueNotify, 4, 0)) ++calls;
+
+  EXPECT_EQ(calls, 7);
+  int served = 0;
+  while (driver.queue(0).take_used()) ++served;
+  EXPECT_EQ(served, 100);
+  EXPECT_TRUE(transport.write(kQueueNotify, 4, 0));
+}
+
 TEST_F(MmioTransportTest, StopIsForGood) {
   ASSERT_TRUE(driver.start(0));
   transport.stop();

@@ -80,13 +80,21 @@ bool Virtqueue::enable(const QueueLayout& layout, std::uint64_t features) {
   next_avail_ = next_used_ = signalled_used_ = 0;
   broken_ = false;
   enabled_ = true;
+  begin_turn();
   return true;
 }
 
 void Virtqueue::disable() {
   enabled_ = false;
   broken_ = false;
+  unfinished_ = false;
   descriptors_ = avail_ = used_ = {};
+}
+
+void Virtqueue::begin_turn() {
+  turn_chains_ = 0;
+  turn_bytes_ = 0;
+  unfinished_ = false;
 }
 
 bool Virtqueue::pop(DescriptorChain& chain) {
@@ -103,6 +111,10 @@ bool Virtqueue::pop(DescriptorChain& chain) {
     broken_ = true;
     return false;
   }
+  if (turn_chains_ == size_ || turn_bytes_ >= kTurnBytes) {
+    unfinished_ = true;
+    return false;
+  }
   const std::size_t slot = next_avail_ % size_;
   const std::uint16_t head =
       shared16(avail_, kEntriesOffset + kAvailEntryBytes * slot).load(std::memory_order_relaxed);
@@ -111,21 +123,28 @@ bool Virtqueue::pop(DescriptorChain& chain) {
     return false;
   }
   next_avail_ = plus(next_avail_, 1);
+  ++turn_chains_;
+  popped_bytes_ = chain.size_bytes();
+  turn_bytes_ += popped_bytes_;
   return true;
 }
 
-void Virtqueue::unpop() { next_avail_ = plus(next_avail_, -1); }
+void Virtqueue::unpop() {
+  next_avail_ = plus(next_avail_, -1);
+  --turn_chains_;
+  turn_bytes_ -= popped_bytes_;
+}
 
 bool Virtqueue::read_chain(std::uint16_t head, DescriptorChain& chain) {
   chain.head_ = head;
   chain.readable_count_ = 0;
+  chain.size_bytes_ = 0;
   chain.segments_.clear();
 
   std::span<const std::byte> table = descriptors_;
   std::size_t table_entries = size_;
   std::size_t index = head;
   bool in_indirect = false;
-  std::uint64_t total_bytes = 0;
   // §2.7.5.3.1: no chain is longer than the queue, so a loop ends here too.
   for (std::size_t steps = 0; steps < std::size_t{size_} + 1; ++steps) {
     if (index >= table_entries) return false;
@@ -145,23 +164,22 @@ bool Virtqueue::read_chain(std::uint16_t head, DescriptorChain& chain) {
       in_indirect = true;
       continue;
     }
-    if (chain.segments_.size() == size_ || !append(descriptor, chain, total_bytes)) return false;
+    if (chain.segments_.size() == size_ || !append(descriptor, chain)) return false;
     if ((descriptor.flags & virtio::kDescNext) == 0) return true;
     index = descriptor.next;
   }
   return false;
 }
 
-bool Virtqueue::append(const Descriptor& descriptor, DescriptorChain& chain,
-                       std::uint64_t& total_bytes) {
+bool Virtqueue::append(const Descriptor& descriptor, DescriptorChain& chain) {
   const bool writable = (descriptor.flags & virtio::kDescWrite) != 0;
   // §2.7.4.2: the readable part comes first.
   if (!writable && chain.segments_.size() != chain.readable_count_) return false;
   const auto view = memory_.view(Gpa{descriptor.address}, descriptor.size);
   if (!view) return false;
   // §2.7.5: a chain holds less than 2^32 bytes, so that its length fits in the used ring.
-  total_bytes += descriptor.size;
-  if (total_bytes > UINT32_MAX) return false;
+  chain.size_bytes_ += descriptor.size;
+  if (chain.size_bytes_ > UINT32_MAX) return false;
   chain.segments_.push_back({Gpa{descriptor.address}, *view});
   if (!writable) ++chain.readable_count_;
   return true;

@@ -26,12 +26,14 @@ class DescriptorChain {
  public:
   std::span<const Segment> readable() const { return all().first(readable_count_); }
   std::span<const Segment> writable() const { return all().subspan(readable_count_); }
+  std::uint64_t size_bytes() const { return size_bytes_; }
 
  private:
   friend class Virtqueue;
   std::span<const Segment> all() const { return segments_; }
   std::uint16_t head_ = 0;
   std::size_t readable_count_ = 0;
+  std::uint64_t size_bytes_ = 0;
   std::vector<Segment> segments_;
 };
 
@@ -44,6 +46,9 @@ struct QueueLayout {
 
 class Virtqueue {
  public:
+  // After so many bytes a turn ends.
+  static constexpr std::uint64_t kTurnBytes = 16ull << 20;
+
   explicit Virtqueue(const GuestMemory& memory) : memory_(memory) {}
 
   // False: a size that is no power of two, an area that is misaligned or not RAM.
@@ -53,8 +58,15 @@ class Virtqueue {
   bool enabled() const { return enabled_; }
   std::uint16_t size() const { return size_; }
 
+  // For the transport, before each call of the device. A turn gives at most as many chains as the
+  // queue holds, and none after kTurnBytes: a guest that refills the ring while the device drains
+  // it would else keep the call for ever.
+  void begin_turn();
+  // pop() has kept chains back for another turn.
+  bool unfinished() const { return unfinished_; }
+
   // The next available chain; false where there is none: then the driver's next buffer notifies the
-  // device.
+  // device. False as well at the end of a turn.
   bool pop(DescriptorChain& chain);
   // Undoes the last pop(), with no push() since.
   void unpop();
@@ -76,7 +88,7 @@ class Virtqueue {
  private:
   struct Descriptor;
   bool read_chain(std::uint16_t head, DescriptorChain& chain);
-  bool append(const Descriptor& descriptor, DescriptorChain& chain, std::uint64_t& total_bytes);
+  bool append(const Descriptor& descriptor, DescriptorChain& chain);
   void request_notifications();
 
   const GuestMemory& memory_;
@@ -88,6 +100,10 @@ class Virtqueue {
   std::uint16_t next_avail_ = 0;
   std::uint16_t next_used_ = 0;
   std::uint16_t signalled_used_ = 0;  // next_used_ at the last take_interrupt()
+  bool unfinished_ = false;
+  std::uint16_t turn_chains_ = 0;  // taken in this turn
+  std::uint64_t turn_bytes_ = 0;
+  std::uint64_t popped_bytes_ = 0;  // of the last pop()
   Gpa device_area_;
   std::span<std::byte> descriptors_;
   std::span<std::byte> avail_;

@@ -114,11 +114,62 @@ TEST_F(QueueTest, GoesRoundTheRingsAndTheIndex) {
   describe(kDescriptors, 0, kData, 1, kWrite, 0);
   for (int i = 0; i < 70000; ++i) {
     offer(0);
+    queue.begin_turn();
     ASSERT_TRUE(queue.pop(chain)) << i;
     queue.push(chain, 0);
   }
+  queue.begin_turn();
   EXPECT_EQ(get16(kUsed.value + 2), static_cast<std::uint16_t>(70000));
   EXPECT_FALSE(queue.pop(chain));
+}
+
+TEST_F(QueueTest, GivesNoMoreInATurnThanItHolds) {
+  describe(kDescriptors, 0, kData, 1, kWrite, 0);
+  const auto serve = [&] {
+    int served = 0;
+    queue.begin_turn();
+    for (; queue.pop(chain); ++served) {
+      queue.push(chain, 0);
+      offer(0);  // the guest is as fast as the device
+    }
+    return served;
+  };
+  offer(0);
+  EXPECT_EQ(serve(), kSize);
+  EXPECT_TRUE(queue.unfinished());
+  EXPECT_EQ(serve(), kSize);
+  EXPECT_TRUE(queue.unfinished());
+  EXPECT_FALSE(queue.broken());
+}
+
+TEST_F(QueueTest, HasFinishedATurnThatFoundTheQueueEmpty) {
+  describe(kDescriptors, 0, kData, 1, kWrite, 0);
+  queue.begin_turn();
+  for (int i = 0; i < kSize; ++i) {
+    offer(0);
+    ASSERT_TRUE(queue.pop(chain));
+    queue.push(chain, 0);
+  }
+  EXPECT_FALSE(queue.pop(chain));
+  EXPECT_FALSE(queue.unfinished());
+}
+
+TEST_F(QueueTest, EndsATurnAfterManyBytes) {
+  constexpr std::uint32_t kHalf = Virtqueue::kTurnBytes / 2 / 4;
+  for (std::uint16_t i = 0; i < 4; ++i) {
+    describe(kDescriptors, i, kData, kHalf, static_cast<std::uint16_t>(i < 3 ? kNext : 0),
+             static_cast<std::uint16_t>(i + 1));
+  }
+  for (int i = 0; i < 3; ++i) offer(0);
+  queue.begin_turn();
+  ASSERT_TRUE(queue.pop(chain));
+  queue.unpop();  // costs nothing
+  ASSERT_TRUE(queue.pop(chain));
+  ASSERT_TRUE(queue.pop(chain));
+  EXPECT_FALSE(queue.pop(chain));
+  EXPECT_TRUE(queue.unfinished());
+  queue.begin_turn();
+  EXPECT_TRUE(queue.pop(chain));
 }
 
 TEST_F(QueueTest, BreaksOnALoop) {

@@ -58,10 +58,11 @@ void VsockDevice::wake(VsockConnectionId id) {
   if (to_guest_ == nullptr) return;
   const auto found = std::find_if(connections_.begin(), connections_.end(),
                                   [&](const auto& connection) { return connection->id == id; });
-  if (found == connections_.end()) return;
-  (*found)->offer_held();
-  if (settle(**found)) (*found)->may_send = true;
-  pump();
+  if (found != connections_.end()) {
+    (*found)->offer_held();
+    if (settle(**found)) (*found)->may_send = true;
+  }
+  pump();  // for others as well: the last call may have left work
 }
 
 void VsockDevice::pump() {
@@ -238,8 +239,8 @@ std::optional<VsockHeader> VsockDevice::next_packet(SegmentCursor payload) {
   return std::nullopt;
 }
 
-void VsockDeviceWaker::wake(VsockConnectionId id) {
-  transport_.enter([&] { device_.wake(id); });
+bool VsockDeviceWaker::wake(VsockConnectionId id) {
+  return transport_.enter([&] { device_.wake(id); });
 }
 
 }  // namespace runhv

@@ -90,7 +90,7 @@ class VsockDeviceWaker final : public VsockWaker {
  public:
   VsockDeviceWaker(MmioTransport& transport, VsockDevice& device)
       : transport_(transport), device_(device) {}
-  void wake(VsockConnectionId id) override;
+  bool wake(VsockConnectionId id) override;
 
  private:
   MmioTransport& transport_;

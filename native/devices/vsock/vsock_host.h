@@ -56,8 +56,9 @@ class VsockWaker {
  public:
   virtual ~VsockWaker() = default;
   // "Look at this connection again": its endpoint can take or give bytes, or has finished. An
-  // unknown id is ignored. Threads: any, except from inside an endpoint's call.
-  virtual void wake(VsockConnectionId id) = 0;
+  // unknown id is ignored. False: one call's worth of work is done and some is left, so call again.
+  // Threads: any, except from inside an endpoint's call.
+  virtual bool wake(VsockConnectionId id) = 0;
 };
 
 }  // namespace runhv

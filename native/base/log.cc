@@ -3,16 +3,18 @@
 #include <atomic>
 #include <cstdarg>
 #include <cstdio>
+#include <string>
 
 namespace runhv {
 namespace {
-std::atomic<bool> enabled{false};
+std::atomic<DebugSink> debug_sink{nullptr};
 }
 
-void set_debug_log(bool on) { enabled.store(on, std::memory_order_relaxed); }
+void set_debug_log(DebugSink sink) { debug_sink.store(sink, std::memory_order_relaxed); }
 
 void debug_log(const char* area, const char* format, ...) {
-  if (!enabled.load(std::memory_order_relaxed)) return;
+  const DebugSink sink = debug_sink.load(std::memory_order_relaxed);
+  if (sink == nullptr) return;
   char line[512];
   int used = std::snprintf(line, sizeof line, "runhv: debug: %s: ", area);
   if (used < 0) return;
@@ -20,7 +22,7 @@ void debug_log(const char* area, const char* format, ...) {
   va_start(arguments, format);
   std::vsnprintf(line + used, sizeof line - static_cast<std::size_t>(used), format, arguments);
   va_end(arguments);
-  std::fprintf(stderr, "%s\n", line);
+  sink(std::string(line) + "\n");
 }
 
 }  // namespace runhv

@@ -8,6 +8,7 @@
 #include "devices/blk/blk.h"
 #include "machine/memory_layout.h"
 #include "platform/clock.h"
+#include "platform/lossy_writer.h"
 
 namespace runhv {
 namespace {
@@ -18,7 +19,7 @@ static_assert(IoApic::kDefaultAddress == kIoApicAddress.value);
 class StderrSink final : public ConsoleSink {
  public:
   void write(std::span<const std::byte> bytes) override {
-    std::fwrite(bytes.data(), 1, bytes.size(), stderr);
+    lossy_stderr().write({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   }
 };
 

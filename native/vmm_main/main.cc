@@ -16,6 +16,7 @@
 #include "base/scope_exit.h"
 #include "platform/clock.h"
 #include "platform/file.h"
+#include "platform/lossy_writer.h"
 #include "platform/named_lock.h"
 #include "platform/poller.h"
 #include "platform/process.h"
@@ -31,6 +32,7 @@ namespace {
 
 constexpr int kOurFailure = 125;   // as docker: neither the container's status, nor 126 or 127
 constexpr std::int32_t kKill = 9;  // Linux: SIGKILL
+constexpr std::uint64_t kPatienceNs = 500'000'000;
 
 // What the poller tells us about.
 constexpr std::uint64_t kSignals = 0;
@@ -42,7 +44,8 @@ Error error_of(const runhv_error& error) {
 }
 
 int complain(const std::string& text) {
-  std::fprintf(stderr, "runhv: %s\n", text.c_str());
+  // Who does not read stderr must not keep us from ending.
+  lossy_stderr().write("runhv: " + text + "\n", kPatienceNs);
   return kOurFailure;
 }
 
@@ -234,7 +237,9 @@ int vmm_main(std::span<const std::string_view> arguments) {
   const auto options = parse_vmm_options(arguments);
   if (!options) return complain(options.error());
   MadeBundle bundle(*options);
-  set_debug_log(options->debug);
+  if (options->debug) {
+    set_debug_log([](std::string_view line) { lossy_stderr().write(line); });
+  }
   std::optional<File> timings_file;
   if (!options->timings_file.empty()) {
     auto opened = File::open_to_append(options->timings_file);

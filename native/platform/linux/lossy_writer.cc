@@ -1,0 +1,63 @@
+#include "platform/lossy_writer.h"
+
+#include <algorithm>
+#include <string>
+
+#include <poll.h>
+
+#include "platform/clock.h"
+#include "platform/standard_streams.h"
+
+namespace runhv {
+namespace {
+
+// False: the stream takes nothing until `deadline_ns`.
+bool wait_for_room(const Stream& stream, std::uint64_t deadline_ns) {
+  const std::uint64_t now = monotonic_ns();
+  if (now >= deadline_ns) return false;
+  pollfd entry{static_cast<int>(stream.handle()), POLLOUT, 0};
+  const std::uint64_t milliseconds = (deadline_ns - now + 999'999) / 1'000'000;
+  return ::poll(&entry, 1, static_cast<int>(std::min<std::uint64_t>(milliseconds, 60'000))) > 0;
+}
+
+}  // namespace
+
+void LossyWriter::write(std::string_view text, std::uint64_t patience_ns) {
+  const std::lock_guard lock(mutex_);
+  if (lost_bytes_ != 0) {
+    const std::string note =
+        "\nrunhv: " + std::to_string(lost_bytes_) + " bytes of output are lost: nobody read them\n";
+    if (write_some(note, patience_ns) != note.size()) {
+      lost_bytes_ += text.size();
+      return;
+    }
+    lost_bytes_ = 0;
+  }
+  lost_bytes_ = text.size() - write_some(text, patience_ns);
+}
+
+std::size_t LossyWriter::write_some(std::string_view text, std::uint64_t patience_ns) {
+  if (!stream_) return 0;
+  const std::uint64_t deadline_ns = monotonic_ns() + patience_ns;
+  std::size_t done = 0;
+  while (done < text.size()) {
+    const IoResult result = stream_->write(std::as_bytes(std::span(text.substr(done))));
+    if (result.status == IoStatus::kDone) {
+      done += result.bytes;
+      continue;
+    }
+    if (result.status != IoStatus::kWouldBlock || !wait_for_room(*stream_, deadline_ns)) break;
+  }
+  return done;
+}
+
+LossyWriter& lossy_stderr() {
+  // Never destroyed: threads may speak until the last moment.
+  static LossyWriter& writer = *[] {
+    auto stream = Stream::adopt(standard_stream(2), false);
+    return new LossyWriter(stream ? std::optional<Stream>(*std::move(stream)) : std::nullopt);
+  }();
+  return writer;
+}
+
+}  // namespace runhv

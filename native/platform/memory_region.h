@@ -9,7 +9,8 @@
 
 namespace runhv {
 
-// Reserved, zero, page-aligned, committed on first touch. Move-only owner.
+// Reserved, zero, page-aligned, committed on first touch. An access right before or behind it
+// faults. Move-only owner.
 class MemoryRegion {
  public:
   static Result<MemoryRegion> reserve(std::uint64_t size_bytes);

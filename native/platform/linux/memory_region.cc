@@ -11,15 +11,29 @@
 
 namespace runhv {
 
+namespace {
+// Before and behind the memory of a guest there is nothing: an access of ours that strays from it
+// faults. As large as a huge page, so that the region stays aligned to one where the kernel does
+// that.
+constexpr std::uint64_t kGuardBytes = 2ull << 20;
+}  // namespace
+
 Result<MemoryRegion> MemoryRegion::reserve(std::uint64_t size_bytes) {
-  void* data = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (data == MAP_FAILED) {
+  const auto failed = [&] {
     return Fail{last_os_error("reserve " + std::to_string(size_bytes) + " bytes of guest memory")};
+  };
+  void* all = ::mmap(nullptr, size_bytes + 2 * kGuardBytes, PROT_NONE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (all == MAP_FAILED) return failed();
+  std::byte* const data = static_cast<std::byte*>(all) + kGuardBytes;
+  if (::mprotect(data, size_bytes, PROT_READ | PROT_WRITE) != 0) {
+    const auto error = failed();
+    ::munmap(all, size_bytes + 2 * kGuardBytes);
+    return error;
   }
   // A core file of a VMM must not hold its guest's secrets.
   ::madvise(data, size_bytes, MADV_DONTDUMP);
-  return MemoryRegion(static_cast<std::byte*>(data), size_bytes);
+  return MemoryRegion(data, size_bytes);
 }
 
 MemoryRegion::MemoryRegion(MemoryRegion&& other) noexcept
@@ -33,7 +47,7 @@ MemoryRegion& MemoryRegion::operator=(MemoryRegion&& other) noexcept {
 }
 
 MemoryRegion::~MemoryRegion() {
-  if (data_ != nullptr) ::munmap(data_, size_bytes_);
+  if (data_ != nullptr) ::munmap(data_ - kGuardBytes, size_bytes_ + 2 * kGuardBytes);
 }
 
 std::uint64_t MemoryRegion::resident_bytes() const {

@@ -44,7 +44,7 @@ HRESULT hresult(softcpu_status status) {
 
 Partition::~Partition() {
   release_memory(this);
-  if (vm_ != nullptr) engine_.destroy(vm_);
+  if (is_set_up()) engine_.destroy(vm_);
 }
 
 // ---- configuration ----
@@ -78,7 +78,10 @@ HRESULT Partition::setup() {
   config.callbacks.read_msr = on_read_msr;
   config.callbacks.write_msr = on_write_msr;
   config.context = this;
-  return hresult(engine_.create(&config, &vm_));
+  softcpu_vm* vm = nullptr;
+  const softcpu_status status = engine_.create(&config, &vm);
+  vm_.store(vm);
+  return hresult(status);
 }
 
 static_assert(SOFTCPU_APIC_NONE == int{WHvX64LocalApicEmulationModeNone} &&

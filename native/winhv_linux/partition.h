@@ -86,7 +86,7 @@ class Partition {
 
   // Null where the processor was not created, or was deleted.
   VirtualProcessor* processor(UINT32 index);
-  bool is_set_up() const { return vm_ != nullptr; }
+  bool is_set_up() const { return vm_.load() != nullptr; }
 
   static softcpu_answer on_cpuid(void* self, std::uint32_t cpu, std::uint32_t function,
                                  std::uint32_t index, std::uint32_t out[4]);
@@ -99,7 +99,9 @@ class Partition {
   Baton baton_;
   Properties properties_;
   std::optional<CpuPolicy> policy_;
-  softcpu_vm* vm_ = nullptr;  // set once, by setup()
+  // Set once, as the last act of setup(): who sees it without the baton sees properties that do not
+  // change any more.
+  std::atomic<softcpu_vm*> vm_{nullptr};
   GpaMap memory_;
 
   enum class Life : std::uint8_t { kNone, kCreated, kDeleted };

@@ -96,6 +96,32 @@ bool AgentSession::heard() const {
   return state_ != State::kExpectHello;
 }
 
+Patience::Look AgentSession::waits_for() const {
+  Patience::Look look{.what = Patience::For::kNothing};
+  {
+    const std::lock_guard lock(mutex_);
+    switch (state_) {
+      case State::kExpectHello:
+        look.what = Patience::For::kHello;
+        break;
+      case State::kExpectStarted:
+        look.what = Patience::For::kStarted;
+        break;
+      case State::kRunning:
+        break;
+      case State::kEnded:
+        look.what = Patience::For::kOutput;
+        break;
+    }
+  }
+  for (std::size_t i = 1; i < streams_.size(); ++i) {
+    if (streams_[i] == nullptr) continue;
+    look.output_bytes += streams_[i]->received_bytes();
+    look.host_is_slow = look.host_is_slow || streams_[i]->host_is_slow();
+  }
+  return look;
+}
+
 std::optional<VsockConnectionId> AgentSession::on_ready(std::uint64_t token) {
   if (token >= streams_.size() || !streams_[token]) return std::nullopt;
   return streams_[token]->on_ready();

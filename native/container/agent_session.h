@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "container/agent_message.h"
 #include "container/container.h"
+#include "container/patience.h"
 #include "container/stream_port.h"
 #include "devices/vsock/vsock_host.h"
 #include "machine/timeline.h"
@@ -38,6 +39,8 @@ class AgentSession final : public VsockService {
 
   // The agent has said HELLO.
   bool heard() const;
+  // What only the guest can bring about now.
+  Patience::Look waits_for() const;
 
   // A stream is ready: the connection to wake.
   std::optional<VsockConnectionId> on_ready(std::uint64_t token);

@@ -1,5 +1,6 @@
 #include "container/container.h"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -75,9 +76,16 @@ class RunningContainer final : public Container {
   ContainerStatistics statistics() const override;
 
  private:
-  explicit RunningContainer(std::string id) : id_(std::move(id)) {}
+  RunningContainer(std::string id, std::uint64_t memory_bytes, std::uint64_t tick_ns)
+      : id_(std::move(id)),
+        memory_bytes_(memory_bytes),
+        tick_ns_(tick_ns),
+        patience_(memory_bytes) {}
 
   void run_io();
+  std::optional<std::uint64_t> next_look() const;
+  void wake(VsockConnectionId connection);
+  std::optional<std::string> lose_patience();
   // What to do after something happened; true when the container is over.
   bool step();
   bool step_after_end(const AgentSession::View& now);
@@ -86,7 +94,8 @@ class RunningContainer final : public Container {
   Error machine_failure() const;
 
   const std::string id_;
-  std::uint64_t memory_bytes_ = 0;
+  const std::uint64_t memory_bytes_;
+  const std::uint64_t tick_ns_;
   std::uint32_t processor_count_ = 0;
   Timeline timeline_;
   std::unique_ptr<Poller> poller_;
@@ -97,6 +106,9 @@ class RunningContainer final : public Container {
   // Of the I/O thread.
   std::optional<MachineEnd> machine_end_;
   std::optional<std::uint64_t> deadline_ns_;
+  std::uint64_t next_tick_ns_ = 0;
+  Patience patience_;
+  std::optional<VsockConnectionId> unfinished_;  // to be woken again
   bool powering_off_ = false;
 
   std::mutex mutex_;
@@ -111,13 +123,13 @@ class RunningContainer final : public Container {
 
 Result<std::unique_ptr<Container>> RunningContainer::create(const ContainerConfig& config) {
   RUNHV_TRY(check_id(config.id));
-  std::unique_ptr<RunningContainer> made(new RunningContainer(config.id));
   const std::uint64_t now = monotonic_ns();
+  RUNHV_TRY_ASSIGN(const OciConfig bundle, read_bundle(config.bundle));
+  std::unique_ptr<RunningContainer> made(
+      new RunningContainer(config.id, bundle.memory_bytes, config.tick_ns));
   made->timeline_.mark(Stage::kSpawn, config.spawned_at_ns != 0 ? config.spawned_at_ns : now);
   made->timeline_.mark(Stage::kPartition, now);
 
-  RUNHV_TRY_ASSIGN(const OciConfig bundle, read_bundle(config.bundle));
-  made->memory_bytes_ = bundle.memory_bytes;
   made->processor_count_ = bundle.processor_count;
   RUNHV_TRY_ASSIGN(made->poller_, Poller::create());
 
@@ -150,6 +162,7 @@ Result<std::unique_ptr<Container>> RunningContainer::create(const ContainerConfi
   machine.console = config.console;
   machine.timeline = &made->timeline_;
   RUNHV_TRY_ASSIGN(made->machine_, Machine::create(std::move(machine)));
+  RUNHV_TRY(made->poller_->watch(made->machine_->ended_handle(), kMachineEndedToken, true, false));
   return std::unique_ptr<Container>(std::move(made));
 }
 
@@ -174,7 +187,6 @@ Result<void> RunningContainer::start() {
     }
     started_ = true;
   }
-  RUNHV_TRY(poller_->watch(machine_->ended_handle(), kMachineEndedToken, true, false));
   if (auto running = machine_->start(); !running) {
     finish(Fail{running.error()});
     return Fail{running.error()};
@@ -186,8 +198,9 @@ Result<void> RunningContainer::start() {
 void RunningContainer::run_io() {
   block_forwarded_signals();
   set_thread_name("runhv-io");
+  next_tick_ns_ = monotonic_ns() + tick_ns_;
   while (!step()) {
-    const auto ready = poller_->wait(deadline_ns_);
+    const auto ready = poller_->wait(next_look());
     if (!ready) {
       machine_->stop();
       finish(Fail{ready.error()});
@@ -198,10 +211,30 @@ void RunningContainer::run_io() {
         poller_->forget(machine_->ended_handle());
         machine_end_ = machine_->wait(std::nullopt);
       } else if (const auto connection = session_->on_ready(event.token)) {
-        machine_->vsock_waker()->wake(*connection);
+        wake(*connection);
       }
     }
+    if (const auto left = std::exchange(unfinished_, std::nullopt)) wake(*left);
   }
+}
+
+// No later than the next tick, while something is expected of the guest.
+std::optional<std::uint64_t> RunningContainer::next_look() const {
+  if (session_->waits_for().what == Patience::For::kNothing) return deadline_ns_;
+  return std::min(next_tick_ns_, deadline_ns_.value_or(next_tick_ns_));
+}
+
+void RunningContainer::wake(VsockConnectionId connection) {
+  if (machine_->vsock_waker()->wake(connection)) return;
+  unfinished_ = connection;
+  poller_->wake();
+}
+
+std::optional<std::string> RunningContainer::lose_patience() {
+  const std::uint64_t now = monotonic_ns();
+  if (now < next_tick_ns_) return std::nullopt;
+  next_tick_ns_ = now + tick_ns_;
+  return patience_.tick(session_->waits_for());
 }
 
 bool RunningContainer::step() {
@@ -222,6 +255,9 @@ bool RunningContainer::step() {
     return finish(ContainerEnd{ContainerEnd::Kind::kSignaled, *killed_by, std::nullopt});
   }
   if (now.failure) return finish(Fail{*now.failure});
+  if (const auto fault = lose_patience(); fault && !machine_end_ && !powering_off_) {
+    return finish(Fail{Error{Code::kGuestFailed, "run container " + id_, *fault}});
+  }
   if (now.end) return step_after_end(now);
   if (machine_end_) return finish(Fail{machine_failure()});
   if (now.lost && !deadline_ns_) deadline_ns_ = monotonic_ns() + kLastWordsNs;
@@ -229,7 +265,7 @@ bool RunningContainer::step() {
     return finish(
         Fail{Error{Code::kGuestFailed, "run container " + id_, "the agent closed its connection"}});
   }
-  if (const auto control = session_->take_control_wake()) machine_->vsock_waker()->wake(*control);
+  if (const auto control = session_->take_control_wake()) wake(*control);
   return false;
 }
 
@@ -251,7 +287,7 @@ bool RunningContainer::step_after_end(const AgentSession::View& now) {
     session_->power_off();
     deadline_ns_ = monotonic_ns() + kLastWordsNs;
   }
-  if (const auto control = session_->take_control_wake()) machine_->vsock_waker()->wake(*control);
+  if (const auto control = session_->take_control_wake()) wake(*control);
   return false;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "container/patience.h"
 #include "machine/timeline.h"
 #include "platform/handle.h"
 
@@ -23,7 +24,8 @@ struct ContainerConfig {
   bool console = false;         // the guest kernel's console goes to stderr
   // stdin, stdout, stderr; duplicated. kInvalidHandle = the null device, inside the guest.
   std::array<OsHandle, 3> stdio{kInvalidHandle, kInvalidHandle, kInvalidHandle};
-  std::uint64_t spawned_at_ns = 0;  // monotonic, when the launcher began; 0 = now
+  std::uint64_t spawned_at_ns = 0;            // monotonic, when the launcher began; 0 = now
+  std::uint64_t tick_ns = Patience::kTickNs;  // what a second of patience takes
 };
 
 struct ContainerEnd {

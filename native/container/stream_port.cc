@@ -75,6 +75,16 @@ std::optional<Error> StreamPort::failure() const {
   return failure_;
 }
 
+std::uint64_t StreamPort::received_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return received_bytes_;
+}
+
+bool StreamPort::host_is_slow() const {
+  const std::lock_guard lock(mutex_);
+  return host_is_slow_;
+}
+
 std::size_t StreamPort::receive(std::span<const std::byte> data) {
   std::size_t taken = 0;
   while (taken < data.size()) {
@@ -83,7 +93,9 @@ std::size_t StreamPort::receive(std::span<const std::byte> data) {
       const std::lock_guard lock(mutex_);
       if (finished_) return data.size();
       result = stream_.write(data.subspan(taken));
-      if (result.status == IoStatus::kWouldBlock) {
+      host_is_slow_ = result.status == IoStatus::kWouldBlock;
+      received_bytes_ += result.bytes;
+      if (host_is_slow_) {
         const auto watched = poller_.watch(stream_.handle(), token_, false, true);
         if (watched) return taken;
         result = {IoStatus::kFailed, 0, static_cast<int>(watched.error().os_code)};

@@ -39,6 +39,10 @@ class StreamPort {
   // Why bytes of the guest were lost, where the host could not take them; a reader that has gone
   // did not want them.
   std::optional<Error> failure() const;
+  // From the guest, all in all.
+  std::uint64_t received_bytes() const;
+  // The host does not take what the guest has sent.
+  bool host_is_slow() const;
 
  private:
   class Endpoint;
@@ -56,6 +60,8 @@ class StreamPort {
   mutable std::mutex mutex_;
   std::optional<VsockConnectionId> connection_;
   bool first_byte_seen_ = false;
+  std::uint64_t received_bytes_ = 0;
+  bool host_is_slow_ = false;
   bool input_ended_ = false;
   bool finished_ = false;
   std::optional<Error> failure_;

@@ -1,0 +1,43 @@
+// How long a guest that is silent is waited for. The guest is hostile: it may say nothing at all,
+// or say that it has ended and then keep its outputs open for ever.
+//
+// Time is counted in ticks of the waiting thread, not read off a clock: a process that was stopped,
+// or a host that slept, has not waited.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace runhv {
+
+class Patience {
+ public:
+  static constexpr std::uint64_t kTickNs = 1'000'000'000;
+  // A kernel of somebody else's on a software CPU of a busy host takes tens of seconds.
+  static constexpr unsigned kStartTicks = 120;
+  static constexpr unsigned kOutputTicks = 10;
+
+  // What only the guest can bring about.
+  enum class For { kHello, kStarted, kNothing, kOutput };
+  struct Look {
+    For what;
+    std::uint64_t output_bytes = 0;  // from the guest, all in all
+    bool host_is_slow = false;       // a reader of ours does not take what the guest has sent
+  };
+
+  // `guest_memory_bytes`: more than that cannot have waited inside the guest for its delivery.
+  explicit Patience(std::uint64_t guest_memory_bytes) : guest_memory_bytes_(guest_memory_bytes) {}
+
+  // Once for each tick. What the guest has done wrong, where it was too much.
+  std::optional<std::string> tick(const Look& now);
+
+ private:
+  const std::uint64_t guest_memory_bytes_;
+  For what_ = For::kNothing;
+  unsigned quiet_ticks_ = 0;
+  std::uint64_t first_bytes_ = 0;  // output_bytes when this wait began
+  std::uint64_t last_bytes_ = 0;   // at the last tick
+};
+
+}  // namespace runhv

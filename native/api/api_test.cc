@@ -3,12 +3,14 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <random>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "platform/file.h"
@@ -43,6 +45,9 @@ TEST(Api, AHandleThatWasNeverGivenIsClosedEverywhere) {
   for (const runhv_vm vm : {runhv_vm{0}, kNever, UINT64_MAX}) {
     auto status = sized<runhv_exit_status>();
     auto statistics = sized<runhv_statistics>();
+    auto memory = sized<runhv_guest_memory>();
+    const runhv_statistics_page* page = nullptr;
+    std::uint64_t size = 0;
     auto error = sized<runhv_error>();
 
     EXPECT_EQ(runhv_vm_start(vm, &error), RUNHV_CLOSED);
@@ -51,6 +56,8 @@ TEST(Api, AHandleThatWasNeverGivenIsClosedEverywhere) {
     EXPECT_EQ(runhv_vm_wait(vm, 0, &status, nullptr), RUNHV_CLOSED);
     EXPECT_EQ(runhv_vm_signal(vm, 15, nullptr), RUNHV_CLOSED);
     EXPECT_EQ(runhv_vm_statistics(vm, &statistics, nullptr), RUNHV_CLOSED);
+    EXPECT_EQ(runhv_vm_statistics_page(vm, &page, &size, nullptr), RUNHV_CLOSED);
+    EXPECT_EQ(runhv_vm_guest_memory(vm, 0, &memory, nullptr), RUNHV_CLOSED);
     EXPECT_EQ(runhv_vm_destroy(vm, nullptr), RUNHV_CLOSED);
   }
 }
@@ -72,6 +79,13 @@ TEST(Api, NullPointersAreInvalidArguments) {
   EXPECT_STREQ(error.detail, "config.bundle is null");
   EXPECT_EQ(runhv_vm_wait(kNever, 0, nullptr, &error), RUNHV_INVALID_ARGUMENT);
   EXPECT_EQ(runhv_vm_statistics(kNever, nullptr, &error), RUNHV_INVALID_ARGUMENT);
+  const runhv_statistics_page* page = nullptr;
+  std::uint64_t size = 0;
+  EXPECT_EQ(runhv_vm_statistics_page(kNever, nullptr, &size, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_STREQ(error.detail, "page is null");
+  EXPECT_EQ(runhv_vm_statistics_page(kNever, &page, nullptr, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_STREQ(error.detail, "size_bytes is null");
+  EXPECT_EQ(runhv_vm_guest_memory(kNever, 0, nullptr, &error), RUNHV_INVALID_ARGUMENT);
 }
 
 TEST(Api, AStructureWithoutItsSizeIsRefused) {
@@ -79,8 +93,10 @@ TEST(Api, AStructureWithoutItsSizeIsRefused) {
   runhv_vm_config config{};
   runhv_exit_status status{};
   runhv_statistics statistics{};
+  runhv_guest_memory memory{};
   runhv_vm vm = 0;
 
+  EXPECT_EQ(runhv_vm_guest_memory(kNever, 0, &memory, &error), RUNHV_INVALID_ARGUMENT);
   EXPECT_EQ(runhv_vm_create(&config, &vm, &error), RUNHV_INVALID_ARGUMENT);
   EXPECT_STREQ(error.detail, "config.struct_size is not set");
   EXPECT_EQ(runhv_vm_wait(kNever, 0, &status, &error), RUNHV_INVALID_ARGUMENT);
@@ -188,6 +204,61 @@ TEST_F(ApiOnSoft, RunsAVmToItsEndAndSaysWhatTheGuestSaid) {
             statistics.stages[RUNHV_STAGE_MEMORY].start_ns);
   EXPECT_EQ(runhv_vm_destroy(vm, &error), RUNHV_OK);
   EXPECT_EQ(runhv_vm_destroy(vm, &error), RUNHV_CLOSED);
+}
+
+std::uint64_t load(const std::uint64_t& value) {
+  return std::atomic_ref(const_cast<std::uint64_t&>(value)).load(std::memory_order_acquire);
+}
+
+TEST_F(ApiOnSoft, TheStatisticsPageIsLiveAndEndsEqualToTheStatistics) {
+  const runhv_vm vm = create();
+  auto error = sized<runhv_error>();
+  const runhv_statistics_page* page = nullptr;
+  std::uint64_t size = 0;
+
+  ASSERT_EQ(runhv_vm_statistics_page(vm, &page, &size, &error), RUNHV_OK);
+  ASSERT_EQ(size, sizeof *page);
+  EXPECT_EQ(page->version, RUNHV_STATISTICS_PAGE_VERSION);
+  EXPECT_EQ(page->processor_count, 1u);
+  EXPECT_EQ(page->memory_bytes, 128u << 20);
+  EXPECT_NE(page->stage_start_ns[RUNHV_STAGE_MEMORY], 0u);
+  EXPECT_EQ(page->processors[0].instructions, 0u);
+
+  ASSERT_EQ(runhv_vm_start(vm, &error), RUNHV_OK);
+  while (load(page->stage_start_ns[RUNHV_STAGE_AGENT]) == 0) std::this_thread::yield();
+  EXPECT_GT(load(page->processors[0].exits[RUNHV_EXIT_MMIO]), 0u);
+  EXPECT_GT(load(page->processors[0].instructions), 1'000'000u);
+  EXPECT_EQ(load(page->stage_start_ns[RUNHV_STAGE_FIRST_INSTRUCTION]), 0u);
+
+  auto status = sized<runhv_exit_status>();
+  auto statistics = sized<runhv_statistics>();
+  ASSERT_EQ(runhv_vm_wait(vm, UINT32_MAX, &status, &error), RUNHV_OK) << error.operation;
+  ASSERT_EQ(runhv_vm_statistics(vm, &statistics, &error), RUNHV_OK);
+  const runhv_processor_counts& counts = page->processors[0];
+  EXPECT_EQ(load(counts.instructions), statistics.instructions_total);
+  EXPECT_EQ(load(counts.exits[RUNHV_EXIT_IO_PORT]), statistics.exits_total.io_port);
+  EXPECT_EQ(load(counts.exits[RUNHV_EXIT_MMIO]), statistics.exits_total.mmio);
+  EXPECT_EQ(load(counts.exits[RUNHV_EXIT_OTHER]), statistics.exits_total.other);
+  EXPECT_EQ(load(page->stage_start_ns[RUNHV_STAGE_AGENT]),
+            statistics.stages[RUNHV_STAGE_AGENT].start_ns);
+  EXPECT_EQ(load(page->guest_memory_resident_bytes), statistics.guest_memory_resident_bytes);
+  EXPECT_NE(load(page->end_ns), 0u);
+  EXPECT_EQ(runhv_vm_destroy(vm, &error), RUNHV_OK);
+}
+
+TEST_F(ApiOnSoft, GuestMemoryIsOnePieceThatHoldsTheKernel) {
+  const runhv_vm vm = create();
+  auto error = sized<runhv_error>();
+  auto memory = sized<runhv_guest_memory>();
+
+  ASSERT_EQ(runhv_vm_guest_memory(vm, 0, &memory, &error), RUNHV_OK) << error.detail;
+  EXPECT_EQ(memory.address, 0u);
+  ASSERT_EQ(memory.size_bytes, 128u << 20);
+  const std::string_view bytes(static_cast<const char*>(memory.bytes), 64u << 20);
+  EXPECT_NE(bytes.find("Linux version 6."), std::string_view::npos);
+  EXPECT_EQ(runhv_vm_guest_memory(vm, 1, &memory, &error), RUNHV_NOT_FOUND);
+  EXPECT_STREQ(error.detail, "there is no piece 1");
+  EXPECT_EQ(runhv_vm_destroy(vm, &error), RUNHV_OK);
 }
 
 TEST_F(ApiOnSoft, OneVmAtATimeAndNoHandleServesTwice) {

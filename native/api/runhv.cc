@@ -18,7 +18,6 @@ namespace {
 
 static_assert(static_cast<int>(Code::kHostFailed) == RUNHV_HOST_FAILED);
 static_assert(static_cast<int>(Domain::kGuestErrno) == RUNHV_DOMAIN_GUEST_ERRNO);
-static_assert(kStageCount == RUNHV_STAGE_COUNT);
 static_assert(static_cast<int>(Stage::kExit) == RUNHV_STAGE_EXIT);
 
 VmTable& vms() {
@@ -237,6 +236,41 @@ std::int32_t runhv_vm_statistics(runhv_vm vm, runhv_statistics* statistics, runh
   const auto call = vms().enter(vm);
   if (!call) return fail(error, call.error());
   runhv::fill(statistics, runhv::statistics((*call)->statistics()));
+  return RUNHV_OK;
+}
+
+std::int32_t runhv_vm_statistics_page(runhv_vm vm, const runhv_statistics_page** page,
+                                      std::uint64_t* size_bytes, runhv_error* error) {
+  if (page == nullptr || size_bytes == nullptr) {
+    return invalid(error, "find the statistics page",
+                   page == nullptr ? "page is null" : "size_bytes is null");
+  }
+  const auto call = vms().enter(vm);
+  if (!call) return fail(error, call.error());
+  *page = &(*call)->statistics_page();
+  *size_bytes = sizeof **page;
+  return RUNHV_OK;
+}
+
+std::int32_t runhv_vm_guest_memory(runhv_vm vm, std::uint32_t index, runhv_guest_memory* memory,
+                                   runhv_error* error) {
+  constexpr const char* kOperation = "find guest memory";
+  if (memory == nullptr) return invalid(error, kOperation, "memory is null");
+  if (memory->struct_size < sizeof memory->struct_size) {
+    return invalid(error, kOperation, "memory.struct_size is not set");
+  }
+  const auto call = vms().enter(vm);
+  if (!call) return fail(error, call.error());
+  const auto piece = (*call)->guest_memory(index);
+  if (!piece) {
+    return fail(error,
+                {runhv::Code::kNotFound, kOperation, "there is no piece " + std::to_string(index)});
+  }
+  runhv_guest_memory value{};
+  value.address = piece->first.value;
+  value.size_bytes = piece->bytes.size();
+  value.bytes = piece->bytes.data();
+  runhv::fill(memory, value);
   return RUNHV_OK;
 }
 

@@ -73,7 +73,11 @@ class RunningContainer final : public Container {
   Result<void> start() override;
   Result<std::optional<ContainerEnd>> wait(std::optional<std::uint64_t> deadline_ns) override;
   Result<void> signal(int signal) override;
-  ContainerStatistics statistics() const override;
+  ContainerStatistics statistics() override;
+  const runhv_statistics_page& statistics_page() const override { return timeline_.page(); }
+  std::optional<MachineMemory> guest_memory(std::size_t index) const override {
+    return machine_->guest_memory(index);
+  }
 
  private:
   RunningContainer(std::string id, std::uint64_t memory_bytes, std::uint64_t tick_ns)
@@ -353,14 +357,11 @@ Result<void> RunningContainer::signal(int signal) {
   return {};
 }
 
-ContainerStatistics RunningContainer::statistics() const {
-  return {machine_->engine_name(),
-          machine_->kernel_name(),
-          processor_count_,
-          memory_bytes_,
-          timeline_.snapshot(),
-          private_bytes(),
-          machine_->guest_memory_resident_bytes()};
+ContainerStatistics RunningContainer::statistics() {
+  const std::uint64_t resident_bytes = machine_->guest_memory_resident_bytes();
+  timeline_.set_resident_bytes(resident_bytes);
+  return {machine_->engine_name(), machine_->kernel_name(), processor_count_, memory_bytes_,
+          timeline_.snapshot(),    private_bytes(),         resident_bytes};
 }
 
 }  // namespace

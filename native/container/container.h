@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -9,6 +10,7 @@
 
 #include "base/result.h"
 #include "container/patience.h"
+#include "machine/machine.h"
 #include "machine/timeline.h"
 #include "platform/handle.h"
 
@@ -73,7 +75,14 @@ class Container {
   // and SIGTERM give up output that nobody reads.
   virtual Result<void> signal(int signal) = 0;
 
-  virtual ContainerStatistics statistics() const = 0;
+  // Looks through all of the process's memory: some milliseconds.
+  virtual ContainerStatistics statistics() = 0;
+
+  // What the machine counts, while it does. Valid as long as the container.
+  virtual const runhv_statistics_page& statistics_page() const = 0;
+
+  // See Machine::guest_memory. Valid as long as the container.
+  virtual std::optional<MachineMemory> guest_memory(std::size_t index) const = 0;
 };
 
 }  // namespace runhv

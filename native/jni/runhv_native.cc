@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 
 #include "jni/throw.h"
@@ -38,6 +39,16 @@ void fill(JNIEnv* env, jbyteArray target, const std::string& text) {
   const std::size_t size = terminated.size() < room ? terminated.size() : room;
   env->SetByteArrayRegion(target, 0, static_cast<jsize>(size),
                           reinterpret_cast<const jbyte*>(terminated.data()));
+}
+
+jlongArray to_java(JNIEnv* env, std::initializer_list<std::uint64_t> numbers) {
+  const auto count = static_cast<jsize>(numbers.size());
+  jlongArray array = env->NewLongArray(count);
+  for (jsize i = 0; array != nullptr && i < count; ++i) {
+    const auto number = static_cast<jlong>(numbers.begin()[i]);
+    env->SetLongArrayRegion(array, i, 1, &number);
+  }
+  return array;
 }
 
 class LongPacker {
@@ -152,6 +163,33 @@ RUNHV_JNI(jlongArray, statistics)
   pack.add(statistics.private_bytes);
   pack.add(statistics.guest_memory_resident_bytes);
   return pack.to_java(env);
+}
+
+// Its address and its size.
+RUNHV_JNI(jlongArray, statisticsPage)(JNIEnv* env, jclass, jlong vm) {
+  auto error = runhv::sized<runhv_error>();
+  const runhv_statistics_page* page = nullptr;
+  std::uint64_t size_bytes = 0;
+  if (runhv_vm_statistics_page(static_cast<runhv_vm>(vm), &page, &size_bytes, &error) != RUNHV_OK) {
+    runhv::throw_failure(env, error);
+    return nullptr;
+  }
+  return runhv::to_java(env, {reinterpret_cast<std::uintptr_t>(page), size_bytes});
+}
+
+// Guest-physical address, address, size; null after the last.
+RUNHV_JNI(jlongArray, guestMemory)(JNIEnv* env, jclass, jlong vm, jint index) {
+  auto error = runhv::sized<runhv_error>();
+  auto memory = runhv::sized<runhv_guest_memory>();
+  const std::int32_t code = runhv_vm_guest_memory(
+      static_cast<runhv_vm>(vm), static_cast<std::uint32_t>(index), &memory, &error);
+  if (code == RUNHV_NOT_FOUND) return nullptr;
+  if (code != RUNHV_OK) {
+    runhv::throw_failure(env, error);
+    return nullptr;
+  }
+  return runhv::to_java(
+      env, {memory.address, reinterpret_cast<std::uintptr_t>(memory.bytes), memory.size_bytes});
 }
 
 RUNHV_JNI(void, destroy)(JNIEnv* env, jclass, jlong vm) {

@@ -98,13 +98,11 @@ class WhpMachine final : public Machine,
   std::string engine_name() const override { return library_->engine(); }
   std::string kernel_name() const override { return kernel_release(kernel_); }
   std::uint64_t guest_memory_resident_bytes() const override { return memory_->resident_bytes(); }
+  std::optional<MachineMemory> guest_memory(std::size_t index) const override;
 
  private:
-  WhpMachine(File kernel, Event ended, std::uint32_t processor_count, Timeline& timeline)
-      : kernel_(std::move(kernel)),
-        ended_event_(std::move(ended)),
-        timeline_(timeline),
-        state_(processor_count) {}
+  WhpMachine(File kernel, Event ended, Timeline& timeline)
+      : kernel_(std::move(kernel)), ended_event_(std::move(ended)), timeline_(timeline) {}
 
   Result<void> make(MachineConfig config);
   Result<void> load(const MachineConfig& config, const RamLayout& layout);
@@ -140,10 +138,11 @@ class WhpMachine final : public Machine,
 Result<std::unique_ptr<Machine>> WhpMachine::create(MachineConfig config) {
   config.timeline->mark(Stage::kPartition, monotonic_ns());
   RUNHV_TRY(check(config));
+  config.timeline->describe(config.processor_count, config.memory_bytes);
   RUNHV_TRY_ASSIGN(File kernel, File::open(config.kernel_path, File::Access::kRead));
   RUNHV_TRY_ASSIGN(Event ended, Event::create());
-  std::unique_ptr<WhpMachine> machine(new WhpMachine(std::move(kernel), std::move(ended),
-                                                     config.processor_count, *config.timeline));
+  std::unique_ptr<WhpMachine> machine(
+      new WhpMachine(std::move(kernel), std::move(ended), *config.timeline));
   RUNHV_TRY(machine->make(std::move(config)));
   return std::unique_ptr<Machine>(std::move(machine));
 }
@@ -205,7 +204,8 @@ void WhpMachine::run_processor(std::uint32_t index) {
                       .ports = devices_->ports(),
                       .mmio = devices_->mmio(),
                       .io_apic = devices_->io_apic(),
-                      .state = state_});
+                      .state = state_,
+                      .counts = timeline_.counts_of(index)});
   loop.run();
   cancel_processors();
   if (running_.fetch_sub(1) == 1) finish();
@@ -232,7 +232,7 @@ void WhpMachine::cancel_processors() {
 
 // On the thread of the last processor.
 void WhpMachine::finish() {
-  timeline_.finish(monotonic_ns(), state_.sum());
+  timeline_.finish(monotonic_ns());
   const std::lock_guard lock(mutex_);
   ended_ = true;
   ended_event_.set();
@@ -256,6 +256,12 @@ std::optional<MachineEnd> WhpMachine::wait(std::optional<std::uint64_t> deadline
 
 Error WhpMachine::error() const {
   return state_.error().value_or(Error{Code::kGuestFailed, "run the guest", "it ended"});
+}
+
+std::optional<MachineMemory> WhpMachine::guest_memory(std::size_t index) const {
+  const std::span<const GuestRange> ranges = memory_->ranges();
+  if (index >= ranges.size()) return std::nullopt;
+  return MachineMemory{ranges[index].first, ranges[index].region.bytes()};
 }
 
 void WhpMachine::written(Gpa first, std::uint64_t size_bytes) {
@@ -294,7 +300,7 @@ void WhpMachine::request(const ApicMessage& message) {
 void WhpMachine::on_stage(std::uint8_t stage) {
   if (stage == RUNHV_STAGE_PORT_AGENT) timeline_.mark(Stage::kAgent, monotonic_ns());
   if (stage == RUNHV_STAGE_PORT_FIRST_INSTRUCTION) {
-    timeline_.mark_first_instruction(monotonic_ns(), state_.sum());
+    timeline_.mark_first_instruction(monotonic_ns());
   }
 }
 

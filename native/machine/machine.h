@@ -3,12 +3,15 @@
 // The machine knows nothing of containers: what runs inside it talks to a VsockService.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/guest_address.h"
 #include "base/result.h"
 #include "devices/vsock/vsock_host.h"
 #include "machine/timeline.h"
@@ -42,6 +45,12 @@ struct MachineConfig {
   VsockService* vsock = nullptr;   // outlives the machine; null = no vsock device
   bool console = false;            // guest console to stderr
   Timeline* timeline = nullptr;    // outlives the machine; not null
+};
+
+// A piece of guest RAM in this process.
+struct MachineMemory {
+  Gpa first;
+  std::span<const std::byte> bytes;  // the guest writes to them at any moment
 };
 
 // Why a machine stopped.
@@ -79,6 +88,8 @@ class Machine {
   virtual std::string engine_name() const = 0;  // "soft", never "auto"
   virtual std::string kernel_name() const = 0;
   virtual std::uint64_t guest_memory_resident_bytes() const = 0;
+  // By ascending addresses; nullopt after the last. Valid for the machine's life.
+  virtual std::optional<MachineMemory> guest_memory(std::size_t index) const = 0;
 };
 
 }  // namespace runhv

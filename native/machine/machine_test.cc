@@ -350,6 +350,14 @@ TEST_F(LinuxGuest, HasMemoryOnBothSidesOfTheDevices) {
   ASSERT_NE(machine, nullptr);
 
   expect_hello(*machine);
+  const auto low = machine->guest_memory(0);
+  const auto high = machine->guest_memory(1);
+  ASSERT_TRUE(low && high);
+  EXPECT_EQ(low->first.value, 0u);
+  EXPECT_EQ(low->bytes.size(), 3ull << 30);
+  EXPECT_EQ(high->first.value, 4ull << 30);
+  EXPECT_EQ(high->bytes.size(), 512ull << 20);
+  EXPECT_FALSE(machine->guest_memory(2));
 }
 
 TEST_F(LinuxGuest, BootsInTheLeastMemory) {

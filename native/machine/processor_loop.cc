@@ -121,19 +121,18 @@ bool needs_register(const MmioInstruction& instruction) {
 
 }  // namespace
 
-ProcessorLoop::ProcessorLoop(const Parts& parts)
-    : parts_(parts), counts_(parts.state.counts_of(parts.processor.index())) {}
+ProcessorLoop::ProcessorLoop(const Parts& parts) : parts_(parts) {}
 
 void ProcessorLoop::run() {
   while (!parts_.state.ending()) {
     halt_ticket_ = parts_.state.halt_gate().ticket();
     const auto exit = parts_.processor.run();
-    counts_.set_instructions(parts_.processor.instruction_count());
+    parts_.counts.set_instructions(parts_.processor.instruction_count());
     if (!exit) {
       parts_.state.end(MachineEnd::kFailed, exit.error());
       return;
     }
-    counts_.add_exit(
+    parts_.counts.add_exit(
         std::visit([](const auto& reason) { return reason_of(reason); }, exit->reason));
     if (logged_exits_ < kMaxLoggedExits) {
       ++logged_exits_;

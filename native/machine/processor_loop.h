@@ -10,6 +10,7 @@
 #include "devices/ioapic/ioapic.h"
 #include "hv/virtual_processor.h"
 #include "machine/run_state.h"
+#include "machine/timeline.h"
 #include "memory/guest_memory.h"
 
 namespace runhv {
@@ -24,6 +25,7 @@ class ProcessorLoop {
     Bus& mmio;
     IoApic& io_apic;
     RunState& state;
+    ProcessorCounts counts;  // its own
   };
   explicit ProcessorLoop(const Parts& parts);
 
@@ -41,7 +43,6 @@ class ProcessorLoop {
   hv::InstructionBytes fetch_instruction(const hv::ExitState& state) const;
 
   Parts parts_;
-  ProcessorCounts& counts_;
   std::uint64_t halt_ticket_ = 0;
   std::uint64_t last_halt_ns_ = 0;
   std::uint32_t logged_exits_ = 0;

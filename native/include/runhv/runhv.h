@@ -147,6 +147,59 @@ typedef struct runhv_statistics {
   uint64_t memory_bytes; /* the guest's RAM */
 } runhv_statistics;
 
+/* In the order of runhv_exit_counts. */
+typedef enum runhv_exit_reason {
+  RUNHV_EXIT_IO_PORT = 0,
+  RUNHV_EXIT_MMIO = 1,
+  RUNHV_EXIT_CPUID = 2,
+  RUNHV_EXIT_MSR = 3,
+  RUNHV_EXIT_HALT = 4,
+  RUNHV_EXIT_INTERRUPT_WINDOW = 5,
+  RUNHV_EXIT_APIC_EOI = 6,
+  RUNHV_EXIT_CANCELED = 7,
+  RUNHV_EXIT_OTHER = 8,
+  RUNHV_EXIT_REASON_COUNT = 9
+} runhv_exit_reason;
+
+#define RUNHV_STATISTICS_PAGE_VERSION 1u
+
+/* What one virtual processor has done. Its thread alone writes it; 128 bytes of its own. */
+typedef struct runhv_processor_counts {
+  uint64_t exits[RUNHV_EXIT_REASON_COUNT];
+  uint64_t instructions; /* as of its last exit; RUNHV_NOT_COUNTED where the engine cannot */
+  uint64_t reserved[6];
+} runhv_processor_counts;
+
+/* The statistics of a VM while it runs: where the core itself keeps them, to be read without a
+ * call.
+ *
+ * Each number of 64 bits is written by one atomic store, so a reader that loads it by one load sees
+ * a value that it had; numbers of one moment are given by runhv_vm_statistics alone. Counts only
+ * grow. A stage's start is 0 until it is reached, then stays; it is stored after what belongs to it
+ * (release), so that who loads it with acquire sees with first_instruction the counts until then.
+ */
+typedef struct runhv_statistics_page {
+  uint32_t version; /* RUNHV_STATISTICS_PAGE_VERSION: another one has another layout */
+  uint32_t processor_count;
+  uint64_t memory_bytes;                      /* the guest's RAM */
+  uint64_t guest_memory_resident_bytes;       /* when runhv_vm_statistics last looked; 0 before */
+  uint64_t stage_start_ns[RUNHV_STAGE_COUNT]; /* monotonic */
+  uint64_t end_ns;                            /* the processors have stopped; 0 = not yet */
+  uint64_t exits_to_first_instruction[RUNHV_EXIT_REASON_COUNT];
+  uint64_t instructions_to_first_instruction; /* RUNHV_NOT_COUNTED until then, too */
+  uint64_t reserved[10];
+  runhv_processor_counts processors[RUNHV_MAX_CPUS]; /* processor_count of them are used */
+} runhv_statistics_page;
+
+/* A piece of guest RAM as it lies in this process. */
+typedef struct runhv_guest_memory {
+  uint32_t struct_size;
+  uint32_t reserved;
+  uint64_t address;    /* guest-physical, of its first byte */
+  uint64_t size_bytes; /* a multiple of 4096 */
+  const void* bytes;
+} runhv_guest_memory;
+
 typedef enum runhv_end {
   RUNHV_END_EXITED = 0,     /* value = the program's exit status, 0..255 */
   RUNHV_END_SIGNALED = 1,   /* value = the signal that ended it */
@@ -182,6 +235,17 @@ RUNHV_API int32_t runhv_vm_signal(runhv_vm vm, int32_t signal, runhv_error* erro
 
 RUNHV_API int32_t runhv_vm_statistics(runhv_vm vm, runhv_statistics* statistics,
                                       runhv_error* error);
+
+/* Where the statistics are kept, from create on. To be read only; valid until runhv_vm_destroy is
+ * called: whoever reads it on another thread must have stopped by then. */
+RUNHV_API int32_t runhv_vm_statistics_page(runhv_vm vm, const runhv_statistics_page** page,
+                                           uint64_t* size_bytes, runhv_error* error);
+
+/* The piece number `index` of guest RAM, from 0, by ascending addresses: RUNHV_NOT_FOUND after the
+ * last. More than 3 GiB lie in two pieces. Valid as the statistics page is, and to be read only:
+ * the core would not learn of a write. The guest writes to it at any moment. */
+RUNHV_API int32_t runhv_vm_guest_memory(runhv_vm vm, uint32_t index, runhv_guest_memory* memory,
+                                        runhv_error* error);
 
 /* Ends the VM if it runs, waits for its threads, gives everything back. Once. */
 RUNHV_API int32_t runhv_vm_destroy(runhv_vm vm, runhv_error* error);

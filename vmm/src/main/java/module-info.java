@@ -4,6 +4,8 @@ module dev.runhv.vmm {
     requires com.fasterxml.jackson.core;
     requires com.github.luben.zstd_jni;
 
+    exports dev.runhv.vmm.nativebind;
+
     provides dev.runhv.api.spi.RunhvProvider with
             dev.runhv.vmm.runtime.LocalRunhvProvider;
 }

@@ -11,6 +11,8 @@ import java.lang.ref.Cleaner;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Supplier;
@@ -18,7 +20,8 @@ import java.util.function.Supplier;
 /**
  * A micro-VM in this JVM's own process, for benchmarks, tests and those who accept that a fault of the core ends their
  * program. One at a time. Every method may be called from any thread; after {@link #close()} each throws
- * {@link dev.runhv.api.ClosedException}: the core checks its handle, so that no order of calls can crash.
+ * {@link dev.runhv.api.ClosedException}: the core checks its handle, so that no order of calls can crash. The views of its
+ * memory end with it: see {@link #statistics()} and {@link #guestMemory()}.
  */
 public final class InProcessVm implements AutoCloseable {
     private static final Cleaner CLEANER = Cleaner.create();
@@ -27,6 +30,7 @@ public final class InProcessVm implements AutoCloseable {
 
     private final long handle;
     private final Liveness liveness;
+    private final MemoryViews views = new MemoryViews();
 
     private InProcessVm(long handle, String id) {
         this.handle = handle;
@@ -132,10 +136,33 @@ public final class InProcessVm implements AutoCloseable {
         return NativeStatistics.timings(values, engine, kernel);
     }
 
-    /** Ends the container if it runs, and gives everything back. Closing again does nothing. */
+    /** What the VM counts, while it does; from {@link #create} on. */
+    public LiveStatistics statistics() {
+        long[] page = crossing(() -> RunhvNative.statisticsPage(handle));
+        return new LiveStatistics(views.of(page[0], page[1]));
+    }
+
+    /** The VM's RAM by ascending addresses; from {@link #create} on. Beyond 3 GiB it is in two pieces. */
+    public List<GuestMemory> guestMemory() {
+        List<GuestMemory> memory = new ArrayList<>();
+        while (true) {
+            long[] piece = crossing(() -> RunhvNative.guestMemory(handle, memory.size()));
+            if (piece == null) {
+                return List.copyOf(memory);
+            }
+            memory.add(new GuestMemory(piece[0], views.of(piece[1], piece[2])));
+        }
+    }
+
+    /**
+     * Ends the container if it runs, and gives everything back. Every view of its memory is invalid before: a thread that
+     * reads one gets an {@link IllegalStateException}; an operation of the JDK that has one in its hands, such as a write
+     * to a channel, is waited for. Closing again does nothing.
+     */
     @Override
     public void close() {
         if (liveness.closed.compareAndSet(false, true)) {
+            views.close();
             crossing(() -> {
                 RunhvNative.destroy(handle);
                 return null;

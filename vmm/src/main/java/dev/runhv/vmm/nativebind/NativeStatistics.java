@@ -16,10 +16,10 @@ final class NativeStatistics {
     static final int ENGINE_BYTES = 16;
     static final int KERNEL_BYTES = 128;
 
-    private static final long NOT_COUNTED = -1; // UINT64_MAX
-    private static final List<String> STAGES =
+    static final long NOT_COUNTED = -1; // UINT64_MAX
+    static final List<String> STAGES =
             List.of("spawn", "partition", "memory", "kernel", "agent", "first_instruction", "first_output", "exit");
-    private static final List<String> EXITS = List.of(
+    static final List<String> EXITS = List.of(
             "io_port", "mmio", "cpuid", "msr", "halt", "interrupt_window", "apic_eoi", "canceled", "other", "all");
 
     private final long[] values;

@@ -89,5 +89,11 @@ final class RunhvNative {
     /** @return {@link #STATISTICS} numbers in the order of {@code runhv_statistics} */
     static native long[] statistics(long vm, byte[] engine, byte[] kernel);
 
+    /** @return address and size; to be read until {@link #destroy} */
+    static native long[] statisticsPage(long vm);
+
+    /** @return guest-physical address, address and size, to be read until {@link #destroy}; null after the last piece */
+    static native long[] guestMemory(long vm, int index);
+
     static native void destroy(long vm);
 }

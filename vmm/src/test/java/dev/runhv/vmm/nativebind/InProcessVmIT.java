@@ -8,13 +8,7 @@ import dev.runhv.api.ErrorCode;
 import dev.runhv.api.ExitStatus;
 import dev.runhv.api.RunhvException;
 import dev.runhv.api.Signal;
-import dev.runhv.vmm.process.Distribution;
-import dev.runhv.vmm.rootfs.RootfsProgress;
-import dev.runhv.vmm.runtime.BundlePreparation;
-import dev.runhv.vmm.runtime.BundleRequest;
-import dev.runhv.vmm.testing.InstalledDistribution;
 import java.nio.file.Path;
-import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -25,18 +19,16 @@ class InProcessVmIT {
     @TempDir
     Path folder;
 
-    private InProcessVm.Core core;
+    private Bundles bundles;
 
     @BeforeEach
-    void core() {
-        Distribution distribution = new Distribution(InstalledDistribution.home());
-        core = new InProcessVm.Core(
-                distribution.jniLibrary(), distribution.kernel(), distribution.initrd(), distribution.scratch());
+    void bundles() {
+        bundles = new Bundles(folder);
     }
 
     @Test
     void aContainerRunsInThisProcess() {
-        try (InProcessVm vm = create(bundle("exit", "sh", "-c", "exit 3"))) {
+        try (InProcessVm vm = bundles.create("sh", "-c", "exit 3")) {
             vm.start();
 
             assertThat(vm.waitFor()).isEqualTo(new ExitStatus.Exited(3));
@@ -46,10 +38,10 @@ class InProcessVmIT {
 
     @Test
     void oneAtATime() {
-        Path bundle = bundle("two", "sleep", "1000");
-        try (InProcessVm vm = create(bundle)) {
+        Path bundle = bundles.bundle(0, 0, "sleep", "1000");
+        try (InProcessVm vm = bundles.createOf(bundle)) {
             vm.start();
-            assertThatThrownBy(() -> create(bundle))
+            assertThatThrownBy(() -> bundles.createOf(bundle))
                     .isInstanceOfSatisfying(
                             RunhvException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CONFLICT));
             vm.signal(Signal.KILL);
@@ -59,7 +51,7 @@ class InProcessVmIT {
 
     @Test
     void useAfterCloseIsAnException() {
-        InProcessVm vm = create(bundle("closed", "true"));
+        InProcessVm vm = bundles.create("true");
         vm.close();
         vm.close();
 
@@ -72,36 +64,9 @@ class InProcessVmIT {
     @Test
     void aBundleThatIsNotThereIsNamed() {
         Path absent = folder.resolve("absent");
-        assertThatThrownBy(() -> create(absent))
+        assertThatThrownBy(() -> bundles.createOf(absent))
                 .isInstanceOfSatisfying(
                         RunhvException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.NOT_FOUND))
                 .hasMessageContaining(absent.toString());
-    }
-
-    private InProcessVm create(Path bundle) {
-        return InProcessVm.create(core, "in-process", bundle, "", InProcessVm.Streams.NULL);
-    }
-
-    private Path bundle(String name, String... command) {
-        Path bundle = folder.resolve(name);
-        BundleRequest request = new BundleRequest(
-                name,
-                "oci:" + InstalledDistribution.sources().resolve("build/images/busybox"),
-                folder.resolve("store"),
-                bundle,
-                List.of(),
-                "",
-                "",
-                null,
-                List.of(command),
-                "",
-                0,
-                0,
-                0,
-                null,
-                false,
-                "");
-        BundlePreparation.prepare(request, RootfsProgress.NONE);
-        return bundle;
     }
 }

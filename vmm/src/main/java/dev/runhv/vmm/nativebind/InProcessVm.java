@@ -1,11 +1,15 @@
 package dev.runhv.vmm.nativebind;
 
+import dev.runhv.api.ClosedException;
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.ExitStatus;
+import dev.runhv.api.GuestException;
+import dev.runhv.api.HostException;
 import dev.runhv.api.InternalException;
 import dev.runhv.api.RunhvException;
 import dev.runhv.api.Signal;
 import dev.runhv.api.StartTimings;
+import dev.runhv.vmm.jfr.StartEvents;
 import java.lang.System.Logger.Level;
 import java.lang.ref.Cleaner;
 import java.nio.charset.StandardCharsets;
@@ -29,11 +33,15 @@ public final class InProcessVm implements AutoCloseable {
     private static final int NOT_STARTED = 2; // runhv_end
 
     private final long handle;
+    private final String id;
     private final Liveness liveness;
     private final MemoryViews views = new MemoryViews();
+    private final AtomicBoolean told = new AtomicBoolean(); // to JFR
+    private volatile boolean started;
 
     private InProcessVm(long handle, String id) {
         this.handle = handle;
+        this.id = id;
         this.liveness = new Liveness(id, new Throwable("made here"));
     }
 
@@ -93,6 +101,7 @@ public final class InProcessVm implements AutoCloseable {
             RunhvNative.start(handle);
             return null;
         });
+        started = true;
     }
 
     /** Waits for the container's end on a platform thread: the native wait would hold a virtual thread's carrier. */
@@ -107,8 +116,18 @@ public final class InProcessVm implements AutoCloseable {
 
     private Optional<ExitStatus> await(int timeoutMilliseconds) {
         byte[] reason = new byte[REASON_BYTES];
-        long end = crossing(() -> RunhvNative.await(handle, timeoutMilliseconds, reason));
-        return end == -1 ? Optional.empty() : Optional.of(status(end, reason));
+        long end;
+        try {
+            end = crossing(() -> RunhvNative.await(handle, timeoutMilliseconds, reason));
+        } catch (GuestException | HostException e) {
+            tell(); // the end of a VM that failed
+            throw e;
+        }
+        if (end == -1) {
+            return Optional.empty();
+        }
+        tell();
+        return Optional.of(status(end, reason));
     }
 
     static ExitStatus status(long packed, byte[] reason) {
@@ -154,6 +173,21 @@ public final class InProcessVm implements AutoCloseable {
         }
     }
 
+    // Once, to JFR, of a start that has come to its end.
+    private void tell() {
+        if (!started || told.get() || !StartEvents.areWanted()) {
+            return;
+        }
+        try {
+            StartTimings timings = timings();
+            if (told.compareAndSet(false, true)) {
+                StartEvents.commit(id, true, timings);
+            }
+        } catch (ClosedException e) {
+            // Another thread closed it, and has told.
+        }
+    }
+
     /**
      * Ends the container if it runs, and gives everything back. Every view of its memory is invalid before: a thread that
      * reads one gets an {@link IllegalStateException}; an operation of the JDK that has one in its hands, such as a write
@@ -162,6 +196,7 @@ public final class InProcessVm implements AutoCloseable {
     @Override
     public void close() {
         if (liveness.closed.compareAndSet(false, true)) {
+            tell();
             views.close();
             crossing(() -> {
                 RunhvNative.destroy(handle);

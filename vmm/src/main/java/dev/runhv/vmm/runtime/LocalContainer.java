@@ -6,6 +6,7 @@ import dev.runhv.api.ContainerEvent;
 import dev.runhv.api.ExitStatus;
 import dev.runhv.api.Signal;
 import dev.runhv.api.StartTimings;
+import dev.runhv.vmm.jfr.StartEvents;
 import dev.runhv.vmm.nativebind.HostSignal;
 import dev.runhv.vmm.process.VmmProcess;
 import java.io.IOException;
@@ -43,6 +44,7 @@ final class LocalContainer implements Container {
             } catch (InterruptedException e) {
                 throw new IllegalStateException(e); // nobody has this thread to interrupt it
             }
+            outcome.timings().ifPresent(timings -> StartEvents.commit(name, false, timings));
             folder.remove();
             ended.countDown();
             listener.accept(new ContainerEvent.Ended(outcome.status()));

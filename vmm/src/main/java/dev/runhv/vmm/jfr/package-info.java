@@ -1,0 +1,2 @@
+/** The starts of containers as events of Java Flight Recorder; docs/timings.md describes them. */
+package dev.runhv.vmm.jfr;

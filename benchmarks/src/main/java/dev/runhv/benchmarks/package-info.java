@@ -1,2 +1,2 @@
-/** How long a start takes, measured by JMH. */
+/** What starts, ends and images cost, measured by JMH; README.md says how to read the figures. */
 package dev.runhv.benchmarks;

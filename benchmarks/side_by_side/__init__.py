@@ -1,0 +1,1 @@
+"""runhv measured beside what a user would take instead. `tools/dev bench` is the way in."""

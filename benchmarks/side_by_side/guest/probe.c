@@ -1,0 +1,137 @@
+/* The program that works inside the guests. What it does stands between two lines on stdout, so
+ * that the host's clock measures it, and no clock of a guest.
+ *
+ *   probe io SEQUENTIAL_BYTES RANDOM_READS STREAM_BYTES
+ *   probe touch          all memory that is free, then waits for a signal
+ *   probe wait           waits for a signal
+ *
+ * Blocks are read from /dev/vda with O_DIRECT: every read is a request to the disk.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <linux/fs.h>
+
+enum {
+  kSequentialBlock = 256 << 10,
+  kRandomBlock = 4 << 10,
+  kStreamBlock = 64 << 10,
+  kHugePage = 2 << 20,
+};
+
+static char* buffer;
+
+static void fail(const char* what) {
+  fprintf(stderr, "probe: %s: %s\n", what, strerror(errno));
+  exit(1);
+}
+
+static void write_all(const char* data, size_t size) {
+  while (size != 0) {
+    const ssize_t written = write(1, data, size);
+    if (written < 0) fail("write");
+    data += written;
+    size -= (size_t)written;
+  }
+}
+
+static void say(const char* line) { write_all(line, strlen(line)); }
+
+/* The container has no node of its root's disk. */
+static int open_disk(void) {
+  unsigned major_number;
+  unsigned minor_number;
+  FILE* const file = fopen("/sys/block/vda/dev", "r");
+  if (file == NULL) fail("/sys/block/vda/dev");
+  if (fscanf(file, "%u:%u", &major_number, &minor_number) != 2) fail("/sys/block/vda/dev");
+  fclose(file);
+  if (mknod("/dev/vda", S_IFBLK | 0600, makedev(major_number, minor_number)) != 0 &&
+      errno != EEXIST) {
+    fail("make /dev/vda");
+  }
+  const int disk = open("/dev/vda", O_RDONLY | O_DIRECT);
+  if (disk < 0) fail("open /dev/vda");
+  return disk;
+}
+
+static void read_block(int disk, size_t size, uint64_t offset) {
+  if (pread(disk, buffer, size, (off_t)offset) != (ssize_t)size) fail("read /dev/vda");
+}
+
+static void read_disk(uint64_t sequential_bytes, uint64_t random_reads) {
+  const int disk = open_disk();
+  uint64_t disk_bytes = 0;
+  if (ioctl(disk, BLKGETSIZE64, &disk_bytes) != 0) fail("size of /dev/vda");
+
+  uint64_t offset = 0;
+  say("sequential begins\n");
+  for (uint64_t left = sequential_bytes; left >= kSequentialBlock; left -= kSequentialBlock) {
+    if (offset + kSequentialBlock > disk_bytes) offset = 0;
+    read_block(disk, kSequentialBlock, offset);
+    offset += kSequentialBlock;
+  }
+  say("sequential ends\n");
+
+  uint64_t state = 0x9e3779b97f4a7c15; /* xorshift64: the same places in every guest */
+  say("random begins\n");
+  for (uint64_t i = 0; i < random_reads; ++i) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    read_block(disk, kRandomBlock, state % (disk_bytes / kRandomBlock) * kRandomBlock);
+  }
+  say("random ends\n");
+  close(disk);
+}
+
+static void stream(uint64_t bytes) {
+  memset(buffer, 'x', kStreamBlock);
+  say("stream begins\n");
+  for (; bytes >= kStreamBlock; bytes -= kStreamBlock) write_all(buffer, kStreamBlock);
+  say("\nstream ends\n");
+}
+
+static void touch_memory(void) {
+  struct sysinfo memory;
+  if (sysinfo(&memory) != 0) fail("sysinfo");
+  /* The rest is for page tables and for whoever lives here besides. */
+  size_t size = (size_t)memory.freeram * memory.mem_unit;
+  size = (size - size / 32 - (4u << 20)) & ~(size_t)(kHugePage - 1);
+  char* const pages =
+      mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (pages == MAP_FAILED) fail("map memory");
+  madvise(pages, size, MADV_HUGEPAGE);
+  for (size_t at = 0; at < size; at += 4096) pages[at] = 1;
+  printf("touched %zu\n", size);
+  fflush(stdout);
+}
+
+int main(int count, char** words) {
+  if (posix_memalign((void**)&buffer, 4096, kSequentialBlock) != 0) fail("allocate");
+  const char* const verb = count > 1 ? words[1] : "";
+  if (strcmp(verb, "io") == 0 && count == 5) {
+    read_disk(strtoull(words[2], NULL, 10), strtoull(words[3], NULL, 10));
+    stream(strtoull(words[4], NULL, 10));
+    return 0;
+  }
+  if (strcmp(verb, "touch") == 0) {
+    touch_memory();
+    pause();
+  } else if (strcmp(verb, "wait") == 0) {
+    say("waiting\n");
+    pause();
+  }
+  fprintf(stderr, "probe: unknown arguments\n");
+  return 2;
+}

@@ -80,8 +80,14 @@ Result<void> Partition::configure(std::uint32_t processor_count) {
       set_property(WHvPartitionPropertyCodeExtendedVmExits, &exits, sizeof exits, "MSR exits"));
   WHV_X64_MSR_EXIT_BITMAP msrs{};
   msrs.UnhandledMsrs = 1;
-  return set_property(WHvPartitionPropertyCodeX64MsrExitBitmap, &msrs, sizeof msrs,
-                      "exits of unknown MSRs");
+  RUNHV_TRY(set_property(WHvPartitionPropertyCodeX64MsrExitBitmap, &msrs, sizeof msrs,
+                         "exits of unknown MSRs"));
+  // Windows Server 2022 and newer do the same without an exit.
+  const WHV_MSR_ACTION ignore = WHvMsrActionIgnoreWriteReadZero;
+  const auto ignored = set_property(WHvPartitionPropertyCodeUnimplementedMsrAction, &ignore,
+                                    sizeof ignore, "action for unknown MSRs");
+  if (!ignored) debug_log("hv", "%s", to_string(ignored.error()).c_str());
+  return {};
 }
 
 Result<void> Partition::set_property(std::uint32_t code, const void* value, std::uint32_t size,

@@ -156,11 +156,12 @@ class MemoryViewsIT {
 
     @Test
     void aCloseThatRacesWithReadersIsAnExceptionForThemAndNoCrash() throws Exception {
-        int rounds = 60;
+        int rounds = 40;
         int readers = 3;
+        Path bundle = bundles.bundle(0, 0, "sleep", "1000");
         try (ExecutorService threads = Executors.newFixedThreadPool(readers)) {
             for (int round = 0; round < rounds; round++) {
-                InProcessVm vm = bundles.create("sleep", "1000");
+                InProcessVm vm = bundles.createOf(bundle);
                 boolean running = round % 10 == 0;
                 if (running) {
                     vm.start();

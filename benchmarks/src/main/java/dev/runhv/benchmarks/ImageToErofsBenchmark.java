@@ -47,7 +47,7 @@ public class ImageToErofsBenchmark {
 
     @Setup(Level.Iteration)
     public void emptyStore() {
-        store = workspace.store();
+        store = workspace.path().resolve("empty");
     }
 
     @TearDown(Level.Iteration)

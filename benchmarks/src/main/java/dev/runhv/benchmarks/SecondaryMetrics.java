@@ -13,8 +13,8 @@ import org.openjdk.jmh.results.Result;
 import org.openjdk.jmh.results.ScalarResult;
 
 /**
- * What a benchmark counts besides its time, as a secondary result: the mean of an iteration. JMH's own
- * {@code @AuxCounters} are not for {@code SingleShotTime}, and sum up over iterations.
+ * What a benchmark counts besides its time, as a secondary result: the mean of each iteration. JMH's own
+ * {@code @AuxCounters} are sums over iterations, without a unit.
  */
 public final class SecondaryMetrics implements InternalProfiler {
     private record Metric(String name, String unit) implements Comparable<Metric> {

@@ -13,7 +13,7 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /**
- * A folder of a benchmark's own, with a store of images.
+ * A folder of a benchmark's own.
  *
  * @param path gone after {@link #remove()}
  */
@@ -36,8 +36,9 @@ record Workspace(Path path) {
                 distribution.jniLibrary(), distribution.kernel(), distribution.initrd(), distribution.scratch());
     }
 
+    /** Root file systems that are made before the measurement: of all forks, where the system property names one. */
     Path store() {
-        return path.resolve("store");
+        return Path.of(System.getProperty("runhv.store", path.resolve("store").toString()));
     }
 
     /** A bundle that a micro-VM may be made of any number of times. */

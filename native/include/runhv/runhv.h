@@ -139,7 +139,7 @@ typedef struct runhv_statistics {
     uint64_t duration_ns; /* until the next stage that was reached */
   } stages[RUNHV_STAGE_COUNT];
   runhv_exit_counts exits_to_first_instruction;
-  runhv_exit_counts exits_total;
+  runhv_exit_counts exits_total;              /* until now */
   uint64_t instructions_to_first_instruction; /* RUNHV_NOT_COUNTED where the engine cannot */
   uint64_t instructions_total;
   uint64_t private_bytes; /* of this process, guest RAM included */

@@ -5,7 +5,8 @@
  *   probe touch          all memory that is free, then waits for a signal
  *   probe wait           waits for a signal
  *
- * Blocks are read from /dev/vda with O_DIRECT: every read is a request to the disk.
+ * Blocks are read from /dev/vda with O_DIRECT: every read is one request to the disk, and its
+ * buffer one segment, as large folios of the page cache are.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,7 +25,7 @@
 #include <linux/fs.h>
 
 enum {
-  kSequentialBlock = 256 << 10,
+  kSequentialBlock = 128 << 10, /* what Linux reads ahead */
   kRandomBlock = 4 << 10,
   kStreamBlock = 64 << 10,
   kHugePage = 2 << 20,
@@ -118,7 +119,8 @@ static void touch_memory(void) {
 }
 
 int main(int count, char** words) {
-  if (posix_memalign((void**)&buffer, 4096, kSequentialBlock) != 0) fail("allocate");
+  if (posix_memalign((void**)&buffer, kHugePage, kHugePage) != 0) fail("allocate");
+  madvise(buffer, kHugePage, MADV_HUGEPAGE);
   const char* const verb = count > 1 ? words[1] : "";
   if (strcmp(verb, "io") == 0 && count == 5) {
     read_disk(strtoull(words[2], NULL, 10), strtoull(words[3], NULL, 10));

@@ -3,8 +3,8 @@
 // is the same.
 //
 // The control connection is answered in advance: START lies in the initramfs as /start, so this
-// guest pays no round trip for it. An output is a port of virtio-serial that the container's
-// program writes to itself, with no pipe and no agent in between.
+// guest pays no round trip for it. A stream is a port of virtio-serial, to which splice(2) passes
+// the pages of the pipe themselves; vsock would copy them.
 
 #include <linux/sched.h>
 #include <sys/socket.h>
@@ -64,19 +64,43 @@ bool Streams::open(const runhv_stdio& stdio, Failure& failure) {
   if (result == 0) result = sys::mount("dev", "/ports", "devtmpfs", 0, nullptr);
   if (result < 0) return failure.set(result, "mount devtmpfs on /ports");
   for (const unsigned stream : {1u, 2u}) {
+    Lane& lane = lanes_[stream];
+    int ends[2];
+    result = sys::pipe2(ends, O_CLOEXEC);
+    if (result < 0) return failure.set(result, "make a pipe");
+    lane.agent = ends[0];
+    lane.container = ends[1];
     const std::uint32_t port = stream == 1 ? stdio.stdout_port : stdio.stderr_port;
-    lanes_[stream].container = wait_for_port(port - RUNHV_CONTROL_PORT);
-    if (lanes_[stream].container < 0) {
-      return failure.set(lanes_[stream].container, "open a virtio-serial port");
-    }
+    lane.connection = wait_for_port(port - RUNHV_CONTROL_PORT);
+    if (lane.connection < 0) return failure.set(lane.connection, "open a virtio-serial port");
   }
   return true;
 }
 
-void Streams::close_container_ends() {}
+void Streams::close_container_ends() {
+  for (Lane& lane : lanes_) {
+    if (lane.container >= 0) sys::close(lane.container);
+    lane.container = -1;
+  }
+}
 
-// What the program writes does not pass the agent.
-void Streams::watch(int) {}
-void Streams::move(unsigned) {}
+void Streams::watch(int epoll) {
+  for (const unsigned stream : {1u, 2u}) {
+    // Level-triggered: splice to such a port says 0 for an empty pipe as well as for its end.
+    epoll_event event = {};
+    event.events = EPOLLIN;
+    event.data.u32 = stream;
+    sys::epoll_ctl(epoll, EPOLL_CTL_ADD, lanes_[stream].agent, &event);
+  }
+}
+
+void Streams::move(unsigned stream) {
+  Lane& lane = lanes_[stream];
+  if (lane.finished()) return;
+  constexpr std::size_t kStep = 64u << 10;  // a pipe's room
+  if (sys::splice(lane.agent, lane.connection, kStep, 0) > 0) return;
+  sys::close(lane.agent);
+  lane.agent = -1;
+}
 
 }  // namespace runhv::agent

@@ -240,6 +240,12 @@ TEST(MemoryRegionTest, IsZeroAndCountsWhatWasTouched) {
   EXPECT_GT(region->resident_bytes(), 0u);
 }
 
+TEST(MemoryRegionTest, BeginsWhereALargePageMay) {
+  const auto region = MemoryRegion::reserve(4096);
+  ASSERT_TRUE(region);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(region->data()) % (2u << 20), 0u);
+}
+
 TEST(RandomTest, TwoDrawsDiffer) {
   std::array<std::byte, 32> first{}, second{};
   fill_random(first);

@@ -2,6 +2,8 @@
 // The C interface of softcpu.h.
 #include "softcpu.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -22,20 +24,27 @@ std::mutex& creation_mutex() {
   return mutex;
 }
 
-// A processor is 10 MB of mostly untouched pages, which calloc gives without touching them.
+// A processor is 37 MB, of which a boot touches 24, most of it decoded instructions: with large
+// pages a dozen page faults instead of 6000.
+constexpr size_t kLargePage = size_t(2) << 20;
+constexpr size_t kCpuBytes = (sizeof(BX_CPU_C) + kLargePage - 1) & ~(kLargePage - 1);
+
 void* allocate_cpu() {
-  constexpr size_t kAlign = 64;
-  void* block = calloc(1, sizeof(BX_CPU_C) + kAlign + sizeof(void*));
-  if (!block) return nullptr;
-  auto at = (reinterpret_cast<uintptr_t>(block) + sizeof(void*) + kAlign - 1) & ~(kAlign - 1);
-  reinterpret_cast<void**>(at)[-1] = block;
-  return reinterpret_cast<void*>(at);
+  constexpr size_t kReserved = kCpuBytes + kLargePage;
+  void* block = mmap(nullptr, kReserved, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (block == MAP_FAILED) return nullptr;
+  auto* first = static_cast<Bit8u*>(block);
+  size_t skipped = -reinterpret_cast<uintptr_t>(first) & (kLargePage - 1);
+  if (skipped) munmap(first, skipped);
+  munmap(first + skipped + kCpuBytes, kLargePage - skipped);
+  madvise(first + skipped, kCpuBytes, MADV_HUGEPAGE);  // where the system has none: small pages
+  return first + skipped;
 }
 
 void free_cpu(BX_CPU_C* cpu) {
-  void* block = reinterpret_cast<void**>(cpu)[-1];
   cpu->~BX_CPU_C();
-  free(block);
+  munmap(cpu, kCpuBytes);
 }
 
 bool valid_range(uint64_t gpa, uint64_t size) {

@@ -88,6 +88,7 @@ class VirtioDriver {
   // Offered by the device.
   std::uint64_t features();
   DriverQueue& queue(std::size_t index) { return queues_[index]; }
+  std::size_t queue_count() const { return queues_.size(); }
 
   std::uint32_t read(std::uint32_t offset) {
     return static_cast<std::uint32_t>(transport_.read(offset, 4));

@@ -1,10 +1,11 @@
 #include "testing/virtio_fuzz.h"
 
 #include <array>
+#include <optional>
 #include <vector>
 
-#include "base/check.h"
 #include "devices/virtio/spec.h"
+#include "testing/guest.h"
 #include "testing/virtio_driver.h"
 
 namespace runhv::testing {
@@ -13,158 +14,201 @@ namespace {
 constexpr Gpa kRings{1 << 20};
 constexpr std::uint64_t kBuffers = 2 << 20;
 constexpr std::uint64_t kBufferBytes = 8192;
-constexpr std::uint64_t kBufferCount = 64;
-constexpr std::size_t kMaxQueues = 3;
+constexpr std::uint32_t kBufferCount = 64;
+constexpr Gpa kTable{kBuffers - 4096};  // of indirect descriptors
 
-class HostileDriver {
+class Run {
  public:
-  HostileDriver(MmioTransport& transport, const GuestMemory& memory, std::uint64_t seed,
-                const RequestMaker& make_request)
-      : transport_(transport),
+  Run(const HostileDriver& how, FuzzInput& input, MmioTransport& transport,
+      const GuestMemory& memory)
+      : how_(how),
+        input_(input),
+        transport_(transport),
         memory_(memory),
-        random_(seed),
-        make_request_(make_request),
         driver_(transport, memory, kRings) {}
 
   void step() {
-    const std::uint64_t status = transport_.read(virtio::mmio::kStatus, 4);
-    const bool broken = (status & virtio::kStatusNeedsReset) != 0;
-    if (!started_ || (broken && random_.one_in(2))) {
-      // Most steps should meet a device that runs.
-      started_ = driver_.start(random_.one_in(2) ? UINT64_MAX : random_.next());
-      return;
-    }
-    switch (random_.below(16)) {
-      case 0:
-        started_ = driver_.start(random_.one_in(2) ? UINT64_MAX : random_.next());
-        break;
+    const std::uint32_t what = input_.below(32);
+    if (what == 0 || driver_.queue_count() == 0) return start();
+    switch (what) {
       case 1:
+        transport_.write(offset(), width(), value());
+        break;
       case 2:
-        transport_.write(random_.below(0x210), random_width(), random_value());
+        (void)transport_.read(offset(), width());
         break;
       case 3:
-        (void)transport_.read(random_.below(0x210), random_width());
+        transport_.write(4 * input_.below(0x40), 4, value());
         break;
       case 4:
-        transport_.write(4 * random_.below(0x40), 4, random_value());
+        change_queue_register();
         break;
       case 5:
-        if (random_.one_in(4)) break_ring();
+        transport_.write(virtio::mmio::kStatus, 4, 0);  // whatever is on its way
+        break;
+      case 6:
+        transport_.write(virtio::mmio::kQueueNotify, 4, input_.below(4));
+        break;
+      case 7:
+        queue().write_descriptor(number(), descriptor());
+        break;
+      case 8:
+        queue().write_avail_idx(input_.take<std::uint16_t>());
+        break;
+      case 9:
+        queue().offer(number());
+        break;
+      case 10:
+        write_table_entry();
+        break;
+      case 11:
+        (void)driver_.take_interrupt_status();
+        break;
+      case 12:
+      case 13:
+        how_.something_else(input_);
+        break;
+      case 14:
+        start_again_where_broken();
         break;
       default:
-        send_request();
+        send_requests();
         break;
     }
   }
-
-  bool start_as_it_should_be() { return driver_.start(UINT64_MAX); }
 
  private:
-  unsigned random_width() { return 1u << random_.below(4); }
+  void start() {
+    const bool all = input_.below(4) != 0;
+    (void)driver_.start(all ? UINT64_MAX : input_.take<std::uint64_t>());
+  }
 
-  std::uint64_t random_value() {
-    switch (random_.below(4)) {
-      case 0:
-        return random_.below(16);
-      case 1:
-        return std::uint64_t{1} << random_.below(32);
-      case 2:
-        return kRings.value + 16 * random_.below(4096);
-      default:
-        return random_.next();
+  void start_again_where_broken() {
+    const std::uint64_t status = transport_.read(virtio::mmio::kStatus, 4);
+    if ((status & virtio::kStatusNeedsReset) != 0 || (status & virtio::kStatusDriverOk) == 0) {
+      start();
     }
   }
 
-  DriverQueue& random_queue() {
-    std::size_t count = 0;
-    while (count < kMaxQueues && queue_exists(count)) ++count;
-    RUNHV_CHECK(count > 0);
-    return driver_.queue(random_.below(count));
+  std::uint64_t offset() { return input_.take<std::uint16_t>() % 0x210; }
+  unsigned width() { return 1u << input_.below(4); }
+
+  std::uint64_t value() {
+    switch (input_.below(4)) {
+      case 0:
+        return input_.below(16);
+      case 1:
+        return std::uint64_t{1} << input_.below(32);
+      case 2:
+        return kRings.value + 16 * input_.take<std::uint16_t>();
+      default:
+        return input_.take<std::uint64_t>();
+    }
   }
 
-  bool queue_exists(std::size_t index) {
-    transport_.write(virtio::mmio::kQueueSel, 4, index);
-    return transport_.read(virtio::mmio::kQueueNumMax, 4) != 0;
+  void change_queue_register() {
+    using namespace virtio::mmio;
+    constexpr std::array<std::uint32_t, 8> kRegisters{
+        kQueueNum,       kQueueReady,      kQueueDescLow,   kQueueDescHigh,
+        kQueueDriverLow, kQueueDriverHigh, kQueueDeviceLow, kQueueDeviceHigh};
+    transport_.write(kQueueSel, 4, input_.below(4));
+    transport_.write(kRegisters[input_.below(kRegisters.size())], 4, value());
   }
 
-  std::uint64_t random_address() {
-    if (random_.one_in(200)) return random_.next();
-    if (random_.one_in(200)) return kTestMemoryBytes - random_.below(64);
-    return kBuffers + kBufferBytes * random_.below(kBufferCount) + random_.below(64);
+  DriverQueue& queue() {
+    return driver_.queue(input_.below(static_cast<std::uint32_t>(driver_.queue_count())));
   }
 
-  std::uint32_t random_size() {
-    if (random_.one_in(200)) return static_cast<std::uint32_t>(random_.next());
-    constexpr std::array<std::uint32_t, 8> kSizes{1, 16, 60, 512, 1024, 4096, 4096, 8000};
-    return kSizes[random_.below(kSizes.size())];
+  std::uint16_t number() { return input_.byte(); }
+
+  // Mostly a buffer of its own, so that requests can be right; else anywhere: another buffer, the
+  // rings, the end of memory, beyond it.
+  std::uint64_t address() {
+    const std::uint8_t where = input_.byte();
+    switch (where) {
+      case 0xff:
+        return input_.take<std::uint64_t>();
+      case 0xfe:
+        return kTestMemoryBytes - input_.byte();
+      case 0xfd:
+        return kRings.value + input_.take<std::uint32_t>() % (256 * 1024);
+      case 0xfc:
+        return kTable.value + 16 * input_.below(64);
+      case 0xfb:
+        return UINT64_MAX - input_.take<std::uint16_t>();
+      case 0xfa:
+        return kBuffers + input_.take<std::uint16_t>();
+      default:
+        return kBuffers + kBufferBytes * (where % kBufferCount);
+    }
+  }
+
+  std::uint32_t size() {
+    constexpr std::array<std::uint32_t, 8> kSizes{1, 16, 44, 60, 512, 1024, 4096, 8000};
+    const std::uint8_t which = input_.byte();
+    if (which == 0xff) return input_.take<std::uint32_t>();
+    if (which == 0xfe) return input_.take<std::uint16_t>();
+    return kSizes[which % kSizes.size()];
+  }
+
+  RawDescriptor descriptor() {
+    return {.address = address(),
+            .size = size(),
+            .flags = input_.below(8) == 7 ? input_.take<std::uint16_t>()
+                                          : static_cast<std::uint16_t>(input_.below(8)),
+            .next = number()};
+  }
+
+  void write_table_entry() {
+    const Gpa at{kTable.value + virtio::kDescBytes * input_.below(64)};
+    const RawDescriptor entry = descriptor();
+    std::array<std::byte, virtio::kDescBytes> bytes;
+    store_le(bytes, 0, entry.address);
+    store_le(bytes, 8, entry.size);
+    store_le(bytes, 12, entry.flags);
+    store_le(bytes, 14, entry.next);
+    put(memory_, at, bytes);
   }
 
   // Mostly well-formed: readable parts, then writable ones.
-  void send_request() {
-    DriverQueue& queue = random_queue();
-    for (std::uint64_t left = random_.below(6) + 1; left > 0; --left) {
+  void send_requests() {
+    DriverQueue& to = queue();
+    for (std::uint32_t left = input_.below(4) + 1; left > 0; --left) {
+      const std::uint8_t shape = input_.byte();
+      const unsigned readable = shape & 3;
+      const unsigned writable = (shape >> 2 & 3) + (readable == 0 ? 1 : 0);
       std::vector<Buffer> buffers;
-      const std::uint64_t readable = random_.below(4);
-      const std::uint64_t writable = random_.below(3) + (readable == 0 ? 1 : 0);
-      for (std::uint64_t i = 0; i < readable + writable; ++i) {
-        buffers.push_back({Gpa{random_address()}, random_size(), i >= readable});
-        if (i < readable) fill(buffers.back(), i == 0);
+      for (unsigned i = 0; i < readable + writable; ++i) {
+        buffers.push_back({Gpa{address()}, size(), i >= readable});
+        if (i == 0 && readable > 0) fill(buffers.back());
       }
-      if (random_.one_in(3)) {
-        (void)queue.add_indirect(buffers, Gpa{kBuffers - 4096});
+      if ((shape >> 4 & 3) == 0) {
+        (void)to.add_indirect(buffers, kTable);
       } else {
-        (void)queue.add(buffers);
+        (void)to.add(buffers);
       }
     }
-    if (random_.one_in(2)) {
-      (void)queue.kick();
-    } else {
-      queue.force_kick();
-    }
+    to.force_kick();
   }
 
-  void fill(const Buffer& buffer, bool first) {
+  void fill(const Buffer& buffer) {
     const auto view = memory_.view(buffer.address, buffer.size);
-    if (!view || !first) return;
-    make_request_(random_, *view);
+    if (view) how_.make_request(input_, *view);
   }
 
-  void break_ring() {
-    DriverQueue& queue = random_queue();
-    const auto number = static_cast<std::uint16_t>(random_.below(queue.size() * 2u));
-    switch (random_.below(3)) {
-      case 0:
-        queue.write_descriptor(static_cast<std::uint16_t>(number % queue.size()),
-                               {.address = random_address(),
-                                .size = random_size(),
-                                .flags = static_cast<std::uint16_t>(random_.below(8)),
-                                .next = static_cast<std::uint16_t>(random_.next())});
-        break;
-      case 1:
-        queue.write_avail_idx(static_cast<std::uint16_t>(random_.next()));
-        break;
-      default:
-        queue.offer(number);
-        break;
-    }
-    queue.force_kick();
-  }
-
+  const HostileDriver& how_;
+  FuzzInput& input_;
   MmioTransport& transport_;
   const GuestMemory& memory_;
-  SeededRandom random_;
-  const RequestMaker& make_request_;
   VirtioDriver driver_;
-  bool started_ = false;
 };
 
 }  // namespace
 
-bool fuzz_device(MmioTransport& transport, const GuestMemory& memory, std::uint64_t seed,
-                 unsigned steps, const RequestMaker& make_request) {
-  HostileDriver driver(transport, memory, seed, make_request);
-  for (; steps > 0; --steps) driver.step();
-  return driver.start_as_it_should_be();
+void HostileDriver::run(FuzzInput& input, MmioTransport& transport,
+                        const GuestMemory& memory) const {
+  Run run(*this, input, transport, memory);
+  while (!input.empty()) run.step();
 }
 
 }  // namespace runhv::testing

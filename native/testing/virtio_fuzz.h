@@ -1,22 +1,24 @@
-// A hostile driver for any virtio device: registers in any order with any value, and rings full of
-// nearly right requests. Reproducible: the seed is all that it depends on.
+// A hostile driver for any virtio device, which does what a fuzz target's input says: registers in
+// any order with any value, and rings full of nearly right requests.
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <span>
 
 #include "devices/virtio/mmio_transport.h"
 #include "memory/guest_memory.h"
-#include "testing/guest.h"
+#include "testing/fuzz.h"
 
 namespace runhv::testing {
 
-// Fills the start of a buffer with what a request of this device could look like.
-using RequestMaker = std::function<void(SeededRandom& random, std::span<std::byte> out)>;
+struct HostileDriver {
+  // Fills the start of a buffer with what a request of this device could look like.
+  std::function<void(FuzzInput& input, std::span<std::byte> out)> make_request;
+  // What else can happen to the device, from the host's side.
+  std::function<void(FuzzInput& input)> something_else = [](FuzzInput&) {};
 
-// Afterwards the device must still be one that a good driver can start: returns whether it is.
-bool fuzz_device(MmioTransport& transport, const GuestMemory& memory, std::uint64_t seed,
-                 unsigned steps, const RequestMaker& make_request);
+  // To the end of the input.
+  void run(FuzzInput& input, MmioTransport& transport, const GuestMemory& memory) const;
+};
 
 }  // namespace runhv::testing

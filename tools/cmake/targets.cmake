@@ -26,6 +26,10 @@ if(RUNHV_SANITIZE)
     -fno-omit-frame-pointer)
   target_link_options(runhv_flags INTERFACE -fsanitize=${RUNHV_SANITIZE})
 endif()
+if(RUNHV_FUZZ)
+  target_compile_options(runhv_flags INTERFACE -fsanitize=fuzzer-no-link)
+  file(REMOVE ${PROJECT_BINARY_DIR}/fuzz_targets)
+endif()
 
 # runhv_library(NAME SOURCES … DEPENDS …): target runhv_NAME; DEPENDS are the layers it may know.
 function(runhv_library name)
@@ -78,5 +82,31 @@ foreach(test IN LISTS @name@_test_TESTS)
 endforeach()
 ]])
     set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${script})
+  endif()
+endfunction()
+
+# runhv_fuzz(NAME SOURCES … DEPENDS …): executable NAME_fuzz of a target (testing/fuzz.h) whose corpus is the
+# folder corpus/NAME beside this list. A test, or with RUNHV_FUZZ a program of libFuzzer.
+function(runhv_fuzz name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
+  if(RUNHV_FUZZ)
+    add_executable(${name}_fuzz EXCLUDE_FROM_ALL
+      ${arg_SOURCES} ${PROJECT_SOURCE_DIR}/native/testing/fuzz_libfuzzer.cc)
+    target_link_options(${name}_fuzz PRIVATE -fsanitize=fuzzer)
+    target_link_libraries(${name}_fuzz PRIVATE runhv_flags)
+    foreach(layer IN LISTS arg_DEPENDS ITEMS testing)
+      target_link_libraries(${name}_fuzz PRIVATE runhv_${layer})
+    endforeach()
+    file(APPEND ${PROJECT_BINARY_DIR}/fuzz_targets "${name} ${corpus}\n")
+    return()
+  endif()
+  runhv_test(${name}_fuzz
+    SOURCES ${arg_SOURCES} ${PROJECT_SOURCE_DIR}/native/testing/fuzz_replay.cc
+    DEPENDS ${arg_DEPENDS} testing LABELS fuzz)
+  if(TARGET ${name}_fuzz_test)
+    target_compile_definitions(${name}_fuzz_test PRIVATE
+      RUNHV_FUZZ_NAME="${name}" RUNHV_FUZZ_CORPUS="${corpus}"
+      RUNHV_FUZZ_SECONDS=$<IF:$<BOOL:${RUNHV_SANITIZE}>,5,3>)
   endif()
 endfunction()

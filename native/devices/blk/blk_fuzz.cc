@@ -1,39 +1,67 @@
+#include <algorithm>
 #include <array>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "base/bytes.h"
+#include "base/check.h"
 #include "devices/blk/blk.h"
-#include "devices/virtio/mmio_transport.h"
-#include "gtest/gtest.h"
 #include "testing/guest.h"
+#include "testing/virtio_driver.h"
 #include "testing/virtio_fuzz.h"
 
 namespace runhv {
 namespace {
 
 constexpr std::uint64_t kSectors = 64;
+constexpr Gpa kRings{1 << 20};
+constexpr Gpa kHeader{3 << 20};
+constexpr Gpa kData{4 << 20};
+constexpr Gpa kStatus{5 << 20};
 
-void make_block_request(testing::SeededRandom& random, std::span<std::byte> out) {
+void make_request(testing::FuzzInput& input, std::span<std::byte> out) {
   if (out.size() < 16) return;
   constexpr std::array<std::uint32_t, 5> kTypes{0, 1, 4, 8, 11};
-  store_le(out, 0, kTypes[random.below(kTypes.size())]);
-  store_le(out, 8, random.one_in(8) ? random.next() : random.below(kSectors + 1));
-}
-
-TEST(BlkFuzz, SurvivesAHostileDriver) {
-  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-    testing::FakeIrqLine irq;
-    const auto memory = testing::make_guest_memory();
-    auto file = File::create_anonymous(::testing::TempDir(), kSectors * 512);
-    ASSERT_TRUE(file);
-    auto device = BlkDevice::create(*std::move(file), seed % 2 == 0, "fuzz");
-    ASSERT_TRUE(device);
-    MmioTransport transport(*std::move(device), *memory, irq);
-    EXPECT_TRUE(testing::fuzz_device(transport, *memory, seed, 800, make_block_request))
-        << "seed " << seed;
-    EXPECT_GT(irq.pulses, 0) << "seed " << seed << " tests nothing";
-  }
+  store_le(out, 0, kTypes[input.below(kTypes.size())]);
+  const std::uint8_t sector = input.byte();
+  store_le(out, 8, sector == 0xff ? input.take<std::uint64_t>() : sector % (kSectors + 2));
 }
 
 }  // namespace
+
+void fuzz(std::span<const std::byte> bytes) {
+  testing::FuzzInput input(bytes);
+  const bool read_only = input.below(2) == 0;
+  auto file = File::create_anonymous(temporary_directory(), kSectors * 512);
+  RUNHV_CHECK(file);
+  const auto shown =
+      File::open("/proc/self/fd/" + std::to_string(file->handle()), File::Access::kRead);
+  RUNHV_CHECK(shown);
+  auto device = BlkDevice::create(*std::move(file), read_only, "fuzz");
+  RUNHV_CHECK(device);
+  testing::FakeIrqLine irq;
+  const auto memory = testing::make_guest_memory();
+  MmioTransport transport(*std::move(device), *memory, irq);
+
+  testing::HostileDriver{.make_request = make_request}.run(input, transport, *memory);
+
+  if (read_only) {
+    std::vector<std::byte> content(kSectors * 512);
+    RUNHV_CHECK(shown->read_at(0, content));
+    RUNHV_CHECK(std::ranges::all_of(content, [](std::byte byte) { return byte == std::byte{0}; }));
+  }
+  testing::VirtioDriver driver(transport, *memory, kRings);
+  RUNHV_CHECK(driver.start(UINT64_MAX));
+  testing::put(*memory, kHeader, std::string(16, '\0'));  // IN, sector 0
+  const std::array<testing::Buffer, 3> buffers{testing::Buffer{kHeader, 16, false},
+                                               testing::Buffer{kData, 512, true},
+                                               testing::Buffer{kStatus, 1, true}};
+  driver.queue(0).add(buffers);
+  driver.queue(0).kick();
+  const auto used = driver.queue(0).take_used();
+  RUNHV_CHECK(used && used->written_bytes == 513);
+  RUNHV_CHECK(testing::get(*memory, kStatus, 1)[0] == std::byte{0});
+}
+
 }  // namespace runhv

@@ -1,24 +1,37 @@
+#include "devices/rng/rng.h"
+
 #include <memory>
 
-#include "devices/rng/rng.h"
-#include "gtest/gtest.h"
+#include "base/check.h"
+#include "testing/guest.h"
+#include "testing/virtio_driver.h"
 #include "testing/virtio_fuzz.h"
 
 namespace runhv {
 namespace {
 
-TEST(RngFuzz, SurvivesAHostileDriver) {
-  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-    testing::CountingRandomSource random;
-    testing::FakeIrqLine irq;
-    const auto memory = testing::make_guest_memory();
-    MmioTransport transport(std::make_unique<RngDevice>(random), *memory, irq);
-    EXPECT_TRUE(testing::fuzz_device(transport, *memory, seed, 1500,
-                                     [](testing::SeededRandom&, std::span<std::byte>) {}))
-        << "seed " << seed;
-    EXPECT_GT(irq.pulses, 0) << "seed " << seed << " tests nothing";
-  }
-}
+constexpr Gpa kRings{1 << 20};
+constexpr Gpa kBuffer{3 << 20};
 
 }  // namespace
+
+void fuzz(std::span<const std::byte> bytes) {
+  testing::FuzzInput input(bytes);
+  testing::CountingRandomSource random;
+  testing::FakeIrqLine irq;
+  const auto memory = testing::make_guest_memory();
+  MmioTransport transport(std::make_unique<RngDevice>(random), *memory, irq);
+
+  testing::HostileDriver{.make_request = [](testing::FuzzInput&, std::span<std::byte>) {}}.run(
+      input, transport, *memory);
+
+  testing::VirtioDriver driver(transport, *memory, kRings);
+  RUNHV_CHECK(driver.start(UINT64_MAX));
+  const testing::Buffer buffer{kBuffer, 16, true};
+  driver.queue(0).add({&buffer, 1});
+  driver.queue(0).kick();
+  const auto used = driver.queue(0).take_used();
+  RUNHV_CHECK(used && used->written_bytes == 16);
+}
+
 }  // namespace runhv

@@ -1,0 +1,101 @@
+// The I/O APIC, the clock and the exit port on their buses, under any accesses.
+
+#include "base/check.h"
+#include "devices/bus.h"
+#include "devices/exitport/exit_port.h"
+#include "devices/ioapic/ioapic.h"
+#include "devices/rtc/rtc.h"
+#include "testing/fuzz.h"
+
+namespace runhv {
+namespace {
+
+constexpr std::size_t kPins = 5;
+
+struct Sink final : InterruptSink {
+  void request(const ApicMessage&) override { ++messages; }
+  std::uint64_t messages = 0;
+};
+
+struct Events final : ExitPortEvents {
+  void on_power_off() override { ++power_offs; }
+  void on_stage(std::uint8_t) override {}
+  std::uint64_t power_offs = 0;
+};
+
+}  // namespace
+
+void fuzz(std::span<const std::byte> bytes) {
+  testing::FuzzInput input(bytes);
+  Sink sink;
+  Events events;
+  IoApic io_apic(1, kPins, sink);
+  std::uint64_t now_ns = 0;
+  Rtc rtc([&] { return now_ns; });
+  ExitPort exit_port(events);
+  Bus ports;
+  Bus mmio;
+  RUNHV_CHECK(mmio.add(IoApic::kDefaultAddress, IoApic::kSizeBytes, io_apic));
+  RUNHV_CHECK(ports.add(Rtc::kFirstPort, Rtc::kPortCount, rtc));
+  RUNHV_CHECK(ports.add(ExitPort::kFirstPort, ExitPort::kPortCount, exit_port));
+
+  while (!input.empty()) {
+    const std::uint64_t before = sink.messages;
+    const unsigned width = 1u << input.below(4);
+    switch (input.below(8)) {
+      case 0:
+        (void)ports.read(input.take<std::uint16_t>(), width);
+        break;
+      case 1: {
+        const std::uint16_t port = static_cast<std::uint16_t>(0x70 + input.byte());
+        ports.write(port, width, input.take<std::uint64_t>());
+        break;
+      }
+      case 2: {
+        ports.write(Rtc::kFirstPort, 1, input.byte());
+        now_ns = input.take<std::uint64_t>() >> 1;
+        RUNHV_CHECK(ports.read(Rtc::kFirstPort + 1, 1) <= 0xff);
+        break;
+      }
+      case 3:
+        (void)mmio.read(IoApic::kDefaultAddress + input.take<std::uint16_t>(), width);
+        break;
+      case 4: {
+        const std::uint64_t offset = input.below(2) * 0x10ull;
+        mmio.write(IoApic::kDefaultAddress + offset, 4, input.take<std::uint64_t>());
+        break;
+      }
+      case 5: {
+        const std::uint64_t address = IoApic::kDefaultAddress + input.take<std::uint16_t>() - 64;
+        mmio.write(address, width, input.take<std::uint64_t>());
+        break;
+      }
+      case 6: {
+        const std::size_t pin = input.below(kPins);
+        io_apic.set_level(pin, input.below(2) == 1);
+        break;
+      }
+      default:
+        io_apic.end_of_interrupt(input.byte());
+        break;
+    }
+    RUNHV_CHECK(sink.messages - before <= kPins);
+  }
+
+  // Whatever was done to it: pin 2, programmed anew, sends its edge, and only that.
+  io_apic.set_level(2, false);
+  const auto program = [&](std::uint32_t index, std::uint32_t value) {
+    mmio.write(IoApic::kDefaultAddress, 4, index);
+    mmio.write(IoApic::kDefaultAddress + 0x10, 4, value);
+  };
+  program(0x15, 0);
+  program(0x14, 0x31);
+  const std::uint64_t before = sink.messages;
+  io_apic.line(2).pulse();
+  RUNHV_CHECK(sink.messages == before + 1);
+  const std::uint64_t off_before = events.power_offs;
+  ports.write(ExitPort::kFirstPort, 1, 0);
+  RUNHV_CHECK(events.power_offs == off_before + 1);
+}
+
+}  // namespace runhv

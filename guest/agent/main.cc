@@ -9,6 +9,7 @@
 #include "container.h"
 #include "failure.h"
 #include "frame.h"
+#include "modules.h"
 #include "runhv_agent.h"
 #include "start.h"
 #include "streams.h"
@@ -26,9 +27,12 @@ constexpr std::uint32_t kSignalToken = 101;
 }
 
 // Without a control connection there is only the console to tell.
-[[noreturn]] void die(std::string_view text) {
-  const Text<256> line = Text<256>("agent: ").add(text).add("\n");
-  sys::write(2, line.c_str(), line.size());
+[[noreturn]] void die(const Failure& failure) {
+  Text<512> line = Text<512>("agent: cannot ").add(failure.text.view()).add(", errno ");
+  line.add_number(static_cast<std::uint64_t>(failure.guest_errno)).add("\n");
+  // Opened now: its driver may be one of the modules.
+  const int console = sys::open("/dev/console", O_WRONLY | O_NOCTTY);
+  sys::write(console, line.c_str(), line.size());
   power_off();
 }
 
@@ -46,8 +50,13 @@ class Agent {
     do {
       taken = sys::open("/", O_PATH | O_CLOEXEC);
     } while (taken >= 0 && taken < 2);
+    Failure failure;
+    if (!load_modules(failure)) die(failure);
     control_ = vsock_connect(RUNHV_CONTROL_PORT, 0);
-    if (control_ < 0) die("cannot connect to the host");
+    if (control_ < 0) {
+      failure.set(control_, "connect to the host");
+      die(failure);
+    }
     const runhv_hello hello = {RUNHV_PROTO_MAGIC, RUNHV_PROTO_VERSION, 0};
     send(RUNHV_MSG_HELLO, &hello, sizeof hello);
     start();

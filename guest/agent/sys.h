@@ -174,6 +174,10 @@ inline long seccomp(unsigned operation, unsigned flags, const void* arguments) {
 inline long clock_settime(int clock, const timespec* time) {
   return call(__NR_clock_settime, clock, time);
 }
+inline long finit_module(int fd, const char* parameters, int flags) {
+  return call(__NR_finit_module, fd, parameters, flags);
+}
+inline long unlink(const char* path) { return call(__NR_unlinkat, AT_FDCWD, path, 0); }
 inline long iopl(unsigned level) { return call(__NR_iopl, level); }
 inline long mount_setattr(int dir, const char* path, unsigned flags, const void* attributes,
                           std::size_t size) {

@@ -81,6 +81,7 @@ ContainerConfig container_config(const runhv_vm_config& config) {
   result.default_kernel = text_or_empty(config.default_kernel);
   result.default_initrd = text_or_empty(config.default_initrd);
   result.default_scratch = text_or_empty(config.default_scratch);
+  result.default_modules = text_or_empty(config.default_modules);
   result.console = (config.flags & RUNHV_FLAG_CONSOLE) != 0;
   std::ranges::transform(config.stdio, result.stdio.begin(),
                          [](std::int64_t handle) { return static_cast<OsHandle>(handle); });

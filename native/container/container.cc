@@ -152,7 +152,11 @@ Result<std::unique_ptr<Container>> RunningContainer::create(const ContainerConfi
   machine.engine = is_automatic(config.engine) ? bundle.engine : config.engine;
   if (machine.engine.empty()) machine.engine = "auto";
   machine.kernel_path = bundle.kernel.empty() ? config.default_kernel : bundle.kernel;
-  machine.initrd_path = bundle.initrd.empty() ? config.default_initrd : bundle.initrd;
+  for (const std::string& archive :
+       {bundle.initrd.empty() ? config.default_initrd : bundle.initrd,
+        bundle.kernel.empty() ? config.default_modules : bundle.modules}) {
+    if (!archive.empty()) machine.initrd_paths.push_back(archive);
+  }
   machine.extra_command_line = bundle.kernel_parameters;
   machine.memory_bytes = bundle.memory_bytes;
   machine.processor_count = bundle.processor_count;

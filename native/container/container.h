@@ -22,6 +22,7 @@ struct ContainerConfig {
   std::string engine;           // "auto" or empty: as the bundle says
   std::string default_kernel;   // used where the bundle names no kernel
   std::string default_initrd;   // used where the bundle names no initrd: it holds the agent
+  std::string default_modules;  // of the default kernel; empty = none
   std::string default_scratch;  // the empty file system of scratch disks
   bool console = false;         // the guest kernel's console goes to stderr
   // stdin, stdout, stderr; duplicated. kInvalidHandle = the null device, inside the guest.

@@ -286,8 +286,8 @@ void read_linux(const JsonNode& section, OciConfig& config) {
 using Annotations = std::map<std::string, std::pair<std::string, JsonNode>>;
 
 Annotations read_annotations(const JsonNode& section) {
-  static constexpr std::string_view kKnown[] = {"memory",      "cpus",   "scratch",
-                                                "rootfs.type", "engine", "stdin"};
+  static constexpr std::string_view kKnown[] = {"memory", "cpus",  "scratch",       "rootfs.type",
+                                                "engine", "stdin", "kernel.modules"};
   static constexpr std::string_view kPrefix = "dev.runhv.";
   Annotations ours;
   for (const auto& [name, node] : section.members()) {
@@ -297,7 +297,7 @@ Annotations read_annotations(const JsonNode& section) {
     if (std::ranges::find(kKnown, key) == std::end(kKnown)) {
       node.complain(
           "unknown annotation; known are "
-          "dev.runhv.{memory,cpus,scratch,rootfs.type,engine,stdin}");
+          "dev.runhv.{memory,cpus,scratch,rootfs.type,engine,stdin,kernel.modules}");
     }
     ours.insert_or_assign(key, std::pair(std::move(value), node));
   }
@@ -441,6 +441,9 @@ Result<OciConfig> parse_oci_config(std::string_view json, const std::string& ope
   config.processor_count = static_cast<std::uint32_t>(processors.value);
   config.scratch_bytes = scratch_size(annotations);
   config.root_type = choice(annotations, "rootfs.type", {"erofs", "ext4"}, "erofs");
+  if (const auto found = annotations.find("kernel.modules"); found != annotations.end()) {
+    config.modules = absolute_path(found->second.second);
+  }
   config.engine = choice(annotations, "engine", {"auto", "soft", "kvm", "whp"}, "");
   config.connect_stdin = choice(annotations, "stdin", {"true", "false"}, "true") == "true";
 

@@ -77,6 +77,7 @@ struct OciConfig {
 
   std::string kernel;  // empty = the default
   std::string initrd;
+  std::string modules;
   std::string kernel_parameters;
   std::uint64_t memory_bytes = 0;
   std::uint32_t processor_count = 0;

@@ -115,6 +115,13 @@ struct BadCase {
   std::string expected;
 };
 
+TEST(OciConfig, ModulesOfAKernelAreAnAbsolutePath) {
+  const auto with = parse(bundle(R"("annotations":{"dev.runhv.kernel.modules":"/m.cpio"})"));
+  ASSERT_TRUE(with);
+  EXPECT_EQ(with->modules, "/m.cpio");
+  EXPECT_FALSE(parse(bundle(R"("annotations":{"dev.runhv.kernel.modules":"m.cpio"})")));
+}
+
 TEST(OciConfig, AScratchDiskIsRoundedUpAndAbsentUnlessAskedFor) {
   const auto scratch = [](const std::string& annotations) {
     const auto config = parse(bundle(R"("annotations":{)" + annotations + "}"));

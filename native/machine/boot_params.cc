@@ -10,6 +10,7 @@ namespace runhv {
 namespace {
 
 // Offsets in struct boot_params (boot protocol 2.15; Documentation/arch/x86/zero-page.rst).
+constexpr std::size_t kAcpiPointer = 0x70;
 constexpr std::size_t kE820Count = 0x1e8;
 constexpr std::size_t kBootFlag = 0x1fe;
 constexpr std::size_t kHeaderMagic = 0x202;
@@ -48,12 +49,14 @@ class E820Table {
   std::uint8_t count_ = 0;
 };
 
-Result<void> check_command_line(const std::string& command_line) {
+Result<void> check_command_line(const std::string& command_line, const LoadedKernel& kernel) {
   const std::string operation = "use kernel command line";
-  if (command_line.size() >= MachineLimits::kMaxCommandLineBytes) {
-    return Fail{Error{Code::kInvalidArgument, operation,
-                      std::to_string(command_line.size()) + " bytes; at most " +
-                          std::to_string(MachineLimits::kMaxCommandLineBytes - 1) + " fit"}};
+  const std::uint64_t most =
+      std::min<std::uint64_t>(MachineLimits::kMaxCommandLineBytes - 1, kernel.command_line_bytes);
+  if (command_line.size() > most) {
+    return Fail{Error{
+        Code::kInvalidArgument, operation,
+        std::to_string(command_line.size()) + " bytes; at most " + std::to_string(most) + " fit"}};
   }
   const bool has_control = std::ranges::any_of(
       command_line, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; });
@@ -65,42 +68,59 @@ Result<void> check_command_line(const std::string& command_line) {
 
 }  // namespace
 
-Result<LoadedInitrd> load_initrd(const File& initrd, Gpa kernel_end, std::span<std::byte> ram) {
-  const std::uint64_t size = initrd.size_bytes();
-  const std::string operation = "load initrd " + initrd.path();
-  if (size > MachineLimits::kMaxInitrdBytes) {
-    return Fail{
-        Error{Code::kCorruptInput, operation,
-              "larger than " + std::to_string(MachineLimits::kMaxInitrdBytes >> 20) + " MiB"}};
+Result<LoadedInitrd> load_initrd(std::span<const File> archives, const LoadedKernel& kernel,
+                                 std::span<std::byte> ram) {
+  constexpr std::uint64_t kAlignment = 4;
+  std::uint64_t size = 0;
+  std::string operation = "load initrd";
+  for (const File& archive : archives) {
+    operation += " " + archive.path();
+    if (archive.size_bytes() > MachineLimits::kMaxInitrdBytes - size) {
+      return Fail{
+          Error{Code::kCorruptInput, operation,
+                "larger than " + std::to_string(MachineLimits::kMaxInitrdBytes >> 20) + " MiB"}};
+    }
+    size += (archive.size_bytes() + kAlignment - 1) & ~(kAlignment - 1);
   }
-  const std::uint64_t address = size > ram.size() ? 0 : (ram.size() - size) & ~(kPageSize - 1);
-  if (address < kernel_end.value) {
+  const std::uint64_t end = std::min<std::uint64_t>(ram.size(), kernel.initrd_end);
+  const std::uint64_t address = size > end ? 0 : (end - size) & ~(kPageSize - 1);
+  if (address < kernel.end.value) {
     return Fail{Error{
         Code::kInvalidArgument, operation,
         "it does not fit beside the kernel into " + std::to_string(ram.size() >> 20) + " MiB"}};
   }
-  RUNHV_TRY(initrd.read_at(
-      0, ram.subspan(static_cast<std::size_t>(address), static_cast<std::size_t>(size))));
+  std::uint64_t at = address;
+  for (const File& archive : archives) {
+    RUNHV_TRY(archive.read_at(0, ram.subspan(static_cast<std::size_t>(at),
+                                             static_cast<std::size_t>(archive.size_bytes()))));
+    at += (archive.size_bytes() + kAlignment - 1) & ~(kAlignment - 1);
+  }
   return LoadedInitrd{Gpa{address}, size};
 }
 
 Result<void> write_boot_params(const RamLayout& layout, const std::string& command_line,
+                               const LoadedKernel& kernel,
                                const std::optional<LoadedInitrd>& initrd,
                                std::span<std::byte> ram) {
   RUNHV_CHECK(ram.size() == layout.low_bytes && ram.size() >= kHighMemoryStart.value);
-  RUNHV_TRY(check_command_line(command_line));
+  RUNHV_CHECK(kernel.setup_header.size() <= kSetupHeaderEnd - kSetupHeaderStart);
+  RUNHV_TRY(check_command_line(command_line, kernel));
   std::ranges::copy(as_bytes(command_line), ram.begin() + kCommandLineAddress.value);
 
   const auto page = ram.subspan(kZeroPageAddress.value, kPageSize);
-  store_le<std::uint16_t>(page, kBootFlag, 0xaa55);
-  std::ranges::copy(as_bytes("HdrS"), page.begin() + kHeaderMagic);
-  store_le<std::uint16_t>(page, kHeaderVersion, 0x20f);
+  if (kernel.setup_header.empty()) {
+    store_le<std::uint16_t>(page, kBootFlag, 0xaa55);
+    std::ranges::copy(as_bytes("HdrS"), page.begin() + kHeaderMagic);
+    store_le<std::uint16_t>(page, kHeaderVersion, 0x20f);
+    store_le<std::uint8_t>(page, kLoadFlags, 1);  // LOADED_HIGH
+    store_le<std::uint32_t>(page, kCommandLineSize,
+                            static_cast<std::uint32_t>(MachineLimits::kMaxCommandLineBytes - 1));
+  }
+  std::ranges::copy(kernel.setup_header, page.begin() + kSetupHeaderStart);
   store_le<std::uint8_t>(page, kTypeOfLoader, 0xff);  // no assigned number
-  store_le<std::uint8_t>(page, kLoadFlags, 1);        // LOADED_HIGH
+  store_le(page, kAcpiPointer, kAcpiPointerAddress.value);
   store_le<std::uint32_t>(page, kCommandLinePointer,
                           static_cast<std::uint32_t>(kCommandLineAddress.value));
-  store_le<std::uint32_t>(page, kCommandLineSize,
-                          static_cast<std::uint32_t>(MachineLimits::kMaxCommandLineBytes - 1));
   if (initrd) {
     store_le<std::uint32_t>(page, kRamdiskImage, static_cast<std::uint32_t>(initrd->address.value));
     store_le<std::uint32_t>(page, kRamdiskSize, static_cast<std::uint32_t>(initrd->size_bytes));

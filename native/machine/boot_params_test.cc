@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "machine/bz_image_fixture.h"
 #include "machine/machine.h"
 #include "machine/mptable.h"
 #include "testing/files.h"
@@ -45,7 +46,8 @@ TEST(BootParams, WritesTheZeroPage) {
   std::vector<std::byte> ram(4u << 20);
   const auto layout = ram_layout(ram.size());
 
-  ASSERT_TRUE(write_boot_params(layout, "quiet", LoadedInitrd{Gpa{0x3ff000}, 0x123}, ram));
+  ASSERT_TRUE(
+      write_boot_params(layout, "quiet", LoadedKernel{}, LoadedInitrd{Gpa{0x3ff000}, 0x123}, ram));
 
   EXPECT_EQ(at(ram, 0x7000 + 0x1e8, 1), golden("03          # e820 entries"));
   EXPECT_EQ(at(ram, 0x7000 + 0x1fe, 2), golden("55 aa       # boot flag"));
@@ -75,7 +77,8 @@ TEST(BootParams, PutsMemoryAboveTheDevicesAt4GiB) {
   EXPECT_EQ(layout.high_bytes, 1u << 20);
 
   std::vector<std::byte> ram(4u << 20);
-  ASSERT_TRUE(write_boot_params(RamLayout{ram.size(), 1u << 20}, "", std::nullopt, ram));
+  ASSERT_TRUE(
+      write_boot_params(RamLayout{ram.size(), 1u << 20}, "", LoadedKernel{}, std::nullopt, ram));
 
   EXPECT_EQ(at(ram, 0x7000 + 0x1e8, 1), golden("04"));
   EXPECT_EQ(at(ram, 0x7000 + 0x2d0 + 60, 20), golden(R"(
@@ -87,41 +90,108 @@ TEST(BootParams, RefusesACommandLineThatDoesNotFitOrHidesSomething) {
   std::vector<std::byte> ram(4u << 20);
   const auto layout = ram_layout(ram.size());
 
-  const auto longest = write_boot_params(
-      layout, std::string(MachineLimits::kMaxCommandLineBytes - 1, 'x'), std::nullopt, ram);
-  const auto too_long = write_boot_params(
-      layout, std::string(MachineLimits::kMaxCommandLineBytes, 'x'), std::nullopt, ram);
-  const auto newline = write_boot_params(layout, "quiet\nfoo", std::nullopt, ram);
+  const auto write = [&](const std::string& text, std::uint64_t most = 2047) {
+    LoadedKernel kernel;
+    kernel.command_line_bytes = most;
+    return write_boot_params(layout, text, kernel, std::nullopt, ram);
+  };
+  const auto longest = write(std::string(MachineLimits::kMaxCommandLineBytes - 1, 'x'));
+  const auto too_long = write(std::string(MachineLimits::kMaxCommandLineBytes, 'x'), UINT64_MAX);
+  const auto too_long_for_the_kernel = write("quiet", 4);
+  const auto newline = write("quiet\nfoo");
 
   EXPECT_TRUE(longest);
   ASSERT_FALSE(too_long);
   EXPECT_EQ(too_long.error().code, Code::kInvalidArgument);
   EXPECT_EQ(to_string(too_long.error()), "use kernel command line: 2048 bytes; at most 2047 fit");
+  ASSERT_FALSE(too_long_for_the_kernel);
+  EXPECT_EQ(too_long_for_the_kernel.error().detail, "5 bytes; at most 4 fit");
   ASSERT_FALSE(newline);
   EXPECT_EQ(newline.error().code, Code::kInvalidArgument);
 }
 
+TEST(BootParams, KeepsTheSetupHeaderOfABzImage) {
+  std::vector<std::byte> ram(4u << 20);
+  const auto image = BzImageFixture{.load_flags = 0x21}.build();
+  LoadedKernel kernel;
+  kernel.setup_header.assign(image.begin() + 0x1f1, image.begin() + 0x26a);
+
+  ASSERT_TRUE(write_boot_params(ram_layout(ram.size()), "quiet", kernel,
+                                LoadedInitrd{Gpa{0x3ff000}, 0x123}, ram));
+
+  EXPECT_EQ(at(ram, 0x7000 + 0x206, 2), golden("0f 02"));
+  EXPECT_EQ(at(ram, 0x7000 + 0x210, 2), golden("ff 21        # loader, its load flags"));
+  EXPECT_EQ(at(ram, 0x7000 + 0x218, 8), golden("00 f0 3f 00 23 01 00 00"));
+  EXPECT_EQ(at(ram, 0x7000 + 0x228, 4), golden("00 00 02 00"));
+  EXPECT_EQ(at(ram, 0x7000 + 0x258, 8), golden("00 00 20 00 00 00 00 00  # preferred address"));
+  EXPECT_EQ(at(ram, 0x7000 + 0x1e8, 1), golden("03"));
+}
+
+// Archives of the initrd, without names: open files are enough.
+std::vector<File> archives(std::initializer_list<std::vector<std::byte>> contents) {
+  std::vector<File> files;
+  for (const auto& content : contents) {
+    const std::string path = std::filesystem::temp_directory_path() /
+                             ("runhv-initrd-" + std::to_string(std::random_device{}()));
+    EXPECT_TRUE(write_file(path, content));
+    auto file = File::open(path, File::Access::kRead);
+    std::filesystem::remove(path);
+    EXPECT_TRUE(file);
+    files.push_back(std::move(*file));
+  }
+  return files;
+}
+
+LoadedKernel kernel_until(std::uint64_t end) { return {Gpa{0}, Gpa{end}}; }
+
 TEST(BootParams, RefusesAnInitrdThatWouldMeetTheKernel) {
-  const std::string path = std::filesystem::temp_directory_path() /
-                           ("runhv-initrd-" + std::to_string(std::random_device{}()));
-  ASSERT_TRUE(write_file(path, std::vector<std::byte>(0x2001, std::byte{7})));
-  const auto initrd = File::open(path, File::Access::kRead);
-  std::filesystem::remove(path);
-  ASSERT_TRUE(initrd);
+  const auto initrd = archives({std::vector<std::byte>(0x2001, std::byte{7})});
   std::vector<std::byte> ram(4u << 20);
 
-  const auto loaded = load_initrd(*initrd, Gpa{0x3fd000}, ram);
-  const auto overlapping = load_initrd(*initrd, Gpa{0x3fd001}, ram);
-  const auto larger = load_initrd(*initrd, Gpa{0}, std::span(ram).first(0x2000));
+  const auto loaded = load_initrd(initrd, kernel_until(0x3fd000), ram);
+  const auto overlapping = load_initrd(initrd, kernel_until(0x3fd001), ram);
+  const auto larger = load_initrd(initrd, kernel_until(0), std::span(ram).first(0x2000));
 
   ASSERT_TRUE(loaded) << to_string(loaded.error());
   EXPECT_EQ(loaded->address.value, 0x3fd000u);
+  EXPECT_EQ(loaded->size_bytes, 0x2004u);
   EXPECT_EQ(ram[0x3fd000], std::byte{7});
   EXPECT_EQ(ram[0x3ff000], std::byte{7});
   EXPECT_EQ(ram[0x3ff001], std::byte{0});
   ASSERT_FALSE(overlapping);
   EXPECT_EQ(overlapping.error().code, Code::kInvalidArgument);
   EXPECT_TRUE(larger);
+}
+
+TEST(BootParams, PutsOneArchiveBehindTheOtherOnWholeWords) {
+  const auto initrd =
+      archives({std::vector<std::byte>(5, std::byte{1}), std::vector<std::byte>(4, std::byte{2})});
+  std::vector<std::byte> ram(4u << 20);
+
+  const auto loaded = load_initrd(initrd, kernel_until(0), ram);
+
+  ASSERT_TRUE(loaded) << to_string(loaded.error());
+  EXPECT_EQ(loaded->size_bytes, 12u);
+  EXPECT_EQ(at(ram, loaded->address.value, 13), golden("01 01 01 01 01 00 00 00 02 02 02 02 00"));
+}
+
+TEST(BootParams, PutsTheInitrdWhereTheKernelTakesIt) {
+  const auto initrd = archives({std::vector<std::byte>(0x1000, std::byte{7})});
+  std::vector<std::byte> ram(4u << 20);
+  LoadedKernel kernel = kernel_until(0x200000);
+
+  kernel.initrd_end = 0x300000;
+  const auto below = load_initrd(initrd, kernel, ram);
+  kernel.initrd_end = 0x200fff;
+  const auto nowhere = load_initrd(initrd, kernel, ram);
+  kernel.initrd_end = 0x100;
+  const auto nothing = load_initrd(initrd, kernel, ram);
+
+  ASSERT_TRUE(below) << to_string(below.error());
+  EXPECT_EQ(below->address.value, 0x2ff000u);
+  ASSERT_FALSE(nowhere);
+  EXPECT_EQ(nowhere.error().code, Code::kInvalidArgument);
+  EXPECT_FALSE(nothing);
 }
 
 TEST(EntryTables, MapTheFirstGiBOneToOne) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "machine/bz_image.h"
 #include "machine/machine.h"
 #include "machine/memory_layout.h"
 
@@ -22,21 +23,10 @@ constexpr std::uint16_t kMachineX86_64 = 62;  // EM_X86_64
 constexpr std::uint32_t kLoadSegment = 1;     // PT_LOAD
 constexpr std::size_t kMaxProgramHeaders = 64;
 
-// Boot protocol 2.15: offsets in the first sectors of a bzImage.
-constexpr std::size_t kBzImageMagicOffset = 0x202;
-constexpr std::string_view kBzImageMagic = "HdrS";
-
 std::string operation(const File& kernel) { return "load kernel " + kernel.path(); }
 
 Fail<Error> corrupt(const File& kernel, std::string detail) {
   return Fail{Error{Code::kCorruptInput, operation(kernel), std::move(detail)}};
-}
-
-bool is_bz_image(const File& kernel) {
-  std::array<std::byte, kBzImageMagic.size()> magic;
-  return kernel.size_bytes() >= kBzImageMagicOffset + magic.size() &&
-         kernel.read_at(kBzImageMagicOffset, magic) &&
-         std::ranges::equal(magic, as_bytes(kBzImageMagic));
 }
 
 struct Segment {
@@ -64,12 +54,9 @@ Result<Image> read_image(const File& kernel) {
   const bool has_header = kernel.size_bytes() >= header.size();
   if (has_header) RUNHV_TRY(kernel.read_at(0, header));
   if (!has_header || !is_x86_64_executable(header)) {
-    if (is_bz_image(kernel)) {
-      return Fail{Error{Code::kUnsupported, operation(kernel),
-                        "a bzImage is not supported in this version: give the vmlinux"}};
-    }
-    return Fail{Error{Code::kCorruptInput, "kernel " + kernel.path() + " is no x86-64 ELF image",
-                      "give an uncompressed vmlinux"}};
+    return Fail{Error{Code::kCorruptInput, operation(kernel),
+                      "it is neither a bzImage nor an x86-64 ELF image: give a vmlinuz or a "
+                      "vmlinux"}};
   }
   const auto table_offset = load_le<std::uint64_t>(header, 32);
   const std::size_t entry_size = load_le<std::uint16_t>(header, 54);
@@ -140,6 +127,11 @@ bool is_release(std::string_view text) {
          std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; });
 }
 
+std::string file_name(const File& kernel) {
+  const std::string& path = kernel.path();
+  return path.substr(path.find_last_of("/\\") + 1);
+}
+
 }  // namespace
 
 Result<LoadedKernel> load_kernel(const File& kernel, std::span<std::byte> ram) {
@@ -147,6 +139,7 @@ Result<LoadedKernel> load_kernel(const File& kernel, std::span<std::byte> ram) {
     return corrupt(kernel,
                    "larger than " + std::to_string(MachineLimits::kMaxKernelBytes >> 20) + " MiB");
   }
+  if (is_bz_image(kernel)) return load_bz_image(kernel, ram);
   RUNHV_TRY_ASSIGN(const Image image, read_image(kernel));
   std::uint64_t end = 0;
   for (const Segment& segment : image.segments) {
@@ -164,6 +157,11 @@ Result<LoadedKernel> load_kernel(const File& kernel, std::span<std::byte> ram) {
 }
 
 std::string kernel_release(const File& kernel) {
+  if (is_bz_image(kernel)) {
+    const std::string version = bz_image_version(kernel);
+    const std::string_view release = std::string_view(version).substr(0, version.find(' '));
+    return is_release(release) ? std::string(release) : file_name(kernel);
+  }
   constexpr std::string_view kBanner = "Linux version ";
   constexpr std::size_t kMaxRelease = 127;
   constexpr std::size_t kChunk = 1 << 20;
@@ -186,8 +184,7 @@ std::string kernel_release(const File& kernel) {
       if (is_release(release)) return std::string(release);
     }
   }
-  const std::string& path = kernel.path();
-  return path.substr(path.find_last_of("/\\") + 1);
+  return file_name(kernel);
 }
 
 }  // namespace runhv

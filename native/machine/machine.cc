@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "hv/partition.h"
 #include "hv/whp_library.h"
+#include "machine/acpi.h"
 #include "machine/boot_params.h"
 #include "machine/device_set.h"
 #include "machine/entry_state.h"
@@ -166,12 +167,17 @@ Result<void> WhpMachine::load(const MachineConfig& config, const RamLayout& layo
   const std::span<std::byte> ram = memory_->ranges().front().region.bytes();
   RUNHV_TRY_ASSIGN(const LoadedKernel kernel, load_kernel(kernel_, ram));
   std::optional<LoadedInitrd> initrd;
-  if (!config.initrd_path.empty()) {
-    RUNHV_TRY_ASSIGN(const File file, File::open(config.initrd_path, File::Access::kRead));
-    RUNHV_TRY_ASSIGN(initrd, load_initrd(file, kernel.end, ram));
+  if (!config.initrd_paths.empty()) {
+    std::vector<File> archives;
+    for (const std::string& path : config.initrd_paths) {
+      RUNHV_TRY_ASSIGN(File archive, File::open(path, File::Access::kRead));
+      archives.push_back(std::move(archive));
+    }
+    RUNHV_TRY_ASSIGN(initrd, load_initrd(archives, kernel, ram));
   }
-  RUNHV_TRY(write_boot_params(layout, command_line(config, *devices_), initrd, ram));
+  RUNHV_TRY(write_boot_params(layout, command_line(config, *devices_), kernel, initrd, ram));
   write_mp_table(config.processor_count, devices_->interrupt_count(), ram);
+  write_acpi_tables(config.processor_count, devices_->interrupt_count(), ram);
   write_entry_tables(ram);
   return partition_->processor(0).write(entry_state(kernel.entry));
 }

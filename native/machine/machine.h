@@ -35,9 +35,9 @@ struct MachineDisk {
 };
 
 struct MachineConfig {
-  std::string engine = "auto";  // auto, soft, kvm, whp
-  std::string kernel_path;      // uncompressed vmlinux, ELF64
-  std::string initrd_path;      // empty = none
+  std::string engine = "auto";            // auto, soft, kvm, whp
+  std::string kernel_path;                // vmlinux (ELF64) or bzImage
+  std::vector<std::string> initrd_paths;  // archives, unpacked in this order; none = no initrd
   std::string extra_command_line;
   std::uint64_t memory_bytes = 128ull << 20;
   std::uint32_t processor_count = 1;

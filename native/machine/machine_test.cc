@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "machine/bz_image_fixture.h"
 #include "machine/elf_fixture.h"
 #include "platform/clock.h"
 #include "platform/poller.h"
@@ -114,6 +115,25 @@ TEST_F(TinyGuest, PowersOffThroughTheExitPort) {
   EXPECT_EQ(first.exits[static_cast<std::size_t>(ExitReason::kIoPort)], 2u);
   EXPECT_EQ(first.instructions, 2u);  // the host completes the OUTs
   EXPECT_EQ(machine->engine_name(), "soft");
+}
+
+TEST_F(TinyGuest, EntersABzImageInItsHeadersWords) {
+  // lea rax, [rip - 7]; cmp eax, 0x200200; jne .; cmp dword [rsi + 0x202], "HdrS"; jne .;
+  // out 0xf4, al; jmp .
+  constexpr std::string_view kCode(
+      "\x48\x8d\x05\xf9\xff\xff\xff\x3d\x00\x02\x20\x00\x75\xfe"
+      "\x81\xbe\x02\x02\x00\x00HdrS\x75\xfe\xe6\xf4\xeb\xfe",
+      30);
+  ASSERT_TRUE(write_file(path_, BzImageFixture{.content = kCode}.build()));
+  auto guest = config(path_);
+  guest.memory_bytes = MachineLimits::kMinMemoryBytes;
+  auto machine = make(std::move(guest));
+  ASSERT_NE(machine, nullptr);
+
+  const auto end = run(*machine);
+
+  EXPECT_EQ(end, MachineEnd::kPoweredOff);
+  EXPECT_EQ(machine->kernel_name(), "6.1.0-9-test");
 }
 
 TEST_F(TinyGuest, EndsWithATripleFaultAndSaysWhere) {
@@ -238,8 +258,9 @@ TEST_F(TinyGuest, NamesTheFieldThatCannotBe) {
   EXPECT_EQ(error_of([](MachineConfig& c) { c.processor_count = 1000; }),
             "give the machine 1000 cpus: 1 to 64 are possible");
   EXPECT_THAT(error_of([](MachineConfig& c) { c.engine = "warp"; }), HasSubstr("soft, kvm, whp"));
-  EXPECT_THAT(error_of([](MachineConfig& c) { c.kernel_path = "/etc/passwd"; }),
-              HasSubstr("kernel /etc/passwd is no x86-64 ELF image"));
+  EXPECT_THAT(
+      error_of([](MachineConfig& c) { c.kernel_path = "/etc/passwd"; }),
+      HasSubstr("load kernel /etc/passwd: it is neither a bzImage nor an x86-64 ELF image"));
 }
 
 // The host's end of the agent's control connection: takes HELLO, answers with POWER_OFF.
@@ -300,7 +321,7 @@ class LinuxGuest : public MachineOnSoft {
 
   MachineConfig with_agent() {
     auto guest = config(RUNHV_TEST_KERNEL);
-    guest.initrd_path = RUNHV_TEST_INITRD;
+    guest.initrd_paths = {RUNHV_TEST_INITRD};
     guest.vsock = &service_;
     return guest;
   }

@@ -19,6 +19,11 @@ inline constexpr Gpa kMpTableAddress{0x9f000};
 inline constexpr Gpa kMpPointerAddress{0x9fc00};
 inline constexpr Gpa kLowMemoryEnd{0xa0000};
 
+// ACPI tables: where a BIOS has its own. The zero page points there, so nobody searches.
+inline constexpr Gpa kAcpiPointerAddress{0xe0000};
+inline constexpr Gpa kAcpiTablesAddress{0xe0040};
+inline constexpr Gpa kAcpiEnd{0xe3000};
+
 inline constexpr Gpa kHighMemoryStart{0x100000};  // the kernel's earliest place
 // The page tables of the entry map this much, one to one; the kernel must lie below it.
 inline constexpr Gpa kEntryMapEnd{1ull << 30};

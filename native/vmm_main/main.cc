@@ -99,6 +99,7 @@ Result<runhv_vm> create_vm(const VmmOptions& options, const std::string& share) 
   config.engine = options.engine.c_str();
   config.default_kernel = options.kernel.c_str();
   config.default_initrd = options.initrd.c_str();
+  config.default_modules = options.modules.c_str();
   config.default_scratch = scratch.c_str();
   for (int i = 0; i < 3; ++i) config.stdio[i] = standard_stream(i);
   config.spawned_at_ns = options.spawned_at_ns;

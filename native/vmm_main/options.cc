@@ -50,6 +50,7 @@ std::string* value_of(std::string_view name, VmmOptions& options) {
   if (name == "--engine") return &options.engine;
   if (name == "--kernel") return &options.kernel;
   if (name == "--initrd") return &options.initrd;
+  if (name == "--modules") return &options.modules;
   return nullptr;
 }
 

@@ -18,6 +18,7 @@ struct VmmOptions {
   std::string engine = "auto";
   std::string kernel;  // empty = the one beside the program
   std::string initrd;
+  std::string modules;  // of `kernel`; empty = none
   TimingsFormat timings = TimingsFormat::kNone;
   std::string timings_file;  // with kJson; empty = stderr
   bool debug = false;

@@ -23,6 +23,8 @@ TEST(VmmOptions, EveryOptionIsRead) {
                                                    "/k",
                                                    "--initrd",
                                                    "/i",
+                                                   "--modules",
+                                                   "/m",
                                                    "--timings=json:/t",
                                                    "--debug",
                                                    "--remove-bundle",
@@ -37,6 +39,7 @@ TEST(VmmOptions, EveryOptionIsRead) {
   EXPECT_EQ(options->engine, "soft");
   EXPECT_EQ(options->kernel, "/k");
   EXPECT_EQ(options->initrd, "/i");
+  EXPECT_EQ(options->modules, "/m");
   EXPECT_EQ(options->timings, TimingsFormat::kJson);
   EXPECT_EQ(options->timings_file, "/t");
   EXPECT_TRUE(options->debug);

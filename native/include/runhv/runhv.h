@@ -94,6 +94,7 @@ typedef struct runhv_vm_config {
   int64_t stdio[3];            /* OS handles, duplicated; -1 = the null device */
   uint64_t spawned_at_ns;      /* monotonic clock when the launcher began; 0 = now */
   const char* default_scratch; /* the empty file system of scratch disks (dev.runhv.scratch) */
+  const char* default_modules; /* archive of the default kernel's modules; null = none */
 } runhv_vm_config;
 
 enum {

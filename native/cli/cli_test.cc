@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -6,11 +8,13 @@
 #include <rapidjson/document.h>
 
 #include "cli/java_runtime.h"
+#include "cli/kernels.h"
 #include "cli/prepare.h"
 #include "cli/run_options.h"
 #include "cli/texts.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "testing/files.h"
 
 namespace runhv {
 namespace {
@@ -177,17 +181,70 @@ TEST(Prepare, WhatIsNotUtf8IsNamed) {
 }
 
 TEST(Prepare, AnswerIsABundleOrTheErrorInIt) {
-  EXPECT_EQ(*read_prepare_answer(R"({"version":1,"bundle":"/run/web"})", 0), "/run/web");
-  const auto failed = read_prepare_answer(
+  EXPECT_EQ(*read_answer(R"({"version":1,"bundle":"/run/web"})", 0, "bundle", "x"), "/run/web");
+  const auto failed = read_answer(
       R"({"version":1,"error":{"code":"not_found","operation":"read image oci:/x","detail":"no such directory"}})",
-      1);
+      1, "bundle", "x");
   EXPECT_EQ(to_string(failed.error()), "read image oci:/x: no such directory");
   for (const char* nonsense :
        {"", "Exception in thread", "[]", R"({"version":1})", R"({"bundle":7})"}) {
-    EXPECT_THAT(read_prepare_answer(nonsense, 137).error().detail,
+    EXPECT_THAT(read_answer(nonsense, 137, "bundle", "x").error().detail,
                 HasSubstr("ended with status 137"))
         << nonsense;
   }
+}
+
+TEST(Kernels, AFileHasASlashAndANameIsInTheCatalogue) {
+  const std::string folder =
+      std::filesystem::temp_directory_path() / ("runhv-cli-" + std::to_string(::getpid()));
+  std::filesystem::create_directories(folder + "/share");
+  std::filesystem::create_directories(folder + "/kernels/deb");
+  for (const char* file : {"/share/vmlinux-minimal", "/kernels/deb/kernel"}) {
+    ASSERT_TRUE(write_file(folder + file, {}));
+  }
+  ::setenv("RUNHV_STORE", folder.c_str(), 1);
+  const std::string share = folder + "/share";
+
+  EXPECT_EQ(choose_kernel("/boot/vmlinuz", share)->image, "/boot/vmlinuz");
+  EXPECT_EQ(choose_kernel("./k", share)->image, std::filesystem::current_path().string() + "/k");
+  EXPECT_EQ(choose_kernel("minimal", share)->image, share + "/vmlinux-minimal");
+  EXPECT_EQ(choose_kernel("deb", share)->image, folder + "/kernels/deb/kernel");
+  EXPECT_EQ(choose_kernel("deb", share)->modules, "");
+  ASSERT_TRUE(write_file(folder + "/kernels/deb/modules.cpio", {}));
+  EXPECT_EQ(choose_kernel("deb", share)->modules, folder + "/kernels/deb/modules.cpio");
+  for (const char* unknown : {"none", "..", "."}) {
+    EXPECT_EQ(choose_kernel(unknown, share).error().code, Code::kNotFound) << unknown;
+  }
+  ::unsetenv("RUNHV_STORE");
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Kernels, ArgumentsBecomeARequest) {
+  const auto request = [](const Arguments& arguments) {
+    const auto text = kernels_request(arguments, "/store");
+    return text ? *text : to_string(text.error());
+  };
+  EXPECT_EQ(request({}), R"({"version":1,"verb":"kernels-list","store":"/store","json":false})");
+  EXPECT_EQ(request({"--json"}),
+            R"({"version":1,"verb":"kernels-list","store":"/store","json":true})");
+  EXPECT_EQ(request({"add", "deb", "--image", "/k.deb", "--modules", "/lib/modules/6"}),
+            R"({"version":1,"verb":"kernels-add","store":"/store","name":"deb","kernel":"/k.deb",)"
+            R"("modules":"/lib/modules/6","json":false})");
+  EXPECT_EQ(request({"remove", "deb"}),
+            R"({"version":1,"verb":"kernels-remove","store":"/store","name":"deb","json":false})");
+
+  const std::string long_name(65, 'x');
+  EXPECT_THAT(request({"add"}), HasSubstr("add needs a NAME and --image FILE"));
+  EXPECT_THAT(request({"add", "deb"}), HasSubstr("add needs a NAME and --image FILE"));
+  EXPECT_THAT(request({"add", "deb", "--image"}), HasSubstr("--image needs a value"));
+  EXPECT_THAT(request({"add", "a", "b", "--image", "/k"}), HasSubstr("unexpected b"));
+  EXPECT_THAT(request({"add", "--frob", "--image", "/k"}), HasSubstr("unexpected --frob"));
+  EXPECT_THAT(request({"add", "../x", "--image", "/k"}), HasSubstr("name \"../x\""));
+  EXPECT_THAT(request({"add", long_name, "--image", "/k"}), HasSubstr("1 to 64"));
+  EXPECT_THAT(request({"remove"}), HasSubstr("remove takes one NAME"));
+  EXPECT_THAT(request({"remove", ".deb"}), HasSubstr("name \".deb\""));
+  EXPECT_THAT(request({"frobnicate"}), HasSubstr("unexpected frobnicate"));
+  EXPECT_THAT(request({"--json", "x"}), HasSubstr("unexpected x"));
 }
 
 TEST(JavaRuntime, VersionComesFromTheReleaseFile) {
@@ -202,7 +259,7 @@ TEST(Texts, HelpNamesEveryOptionAndFitsTheTerminal) {
   for (const RunOptionSpec& spec : run_option_specs()) {
     EXPECT_THAT(help, HasSubstr("--" + std::string(spec.name)));
   }
-  for (const std::string& text : {help, help_text()}) {
+  for (const std::string& text : {help, help_text(), *help_text("kernels")}) {
     for (std::size_t begin = 0; begin < text.size();) {
       const std::size_t end = text.find('\n', begin);
       EXPECT_LE(end - begin, 100u) << text.substr(begin, end - begin);

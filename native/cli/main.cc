@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "base/scope_exit.h"
 #include "cli/java_runtime.h"
+#include "cli/kernels.h"
 #include "cli/prepare.h"
 #include "cli/run_options.h"
 #include "cli/texts.h"
@@ -109,6 +110,15 @@ std::vector<std::string> java_arguments(const std::string& home) {
   return arguments;
 }
 
+// The answer of the Java side: its text `member`.
+Result<std::string> ask_java(const std::string& request, const std::string& home,
+                             const char* member, const std::string& operation) {
+  RUNHV_TRY_ASSIGN(const std::string java, find_java());
+  RUNHV_TRY_ASSIGN(const Captured answer,
+                   run_captured(java, java_arguments(home), home, request, kMaxAnswerBytes));
+  return read_answer(answer.output, answer.exit_status, member, operation);
+}
+
 // Makes a bundle that nobody but runhv-vmm, which this process becomes, will delete. Signals that
 // ask for the end wait for it, too, from the first on: they stay blocked, and become does not lose
 // them.
@@ -133,7 +143,8 @@ Result<std::string> prepare_bundle(const RunOptions& options, const std::string&
     (void)remove_tree(bundle);
     end_by_signal(*answer.asked_to_end);
   }
-  RUNHV_TRY_ASSIGN(std::string prepared, read_prepare_answer(answer.output, answer.exit_status));
+  RUNHV_TRY_ASSIGN(std::string prepared,
+                   read_answer(answer.output, answer.exit_status, "bundle", "prepare the image"));
   remove.release();
   return prepared;
 }
@@ -147,6 +158,9 @@ std::vector<std::string> vmm_arguments(const RunOptions& options, const std::str
     arguments.push_back("--remove-bundle");
   } else if (!options.kernel.empty()) {
     arguments.insert(arguments.end(), {"--kernel", options.kernel});
+    if (!options.modules.empty()) {
+      arguments.insert(arguments.end(), {"--modules", options.modules});
+    }
   }
   if (!options.timings.empty()) arguments.push_back(options.timings);
   if (options.debug) arguments.push_back("--debug");
@@ -159,6 +173,12 @@ int run(std::span<const std::string_view> arguments, std::uint64_t spawned_at_ns
   if (options->help) return print(*help_text("run"));
   const auto home = distribution();
   if (!home) return complain(home.error());
+  if (!options->kernel.empty()) {
+    const auto kernel = choose_kernel(options->kernel, *home + "/share/runhv");
+    if (!kernel) return complain(kernel.error());
+    options->kernel = kernel->image;
+    options->modules = kernel->modules;
+  }
 
   std::string bundle = options->bundle;
   std::optional<NamedLock> name;  // until runhv-vmm takes it: Java must not work for a taken name
@@ -178,6 +198,18 @@ int run(std::span<const std::string_view> arguments, std::uint64_t spawned_at_ns
       become(*home + "/bin/runhv-vmm", vmm_arguments(*options, bundle, spawned_at_ns));
   if (options->bundle.empty()) (void)remove_tree(bundle);
   return complain(failure);
+}
+
+Result<std::string> kernels_text(std::span<const std::string_view> arguments) {
+  RUNHV_TRY_ASSIGN(const std::string home, distribution());
+  RUNHV_TRY_ASSIGN(const std::string store, store_directory());
+  RUNHV_TRY_ASSIGN(const std::string request, kernels_request(arguments, store));
+  return ask_java(request, home, "output", "look after the kernels");
+}
+
+int kernels(std::span<const std::string_view> arguments) {
+  const auto text = kernels_text(arguments);
+  return text ? print(*text) : complain(text.error());
 }
 
 // What the engine calls itself; empty where it cannot be opened.
@@ -232,6 +264,7 @@ int runhv_main(std::span<const std::string_view> arguments) {
   const auto rest = arguments.empty() ? arguments : arguments.subspan(1);
   if (verb == "run") return run(rest, spawned_at_ns);
   if (asks_for_help(rest) && help_text(verb)) return help(arguments);
+  if (verb == "kernels") return kernels(rest);
   if (verb == "help" || verb == "--help" || verb == "-h") return help(rest);
   if (verb == "version" || verb == "--version") return version(rest);
   if (verb == "completion") return complete(rest);

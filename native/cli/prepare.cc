@@ -17,12 +17,6 @@ using JsonWriter =
     rapidjson::Writer<rapidjson::StringBuffer, rapidjson::UTF8<>, rapidjson::UTF8<>,
                       rapidjson::CrtAllocator, rapidjson::kWriteValidateEncodingFlag>;
 
-std::string absolute_path(std::string_view path) {
-  std::error_code failure;
-  const std::filesystem::path whole = std::filesystem::absolute(path, failure);
-  return failure ? std::string(path) : whole.lexically_normal().string();
-}
-
 // As a terminal can show it, whatever its encoding.
 std::string shown(const std::string& text) {
   std::string shown;
@@ -96,13 +90,19 @@ std::vector<std::string> resolved(const std::vector<std::string>& variables) {
   return all;
 }
 
-std::string member(const rapidjson::Value& object, const char* name) {
+std::string text_member(const rapidjson::Value& object, const char* name) {
   const auto found = object.FindMember(name);
   if (found == object.MemberEnd() || !found->value.IsString()) return "";
   return {found->value.GetString(), found->value.GetStringLength()};
 }
 
 }  // namespace
+
+std::string absolute_path(std::string_view path) {
+  std::error_code failure;
+  const std::filesystem::path whole = std::filesystem::absolute(path, failure);
+  return failure ? std::string(path) : whole.lexically_normal().string();
+}
 
 Result<std::string> absolute_image(std::string_view image) {
   for (const std::string_view kind : {"oci:", "oci-archive:", "docker-archive:"}) {
@@ -146,7 +146,8 @@ Result<std::string> prepare_request(const RunOptions& options, const std::string
     json.Key("scratch_bytes");
     json.Uint64(*options.scratch_bytes);
   }
-  if (!options.kernel.empty()) request.write("kernel", absolute_path(options.kernel));
+  request.write_unless_empty("kernel", options.kernel);
+  request.write_unless_empty("modules", options.modules);
   json.Key("stdin");
   json.Bool(options.interactive);
   request.write("engine", options.engine);
@@ -155,19 +156,20 @@ Result<std::string> prepare_request(const RunOptions& options, const std::string
   return request.finish();
 }
 
-Result<std::string> read_prepare_answer(std::string_view answer, int process_status) {
+Result<std::string> read_answer(std::string_view answer, int process_status, const char* member,
+                                const std::string& operation) {
   rapidjson::Document json;
   json.Parse<rapidjson::kParseIterativeFlag>(answer.data(), answer.size());
   if (!json.HasParseError() && json.IsObject()) {
-    const std::string bundle = member(json, "bundle");
-    if (process_status == 0 && !bundle.empty()) return bundle;
+    const std::string text = text_member(json, member);
+    if (process_status == 0 && !text.empty()) return text;
     const auto error = json.FindMember("error");
     if (error != json.MemberEnd() && error->value.IsObject()) {
-      return Fail{Error{Code::kHostFailed, member(error->value, "operation"),
-                        member(error->value, "detail")}};
+      return Fail{Error{Code::kHostFailed, text_member(error->value, "operation"),
+                        text_member(error->value, "detail")}};
     }
   }
-  return Fail{Error{Code::kHostFailed, "prepare the image",
+  return Fail{Error{Code::kHostFailed, operation,
                     "internal error: the Java side ended with status " +
                         std::to_string(process_status) + " and gave no answer"}};
 }

@@ -22,10 +22,14 @@ Result<std::string> absolute_image(std::string_view image);
 Result<std::string> prepare_request(const RunOptions& options, const std::string& image,
                                     const PreparePlaces& places);
 
-// The path of the bundle from the answer, or the error that it carries.
-Result<std::string> read_prepare_answer(std::string_view answer, int process_status);
+// The text `member` of an answer of the Java side, or the error that the answer carries.
+// `operation` is what failed where there is no answer.
+Result<std::string> read_answer(std::string_view answer, int process_status, const char* member,
+                                const std::string& operation);
 
-// The folder of root file systems for this user.
+// The folder of this user's root file systems and kernels.
 Result<std::string> store_directory();
+
+std::string absolute_path(std::string_view path);
 
 }  // namespace runhv

@@ -27,7 +27,8 @@ constexpr RunOptionSpec kSpecs[] = {
      "accepted; a container is always removed when it ends"},
     {RunOption::kBundle, 0, "bundle", "DIR", false, true,
      "run an OCI bundle, without an image and without Java"},
-    {RunOption::kKernel, 0, "kernel", "FILE", false, true, "an uncompressed vmlinux"},
+    {RunOption::kKernel, 0, "kernel", "NAME|FILE", false, true,
+     "of runhv kernels; or a vmlinux or bzImage, with a slash"},
     {RunOption::kEngine, 0, "engine", "NAME", false, true, "auto, soft, kvm or whp (default auto)"},
     {RunOption::kTimings, 0, "timings", "json[:FILE]", true, true,
      "print where the time of the start went"},
@@ -156,6 +157,7 @@ Result<void> apply(const RunOptionSpec& spec, std::string_view value, RunOptions
       options.interactive = true;
       break;
     case RunOption::kKernel:
+      if (value.empty()) return bad("--kernel: expected a name or a file");
       options.kernel = value;
       break;
     case RunOption::kMemory: {

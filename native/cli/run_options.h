@@ -62,7 +62,8 @@ struct RunOptions {
   std::optional<std::uint32_t> cpus;
   std::optional<std::uint64_t> scratch_bytes;
   bool interactive = false;
-  std::string kernel;
+  std::string kernel;   // as it was named; absolute once it was chosen (cli/kernels.h)
+  std::string modules;  // of a kernel that was chosen
   std::string engine = "auto";
   std::string timings;  // "--timings…" as the VMM takes it; empty = none
   bool debug = false;

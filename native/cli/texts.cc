@@ -9,7 +9,7 @@ namespace runhv {
 namespace {
 
 constexpr std::size_t kHelpColumn = 32;
-constexpr char kCommands[] = "run help version completion";
+constexpr char kCommands[] = "run kernels help version completion";
 
 std::string option_line(const RunOptionSpec& spec) {
   std::string line = spec.letter != 0 ? std::string("  -") + spec.letter + ", --" : "      --";
@@ -40,12 +40,16 @@ std::string bash_script() {
          "    help) COMPREPLY=($(compgen -W '" +
          kCommands +
          "' -- \"$word\")); return ;;\n"
+         "    --image) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
+         "    --modules) COMPREPLY=($(compgen -d -- \"$word\")); return ;;\n"
          "    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$word\")); return ;;\n"
          "  esac\n"
          "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
          "    COMPREPLY=($(compgen -W '" +
          kCommands +
          "' -- \"$word\"))\n"
+         "  elif [ \"${COMP_WORDS[1]}\" = kernels ]; then\n"
+         "    COMPREPLY=($(compgen -W 'add remove --image --modules --json' -- \"$word\"))\n"
          "  elif [ \"${COMP_WORDS[1]}\" = run ]; then\n"
          "    COMPREPLY=($(compgen -W '" +
          options.substr(1) +
@@ -59,6 +63,10 @@ std::string fish_script() {
   std::string script =
       std::string("complete -c runhv -n __fish_use_subcommand -f -a '") + kCommands + "'\n" +
       "complete -c runhv -n '__fish_seen_subcommand_from help' -f -a '" + kCommands + "'\n" +
+      "complete -c runhv -n '__fish_seen_subcommand_from kernels' -f -a 'add remove'\n"
+      "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l json -d 'for machines'\n"
+      "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l image -r -d 'what to add'\n"
+      "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l modules -r -d 'its modules'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'\n";
   for (const RunOptionSpec& spec : run_option_specs()) {
     script += "complete -c runhv -n '__fish_seen_subcommand_from run' -l " + std::string(spec.name);
@@ -69,8 +77,21 @@ std::string fish_script() {
     script += " -d '" + help + "'\n";
   }
   script +=
-      "complete -c runhv -n '__fish_seen_subcommand_from run' -l engine -x -a 'auto soft kvm whp'\n";
+      "complete -c runhv -n '__fish_seen_subcommand_from run' -l engine -x -a 'auto soft kvm "
+      "whp'\n";
   return script;
+}
+
+std::string kernels_help_text() {
+  return "runhv kernels [--json]                    list the kernels and what their boot costs\n"
+         "runhv kernels add NAME --image FILE [--modules DIR]\n"
+         "runhv kernels remove NAME\n"
+         "\n"
+         "FILE is a kernel package of Debian (linux-image-….deb), a vmlinuz (bzImage) or a\n"
+         "vmlinux. DIR is the folder of the kernel's modules (/lib/modules/VERSION), where it "
+         "needs\n"
+         "any to run in a micro-VM; a package brings them. The kernel is booted once to see that\n"
+         "it works, and what its boot costs. `runhv run --kernel NAME` runs a container on it.\n";
 }
 
 std::string run_help_text() {
@@ -91,6 +112,7 @@ std::string help_text() {
          "\n"
          "  runhv run [OPTIONS] IMAGE [COMMAND ARG...]   run a container\n"
          "  runhv run --bundle DIR [OPTIONS] ID          run an OCI bundle\n"
+         "  runhv kernels [add|remove]                   kernels that containers can have\n"
          "  runhv help [COMMAND]                         this text, or that of a command\n"
          "  runhv version                                version, engine, licences\n"
          "  runhv completion bash|zsh|fish               a completion script\n"
@@ -103,6 +125,7 @@ std::string help_text() {
 
 std::optional<std::string> help_text(std::string_view command) {
   if (command == "run") return run_help_text();
+  if (command == "kernels") return kernels_help_text();
   if (command == "help") {
     return "runhv help [COMMAND]\n\nWhat runhv can do, or what the command takes; COMMAND --help "
            "is "

@@ -4,6 +4,7 @@ module dev.runhv.vmm {
     requires com.fasterxml.jackson.core;
     requires com.github.luben.zstd_jni;
     requires jdk.jfr;
+    requires org.tukaani.xz;
 
     exports dev.runhv.vmm.nativebind;
 

@@ -3,6 +3,10 @@ package dev.runhv.vmm.cli;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
 import dev.runhv.api.RunhvException;
+import dev.runhv.vmm.cli.RequestReader.Request;
+import dev.runhv.vmm.kernel.Kernel;
+import dev.runhv.vmm.kernel.KernelCatalogue;
+import dev.runhv.vmm.process.Distribution;
 import dev.runhv.vmm.rootfs.RootfsProgress;
 import dev.runhv.vmm.runtime.BundlePreparation;
 import java.io.FileDescriptor;
@@ -10,9 +14,11 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.nio.file.Path;
+import java.util.List;
 
 /**
- * What {@code runhv run IMAGE} starts: one request on the standard input, one answer on the standard output, progress on
+ * What {@code runhv run IMAGE} and {@code runhv kernels} start: one request on the standard input, one answer on the standard output, progress on
  * the standard error (docs/prepare.md). A person waits for it, so it touches few classes.
  */
 public final class Main {
@@ -27,13 +33,39 @@ public final class Main {
         System.exit(status);
     }
 
+    /** What an answer holds where all went well. */
+    private record Result(String field, String text) {}
+
+    private static Result act(Request request, RootfsProgress lines) throws IOException {
+        return switch (request) {
+            case Request.Prepare prepare -> {
+                BundlePreparation.prepare(prepare.bundle(), prepare.progress() ? lines : RootfsProgress.NONE);
+                yield new Result("bundle", prepare.bundle().bundle().toString());
+            }
+            case Request.ListKernels list -> {
+                List<Kernel> kernels = catalogue(list.store()).list();
+                yield new Result("output", list.json() ? KernelTexts.json(kernels) : KernelTexts.table(kernels));
+            }
+            case Request.AddKernel add -> {
+                Kernel kernel = catalogue(add.store()).add(add.name(), add.image(), add.modules());
+                yield new Result("output", KernelTexts.table(List.of(kernel)));
+            }
+            case Request.RemoveKernel remove -> {
+                catalogue(remove.store()).remove(remove.name());
+                yield new Result("output", remove.name() + "\n");
+            }
+        };
+    }
+
+    private static KernelCatalogue catalogue(Path store) {
+        return new KernelCatalogue(store, Distribution.find());
+    }
+
     static int answer(InputStream in, OutputStream out, RootfsProgress lines) throws IOException {
         RunhvException failure = null;
-        String bundle = "";
+        Result result = null;
         try {
-            RequestReader.Request request = RequestReader.read(in);
-            BundlePreparation.prepare(request.bundle(), request.progress() ? lines : RootfsProgress.NONE);
-            bundle = request.bundle().bundle().toString();
+            result = act(RequestReader.read(in), lines);
         } catch (RunhvException e) {
             failure = e;
         }
@@ -41,7 +73,7 @@ public final class Main {
             json.writeStartObject();
             json.writeNumberField("version", 1);
             if (failure == null) {
-                json.writeStringField("bundle", bundle);
+                json.writeStringField(result.field(), result.text());
             } else {
                 json.writeObjectFieldStart("error");
                 json.writeStringField("code", failure.code().jsonName());

@@ -20,8 +20,17 @@ final class RequestReader {
     private static final String OPERATION = "read the prepare request";
     private static final int VERSION = 1;
 
-    /** What was asked, and whether to tell how it goes on. */
-    record Request(BundleRequest bundle, boolean progress) {}
+    sealed interface Request {
+        /** @param progress whether to tell how it goes on */
+        record Prepare(BundleRequest bundle, boolean progress) implements Request {}
+
+        record ListKernels(Path store, boolean json) implements Request {}
+
+        /** @param modules null: none, or the image brings them */
+        record AddKernel(Path store, String name, Path image, Path modules) implements Request {}
+
+        record RemoveKernel(Path store, String name) implements Request {}
+    }
 
     private long version;
     private String verb = "";
@@ -39,6 +48,9 @@ final class RequestReader {
     private long cpus;
     private long scratchBytes;
     private String kernel = "";
+    private String modules = "";
+    private String name = "";
+    private boolean json;
     private boolean stdin = true;
     private String engine = "";
     private boolean progress;
@@ -91,6 +103,9 @@ final class RequestReader {
             case "cpus" -> cpus = number(name, parser);
             case "scratch_bytes" -> scratchBytes = number(name, parser);
             case "kernel" -> kernel = string(name, parser);
+            case "modules" -> modules = string(name, parser);
+            case "name" -> this.name = string(name, parser);
+            case "json" -> json = bool(name, parser);
             case "stdin" -> stdin = bool(name, parser);
             case "engine" -> engine = string(name, parser);
             case "progress" -> progress = bool(name, parser);
@@ -103,13 +118,23 @@ final class RequestReader {
         if (version != VERSION) {
             throw invalid("version: expected " + VERSION + ", not " + version);
         }
-        if (!verb.equals("prepare")) {
-            throw invalid("verb: expected \"prepare\", not \"" + verb + "\"");
-        }
-        BundleRequest request = new BundleRequest(
+        Path where = path("store", required("store", store));
+        return switch (verb) {
+            case "prepare" -> new Request.Prepare(bundleRequest(where), progress);
+            case "kernels-list" -> new Request.ListKernels(where, json);
+            case "kernels-add" ->
+                new Request.AddKernel(
+                        where, required("name", name), path("kernel", required("kernel", kernel)), modulesPath());
+            case "kernels-remove" -> new Request.RemoveKernel(where, required("name", name));
+            default -> throw invalid("verb: unknown verb \"" + verb + "\"");
+        };
+    }
+
+    private BundleRequest bundleRequest(Path where) {
+        return new BundleRequest(
                 required("id", id),
                 required("image", image),
-                path("store", required("store", store)),
+                where,
                 path("bundle", required("bundle", bundle)),
                 environment,
                 cwd,
@@ -121,9 +146,13 @@ final class RequestReader {
                 cpus,
                 scratchBytes,
                 kernel.isEmpty() ? null : path("kernel", kernel),
+                modulesPath(),
                 stdin,
                 engine);
-        return new Request(request, progress);
+    }
+
+    private Path modulesPath() {
+        return modules.isEmpty() ? null : path("modules", modules);
     }
 
     private static String required(String name, String value) {

@@ -49,7 +49,12 @@ public record Distribution(Path home) {
 
     /** The guest kernel where a bundle names none. */
     public Path kernel() {
-        return home.resolve("share/runhv/vmlinux-minimal");
+        return kernel("minimal");
+    }
+
+    /** The kernel of this distribution with a name; it need not be there. */
+    public Path kernel(String name) {
+        return home.resolve("share/runhv/vmlinux-" + name);
     }
 
     /** The initial file system with the agent. */

@@ -15,6 +15,7 @@ import java.util.regex.Pattern;
  * @param environment {@code NAME=value}
  * @param entrypoint null: as the image says; empty: none
  * @param kernel null: runhv's own
+ * @param modules of the kernel; null: none
  * @param engine empty or as {@code --engine}
  */
 public record BundleRequest(
@@ -32,6 +33,7 @@ public record BundleRequest(
         long cpus,
         long scratchBytes,
         Path kernel,
+        Path modules,
         boolean stdin,
         String engine) {
     private static final Pattern ID = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}");
@@ -71,6 +73,45 @@ public record BundleRequest(
         require(cpus >= 0, id, "The number of processors is negative");
         require(scratchBytes >= 0, id, "The scratch disk's size is negative");
         require(kernel == null || kernel.isAbsolute(), id, "The kernel is not an absolute path: " + kernel);
+        require(modules == null || modules.isAbsolute(), id, "The modules are not an absolute path: " + modules);
+    }
+
+    /** A request for a kernel that needs no modules. */
+    public BundleRequest(
+            String id,
+            String image,
+            Path store,
+            Path bundle,
+            List<String> environment,
+            String cwd,
+            String user,
+            List<String> entrypoint,
+            List<String> arguments,
+            String hostname,
+            long memoryBytes,
+            long cpus,
+            long scratchBytes,
+            Path kernel,
+            boolean stdin,
+            String engine) {
+        this(
+                id,
+                image,
+                store,
+                bundle,
+                environment,
+                cwd,
+                user,
+                entrypoint,
+                arguments,
+                hostname,
+                memoryBytes,
+                cpus,
+                scratchBytes,
+                kernel,
+                null,
+                stdin,
+                engine);
     }
 
     static String operation(String id) {

@@ -225,6 +225,9 @@ final class BundleWriter {
         json.writeObjectFieldStart("annotations");
         json.writeStringField("dev.runhv.rootfs.type", "erofs");
         json.writeStringField("dev.runhv.stdin", Boolean.toString(request.stdin()));
+        if (request.modules() != null) {
+            json.writeStringField("dev.runhv.kernel.modules", request.modules().toString());
+        }
         if (request.memoryBytes() != 0) {
             json.writeStringField("dev.runhv.memory", Long.toString(request.memoryBytes()));
         }

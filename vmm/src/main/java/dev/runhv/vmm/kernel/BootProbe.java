@@ -1,0 +1,134 @@
+package dev.runhv.vmm.kernel;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonGenerator;
+import dev.runhv.api.ErrorCode;
+import dev.runhv.api.ExitStatus;
+import dev.runhv.api.RunhvException;
+import dev.runhv.api.StartTimings;
+import dev.runhv.api.StartTimings.Stage;
+import dev.runhv.vmm.process.Distribution;
+import dev.runhv.vmm.process.VmmProcess;
+import dev.runhv.vmm.rootfs.ProgramImage;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HexFormat;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+
+/** Boots a kernel to a program that does nothing, to see that it works and what that costs. */
+final class BootProbe {
+    /** A kernel that is not there by then hangs: distributions' take 5 s on the software CPU. */
+    private static final long DEADLINE_SECONDS = 300;
+
+    private static final long MEMORY_BYTES = 128L << 20;
+    private static final int COMPLAINT_BYTES = 4096;
+
+    // ELF64, one segment: mov $231, %eax (exit_group); xor %edi, %edi; syscall
+    private static final byte[] PROGRAM = HexFormat.of()
+            .parseHex("7f454c46020101000000000000000000" + "02003e00010000007800400000000000"
+                    + "40000000000000000000000000000000" + "00000000400038000100000000000000"
+                    + "01000000050000000000000000000000" + "00004000000000000000400000000000"
+                    + "81000000000000008100000000000000" + "0010000000000000"
+                    + "b8e7000000" + "31ff" + "0f05");
+
+    private final Distribution distribution;
+
+    BootProbe(Distribution distribution) {
+        this.distribution = distribution;
+    }
+
+    /** What the kernel calls itself, and its cost. */
+    record Result(String release, BootCost boot) {}
+
+    /**
+     * @param folder for what the boot needs, and nobody afterwards
+     * @param modules null where there are none
+     * @throws RunhvException where the kernel does not come to the program
+     */
+    Result boot(String operation, Path folder, Path kernel, Path modules) throws IOException {
+        Path image = folder.resolve("program.erofs");
+        ProgramImage.write(image, "program", PROGRAM);
+        Path bundle = Files.createDirectory(folder.resolve("bundle"));
+        writeConfig(bundle.resolve("config.json"), kernel, modules, image);
+        VmmProcess process =
+                VmmProcess.spawn(distribution, "boot-" + folder.getFileName(), bundle, folder.resolve("timings.json"));
+        try {
+            process.handle().onExit().get(DEADLINE_SECONDS, TimeUnit.SECONDS);
+            return result(operation, process.await(), process);
+        } catch (TimeoutException e) {
+            throw failure(operation, "It does not come to a program in " + DEADLINE_SECONDS + " s", null);
+        } catch (ExecutionException e) {
+            throw new IllegalStateException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw failure(operation, "Interrupted while it boots", e);
+        } finally {
+            process.kill();
+        }
+    }
+
+    private static Result result(String operation, VmmProcess.Outcome outcome, VmmProcess process) throws IOException {
+        if (!outcome.status().equals(new ExitStatus.Exited(0))
+                || outcome.timings().isEmpty()) {
+            String complaint = new String(process.stderr().readNBytes(COMPLAINT_BYTES), StandardCharsets.UTF_8).strip();
+            throw failure(operation, "It does not run a program: " + complaint.replaceFirst("^runhv: ", ""), null);
+        }
+        StartTimings timings = outcome.timings().get();
+        BootCost boot = new BootCost(
+                timings.engine(),
+                MEMORY_BYTES,
+                timings.instructionsToFirstInstruction(),
+                timings.exitsToFirstInstruction().getOrDefault("all", 0L),
+                micros(timings));
+        return new Result(timings.kernel(), boot);
+    }
+
+    private static long micros(StartTimings timings) {
+        return timings.stages().stream()
+                .filter(stage -> stage.name().equals("kernel") || stage.name().equals("agent"))
+                .map(Stage::duration)
+                .mapToLong(duration -> TimeUnit.NANOSECONDS.toMicros(duration.toNanos()))
+                .sum();
+    }
+
+    private static RunhvException failure(String operation, String detail, Throwable cause) {
+        return RunhvException.of(ErrorCode.GUEST_FAILED, operation, detail, null, cause);
+    }
+
+    private static void writeConfig(Path file, Path kernel, Path modules, Path image) throws IOException {
+        try (OutputStream out = Files.newOutputStream(file);
+                JsonGenerator json = new JsonFactory().createGenerator(out)) {
+            json.writeStartObject();
+            json.writeStringField("ociVersion", "1.2.0");
+            json.writeObjectFieldStart("process");
+            json.writeArrayFieldStart("args");
+            json.writeString("/program");
+            json.writeEndArray();
+            json.writeStringField("cwd", "/");
+            json.writeEndObject();
+            json.writeObjectFieldStart("vm");
+            json.writeObjectFieldStart("kernel");
+            json.writeStringField("path", kernel.toAbsolutePath().toString());
+            json.writeEndObject();
+            json.writeObjectFieldStart("image");
+            json.writeStringField("path", image.toAbsolutePath().toString());
+            json.writeStringField("format", "raw");
+            json.writeEndObject();
+            json.writeEndObject();
+            json.writeObjectFieldStart("annotations");
+            json.writeStringField("dev.runhv.memory", Long.toString(MEMORY_BYTES));
+            json.writeStringField("dev.runhv.stdin", "false");
+            if (modules != null) {
+                json.writeStringField(
+                        "dev.runhv.kernel.modules", modules.toAbsolutePath().toString());
+            }
+            json.writeEndObject();
+            json.writeEndObject();
+        }
+    }
+}

@@ -210,3 +210,27 @@ def test_the_kernel_is_the_guests_own(runhv, tmp_path):
     file = tmp_path / "t.json"
     inside = runhv.run("uname", "-r", before=[f"--timings=json:{file}"]).stdout.decode().strip()
     assert inside == json.loads(file.read_text())["kernel"] != os.uname().release
+
+
+def test_there_is_colour_on_a_terminal_only_and_none_with_no_color(runhv):
+    plain = {name: value for name, value in runhv.environment.items() if name != "NO_COLOR"}
+
+    def seen(**variables):
+        master, slave = os.openpty()
+        process = subprocess.Popen([runhv.program, "run", "--timings", "--engine", "soft", runhv.image("busybox"), "true"],
+                                   stdin=subprocess.DEVNULL, stderr=slave, env={**plain, **variables})
+        os.close(slave)
+        text = b""
+        while True:
+            try:
+                text += os.read(master, 4096)
+            except OSError:  # how a terminal ends
+                break
+        os.close(master)
+        assert process.wait(60) == 0
+        assert b"first_instruction" in text
+        return b"\x1b" in text
+
+    assert seen()
+    assert not seen(NO_COLOR="1")
+    assert b"\x1b" not in runhv.run("true", before=["--timings"]).stderr

@@ -77,8 +77,8 @@ std::string fish_script() {
     script += " -d '" + help + "'\n";
   }
   script +=
-      "complete -c runhv -n '__fish_seen_subcommand_from run' -l engine -x -a 'auto soft kvm "
-      "whp'\n";
+      "complete -c runhv -n '__fish_seen_subcommand_from run' -l engine -x "
+      "-a 'auto soft kvm whp'\n";
   return script;
 }
 
@@ -127,18 +127,16 @@ std::optional<std::string> help_text(std::string_view command) {
   if (command == "run") return run_help_text();
   if (command == "kernels") return kernels_help_text();
   if (command == "help") {
-    return "runhv help [COMMAND]\n\nWhat runhv can do, or what the command takes; COMMAND --help "
-           "is "
-           "the same.\n";
+    return "runhv help [COMMAND]\n\n"
+           "What runhv can do, or what the command takes; COMMAND --help is the same.\n";
   }
   if (command == "version") {
     return "runhv version\n\nVersion and revision, the engine, and where the licences are.\n";
   }
   if (command == "completion") {
     return "runhv completion bash|zsh|fish\n\n"
-           "Prints a completion script. bash: source <(runhv completion bash); zsh: the same, "
-           "after\n"
-           "compinit; fish: runhv completion fish | source\n";
+           "Prints a completion script. bash: source <(runhv completion bash); zsh: the same,\n"
+           "after compinit; fish: runhv completion fish | source\n";
   }
   return std::nullopt;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Keeps a run of JMH as the baseline: what a comparison needs, without the paths of the machine.
 
-    update.py RESULT.json KERNEL ENGINE
+    update.py KERNEL ENGINE RESULT.json…
 
 RESULT.json is what `tools/dev bench jmh -rf json -rff RESULT.json` wrote; to be run right after it. Writes beside itself
 jmh.json (JMH's own format, less what it says of the JVM's files) and counts.json (guest instructions and exits to the
@@ -61,14 +61,14 @@ def write(name, content):
     (HERE / name).write_text(json.dumps(content, indent=1) + "\n")
 
 
-def main(result, kernel, engine):
-    results = [trimmed(each) for each in json.loads(pathlib.Path(result).read_text())]
+def main(kernel, engine, *files):
+    results = [trimmed(each) for file in files for each in json.loads(pathlib.Path(file).read_text())]
     about = conditions(results, kernel, engine)
     write("jmh.json", results)
     write("counts.json", {"version": 1, "name": "counts", "conditions": about, "series": counts(results)})
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
+    if len(sys.argv) < 4:
         sys.exit(__doc__)
     main(*sys.argv[1:])

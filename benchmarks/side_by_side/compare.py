@@ -11,6 +11,8 @@ RULE = (
     "5 values on each side. A count has changed when the ranges of its values do not overlap, so one that never "
     "varies by any change. Times mean little between two machines, counts much. Exit status 1: something is worse")
 LEAST_VALUES = 5
+# Of JMH's secondary results.
+KIND_OF_UNIT = {"#": "count", "ms": "time", "B": "bytes", "B/op": "bytes", "MB/s": "rate"}
 
 
 def series_of(path):
@@ -20,7 +22,7 @@ def series_of(path):
     except (OSError, ValueError) as error:
         raise Failed(f"read {path}: {error}") from error
     if isinstance(content, list):
-        return dict(of_jmh(benchmark) for benchmark in content), jmh_conditions(content)
+        return dict(series for benchmark in content for series in of_jmh(benchmark)), jmh_conditions(content)
     if not isinstance(content, dict) or content.get("version") != SCHEMA or "series" not in content:
         raise Failed(f"read {path}: neither a result of version {SCHEMA} nor one of JMH")
     return {each["name"]: (each["unit"], each["kind"], each["values"]) for each in content["series"]}, \
@@ -28,12 +30,19 @@ def series_of(path):
 
 
 def of_jmh(benchmark):
-    metric = benchmark["primaryMetric"]
+    """The time of a benchmark, and what it has counted besides; of JMH's own profilers only the allocation."""
     parameters = ",".join(f"{key}={value}" for key, value in sorted(benchmark.get("params", {}).items()))
-    name = benchmark["benchmark"].rsplit(".", 2)
+    name = ".".join(benchmark["benchmark"].rsplit(".", 2)[-2:]) + (f" ({parameters})" if parameters else "")
     kind = "rate" if benchmark["mode"] == "thrpt" else "time"
-    values = [value for fork in metric["rawData"] for value in fork]
-    return f"{'.'.join(name[-2:])}{f' ({parameters})' if parameters else ''}", (metric["scoreUnit"], kind, values)
+    yield name, series_of_metric(benchmark["primaryMetric"], kind)
+    for metric, values in benchmark.get("secondaryMetrics", {}).items():
+        wanted = not metric.startswith("gc.") or metric == "gc.alloc.rate.norm"
+        if wanted and values["scoreUnit"] in KIND_OF_UNIT and "rawData" in values:
+            yield f"{name} {metric}", series_of_metric(values, KIND_OF_UNIT[values["scoreUnit"]])
+
+
+def series_of_metric(metric, kind):
+    return metric["scoreUnit"], kind, [value for fork in metric["rawData"] for value in fork]
 
 
 def jmh_conditions(content):

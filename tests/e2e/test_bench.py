@@ -96,17 +96,27 @@ def test_comparing_fails_where_something_is_worse(tmp_path):
 
 
 def test_comparing_reads_what_jmh_writes(tmp_path):
-    def jmh(name, *values):
+    def jmh(name, exits, *values):
         path = tmp_path / name
         path.write_text(json.dumps([{
             "jmhVersion": "1.37", "benchmark": "dev.runhv.benchmarks.StartBenchmark.startAndEnd", "mode": "ss",
             "params": {"memory": "64"}, "primaryMetric": {"scoreUnit": "ms/op", "rawData": [list(values), list(values)]},
+            "secondaryMetrics": {
+                "guest.exits": {"scoreUnit": "#", "rawData": [[exits] * 3]},
+                "gc.time": {"scoreUnit": "ms", "rawData": [[exits] * 3]},
+            },
         }]))
         return path
 
-    told = bench("compare", jmh("a.json", 1, 2, 3), jmh("b.json", 21, 22, 23))
+    told = bench("compare", jmh("a.json", 200, 1, 2, 3), jmh("b.json", 200, 21, 22, 23))
     assert told.returncode == 1
-    assert "StartBenchmark.startAndEnd (memory=64)  ms/op" in told.stdout
+    rows = [line.split() for line in told.stdout.splitlines()]
+    name = ["StartBenchmark.startAndEnd", "(memory=64)"]
+    assert [row[:3] for row in rows[1:3]] == [[*name, "ms/op"], [*name, "guest.exits"]]
+    assert rows[2][3:6] == ["#", "200", "200"]
+    assert "gc.time" not in told.stdout
+    told = bench("compare", jmh("a.json", 200, 1, 2, 3), jmh("c.json", 201, 1, 2, 3))
+    assert told.returncode == 1 and "+0.5 %" in told.stdout
 
 
 def test_comparing_refuses_what_is_no_result(tmp_path):

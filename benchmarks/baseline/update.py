@@ -13,7 +13,6 @@ import json
 import os
 import pathlib
 import re
-import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -43,15 +42,14 @@ def counts(results):
         for count in COUNTS:
             if count in result["secondaryMetrics"]:
                 values = [value for fork in result["secondaryMetrics"][count]["rawData"] for value in fork]
-                series.append({"name": f"{name} ({parameters}) {count}", "unit": "", "kind": "count",
+                series.append({"name": f"{name} ({parameters}) {count}", "unit": "#", "kind": "count",
                                "values": [int(value) for value in values]})
     return series
 
 
 def conditions(results, kernel, engine):
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text()).group(1)
-    revision = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=HERE, check=True, capture_output=True,
-                              text=True).stdout.strip()
+    revision = (HERE.parent.parent / "build/dist/share/runhv/revision").read_text().strip()
     return {"date": datetime.date.today().isoformat(), "revision": revision, "engine": engine, "kernel": kernel,
             "cpu": cpu, "cores": os.cpu_count(), "load": round(os.getloadavg()[2], 1),
             "jdk": results[0]["jdkVersion"], "jmh": results[0]["jmhVersion"]}

@@ -136,8 +136,10 @@ def test_the_start_keeps_its_budget(runhv, tmp_path):
     line = json.loads(file.read_text())
     print("exits:", line["exits_to_first_instruction"])
     print("instructions:", line["instructions_to_first_instruction"])
-    assert line["instructions_to_first_instruction"] <= 16_000_000
-    assert line["exits_to_first_instruction"]["all"] <= 250
+    # docs/start-cost.md, and some room for a loaded host.
+    assert line["instructions_to_first_instruction"] <= 14_500_000
+    assert line["exits_to_first_instruction"]["all"] <= 215
+    assert line["exits_to_first_instruction"]["msr"] == 0
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Checks the documents: links and named files exist, every page is reached from the README, every variable of the
-environment that the code reads is described."""
+environment that the code reads is described, every number that a guest controls names its test."""
 
 import pathlib
 import re
@@ -13,6 +13,9 @@ VARIABLES_PAGE = "docs/debugging-a-guest.md"
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 NAMED_FILE = re.compile(r"`([\w./-]+\.(?:cc|h|py|java))`")
+TEST = re.compile(r"^TEST(?:_F|_P)?\((\w+),\s*(\w+)\)", flags=re.M)
+NAMED_TEST = re.compile(r"`([A-Z]\w+\.[A-Z]\w+)`")
+NUMBERS = "| guest-controlled number |"
 # Files of others.
 FOREIGN = {"winhvplatform.h"}
 # What is read of the environment: as a string in C++, Java and Python, with ${…} in a shell.
@@ -68,6 +71,29 @@ def missing_files(page, files):
             yield f"{page}: there is no file {name}"
 
 
+def tests(files):
+    sources = [(ROOT / file).read_text() for file in files if file.endswith("_test.cc")]
+    return {".".join(name) for source in sources for name in TEST.findall(source)}
+
+
+def untested_numbers(page, known):
+    """Rows of a device's table that name no test, or one that there is not."""
+    lines = (ROOT / page).read_text().splitlines()
+    if NUMBERS not in "\n".join(lines):
+        yield f"{page}: no table of guest-controlled numbers"
+    in_table = False
+    for number, line in enumerate(lines, 1):
+        in_table = line.startswith("|") and (in_table or line.startswith(NUMBERS))
+        if not in_table or line.startswith((NUMBERS, "|---")):
+            continue
+        named = NAMED_TEST.findall(line)
+        if not named:
+            yield f"{page}:{number}: no test is named"
+        for name in named:
+            if name not in known:
+                yield f"{page}:{number}: there is no test {name}"
+
+
 def unreached(pages):
     seen, waiting = set(), ["README.md"]
     while waiting:
@@ -104,6 +130,9 @@ def main():
     files = tracked()
     pages = [file for file in files if file.endswith(".md")]
     faults = [fault for page in pages for fault in [*broken_links(page), *missing_files(page, files)]]
+    known = tests(files)
+    devices = [page for page in pages if re.fullmatch(r"native/devices/\w+/README.md", page)]
+    faults += [fault for page in devices for fault in untested_numbers(page, known)]
     faults += unreached(pages)
     faults += undescribed_variables(files)
     lines = len((ROOT / "README.md").read_text().splitlines())

@@ -84,8 +84,8 @@ class VsockGuest {
   static constexpr std::uint32_t kGuestPort = 5000;
   static constexpr std::uint32_t kReceiveBufferBytes = 4096;
 
-  explicit VsockGuest(VsockService& service)
-      : memory(make_guest_memory()),
+  explicit VsockGuest(VsockService& service, MemoryWriteObserver* observer = nullptr)
+      : memory(make_guest_memory(observer)),
         device(new VsockDevice(service)),
         transport(std::unique_ptr<VirtioDevice>(device), *memory, irq),
         waker(transport, *device),

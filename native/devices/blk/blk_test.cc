@@ -138,6 +138,21 @@ TEST_F(BlkTest, AReadOnlyDiskTakesNoWrite) {
   EXPECT_EQ(testing::get_text(*memory, kData, 8), "sector 5");
 }
 
+TEST_F(BlkTest, RefusesAPartThatIsTooLarge) {
+  auto large = File::create_anonymous(::testing::TempDir(), 1 << 20);
+  ASSERT_TRUE(large);
+  auto device = BlkDevice::create(*std::move(large), false, "large");
+  ASSERT_TRUE(device);
+  transport = std::make_unique<MmioTransport>(*std::move(device), *memory, irq);
+  driver = std::make_unique<testing::VirtioDriver>(*transport, *memory, Gpa{1 << 20});
+  ASSERT_TRUE(driver->start(UINT64_MAX));
+  constexpr std::uint32_t kMost = 256 * 1024;
+  EXPECT_EQ(request(kRead, 0, {{kData, kMost, true}}), kOk);
+  EXPECT_EQ(request(kRead, 0, {{kData, kMost + 512, true}}), kIoError);
+  EXPECT_EQ(request(kWrite, 0, {{kData, kMost, false}}), kOk);
+  EXPECT_EQ(request(kWrite, 0, {{kData, kMost + 512, false}}), kIoError);
+}
+
 TEST_F(BlkTest, TellsItsId) {
   EXPECT_EQ(request(kGetId, 0, {{kData, 20, true}}), kOk);
   EXPECT_EQ(testing::get_text(*memory, kData, 8), std::string("scratch\0", 8));

@@ -146,6 +146,38 @@ TEST_F(MmioTransportTest, RefusesAQueueThatIsTooLarge) {
   EXPECT_EQ(driver.read(kQueueReady), 1u);
 }
 
+TEST_F(MmioTransportTest, IgnoresAQueueThatDoesNotExist) {
+  ASSERT_TRUE(driver.start(0));
+  for (const std::uint32_t queue : {1u, 2u, UINT32_MAX}) {
+    driver.write(kQueueSel, queue);
+    EXPECT_EQ(driver.read(kQueueNumMax), 0u);
+    EXPECT_EQ(driver.read(kQueueReady), 0u);
+    driver.write(kQueueNum, 16);
+    driver.write(kQueueReady, 1);
+    driver.write(kQueueDescLow, 0x1000);
+    EXPECT_TRUE(transport.write(kQueueNotify, 4, queue));
+    EXPECT_EQ(driver.read(kQueueReady), 0u);
+  }
+  EXPECT_EQ(running, 1);
+}
+
+TEST_F(MmioTransportTest, AQueueInUseDoesNotMove) {
+  ASSERT_TRUE(driver.start(0));
+  driver.write(kQueueSel, 0);
+  driver.write(kQueueNum, 8);
+  for (const std::uint32_t area : {kQueueDescLow, kQueueDriverLow, kQueueDeviceLow}) {
+    driver.write(area, 0xfffff000);
+  }
+  driver.write(kQueueReady, 1);
+
+  const Buffer buffer{kBuffer, 8, true};
+  driver.queue(0).add({&buffer, 1});
+  driver.queue(0).kick();
+
+  EXPECT_TRUE(driver.queue(0).take_used());
+  EXPECT_EQ(driver.read(kStatus) & virtio::kStatusNeedsReset, 0u);
+}
+
 TEST_F(MmioTransportTest, ServesAndInterruptsOnceUntilAcknowledged) {
   ASSERT_TRUE(driver.start(0));
   const Buffer buffer{kBuffer, 8, true};

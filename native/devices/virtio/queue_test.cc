@@ -128,7 +128,7 @@ TEST_F(QueueTest, GivesNoMoreInATurnThanItHolds) {
   const auto serve = [&] {
     int served = 0;
     queue.begin_turn();
-    for (; queue.pop(chain); ++served) {
+    for (; served < 100 && queue.pop(chain); ++served) {
       queue.push(chain, 0);
       offer(0);  // the guest is as fast as the device
     }
@@ -199,6 +199,25 @@ TEST_F(QueueTest, BreaksOnAnAddressThatWraps) {
   describe(kDescriptors, 0, UINT64_MAX - 3, 8, 0, 0);
   offer(0);
   expect_broken();
+}
+
+TEST_F(QueueTest, BreaksOnAChainOfFourGibibytes) {
+  // Half of the memory again and again: parts may overlap.
+  constexpr std::uint32_t kPart = testing::kTestMemoryBytes / 2;
+  constexpr std::uint16_t kParts = 1024;
+  constexpr Gpa kTableOfMany{0x10000};
+  ASSERT_TRUE(queue.enable({kParts, kTableOfMany, Gpa{0x20000}, Gpa{0x30000}}, UINT64_MAX));
+  for (std::uint16_t i = 0; i < kParts; ++i) {
+    describe(kTableOfMany, i, 0, kPart, static_cast<std::uint16_t>(i + 1 < kParts ? kNext : 0),
+             static_cast<std::uint16_t>(i + 1));
+  }
+  put16(0x20002, 1);
+  expect_broken();
+
+  ASSERT_TRUE(queue.enable({kParts, kTableOfMany, Gpa{0x20000}, Gpa{0x30000}}, UINT64_MAX));
+  describe(kTableOfMany, kParts - 1, 0, kPart - 1, 0, 0);
+  ASSERT_TRUE(queue.pop(chain));
+  EXPECT_EQ(chain.size_bytes(), UINT32_MAX);
 }
 
 TEST_F(QueueTest, BreaksOnAnEmptyBuffer) {

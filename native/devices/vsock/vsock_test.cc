@@ -379,6 +379,45 @@ TEST_F(VsockTest, NeedsNoKickForBuffersThatItDoesNotWaitFor) {
   EXPECT_TRUE(guest.send(VsockOp::kReset));
 }
 
+// The guest's other processor gives each receive buffer back at once.
+class Refiller final : public MemoryWriteObserver {
+ public:
+  void written(Gpa first, std::uint64_t) override {
+    if (queue != nullptr && first.value == queue->device_area().value) queue->offer(0);
+  }
+  testing::DriverQueue* queue = nullptr;
+};
+
+TEST(VsockTurns, AWakeThatLeavesWorkAsksForAnother) {
+  ScriptedService service;
+  Refiller refiller;
+  VsockGuest guest(service, &refiller);
+  guest.start(1);
+  refiller.queue = &guest.driver.queue(0);
+  VsockHeader request = guest.header(VsockOp::kRequest);
+  request.buffer_bytes = 16 << 20;
+  guest.send(request);
+  EndpointScript& script = *service.scripts[0];
+  constexpr std::size_t kPayload = VsockGuest::kReceiveBufferBytes - kVsockHeaderBytes;
+  script.to_send = std::string(300 * kPayload, 's');  // 128 packets a call
+
+  EXPECT_FALSE(guest.waker.wake(script.id));
+  EXPECT_EQ(script.to_send.size(), 172 * kPayload);
+  EXPECT_FALSE(guest.waker.wake(script.id));
+  EXPECT_TRUE(guest.waker.wake(script.id));
+  EXPECT_TRUE(script.to_send.empty());
+}
+
+TEST_F(VsockTest, APacketWithoutAWholeHeaderBreaksTheDevice) {
+  start();
+  ASSERT_TRUE(guest.connect());
+  const testing::Buffer cut{Gpa{2 << 20}, kVsockHeaderBytes - 1, false};
+  guest.driver.queue(1).add({&cut, 1});
+  guest.driver.queue(1).kick();
+  EXPECT_NE(guest.driver.read(virtio::mmio::kStatus) & virtio::kStatusNeedsReset, 0u);
+  EXPECT_EQ(script().disconnected, 1);
+}
+
 TEST_F(VsockTest, ABufferWithoutRoomForAPayloadBreaksTheDevice) {
   start(0);
   const testing::Buffer tiny{Gpa{2 << 20}, kVsockHeaderBytes, true};

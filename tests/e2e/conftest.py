@@ -85,13 +85,24 @@ class Runhv:
         return found
 
 
-@pytest.fixture
-def runhv(request, tmp_path_factory):
+def make_runhv(request, tmp_path_factory):
     dist = pathlib.Path(request.config.getoption("--runhv-dist")).resolve()
     images = pathlib.Path(request.config.getoption("--images")).resolve()
     assert (dist / "bin/runhv").exists(), f"no distribution in {dist}; tools/dev build makes it"
     assert (images / "busybox").exists(), f"no images in {images}; tools/dev images {images} all"
-    runtime = tmp_path_factory.mktemp("runtime")
-    command = Runhv(dist, images, runtime, images.parent / "test-store")
+    return Runhv(dist, images, tmp_path_factory.mktemp("runtime"), images.parent / "test-store")
+
+
+@pytest.fixture
+def runhv(request, tmp_path_factory):
+    command = make_runhv(request, tmp_path_factory)
+    yield command
+    assert command.leftovers() == []
+
+
+@pytest.fixture(scope="module")
+def module_runhv(request, tmp_path_factory):
+    """For a container that lives as long as a file's tests."""
+    command = make_runhv(request, tmp_path_factory)
     yield command
     assert command.leftovers() == []

@@ -58,6 +58,7 @@ def test_licences_of_everything_in_it_are_there(runhv):
         "rapidjson": "Milo Yip",
         "zstd-jni": "Luben Karavelov",
         "zstd": "Meta Platforms",
+        "xz": "XZ for Java authors",
     }.items():
         assert words in " ".join((doc / "licences" / name).read_text().split()), name
         assert name in notice

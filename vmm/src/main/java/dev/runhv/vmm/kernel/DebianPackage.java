@@ -72,7 +72,10 @@ final class DebianPackage {
             }
             long size = size(header);
             if (new String(header, 0, 16, StandardCharsets.ISO_8859_1).startsWith("data.tar")) {
-                readTar(new TarReader(Unpacked.of(new Member(ar, size), KernelLimits.PACKAGE_BYTES)));
+                InputStream data = Unpacked.of(new Member(ar, size), KernelLimits.PACKAGE_BYTES);
+                readTar(new TarReader(data));
+                // What follows the tar holds the checksums of it.
+                data.transferTo(OutputStream.nullOutputStream());
                 return;
             }
             ar.skipNBytes(size + (size & 1));

@@ -11,6 +11,7 @@ import dev.runhv.vmm.process.Distribution;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.DirectoryStream;
@@ -325,7 +326,7 @@ public final class KernelCatalogue {
             for (Iterator<Path> each = files.sorted(Comparator.reverseOrder()).iterator(); each.hasNext(); ) {
                 Files.deleteIfExists(each.next());
             }
-        } catch (IOException e) {
+        } catch (IOException | UncheckedIOException e) {
             return;
         }
     }

@@ -2,6 +2,7 @@ package dev.runhv.vmm.kernel;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Iterator;
@@ -27,6 +28,8 @@ final class ModuleFolder {
                     files.add(name, () -> Files.newInputStream(path));
                 }
             }
+        } catch (UncheckedIOException e) {
+            throw e.getCause();
         }
         return files;
     }

@@ -217,8 +217,8 @@ final class ErofsMetadata {
         return switch (placed.inode) {
             case Directory directory -> new DirectoryLayout(directory).write();
             case Inode.SymbolicLink link -> link.target().getBytes(StandardCharsets.ISO_8859_1);
-            case Inode.RegularFile file -> throw new IllegalArgumentException("Its data is in place: " + file);
-            case Inode.Special special -> throw new IllegalArgumentException("It has no data: " + special);
+            case Inode.RegularFile _ -> throw new IllegalArgumentException("The data of a file is in place");
+            case Inode.Special _ -> throw new IllegalArgumentException("A device has no data");
         };
     }
 

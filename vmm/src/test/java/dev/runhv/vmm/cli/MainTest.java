@@ -13,6 +13,7 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -125,7 +126,7 @@ class MainTest {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         InputStream in = new ByteArrayInputStream(
                 request.replace("%1$s", folder.toString()).getBytes(StandardCharsets.UTF_8));
-        assertThat(Main.answer(in, out, RootfsProgress.NONE)).as(out.toString()).isEqualTo(status);
+        assertThat(Main.answer(in, out, RootfsProgress.NONE)).as(out.toString(StandardCharsets.UTF_8)).isEqualTo(status);
         return out.toString(StandardCharsets.UTF_8);
     }
 
@@ -148,7 +149,9 @@ class MainTest {
         }
     }
 
-    private static Stream<String> files(Path path) throws IOException {
-        return Files.list(path).map(file -> file.getFileName().toString());
+    private static List<String> files(Path path) throws IOException {
+        try (Stream<Path> files = Files.list(path)) {
+            return files.map(file -> file.getFileName().toString()).toList();
+        }
     }
 }

@@ -63,7 +63,7 @@ class NativeFailureTest {
     void statisticsAreUnpackedInTheirOrder() {
         long[] values = new long[RunhvNative.STATISTICS];
         for (int i = 0; i < values.length; i++) {
-            values[i] = 100 + i;
+            values[i] = 100L + i;
         }
         values[3] = 0; // the second stage was not reached
         values[38] = -1;

@@ -15,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "platform/clock.h"
 #include "platform/file.h"
+#include "platform/lossy_writer.h"
 #include "platform/memory_region.h"
 #include "platform/named_lock.h"
 #include "platform/os_error.h"
@@ -140,6 +141,46 @@ TEST(StreamTest, TellsWhenTheOtherSideHasClosed) {
   EXPECT_EQ(writer->write(as_bytes("x")).status, IoStatus::kEnd);
 }
 
+TEST(LossyWriter, NeverWaitsForAReader) {
+  Pipe pipe;
+  LossyWriter writer(*Stream::adopt(pipe.writer.get(), false));
+  const auto read_all = [&] {
+    std::string text(1 << 20, '\0');
+    const ssize_t count = ::read(static_cast<int>(pipe.reader.get()), text.data(), text.size());
+    text.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+    return text;
+  };
+
+  // Whole pages: no room is left for a shorter text.
+  for (int i = 0; i < 1000; ++i) writer.write(std::string(4096, 'x'));
+  writer.write("the end\n", 1'000'000);  // and not longer than that
+  const std::string held = read_all();
+  EXPECT_EQ(held.find_first_not_of('x'), std::string::npos);
+  writer.write("again\n");
+
+  const std::size_t lost = 1000 * 4096 + 8 - held.size();
+  EXPECT_EQ(read_all(), "\nrunhv: " + std::to_string(lost) +
+                            " bytes of output are lost: nobody read them\nagain\n");
+  writer.write("more\n");
+  EXPECT_EQ(read_all(), "more\n");
+}
+
+TEST(LossyWriter, WaitsForRoomAsLongAsItMay) {
+  Pipe pipe;
+  LossyWriter writer(*Stream::adopt(pipe.writer.get(), false));
+  constexpr std::size_t kSize = 300'000;  // of which a pipe holds 65536
+  std::thread slow([&] {
+    std::string text(4096, '\0');
+    for (std::size_t done = 0; done < kSize;) {
+      const ssize_t count = ::read(static_cast<int>(pipe.reader.get()), text.data(), text.size());
+      ASSERT_GT(count, 0);
+      done += static_cast<std::size_t>(count);
+    }
+  });
+  writer.write(std::string(kSize, 'x'), 60'000'000'000);
+  slow.join();
+}
+
 TEST(ProcessTest, ACapturedProgramHasALocaleOfItsOwn) {
   ::setenv("LC_ALL", "POSIX", 1);
   const auto captured = run_captured("/bin/sh", {"-c", "echo $LC_ALL $HOME"}, "/", "", 1000);
@@ -244,6 +285,18 @@ TEST(MemoryRegionTest, BeginsWhereALargePageMay) {
   const auto region = MemoryRegion::reserve(4096);
   ASSERT_TRUE(region);
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(region->data()) % (2u << 20), 0u);
+}
+
+TEST(MemoryRegionDeathTest, HasNothingBeforeAndBehindIt) {
+  const auto region = MemoryRegion::reserve(1 << 20);
+  ASSERT_TRUE(region);
+  const auto write = [&](std::ptrdiff_t offset) {
+    *const_cast<volatile std::byte*>(region->data() + offset) = std::byte{1};
+  };
+  write(0);
+  write((1 << 20) - 1);
+  EXPECT_DEATH(write(-1), "");
+  EXPECT_DEATH(write(1 << 20), "");
 }
 
 TEST(RandomTest, TwoDrawsDiffer) {

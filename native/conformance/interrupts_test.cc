@@ -63,6 +63,29 @@ TEST(Interrupts, WakesAHaltedProcessorFromAnotherThread) {
   EXPECT_EQ(guest.read64(kDataGpa), 1u);
 }
 
+// A device may interrupt as soon as it has a handle; until the partition is set up it is refused.
+TEST(Interrupts, RequestedDuringSetupIsRefusedOrTaken) {
+  const WHV_PARTITION_HANDLE handle = create_partition();
+  ASSERT_EQ(set_property(handle, WHvPartitionPropertyCodeProcessorCount, UINT32{1}), S_OK);
+  ASSERT_EQ(set_property(handle, WHvPartitionPropertyCodeLocalApicEmulationMode,
+                         WHvX64LocalApicEmulationModeX2Apic),
+            S_OK);
+  const WHV_INTERRUPT_CONTROL control = fixed(kVector);
+  std::atomic<bool> asked{false};
+  std::thread device([&] {
+    HRESULT result;
+    do {
+      result = WHvRequestInterrupt(handle, &control, sizeof control);
+      asked = true;
+    } while (result == E_INVALIDARG);
+    EXPECT_EQ(result, S_OK);
+  });
+  while (!asked) std::this_thread::yield();
+  EXPECT_EQ(WHvSetupPartition(handle), S_OK);
+  device.join();
+  EXPECT_EQ(WHvDeletePartition(handle), S_OK);
+}
+
 TEST(Interrupts, RequestedWhileNothingRunsIsDeliveredLater) {
   Guest guest(x2apic());
   load_reporting_handler(guest);

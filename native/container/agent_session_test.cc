@@ -209,6 +209,39 @@ TEST_F(AgentSessionTest, TheEndIsKeptAndOutputIsWaitedFor) {
   EXPECT_TRUE(session_->view().delivered);
 }
 
+TEST_F(AgentSessionTest, TellsWhatOnlyTheGuestCanBringAbout) {
+  using For = Patience::For;
+  EXPECT_EQ(session_->waits_for().what, For::kHello);
+  say_hello();
+  EXPECT_EQ(session_->waits_for().what, For::kStarted);
+  (void)send(*control_);
+  say(RUNHV_MSG_STARTED, runhv_started{0});
+  EXPECT_EQ(session_->waits_for().what, For::kNothing);
+  const auto output = session_->accept(10, 1, ports_.stdout_port);
+  say(RUNHV_MSG_EXITED, runhv_exited{0, 0, 0});
+  EXPECT_EQ(session_->waits_for().what, For::kOutput);
+
+  const std::vector<std::byte> much(1 << 20, std::byte{'x'});
+  const std::size_t taken = output->receive(much);
+  EXPECT_TRUE(session_->waits_for().host_is_slow);
+  EXPECT_EQ(session_->waits_for().output_bytes, taken);
+  for (std::size_t read = 0; read < taken;) read += get(out_.reader).size();
+  EXPECT_EQ(output->receive(as_bytes("y")), 1u);
+  EXPECT_FALSE(session_->waits_for().host_is_slow);
+  EXPECT_EQ(session_->waits_for().output_bytes, taken + 1);
+}
+
+TEST_F(AgentSessionTest, WhatComesAfterTheEndIsNotRead) {
+  start();
+  say(RUNHV_MSG_EXITED, runhv_exited{0, 0, 5});
+  say(RUNHV_MSG_EXITED, runhv_exited{0, 0, 6});
+  say(99, runhv_started{0});
+  const std::vector<std::byte> noise(100'000, std::byte{0xff});
+  EXPECT_EQ(control_->receive(noise), noise.size());
+  EXPECT_EQ(failure(), "none");
+  EXPECT_EQ(session_->view().end->value, 5);
+}
+
 TEST_F(AgentSessionTest, FailureToStartKeepsTheReason) {
   say_hello();
   std::vector<std::byte> payload(sizeof(runhv_failed));

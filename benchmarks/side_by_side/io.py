@@ -65,7 +65,7 @@ class Marks:
         self._tail = b""
 
     def _wait_for(self, line):
-        """The time and the CPU used when the line was there. Only the end of what came is kept: a stream comes between two lines."""
+        """The time and the CPU used when the line was there. Of what came only the end is kept: it may be a stream."""
         while line not in self._tail:
             some = self._process.read()
             if not some:

@@ -13,8 +13,8 @@ PROGRAM = "qemu-system-x86_64"
 # QEMU has no vsock without a kernel module of the host, and no way to tell a guest its clock's frequency.
 DIFFERENCES = (
     "QEMU runs the same kernel, disk and program, and our agent: object for object, but for its ways to the host. Its "
-    "request lies in the initramfs, so it makes no round trip; the program writes straight to a virtio-serial port, where "
-    "with runhv the agent moves its bytes to vsock. QEMU's guest is told the frequency of the TSC and ticks by the PIT "
+    "request lies in the initramfs, so it makes no round trip; its streams are virtio-serial ports, to which splice passes "
+    "the pages of a pipe, where vsock copies them. QEMU's guest is told the frequency of the TSC and ticks by the PIT "
     "(nolapic_timer), the fastest set-up that we know: without it it would calibrate for 100 ms more.")
 
 

@@ -174,16 +174,12 @@ class Host:
         """A bundle, as `runhv run` makes it, that stays."""
         command, request = self.java(image, *arguments, memory_mib=memory_mib)
         folder = self.work / "bundles" / name
-        self.make_bundle(command, {**request, "bundle": str(folder)}).check_returncode()
-        return folder
-
-    def make_bundle(self, command, request):
         made = subprocess.run(
-            [str(word) for word in command], input=json.dumps(request).encode(), capture_output=True, check=False,
-            env={**os.environ, **self.environment})
+            [str(word) for word in command], input=json.dumps({**request, "bundle": str(folder)}).encode(),
+            env={**os.environ, **self.environment}, capture_output=True, check=False)
         if made.returncode != 0:
             raise Failed(f"the Java side makes no bundle: {(made.stdout + made.stderr).decode(errors='replace')}")
-        return made
+        return folder
 
     def bench_image(self, disk_mib=64):
         """busybox, our probe, and data that makes its disk large enough; made once for each probe."""

@@ -5,7 +5,8 @@
 
 RESULT.json is what `tools/dev bench jmh -rf json -rff RESULT.json` wrote; to be run right after it. Writes beside itself
 jmh.json (JMH's own format, less what it says of the JVM's files) and counts.json (guest instructions and exits to the
-first instruction as series, and the conditions of both).
+first instruction as series, and the conditions of both). Where the machine had more to do than that, jmh.json is not
+written: its times would say nothing.
 """
 
 import datetime
@@ -18,6 +19,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 KEPT = ("jmhVersion", "benchmark", "mode", "threads", "forks", "jdkVersion", "vmName", "vmVersion", "warmupIterations",
         "measurementIterations", "params", "primaryMetric", "secondaryMetrics")
+BUSY = 2  # load of 15 minutes on each core: the run itself is less than one
 COUNTS = ("guest.exits", "guest.instructions")
 METRIC = ("score", "scoreError", "scoreConfidence", "scoreUnit", "rawData")
 
@@ -62,7 +64,10 @@ def write(name, content):
 def main(kernel, engine, *files):
     results = [trimmed(each) for file in files for each in json.loads(pathlib.Path(file).read_text())]
     about = conditions(results, kernel, engine)
-    write("jmh.json", results)
+    if about["load"] <= BUSY * about["cores"]:
+        write("jmh.json", results)
+    else:
+        print(f"update: only the counts are kept: a load of {about['load']} on {about['cores']} cores is no time to measure")
     write("counts.json", {"version": 1, "name": "counts", "conditions": about, "series": counts(results)})
 
 

@@ -58,8 +58,8 @@ class Model : public corei7_haswell_4770_t {
       case 7:
         corei7_haswell_4770_t::get_cpuid_leaf(function, subfunction, leaf);
         if (subfunction == 0) {
-          leaf->eax = 1;         // the last subleaf
-          leaf->edx |= 1u << 4;  // fast short REP MOVSB: a string instruction is one host loop
+          leaf->eax = 1;          // the last subleaf
+          leaf->edx |= 1u << 4;   // fast short REP MOVSB: a string instruction is one host loop
           leaf->edx |= 1u << 29;  // IA32_ARCH_CAPABILITIES
         } else if (subfunction == 1) {
           get_leaf(leaf, 1u << 11, 0, 0, 0);  // fast short REP STOSB

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -9,6 +10,8 @@ import subprocess
 import pytest
 
 from test_errors import refused
+
+CONTROL = b"Package: x\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: x\n"
 
 
 @pytest.fixture(scope="module")
@@ -125,32 +128,41 @@ def test_a_kernel_that_is_not_in_the_catalogue(catalogue):
     refused(catalogue.run("true", before=["--kernel", "nothing"]), "nothing", "runhv kernels", "./vmlinux")
 
 
-def damaged(package, target, change):
-    data = bytearray(package.read_bytes())
-    change(data)
-    target.write_bytes(data)
-    return target
+def package(folder, files):
+    """A Debian package of ours, as dpkg packs it."""
+    tree = folder / "tree"
+    for name, content in {"DEBIAN/control": CONTROL, **files}.items():
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Zxz", "-b", tree, folder / "x.deb"],
+                   stdout=subprocess.DEVNULL, check=True)
+    return folder / "x.deb"
 
 
 @pytest.mark.parametrize("change,words", [
     (lambda data: data.__delitem__(slice(len(data) // 2, None)), ["truncated"]),
-    (lambda data: data.__setitem__(slice(400_000, 400_100), bytes(100)), ["damaged"]),
+    (lambda data: data.__setitem__(slice(-60_100, -60_000), bytes(100)), ["damaged"]),
     (lambda data: data.__delitem__(slice(8, None)), ["no data.tar"]),
     (lambda data: data.__setitem__(slice(66, 68), b"xx"), ["header"]),
 ], ids=["truncated", "overwritten", "empty", "header"])
-def test_a_damaged_package_is_refused(catalogue, packages, tmp_path, change, words):
-    package = damaged(packages["bookworm"], tmp_path / "damaged.deb", change)
-    refused(catalogue("kernels", "add", "x", "--image", package), str(package), *words)
+def test_a_damaged_package_is_refused(catalogue, tmp_path, change, words):
+    damaged = package(tmp_path, {"boot/vmlinuz-1": os.urandom(200_000)})
+    data = bytearray(damaged.read_bytes())
+    change(data)
+    damaged.write_bytes(data)
+    refused(catalogue("kernels", "add", "x", "--image", damaged), str(damaged), *words)
     assert files(catalogue) == []
 
 
 def test_a_package_that_is_no_kernel(catalogue, tmp_path):
-    (tmp_path / "x/DEBIAN").mkdir(parents=True)
-    (tmp_path / "x/DEBIAN/control").write_text(
-        "Package: x\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: x\n")
-    subprocess.run(["dpkg-deb", "--root-owner-group", "-b", tmp_path / "x", tmp_path / "x.deb"],
-                   stdout=subprocess.DEVNULL, check=True)
-    refused(catalogue("kernels", "add", "x", "--image", tmp_path / "x.deb"), "holds no kernel")
+    other = package(tmp_path, {"usr/bin/x": b"x"})
+    refused(catalogue("kernels", "add", "x", "--image", other), "holds no kernel")
+
+
+def test_a_package_whose_kernel_is_none(catalogue, tmp_path):
+    odd = package(tmp_path, {"boot/vmlinuz-1": os.urandom(200_000)})
+    refused(catalogue("kernels", "add", "x", "--image", odd), "neither a bzImage nor an x86-64 ELF")
 
 
 def test_a_kernel_that_does_not_come_to_a_program(catalogue, vmlinuz):

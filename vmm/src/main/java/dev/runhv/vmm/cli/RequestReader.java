@@ -118,23 +118,22 @@ final class RequestReader {
         if (version != VERSION) {
             throw invalid("version: expected " + VERSION + ", not " + version);
         }
-        Path where = path("store", required("store", store));
         return switch (verb) {
-            case "prepare" -> new Request.Prepare(bundleRequest(where), progress);
-            case "kernels-list" -> new Request.ListKernels(where, json);
+            case "prepare" -> new Request.Prepare(bundleRequest(), progress);
+            case "kernels-list" -> new Request.ListKernels(storePath(), json);
             case "kernels-add" ->
                 new Request.AddKernel(
-                        where, required("name", name), path("kernel", required("kernel", kernel)), modulesPath());
-            case "kernels-remove" -> new Request.RemoveKernel(where, required("name", name));
+                        storePath(), required("name", name), path("kernel", required("kernel", kernel)), modulesPath());
+            case "kernels-remove" -> new Request.RemoveKernel(storePath(), required("name", name));
             default -> throw invalid("verb: unknown verb \"" + verb + "\"");
         };
     }
 
-    private BundleRequest bundleRequest(Path where) {
+    private BundleRequest bundleRequest() {
         return new BundleRequest(
                 required("id", id),
                 required("image", image),
-                where,
+                storePath(),
                 path("bundle", required("bundle", bundle)),
                 environment,
                 cwd,
@@ -149,6 +148,10 @@ final class RequestReader {
                 modulesPath(),
                 stdin,
                 engine);
+    }
+
+    private Path storePath() {
+        return path("store", required("store", store));
     }
 
     private Path modulesPath() {

@@ -47,19 +47,26 @@ final class BootProbe {
 
     /**
      * @param folder for what the boot needs, and nobody afterwards
+     * @param image what complaints name: where the kernel came from
      * @param modules null where there are none
      * @throws RunhvException where the kernel does not come to the program
      */
-    Result boot(String operation, Path folder, Path kernel, Path modules) throws IOException {
-        Path image = folder.resolve("program.erofs");
-        ProgramImage.write(image, "program", PROGRAM);
+    Result boot(String operation, Path folder, Path image, Path kernel, Path modules) throws IOException {
+        Path root = folder.resolve("program.erofs");
+        ProgramImage.write(root, "program", PROGRAM);
         Path bundle = Files.createDirectory(folder.resolve("bundle"));
-        writeConfig(bundle.resolve("config.json"), kernel, modules, image);
+        writeConfig(bundle.resolve("config.json"), kernel, modules, root);
         VmmProcess process =
                 VmmProcess.spawn(distribution, "boot-" + folder.getFileName(), bundle, folder.resolve("timings.json"));
         try {
             process.handle().onExit().get(DEADLINE_SECONDS, TimeUnit.SECONDS);
-            return result(operation, process.await(), process);
+            VmmProcess.Outcome outcome = process.await();
+            if (!outcome.status().equals(new ExitStatus.Exited(0))
+                    || outcome.timings().isEmpty()) {
+                String complaint = complaint(process).replace(kernel.toString(), image.toString());
+                throw failure(operation, "It does not run a program: " + complaint, null);
+            }
+            return result(outcome.timings().get());
         } catch (TimeoutException e) {
             throw failure(operation, "It does not come to a program in " + DEADLINE_SECONDS + " s", null);
         } catch (ExecutionException e) {
@@ -72,13 +79,12 @@ final class BootProbe {
         }
     }
 
-    private static Result result(String operation, VmmProcess.Outcome outcome, VmmProcess process) throws IOException {
-        if (!outcome.status().equals(new ExitStatus.Exited(0))
-                || outcome.timings().isEmpty()) {
-            String complaint = new String(process.stderr().readNBytes(COMPLAINT_BYTES), StandardCharsets.UTF_8).strip();
-            throw failure(operation, "It does not run a program: " + complaint.replaceFirst("^runhv: ", ""), null);
-        }
-        StartTimings timings = outcome.timings().get();
+    private static String complaint(VmmProcess process) throws IOException {
+        String text = new String(process.stderr().readNBytes(COMPLAINT_BYTES), StandardCharsets.UTF_8);
+        return text.strip().replaceFirst("^runhv: ", "");
+    }
+
+    private static Result result(StartTimings timings) {
         BootCost boot = new BootCost(
                 timings.engine(),
                 MEMORY_BYTES,
@@ -100,7 +106,7 @@ final class BootProbe {
         return RunhvException.of(ErrorCode.GUEST_FAILED, operation, detail, null, cause);
     }
 
-    private static void writeConfig(Path file, Path kernel, Path modules, Path image) throws IOException {
+    private static void writeConfig(Path file, Path kernel, Path modules, Path root) throws IOException {
         try (OutputStream out = Files.newOutputStream(file);
                 JsonGenerator json = new JsonFactory().createGenerator(out)) {
             json.writeStartObject();
@@ -116,7 +122,7 @@ final class BootProbe {
             json.writeStringField("path", kernel.toAbsolutePath().toString());
             json.writeEndObject();
             json.writeObjectFieldStart("image");
-            json.writeStringField("path", image.toAbsolutePath().toString());
+            json.writeStringField("path", root.toAbsolutePath().toString());
             json.writeStringField("format", "raw");
             json.writeEndObject();
             json.writeEndObject();

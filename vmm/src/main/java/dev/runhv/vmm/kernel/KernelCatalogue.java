@@ -8,6 +8,7 @@ import dev.runhv.vmm.image.CorruptInputException;
 import dev.runhv.vmm.image.Digest;
 import dev.runhv.vmm.image.Failures;
 import dev.runhv.vmm.process.Distribution;
+import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -89,7 +90,7 @@ public final class KernelCatalogue {
             work = workFolder(name);
             Path made = Files.createDirectory(work.resolve("made"));
             gather(operation, image, modules, work, made);
-            Kernel kernel = boot(operation, name, made.resolve(KERNEL), made.resolve(MODULES), work);
+            Kernel kernel = boot(operation, name, image, made.resolve(KERNEL), made.resolve(MODULES), work);
             writeRecord(made.resolve(RECORD), kernel);
             move(operation, name, made, target);
             return kernel;
@@ -162,7 +163,7 @@ public final class KernelCatalogue {
             if (!selected.isEmpty()) {
                 ModuleArchive.write(made.resolve(MODULES), selected);
             }
-        } catch (CorruptInputException e) {
+        } catch (CorruptInputException | EOFException e) {
             throw Failures.of(operation + " from " + image, e);
         }
         for (Path file : List.of(kernel, made.resolve(MODULES))) {
@@ -177,10 +178,11 @@ public final class KernelCatalogue {
         Files.copy(image, kernel);
     }
 
-    private Kernel boot(String operation, String name, Path kernel, Path modules, Path work) throws IOException {
+    private Kernel boot(String operation, String name, Path image, Path kernel, Path modules, Path work)
+            throws IOException {
         boolean hasModules = Files.exists(modules);
         BootProbe.Result result =
-                new BootProbe(distribution).boot(operation, work, kernel, hasModules ? modules : null);
+                new BootProbe(distribution).boot(operation, work, image, kernel, hasModules ? modules : null);
         return new Kernel(
                 name,
                 result.release(),
@@ -240,7 +242,7 @@ public final class KernelCatalogue {
         }
         Path work = workFolder(name);
         try {
-            Kernel kernel = boot("boot kernel " + name, name, file, work.resolve(MODULES), work);
+            Kernel kernel = boot("boot kernel " + name, name, file, file, work.resolve(MODULES), work);
             Path unfinished = work.resolve(RECORD);
             writeRecord(unfinished, kernel);
             Files.move(unfinished, kept, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);

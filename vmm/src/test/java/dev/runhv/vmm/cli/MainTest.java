@@ -101,9 +101,12 @@ class MainTest {
                     ``                                      | Not a JSON object
                     []                                      | Not a JSON object
                     {"version":2}                           | version: expected 1, not 2
-                    {"version":1}                           | verb: expected \\"prepare\\", not \\"\\"
+                    {"version":1}                           | verb: unknown verb \\"\\"
                     {"version":1,"version":1}               | Duplicate field 'version'
                     {"version":1,"verb":"prepare"}          | id: required
+                    {"version":1,"verb":"kernels-add"}      | store: required
+                    {"version":1,"verb":"kernels-add","store":"/s","name":"x"} | kernel: required
+                    {"version":1,"verb":"kernels-remove","store":"/s"} | name: required
                     {"version":1,"verb":1}                  | verb: expected a string
                     {"version":1,"arguments":"a"}           | arguments: expected an array
                     {"version":1,"arguments":["a",1]}       | arguments[1]: expected a string

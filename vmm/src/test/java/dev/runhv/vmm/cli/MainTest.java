@@ -129,7 +129,9 @@ class MainTest {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         InputStream in = new ByteArrayInputStream(
                 request.replace("%1$s", folder.toString()).getBytes(StandardCharsets.UTF_8));
-        assertThat(Main.answer(in, out, RootfsProgress.NONE)).as(out.toString(StandardCharsets.UTF_8)).isEqualTo(status);
+        assertThat(Main.answer(in, out, RootfsProgress.NONE))
+                .as(out.toString(StandardCharsets.UTF_8))
+                .isEqualTo(status);
         return out.toString(StandardCharsets.UTF_8);
     }
 

@@ -11,7 +11,6 @@ import struct
 import subprocess
 import sys
 import tarfile
-import zlib
 
 import pytest
 
@@ -19,8 +18,6 @@ sys.path.append(str(pathlib.Path(__file__).parents[1] / "fixtures"))
 
 from make_images import EPOCH, Layer, Layout  # noqa: E402
 from test_errors import refused  # noqa: E402
-
-FILES = 1 << 20  # RootfsLimits.ENTRIES
 
 
 def base_layer(runhv):
@@ -330,65 +327,3 @@ def test_an_import_goes_on_beside_one_that_is_killed(runhv, make, faults, tmp_pa
     assert other.stdout == b"whole\n", other.stderr
     assert runhv("run", image, "echo", "whole").stdout == b"whole\n"
     assert len([name for name in stored(runhv) if name.endswith(".erofs")]) == 1
-
-
-# ---- the heap ----
-
-
-def full_layer(folder, files):
-    """A layer at all limits of docs/limits.md at once, gzipped: files, names, attributes, maps of sparse files."""
-    digest, packer, size = hashlib.sha256(), zlib.compressobj(1, zlib.DEFLATED, 31), 0
-    path = folder / "layer"
-    with open(path, "wb") as out:
-        def write(data):
-            nonlocal size
-            digest.update(data)
-            size += len(data)
-            out.write(packer.compress(data))
-
-        count = 0
-        # 128 MiB of attributes, each charged with 128 bytes for what it costs besides.
-        flood = raw_tar(pax(**{f"SCHILY__xattr__user__{i:03d}": b"x" * 20 for i in range(800)}))[:-1024]
-        one = 800 * (len("user.000") + 20 + 128)
-        while (count + 1) * one < 127 << 20:
-            write(flood + raw_tar((b"attributes/%d" % count, b"0", 0, b""))[:-1024])
-            count += 1
-        # 63 files of 16 TiB: maps of 262,144 chunks each.
-        for i in range(63):
-            write(raw_tar(pax(GNU__sparse__size=b"%d" % (1 << 44), GNU__sparse__numblocks=b"1", GNU__sparse__map=b"0,1"),
-                          (b"sparse/%d" % i, b"0", 1, b"x"))[:-1024])
-            count += 1
-        # The rest in one folder, with names that fill 63 MiB.
-        left = files - count - 3  # the three folders
-        length = (63 << 20) // left - 4
-        template = bytearray(raw_tar((b"many/" + b"0" * 7 + b"x" * (length - 7), b"0", 0, b""))[:512])
-        digits_at, plain = slice(5, 12), sum(template) - sum(template[148:156]) + 8 * 32 - sum(b"0" * 7)
-        block = bytearray()
-        for i in range(left):
-            digits = b"%07d" % i
-            template[digits_at] = digits
-            template[148:154] = b"%06o" % (plain + sum(digits))
-            block += template
-            if len(block) >= 1 << 20:
-                write(bytes(block))
-                block.clear()
-        write(bytes(block) + bytes(1024))
-        out.write(packer.flush())
-    return path, digest.hexdigest()
-
-
-def test_the_heap_holds_an_image_that_is_at_every_limit(runhv, tmp_path):
-    runhv.store = tmp_path / "store"
-    layout = Layout(tmp_path / "image")
-    path, diff_id = full_layer(tmp_path, FILES)
-    blob = layout.blob(path.read_bytes(), "application/vnd.oci.image.layer.v1.tar+gzip")
-    path.unlink()
-    layout.layers.append(blob)
-    layout.diff_ids.append(f"sha256:{diff_id}")
-    # A configuration of 8 MiB whose values are objects.
-    layout.finish({"Cmd": ["/none"], "Labels": {"x": "y"}, "junk": [{}] * 2_000_000})
-    result = runhv("run", "-m", "512m", f"oci:{tmp_path}/image:latest", timeout=900)
-    assert result.returncode == 127, result.stderr
-    assert len(stored(runhv)) == 1
-    shutil.rmtree(tmp_path / "image")
-    shutil.rmtree(runhv.store)

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.core.exc.StreamConstraintsException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -47,6 +48,12 @@ final class Json {
             return document;
         } catch (CorruptInputException e) {
             throw e;
+        } catch (StreamConstraintsException e) {
+            throw new CorruptInputException(
+                    "It is JSON beyond the limits, a depth of %d and strings of %d characters: %s"
+                            .formatted(
+                                    ImageLimits.JSON_DEPTH, ImageLimits.JSON_STRING_CHARACTERS, e.getOriginalMessage()),
+                    e);
         } catch (JsonProcessingException e) {
             throw new CorruptInputException("Not JSON: " + e.getOriginalMessage(), e);
         } catch (IOException e) {

@@ -1,5 +1,6 @@
 package dev.runhv.vmm.image;
 
+import java.io.File;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 
@@ -24,7 +25,8 @@ record PathAndTag(Path path, String tag) {
 
     // skopeo and podman split at the first colon; a Windows path has one of its own after the drive letter.
     private static int separator(String text) {
-        boolean drive = text.length() > 2
+        boolean drive = File.separatorChar == '\\'
+                && text.length() > 2
                 && text.charAt(1) == ':'
                 && Character.isLetter(text.charAt(0))
                 && (text.charAt(2) == '\\' || text.charAt(2) == '/');

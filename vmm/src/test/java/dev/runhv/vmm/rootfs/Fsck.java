@@ -16,8 +16,12 @@ final class Fsck {
 
     private Fsck() {}
 
+    static boolean isInstalled() {
+        return Files.isExecutable(PROGRAM);
+    }
+
     static void requireInstalled() {
-        assumeTrue(Files.isExecutable(PROGRAM), "fsck.erofs is not installed (package erofs-utils)");
+        assumeTrue(isInstalled(), "fsck.erofs is not installed (package erofs-utils)");
     }
 
     static void accepts(Path image, String... options) {

@@ -161,7 +161,7 @@ class FuzzTest {
     }
 
     /** A few bits, numbers or runs changed; the length too where it may. */
-    private static byte[] damaged(byte[] whole, Random random, boolean length) {
+    static byte[] damaged(byte[] whole, Random random, boolean length) {
         byte[] damaged = whole.clone();
         for (int changes = 1 + random.nextInt(4); changes > 0; changes--) {
             int at = random.nextInt(damaged.length);

@@ -1,5 +1,6 @@
 package dev.runhv.vmm.kernel;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -24,7 +25,7 @@ class ModuleInfoTest {
 
     @Test
     void whatIsNoModuleIsNamed() {
-        for (byte[] file : new byte[][] {{}, new byte[100], "#!/bin/sh".getBytes()}) {
+        for (byte[] file : new byte[][] {{}, new byte[100], "#!/bin/sh".getBytes(UTF_8)}) {
             assertThatThrownBy(() -> ModuleInfo.dependencies("bad", file))
                     .isInstanceOf(CorruptInputException.class)
                     .hasMessage("the module bad is no ELF file");

@@ -81,7 +81,7 @@ def completed(runhv, *words):
 
 
 def test_bash_completes_commands_options_and_names(runhv):
-    assert completed(runhv, "") == ["run", "help", "version", "completion"]
+    assert completed(runhv, "") == ["run", "kernels", "help", "version", "completion"]
     assert completed(runhv, "help", "") == completed(runhv, "")
     assert completed(runhv, "run", "--t") == ["--timings", "--tty"]
     assert completed(runhv, "run", "--engine", "s") == ["soft"]

@@ -33,10 +33,7 @@ constexpr std::uint64_t kWritable = 0xff0000000001ffffull & ~(kDeliveryStatus | 
 class IoApic::Line final : public IrqLine {
  public:
   Line(IoApic& ioapic, std::size_t pin) : ioapic_(ioapic), pin_(pin) {}
-  void pulse() override {
-    ioapic_.set_level(pin_, true);
-    ioapic_.set_level(pin_, false);
-  }
+  void pulse() override { ioapic_.pulse(pin_); }
 
  private:
   IoApic& ioapic_;
@@ -146,6 +143,19 @@ void IoApic::set_level(std::size_t number, bool high) {
     if (high && !pin.high) pin.edge_waiting = true;
     pin.high = high;
     message = take_message(pin);
+  }
+  if (message) sink_.request(*message);
+}
+
+void IoApic::pulse(std::size_t number) {
+  RUNHV_CHECK(number < pins_.size());
+  std::optional<ApicMessage> message;
+  {
+    const std::lock_guard lock(mutex_);
+    Pin& pin = pins_[number];
+    pin.edge_waiting = pin.high = true;
+    message = take_message(pin);
+    pin.high = false;
   }
   if (message) sink_.request(*message);
 }

@@ -54,6 +54,9 @@ class IoApic final : public BusDevice {
   IrqLine& line(std::size_t pin);
   // The pin's level. A rising edge interrupts where the entry is edge-triggered. Threads: any.
   void set_level(std::size_t pin, bool high);
+  // A rise and a fall of the pin, as one step: two threads that pulse a pin at once are two edges.
+  // Threads: any.
+  void pulse(std::size_t pin);
   // A local APIC has finished a level-triggered interrupt of this vector. Threads: any.
   void end_of_interrupt(std::uint8_t vector);
 

@@ -1,5 +1,7 @@
 #include "devices/ioapic/ioapic.h"
 
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -9,8 +11,12 @@ namespace {
 
 class Sink final : public InterruptSink {
  public:
-  void request(const ApicMessage& message) override { messages.push_back(message); }
+  void request(const ApicMessage& message) override {
+    messages.push_back(message);
+    if (const auto then = std::exchange(meanwhile, nullptr)) then();
+  }
   std::vector<ApicMessage> messages;
+  std::function<void()> meanwhile;  // what others do during the next message
 };
 
 constexpr std::uint32_t kLevel = 1 << 15;
@@ -57,6 +63,15 @@ TEST_F(IoApicTest, SendsOneMessageForEachEdge) {
   EXPECT_TRUE(sink.messages[0].logical_destination);
   EXPECT_FALSE(sink.messages[0].level_triggered);
   EXPECT_EQ(sink.messages[0].destination, 0x0f);
+}
+
+// The guest takes the interrupt and gives its device new work while the thread that sent it has not
+// come back: the device's next interrupt must not be lost in the first one's pulse.
+TEST_F(IoApicTest, APulseDuringAPulseIsAnotherEdge) {
+  route(3, 0x31, 0);
+  sink.meanwhile = [this] { ioapic.line(3).pulse(); };
+  ioapic.line(3).pulse();
+  EXPECT_EQ(sink.messages.size(), 2u);
 }
 
 TEST_F(IoApicTest, AnEdgeIsOnlyTheRise) {

@@ -267,6 +267,27 @@ for n in (1, 2, 4, 8):
     edit("cpu/paging.cc", f"  access_write_physical(paddr, {n}, &val_{8*n});",
          f"  if (BX_MEM(0)->write_table(paddr, {n}, &val_{8*n})) return;\n  access_write_physical(paddr, {n}, &val_{8*n});")
 
+# ---- Order: the host's devices run on other threads and look at the same memory. What orders a guest's
+# store before its later load (LOCK, XCHG and MFENCE) must do so on the host: two sides that each write
+# and then read what the other wrote could otherwise both miss it, and an interrupt is never sent.
+for store in ("*hostAddr = val8;", "WriteHostWordToLittleEndian(hostAddr, val16);",
+              "WriteHostDWordToLittleEndian(hostAddr, val32);", "WriteHostQWordToLittleEndian(hostAddr, val64);"):
+    edit("cpu/access2.cc", store, store + "\n    __atomic_thread_fence(__ATOMIC_SEQ_CST);")
+edit("cpu/decoder/ia_opcodes.def", '"mfence", &BX_CPU_C::BxError, &BX_CPU_C::NOP,',
+     '"mfence", &BX_CPU_C::BxError, &BX_CPU_C::MFENCE,')
+edit("cpu/cpu.h", "  BX_SMF void PAUSE(bxInstruction_c *) BX_CPP_AttrRegparmN(1);\n",
+     "  BX_SMF void PAUSE(bxInstruction_c *) BX_CPP_AttrRegparmN(1);\n"
+     "  BX_SMF void MFENCE(bxInstruction_c *) BX_CPP_AttrRegparmN(1);\n")
+edit("cpu/proc_ctrl.cc", "void BX_CPP_AttrRegparmN(1) BX_CPU_C::PAUSE(bxInstruction_c *i)\n", """\
+void BX_CPP_AttrRegparmN(1) BX_CPU_C::MFENCE(bxInstruction_c *i)
+{
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  BX_NEXT_INSTR(i);
+}
+
+void BX_CPP_AttrRegparmN(1) BX_CPU_C::PAUSE(bxInstruction_c *i)
+""")
+
 # ---- Cheap flushes: a TLB remembers which entries it filled, and which of these are not global,
 # and looks at no others. (A write to CR3 looked at 3072 entries; it was a sixth of a boot.)
 edit("cpu/tlb.h", "  bx_TLB_entry entry[size];\n", """  bx_TLB_entry entry[size];

@@ -106,8 +106,12 @@ function(runhv_fuzz name)
     SOURCES ${arg_SOURCES} ${PROJECT_SOURCE_DIR}/native/testing/fuzz_replay.cc
     DEPENDS ${arg_DEPENDS} testing LABELS fuzz)
   if(TARGET ${name}_fuzz_test)
+    set(seconds 3)
+    if(RUNHV_SANITIZE)
+      set(seconds 5)
+    endif()
     target_compile_definitions(${name}_fuzz_test PRIVATE
       RUNHV_FUZZ_NAME="${name}" RUNHV_FUZZ_CORPUS="${corpus}"
-      RUNHV_FUZZ_SECONDS=$<IF:$<BOOL:${RUNHV_SANITIZE}>,5,3>)
+      RUNHV_FUZZ_SECONDS=${seconds})
   endif()
 endfunction()

@@ -104,9 +104,13 @@ def test_a_jvm(runhv):
 
 
 def test_a_compiler(runhv):
-    script = """
+    script = r"""
         cd /tmp
-        printf '#include <math.h>\\n#include <stdio.h>\\nint main(void) { printf("%.6f\\\\n", sqrt(2)); return 7; }\\n' >a.c
+        cat >a.c <<'END'
+#include <math.h>
+#include <stdio.h>
+int main(void) { printf("%.6f\n", sqrt(2)); return 7; }
+END
         gcc -O2 -Wall -Werror -o a a.c -lm && ./a; echo $?
     """
     assert work(runhv, "sh", "-c", script).split() == ["1.414214", "7"]

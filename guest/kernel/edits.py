@@ -33,6 +33,151 @@ EDITS = [
      "\tno_timer_check = 1;\n#endif\n#if !IS_ENABLED(CONFIG_HYPERV)\n"
      "\tx86_platform.get_wallclock = get_rtc_noop;\n"
      "\tx86_platform.set_wallclock = set_rtc_noop;\n", 1),
+    # presort.py has sorted the table of jump labels: 1.3 M instructions.
+    ("kernel/jump_label.c", "static void jump_label_update(struct static_key *key);\n",
+     "static bool __init jump_label_sorted(struct jump_entry *start, struct jump_entry *stop)\n{\n"
+     "\tfor (; start + 1 < stop; start++) {\n"
+     "\t\tif (jump_label_cmp(start, start + 1) > 0)\n\t\t\treturn false;\n"
+     "\t}\n\treturn true;\n}\n\n"
+     "static void jump_label_update(struct static_key *key);\n", 1),
+    ("kernel/jump_label.c", "\tjump_label_lock();\n\tjump_label_sort_entries(iter_start, iter_stop);\n",
+     "\tjump_label_lock();\n\tif (!jump_label_sorted(iter_start, iter_stop))\n"
+     "\t\tjump_label_sort_entries(iter_start, iter_stop);\n", 1),
+    # Names of sysctls end with a NUL: the first difference decides, no length is needed: 0.5 M.
+    ("fs/proc/proc_sysctl.c", "\t\tcmp = namecmp(name, namelen, parent_name, strlen(parent_name));\n\t\tif (cmp < 0)\n\t\t\tp = ",
+     "\t\tcmp = strcmp(name, parent_name);\n\t\tif (cmp < 0)\n\t\t\tp = ", 1),
+    ("fs/proc/proc_sysctl.c", "\tint namelen = strlen(name);\n\n\twhile (*p) {", "\n\twhile (*p) {", 1),
+    # Until alternatives are patched, clear and copy by string instructions: 0.5 M.
+    *[(f"arch/x86/lib/{name}_64.S", f'ALTERNATIVE "jmp {name}_orig", "", X86_FEATURE_{feature}',
+       f'ALTERNATIVE "", "jmp {name}_orig", ALT_NOT(X86_FEATURE_{feature})', 1)
+      for name, feature in (("memset", "FSRS"), ("memcpy", "FSRM"))],
+    # Where an instruction begins, 0x90 is a NOP: it need not be decoded to say so: 0.7 M.
+    ("arch/x86/kernel/alternative.c", "\tfor (; offset < len; offset += insn.length) {\n",
+     "\tfor (; offset < len; offset += insn.length) {\n"
+     "\t\tif (buf[offset] == 0x90) {\n\t\t\tinsn.length = 1;\n\t\t\tcontinue;\n\t\t}\n", 1),
+    ("arch/x86/kernel/alternative.c",
+     "\t\tstruct insn insn;\n\n\t\tif (insn_decode_kernel(&insn, &buf[i]))\n\t\t\treturn;\n\n"
+     "\t\tnext = i + insn.length;\n\n\t\tif (insn_is_nop(&insn)) {\n\t\t\tint nop = i;\n\n"
+     "\t\t\t/* Has the NOP already been optimized? */\n\t\t\tif (i + insn.length == len)\n",
+     "\t\tstruct insn insn;\n\t\tbool plain = buf[i] == 0x90;\n\n"
+     "\t\tif (plain)\n\t\t\tinsn.length = 1;\n"
+     "\t\telse if (insn_decode_kernel(&insn, &buf[i]))\n\t\t\treturn;\n\n"
+     "\t\tnext = i + insn.length;\n\n\t\tif (plain || insn_is_nop(&insn)) {\n\t\t\tint nop = i;\n\n"
+     "\t\t\t/* Has the NOP already been optimized? */\n\t\t\tif (i + insn.length == len)\n", 1),
+    ("arch/x86/kernel/alternative.c",
+     "\t\tstruct insn insn;\n\n\t\tif (WARN_ON_ONCE(insn_decode_kernel(&insn, &buf[i])))\n\t\t\treturn;\n\n",
+     "\t\tstruct insn insn;\n\n\t\tif (buf[i] == 0x90) {\n\t\t\tnext = i + 1;\n\t\t\tcontinue;\n\t\t}\n"
+     "\t\tif (WARN_ON_ONCE(insn_decode_kernel(&insn, &buf[i])))\n\t\t\treturn;\n\n", 1),
+
+    # ---- Register accesses: each is an exit.
+    # The index register of the IOAPIC keeps what was written to it: all of its users come here.
+    ("arch/x86/kernel/apic/io_apic.c", "unsigned int native_io_apic_read(unsigned int apic, unsigned int reg)\n{",
+     "static unsigned int io_apic_index[MAX_IO_APICS] = { [0 ... MAX_IO_APICS - 1] = ~0u };\n\n"
+     "static void io_apic_select(unsigned int apic, unsigned int reg)\n{\n"
+     "\tif (io_apic_index[apic] == reg)\n\t\treturn;\n"
+     "\tio_apic_index[apic] = reg;\n"
+     "\twritel(reg, &io_apic_base(apic)->index);\n}\n\n"
+     "unsigned int native_io_apic_read(unsigned int apic, unsigned int reg)\n{", 1),
+    ("arch/x86/kernel/apic/io_apic.c", "\twritel(reg, &io_apic->index);\n", "\tio_apic_select(apic, reg);\n", 2),
+    # A redirection entry is written again as it is when its interrupt starts.
+    ("arch/x86/kernel/apic/io_apic.c", "\t\t\t  unsigned int value)\n{\n",
+     "\t\t\t  unsigned int value)\n{\n"
+     "\tstatic struct { unsigned int apic, reg, value; } last[2] = { { ~0u }, { ~0u } };\n"
+     "\ttypeof(&last[0]) known = &last[reg & 1];\n\n"
+     "\tif (known->apic == apic && known->reg == reg && known->value == value)\n\t\treturn;\n"
+     "\t*known = (typeof(*known)){ apic, reg, value };\n\n", 1),
+    # All three registers read as ones where there is no IOAPIC: one that does not will do.
+    ("arch/x86/kernel/apic/io_apic.c",
+     "\treg_00.raw = io_apic_read(idx, 0);\n\treg_01.raw = io_apic_read(idx, 1);\n",
+     "\treg_01.raw = io_apic_read(idx, 1);\n\tif (reg_01.raw != -1)\n\t\treturn 0;\n"
+     "\treg_00.raw = io_apic_read(idx, 0);\n", 1),
+    # Entries are saved, masked and restored for the sake of interrupt remapping only.
+    ("arch/x86/kernel/apic/apic.c", "\tint ret, ir_stat;\n\n\tif (ioapic_is_disabled) {\n",
+     "\tint ret, ir_stat;\n\tbool saved;\n\n\tif (ioapic_is_disabled) {\n", 1),
+    ("arch/x86/kernel/apic/apic.c", "\tret = save_ioapic_entries();\n\tif (ret) {\n\t\tpr_info(\"Saving IO",
+     "\tsaved = ir_stat >= 0;\n\tret = saved ? save_ioapic_entries() : 0;\n\tif (ret) {\n\t\tpr_info(\"Saving IO", 1),
+    ("arch/x86/kernel/apic/apic.c", "\tmask_ioapic_entries();\n\n\t/* If irq_remapping_prepare()",
+     "\tif (saved)\n\t\tmask_ioapic_entries();\n\n\t/* If irq_remapping_prepare()", 1),
+    ("arch/x86/kernel/apic/apic.c", "\tif (ir_stat < 0)\n\t\trestore_ioapic_entries();\n",
+     "\tif (saved && ir_stat < 0)\n\t\trestore_ioapic_entries();\n", 1),
+    # Without a PIC there is no PIT that would have to be stopped.
+    ("arch/x86/kernel/i8253.c", "\t\tscoped_guard(irq)\n\t\t\tclockevent_i8253_disable();\n",
+     "\t\tif (has_legacy_pic()) {\n\t\t\tscoped_guard(irq)\n\t\t\t\tclockevent_i8253_disable();\n\t\t}\n", 1),
+    ("arch/x86/kernel/i8253.c", "#include <linux/i8253.h>\n", "#include <linux/i8253.h>\n\n#include <asm/i8259.h>\n", 1),
+    # A virtio device changes its status by itself in two cases only: it refuses FEATURES_OK, and it
+    # sets NEEDS_RESET, which it announces as a configuration change (virtio 1.2 2.1.2, 3.1.1).
+    ("drivers/virtio/virtio_mmio.c", "\tunsigned long version;\n",
+     "\tunsigned long version;\n\n\tu8 status;\n\tbool status_known;\n", 1),
+    ("drivers/virtio/virtio_mmio.c",
+     "\treturn readl(vm_dev->base + VIRTIO_MMIO_STATUS) & 0xff;\n",
+     "\tif (!vm_dev->status_known) {\n"
+     "\t\tvm_dev->status = readl(vm_dev->base + VIRTIO_MMIO_STATUS) & 0xff;\n"
+     "\t\tvm_dev->status_known = true;\n\t}\n\treturn vm_dev->status;\n", 1),
+    ("drivers/virtio/virtio_mmio.c", "\tBUG_ON(status == 0);\n",
+     "\tBUG_ON(status == 0);\n"
+     "\tif (status & ~vm_dev->status & VIRTIO_CONFIG_S_FEATURES_OK)\n"
+     "\t\tvm_dev->status_known = false;\n"
+     "\tvm_dev->status = status;\n", 1),
+    ("drivers/virtio/virtio_mmio.c",
+     "\t/* 0 status means a reset. */\n\twritel(0, vm_dev->base + VIRTIO_MMIO_STATUS);\n",
+     "\t/* 0 status means a reset. */\n\twritel(0, vm_dev->base + VIRTIO_MMIO_STATUS);\n"
+     "\tvm_dev->status = 0;\n\tvm_dev->status_known = true;\n", 1),
+    ("drivers/virtio/virtio_mmio.c",
+     "\tif (unlikely(status & VIRTIO_MMIO_INT_CONFIG)) {\n",
+     "\tif (unlikely(status & VIRTIO_MMIO_INT_CONFIG)) {\n\t\tvm_dev->status_known = false;\n", 1),
+    # A reset leaves no queue ready (virtio 1.2 4.2.2.1).
+    ("drivers/virtio/virtio_mmio.c",
+     "\tif (readl(vm_dev->base + (vm_dev->version == 1 ?\n"
+     "\t\t\tVIRTIO_MMIO_QUEUE_PFN : VIRTIO_MMIO_QUEUE_READY))) {",
+     "\tif (vm_dev->version == 1 && readl(vm_dev->base + VIRTIO_MMIO_QUEUE_PFN)) {", 1),
+    # ---- Interrupts: a device that serves a request where it is notified of it has done so when the
+    # notification is over. Looking then takes the place of an interrupt: two register accesses.
+    # The event of a queue that wants no interrupt lies as far ahead as it can, not at 0.
+    ("drivers/virtio/virtio_ring.c",
+     "\t\t\t/* TODO: this is a hack. Figure out a cleaner value to write. */\n"
+     "\t\t\tvring_used_event(&vq->split.vring) = 0x0;\n\t\telse\n\t\t\tvq->split.vring.avail->flags =",
+     "\t\t\tvring_used_event(&vq->split.vring) =\n"
+     "\t\t\t\tcpu_to_virtio16(_vq->vdev, vq->last_used_idx - 1);\n"
+     "\t\telse\n\t\t\tvq->split.vring.avail->flags =", 1),
+    ("drivers/block/virtio_blk.c", "static void virtio_commit_rqs(struct blk_mq_hw_ctx *hctx)\n{",
+     "static bool virtblk_kick_prepare(struct virtqueue *vq)\n{\n"
+     "\tif (!virtqueue_kick_prepare(vq))\n\t\treturn false;\n"
+     "\tvirtqueue_disable_cb(vq);\n\treturn true;\n}\n\n"
+     "static void virtblk_notify(struct virtqueue *vq)\n{\n"
+     "\tvirtqueue_notify(vq);\n"
+     "\tlocal_bh_disable();\n\tvirtblk_done(vq);\n\tlocal_bh_enable();\n}\n\n"
+     "static void virtio_commit_rqs(struct blk_mq_hw_ctx *hctx)\n{", 1),
+    ("drivers/block/virtio_blk.c", "\tkick = virtqueue_kick_prepare(vq->vq);\n",
+     "\tkick = virtblk_kick_prepare(vq->vq);\n", 2),
+    ("drivers/block/virtio_blk.c", "\tif (kick)\n\t\tvirtqueue_notify(vq->vq);\n",
+     "\tif (kick)\n\t\tvirtblk_notify(vq->vq);\n", 2),
+    ("drivers/block/virtio_blk.c", "\tif (bd->last && virtqueue_kick_prepare(vblk->vqs[qid].vq))\n",
+     "\tif (bd->last && virtblk_kick_prepare(vblk->vqs[qid].vq))\n", 1),
+    ("drivers/block/virtio_blk.c", "\tif (notify)\n\t\tvirtqueue_notify(vblk->vqs[qid].vq);\n",
+     "\tif (notify)\n\t\tvirtblk_notify(vblk->vqs[qid].vq);\n", 1),
+    # No transport here moves a guest from host to host, which is all that the event queue tells.
+    ("net/vmw_vsock/virtio_transport.c", "\t\t{ \"event\", virtio_vsock_event_done },\n",
+     "\t\t{ NULL, virtio_vsock_event_done },\n", 1),
+    ("net/vmw_vsock/virtio_transport.c", "\tvirtio_vsock_event_fill(vsock);\n\tvsock->event_run = true;\n",
+     "\tif (vsock->vqs[VSOCK_VQ_EVENT]) {\n\t\tvirtio_vsock_event_fill(vsock);\n"
+     "\t\tvsock->event_run = true;\n\t}\n", 1),
+    # The works look, and ask for interrupts again.
+    ("net/vmw_vsock/virtio_transport.c",
+     "static void\nvirtio_transport_send_pkt_work(struct work_struct *work)\n{",
+     "/* Caller need to hold vsock->tx_lock */\n"
+     "static void virtio_vsock_kick_tx(struct virtio_vsock *vsock)\n{\n"
+     "\tif (vsock->tx_run)\n\t\tvirtqueue_disable_cb(vsock->vqs[VSOCK_VQ_TX]);\n"
+     "\tif (mutex_trylock(&vsock->rx_lock)) {\n"
+     "\t\tif (vsock->rx_run)\n\t\t\tvirtqueue_disable_cb(vsock->vqs[VSOCK_VQ_RX]);\n"
+     "\t\tmutex_unlock(&vsock->rx_lock);\n\t}\n"
+     "\tvirtqueue_kick(vsock->vqs[VSOCK_VQ_TX]);\n"
+     "\tqueue_work(virtio_vsock_workqueue, &vsock->tx_work);\n"
+     "\tqueue_work(virtio_vsock_workqueue, &vsock->rx_work);\n}\n\n"
+     "static void\nvirtio_transport_send_pkt_work(struct work_struct *work)\n{", 1),
+    ("net/vmw_vsock/virtio_transport.c", "\tif (added)\n\t\tvirtqueue_kick(vq);\n",
+     "\tif (added)\n\t\tvirtio_vsock_kick_tx(vsock);\n", 1),
+    ("net/vmw_vsock/virtio_transport.c", "\tif (ret == 0)\n\t\tvirtqueue_kick(vq);\n",
+     "\tif (ret == 0)\n\t\tvirtio_vsock_kick_tx(vsock);\n", 1),
 ]
 
 

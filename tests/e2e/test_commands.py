@@ -137,8 +137,8 @@ def test_the_start_keeps_its_budget(runhv, tmp_path):
     print("exits:", line["exits_to_first_instruction"])
     print("instructions:", line["instructions_to_first_instruction"])
     # docs/start-cost.md, and some room for a loaded host.
-    assert line["instructions_to_first_instruction"] <= 14_500_000
-    assert line["exits_to_first_instruction"]["all"] <= 215
+    assert line["instructions_to_first_instruction"] <= 11_500_000
+    assert line["exits_to_first_instruction"]["all"] <= 112
     assert line["exits_to_first_instruction"]["msr"] == 0
 
 

@@ -241,6 +241,8 @@ TEST(Kernels, ArgumentsBecomeARequest) {
   EXPECT_THAT(request({"add", "--frob", "--image", "/k"}), HasSubstr("unexpected --frob"));
   EXPECT_THAT(request({"add", "../x", "--image", "/k"}), HasSubstr("name \"../x\""));
   EXPECT_THAT(request({"add", long_name, "--image", "/k"}), HasSubstr("1 to 64"));
+  EXPECT_THAT(request({"add", "a", "--image", "/caf\xe9"}),
+              HasSubstr("kernel \"/caf\\xe9\" is not UTF-8"));
   EXPECT_THAT(request({"remove"}), HasSubstr("remove takes one NAME"));
   EXPECT_THAT(request({"remove", ".deb"}), HasSubstr("name \".deb\""));
   EXPECT_THAT(request({"frobnicate"}), HasSubstr("unexpected frobnicate"));

@@ -1,11 +1,8 @@
 #include "cli/kernels.h"
 
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
-
-#include <algorithm>
-
+#include "cli/json_request.h"
 #include "cli/prepare.h"
+#include "cli/run_options.h"
 #include "platform/file.h"
 
 namespace runhv {
@@ -13,21 +10,12 @@ namespace {
 
 constexpr std::size_t kMostNameBytes = 64;
 
-bool is_name(std::string_view text) {
-  const bool allowed = std::ranges::all_of(text, [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '.' || c == '-';
-  });
-  return allowed && !text.empty() && text.size() <= kMostNameBytes && text.front() != '.' &&
-         text.front() != '-';
-}
-
 Fail<Error> bad(const std::string& detail) {
   return Fail{Error{Code::kInvalidArgument, "kernels", detail}};
 }
 
 Result<std::string> read_name(std::string_view text) {
-  if (is_name(text)) return std::string(text);
+  if (is_name(text, kMostNameBytes)) return std::string(text);
   return bad("name \"" + std::string(text) +
              "\": 1 to 64 of A-Z a-z 0-9 _ . - are possible, first a letter, digit or _");
 }
@@ -90,7 +78,7 @@ Result<ChosenKernel> choose_kernel(std::string_view named, const std::string& sh
     return ChosenKernel{absolute_path(named), ""};
   }
   const std::string name(named);
-  if (is_name(named)) {
+  if (is_name(named, kMostNameBytes)) {
     if (std::string own = share + "/vmlinux-" + name; file_exists(own)) {
       return ChosenKernel{std::move(own), ""};
     }
@@ -109,25 +97,17 @@ Result<ChosenKernel> choose_kernel(std::string_view named, const std::string& sh
 Result<std::string> kernels_request(std::span<const std::string_view> arguments,
                                     const std::string& store) {
   RUNHV_TRY_ASSIGN(const KernelsOptions options, parse(arguments));
-  rapidjson::StringBuffer buffer;
-  rapidjson::Writer<rapidjson::StringBuffer> json(buffer);
-  const auto write = [&json](const char* key, const std::string& value) {
-    if (value.empty()) return;
-    json.Key(key);
-    json.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
-  };
-  json.StartObject();
-  json.Key("version");
-  json.Int(1);
-  write("verb", "kernels-" + options.verb);
-  write("store", store);
-  write("name", options.name);
-  write("kernel", options.image);
-  write("modules", options.modules);
-  json.Key("json");
-  json.Bool(options.json);
-  json.EndObject();
-  return std::string(buffer.GetString(), buffer.GetSize());
+  JsonRequest request("kernels");
+  request.json().Key("version");
+  request.json().Int(1);
+  request.write("verb", "kernels-" + options.verb);
+  request.write("store", store);
+  request.write_unless_empty("name", options.name);
+  request.write_unless_empty("kernel", options.image);
+  request.write_unless_empty("modules", options.modules);
+  request.json().Key("json");
+  request.json().Bool(options.json);
+  return request.finish();
 }
 
 }  // namespace runhv

@@ -1,80 +1,14 @@
 #include "cli/prepare.h"
 
 #include <rapidjson/document.h>
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
 
-#include <cstdio>
 #include <filesystem>
 
+#include "cli/json_request.h"
 #include "platform/process.h"
 
 namespace runhv {
 namespace {
-
-// JSON knows no bytes: what is not UTF-8 could only reach the Java side as something else.
-using JsonWriter =
-    rapidjson::Writer<rapidjson::StringBuffer, rapidjson::UTF8<>, rapidjson::UTF8<>,
-                      rapidjson::CrtAllocator, rapidjson::kWriteValidateEncodingFlag>;
-
-// As a terminal can show it, whatever its encoding.
-std::string shown(const std::string& text) {
-  std::string shown;
-  for (const char c : text) {
-    if (c >= ' ' && c <= '~') {
-      shown += c;
-      continue;
-    }
-    char escaped[5];
-    std::snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned char>(c));
-    shown += escaped;
-  }
-  return shown;
-}
-
-// An object that is written member by member; the first text that is not UTF-8 is kept.
-class Request {
- public:
-  Request() { json_.StartObject(); }
-
-  JsonWriter& json() { return json_; }
-
-  void write(const char* key, const std::string& value) {
-    json_.Key(key);
-    string(key, value);
-  }
-
-  void write_unless_empty(const char* key, const std::string& value) {
-    if (!value.empty()) write(key, value);
-  }
-
-  void write(const char* key, const std::vector<std::string>& values) {
-    json_.Key(key);
-    json_.StartArray();
-    for (const std::string& value : values) string(key, value);
-    json_.EndArray();
-  }
-
-  Result<std::string> finish() {
-    json_.EndObject();
-    if (!refused_.empty()) {
-      return Fail{Error{Code::kInvalidArgument, "prepare the image", refused_ + " is not UTF-8"}};
-    }
-    return std::string(buffer_.GetString(), buffer_.GetSize());
-  }
-
- private:
-  void string(const char* key, const std::string& value) {
-    const auto size = static_cast<rapidjson::SizeType>(value.size());
-    if (!json_.String(value.data(), size) && refused_.empty()) {
-      refused_ = std::string(key) + " \"" + shown(value) + "\"";
-    }
-  }
-
-  rapidjson::StringBuffer buffer_;
-  JsonWriter json_{buffer_};
-  std::string refused_;
-};
 
 // A bare NAME takes the value of our environment and falls away where there is none, as docker has
 // it.
@@ -119,8 +53,8 @@ Result<std::string> absolute_image(std::string_view image) {
 
 Result<std::string> prepare_request(const RunOptions& options, const std::string& image,
                                     const PreparePlaces& places) {
-  Request request;
-  JsonWriter& json = request.json();
+  JsonRequest request("prepare the image");
+  auto& json = request.json();
   json.Key("version");
   json.Int(1);
   request.write("verb", std::string("prepare"));

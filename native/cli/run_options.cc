@@ -91,12 +91,7 @@ Result<std::uint32_t> read_cpus(std::string_view text) {
 }
 
 Result<std::string> read_name(std::string_view text) {
-  const bool allowed = std::ranges::all_of(text, [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '.' || c == '-';
-  });
-  if (text.empty() || text.size() > RUNHV_MAX_ID_BYTES || !allowed || text.front() == '.' ||
-      text.front() == '-') {
+  if (!is_name(text, RUNHV_MAX_ID_BYTES)) {
     return bad("container name \"" + std::string(text) + "\": 1 to " +
                std::to_string(RUNHV_MAX_ID_BYTES) +
                " of A-Z a-z 0-9 _ . - are possible, first a letter, digit or _");
@@ -281,6 +276,15 @@ class Parser {
 };
 
 }  // namespace
+
+bool is_name(std::string_view text, std::size_t most_bytes) {
+  const bool allowed = std::ranges::all_of(text, [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '-';
+  });
+  return allowed && !text.empty() && text.size() <= most_bytes && text.front() != '.' &&
+         text.front() != '-';
+}
 
 std::span<const RunOptionSpec> run_option_specs() { return kSpecs; }
 

@@ -72,4 +72,7 @@ struct RunOptions {
 // Arguments after `run`. The error's detail is one line for the user.
 Result<RunOptions> parse_run_options(std::span<const std::string_view> arguments);
 
+// 1 to `most_bytes` of A-Z a-z 0-9 _ . -, first a letter, digit or _.
+bool is_name(std::string_view text, std::size_t most_bytes);
+
 }  // namespace runhv

@@ -10,6 +10,7 @@
 #include "failure.h"
 #include "frame.h"
 #include "modules.h"
+#include "oom.h"
 #include "runhv_agent.h"
 #include "start.h"
 #include "streams.h"
@@ -225,7 +226,8 @@ class Agent {
     // is to come.
     const runhv_exited exited = {
         0, WIFSIGNALED(status) ? 1u : 0u,
-        static_cast<std::uint32_t>(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status))};
+        static_cast<std::uint32_t>(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)),
+        status != 0 ? count_oom_kills() : 0};
     send(RUNHV_MSG_EXITED, &exited, sizeof exited);
   }
 

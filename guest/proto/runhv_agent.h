@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define RUNHV_PROTO_MAGIC 0x41565248u /* "HRVA" */
-#define RUNHV_PROTO_VERSION 1u
+#define RUNHV_PROTO_VERSION 2u
 
 /* vsock: the agent connects to the host (CID 2). */
 #define RUNHV_CONTROL_PORT 1024u
@@ -54,6 +54,8 @@ struct runhv_exited {
   uint32_t process;
   uint32_t signaled; /* 0: value is the exit status; 1: the signal */
   uint32_t value;
+  uint32_t oom_kills; /* processes that the kernel killed because memory had run out; 0 beside an
+                         exit status of 0 */
 };
 struct runhv_signal {
   uint32_t process;

@@ -137,6 +137,7 @@ runhv_exit_status exit_status(const ContainerEnd& end) {
   runhv_exit_status result{};
   result.value = end.value;
   result.exit_status = end.value;
+  result.oom_kills = end.oom_kills;
   switch (end.kind) {
     case ContainerEnd::Kind::kExited:
       result.end = RUNHV_END_EXITED;

@@ -67,7 +67,9 @@ Result<AgentMessage> decode_exited(std::span<const std::byte> payload) {
                         : signaled == 1 ? value >= 1 && value <= linux_abi::kMaxSignal
                                         : false;
   if (!in_range) return broken("EXITED has a status out of range");
-  return AgentMessage{AgentExited{signaled == 1, static_cast<int>(value)}};
+  const auto oom_kills = load_le<std::uint32_t>(payload, offsetof(runhv_exited, oom_kills));
+  if (value == 0 && oom_kills != 0) return broken("EXITED counts kills beside a status of 0");
+  return AgentMessage{AgentExited{signaled == 1, static_cast<int>(value), oom_kills}};
 }
 
 Result<AgentMessage> decode(std::uint16_t type, std::span<const std::byte> payload) {

@@ -23,7 +23,8 @@ struct AgentFailed {
 };
 struct AgentExited {
   bool signaled;
-  int value;  // 0..255, or the signal 1..64
+  int value;                // 0..255, or the signal 1..64
+  std::uint32_t oom_kills;  // as the guest says
 };
 using AgentMessage = std::variant<AgentHello, AgentStarted, AgentFailed, AgentExited>;
 

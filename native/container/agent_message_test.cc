@@ -35,7 +35,7 @@ TEST(AgentMessage, StreamMayBeCutAnywhere) {
   for (const auto& frame :
        {frame_of(RUNHV_MSG_HELLO, runhv_hello{RUNHV_PROTO_MAGIC, RUNHV_PROTO_VERSION, 0}),
         frame_of(RUNHV_MSG_FAILED, runhv_failed{0, 2, 127}, "exec \"foo\""),
-        frame_of(RUNHV_MSG_EXITED, runhv_exited{0, 1, 9})}) {
+        frame_of(RUNHV_MSG_EXITED, runhv_exited{0, 1, 9, 2})}) {
     stream.insert(stream.end(), frame.begin(), frame.end());
   }
   for (std::size_t step = 1; step <= stream.size(); ++step) {
@@ -52,6 +52,7 @@ TEST(AgentMessage, StreamMayBeCutAnywhere) {
     EXPECT_EQ(failed.guest_errno, 2);
     EXPECT_EQ(std::get<AgentExited>(messages[2]).value, 9);
     EXPECT_TRUE(std::get<AgentExited>(messages[2]).signaled);
+    EXPECT_EQ(std::get<AgentExited>(messages[2]).oom_kills, 2u);
   }
 }
 
@@ -64,12 +65,14 @@ TEST(AgentMessage, WhatBreaksTheRulesIsOneClearError) {
   EXPECT_THAT(complaint(encode_frame(99, {})), HasSubstr("unknown type 99"));
   EXPECT_THAT(complaint(frame_of(RUNHV_MSG_STARTED, runhv_started{7})),
               HasSubstr("unknown process 7"));
-  EXPECT_THAT(complaint(frame_of(RUNHV_MSG_EXITED, runhv_exited{0, 0, 256})),
+  EXPECT_THAT(complaint(frame_of(RUNHV_MSG_EXITED, runhv_exited{0, 0, 256, 0})),
               HasSubstr("out of range"));
-  EXPECT_THAT(complaint(frame_of(RUNHV_MSG_EXITED, runhv_exited{0, 1, 0})),
+  EXPECT_THAT(complaint(frame_of(RUNHV_MSG_EXITED, runhv_exited{0, 1, 0, 0})),
               HasSubstr("out of range"));
-  EXPECT_THAT(complaint(frame_of(RUNHV_MSG_EXITED, runhv_exited{0, 2, 1})),
+  EXPECT_THAT(complaint(frame_of(RUNHV_MSG_EXITED, runhv_exited{0, 2, 1, 0})),
               HasSubstr("out of range"));
+  EXPECT_THAT(complaint(frame_of(RUNHV_MSG_EXITED, runhv_exited{0, 0, 0, 1})),
+              HasSubstr("kills beside a status of 0"));
   EXPECT_THAT(complaint(frame_of(RUNHV_MSG_FAILED, runhv_failed{0, 0, 1})),
               HasSubstr("exit status 1"));
   EXPECT_THAT(complaint(frame_of(0, runhv_frame{})), HasSubstr("unknown type 0"));

@@ -202,7 +202,7 @@ void AgentSession::on_message(const AgentMessage& message) {
           [&](const AgentExited& exited) {
             if (state_ != State::kRunning) return fail("EXITED came out of order");
             end_with({exited.signaled ? ContainerEnd::Kind::kSignaled : ContainerEnd::Kind::kExited,
-                      exited.value, std::nullopt});
+                      exited.value, std::nullopt, exited.oom_kills});
           }},
       message);
 }

@@ -36,28 +36,28 @@ std::vector<std::byte> frame(FuzzInput& input) {
   const auto number = [&](std::uint32_t usual) {
     return (how & 0x80) != 0 ? input.take<std::uint32_t>() : usual;
   };
-  std::array<std::uint32_t, 3> words{};
+  std::array<std::uint32_t, 4> words{};
   std::size_t size = 0;
   std::uint16_t type = input.byte();
   switch (how % 6) {
     case 0:
       type = RUNHV_MSG_HELLO;
-      words = {number(RUNHV_PROTO_MAGIC), number(RUNHV_PROTO_VERSION), 0};
+      words = {number(RUNHV_PROTO_MAGIC), number(RUNHV_PROTO_VERSION), 0, 0};
       size = sizeof(runhv_hello);
       break;
     case 1:
       type = RUNHV_MSG_STARTED;
-      words = {number(0), 0, 0};
+      words = {number(0), 0, 0, 0};
       size = sizeof(runhv_started);
       break;
     case 2:
       type = RUNHV_MSG_FAILED;
-      words = {number(0), number(2), number(127)};
+      words = {number(0), number(2), number(127), 0};
       size = sizeof(runhv_failed);
       break;
     case 3:
       type = RUNHV_MSG_EXITED;
-      words = {number(0), number(how >> 3 & 1), number(9)};
+      words = {number(0), number(how >> 3 & 1), number(9), number(0)};
       size = sizeof(runhv_exited);
       break;
     default:

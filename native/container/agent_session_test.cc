@@ -127,7 +127,7 @@ TEST_F(AgentSessionTest, OrderOfMessagesIsKept) {
 
 TEST_F(AgentSessionTest, ExitedBeforeStartedIsALie) {
   say_hello();
-  say(RUNHV_MSG_EXITED, runhv_exited{0, 0, 0});
+  say(RUNHV_MSG_EXITED, runhv_exited{0, 0, 0, 0});
   EXPECT_EQ(failure(), "EXITED came out of order");
   EXPECT_FALSE(session_->view().end);
 }
@@ -197,13 +197,13 @@ TEST_F(AgentSessionTest, AReaderThatLeavesClosesTheConnection) {
 TEST_F(AgentSessionTest, TheEndIsKeptAndOutputIsWaitedFor) {
   start();
   const auto output = session_->accept(10, 1, ports_.stdout_port);
-  say(RUNHV_MSG_EXITED, runhv_exited{0, 1, 11});
+  say(RUNHV_MSG_EXITED, runhv_exited{0, 1, 11, 0});
   const auto view = session_->view();
   ASSERT_TRUE(view.end);
   EXPECT_EQ(view.end->kind, ContainerEnd::Kind::kSignaled);
   EXPECT_EQ(view.end->value, 11);
   EXPECT_FALSE(view.delivered);
-  say(RUNHV_MSG_EXITED, runhv_exited{0, 0, 3});
+  say(RUNHV_MSG_EXITED, runhv_exited{0, 0, 3, 0});
   EXPECT_EQ(session_->view().end->value, 11);
   output->on_disconnect();
   EXPECT_TRUE(session_->view().delivered);
@@ -218,7 +218,7 @@ TEST_F(AgentSessionTest, TellsWhatOnlyTheGuestCanBringAbout) {
   say(RUNHV_MSG_STARTED, runhv_started{0});
   EXPECT_EQ(session_->waits_for().what, For::kNothing);
   const auto output = session_->accept(10, 1, ports_.stdout_port);
-  say(RUNHV_MSG_EXITED, runhv_exited{0, 0, 0});
+  say(RUNHV_MSG_EXITED, runhv_exited{0, 0, 0, 0});
   EXPECT_EQ(session_->waits_for().what, For::kOutput);
 
   const std::vector<std::byte> much(1 << 20, std::byte{'x'});
@@ -233,8 +233,8 @@ TEST_F(AgentSessionTest, TellsWhatOnlyTheGuestCanBringAbout) {
 
 TEST_F(AgentSessionTest, WhatComesAfterTheEndIsNotRead) {
   start();
-  say(RUNHV_MSG_EXITED, runhv_exited{0, 0, 5});
-  say(RUNHV_MSG_EXITED, runhv_exited{0, 0, 6});
+  say(RUNHV_MSG_EXITED, runhv_exited{0, 0, 5, 0});
+  say(RUNHV_MSG_EXITED, runhv_exited{0, 0, 6, 0});
   say(99, runhv_started{0});
   const std::vector<std::byte> noise(100'000, std::byte{0xff});
   EXPECT_EQ(control_->receive(noise), noise.size());

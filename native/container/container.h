@@ -40,6 +40,7 @@ struct ContainerEnd {
   Kind kind;
   int value;
   std::optional<Error> reason;  // with kNotStarted, always
+  std::uint32_t oom_kills = 0;  // runhv_exit_status::oom_kills
 };
 
 struct ContainerStatistics {

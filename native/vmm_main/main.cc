@@ -154,7 +154,12 @@ ContainerEnd end_of(const Outcome& outcome) {
     reason->domain = Domain::kNone;
     complain(*reason);
   }
-  return {outcome.status.end, outcome.status.value, outcome.status.exit_status, reason};
+  const std::uint32_t oom_kills = outcome.status.oom_kills;
+  if (oom_kills != 0) {
+    complain("memory ran out in the container, and its kernel killed " + std::to_string(oom_kills) +
+             (oom_kills == 1 ? " process" : " processes") + "; -m says how much it has");
+  }
+  return {outcome.status.end, outcome.status.value, outcome.status.exit_status, reason, oom_kills};
 }
 
 // The process that wants us no longer than itself. None where the system cannot tell of its end;

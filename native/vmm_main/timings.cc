@@ -129,6 +129,8 @@ void write_end(JsonWriter& json, const ContainerEnd& end) {
   json.String(kind_of(end));
   json.Key("value");
   json.Int(end.value);
+  json.Key("oom_kills");
+  json.Uint(end.oom_kills);
   if (end.reason) {
     std::string code = runhv_code_name(static_cast<std::int32_t>(end.reason->code));
     std::ranges::replace(code, ' ', '_');

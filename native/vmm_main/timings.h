@@ -16,6 +16,7 @@ struct ContainerEnd {
   std::int32_t value;
   int exit_status;
   std::optional<Error> reason;  // of a program that was not started, or of the failure
+  std::uint32_t oom_kills = 0;  // runhv_exit_status::oom_kills
 };
 
 // Several lines, each ended. `colour`: escape sequences and block characters, for a terminal.

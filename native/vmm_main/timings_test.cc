@@ -45,6 +45,7 @@ TEST(Timings, TheEndIsToldExactly) {
   EXPECT_STREQ(exited["end"]["kind"].GetString(), "exited");
   EXPECT_EQ(exited["end"]["value"].GetInt(), 130);
   EXPECT_FALSE(exited["end"].HasMember("reason"));
+  EXPECT_EQ(exited["end"]["oom_kills"].GetUint(), 0u);
 
   const auto signaled = end_in_json({RUNHV_END_SIGNALED, 2, 130, std::nullopt});
   EXPECT_STREQ(signaled["end"]["kind"].GetString(), "signaled");

@@ -210,6 +210,7 @@ def test_a_fork_bomb_ends_with_the_host_process(runhv):
 def test_a_container_that_takes_all_memory_is_killed(runhv):
     result = runhv.run("sh", "-c", "echo ready; exec tail /dev/zero", before=["-m", "64m"])
     assert (result.stdout, result.returncode) == (b"ready\n", 128 + signal.SIGKILL), result.stderr
+    assert result.stderr == b"runhv: memory ran out in the container, and its kernel killed 1 process; -m says how much it has\n"
 
 
 def test_a_container_that_fills_its_layer_goes_on(runhv):

@@ -212,6 +212,8 @@ typedef struct runhv_exit_status {
   int32_t end; /* runhv_end */
   int32_t value;
   int32_t exit_status; /* what a shell would show: value, or 128 + value */
+  uint32_t oom_kills;  /* how many processes the guest's kernel says it killed because memory had
+                          run out; counted where exit_status is not 0 */
 } runhv_exit_status;
 
 RUNHV_API uint32_t runhv_abi_version(void);

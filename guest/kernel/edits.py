@@ -161,23 +161,67 @@ EDITS = [
     ("net/vmw_vsock/virtio_transport.c", "\tvirtio_vsock_event_fill(vsock);\n\tvsock->event_run = true;\n",
      "\tif (vsock->vqs[VSOCK_VQ_EVENT]) {\n\t\tvirtio_vsock_event_fill(vsock);\n"
      "\t\tvsock->event_run = true;\n\t}\n", 1),
-    # The works look, and ask for interrupts again.
+    # What is done when the notification is over is taken back in place: no work is queued for it.
     ("net/vmw_vsock/virtio_transport.c",
      "static void\nvirtio_transport_send_pkt_work(struct work_struct *work)\n{",
      "/* Caller need to hold vsock->tx_lock */\n"
+     "static bool virtio_vsock_reap_tx(struct virtqueue *vq)\n{\n"
+     "\tstruct sk_buff *skb;\n\tunsigned int len;\n\tbool any = false;\n\n"
+     "\tdo {\n"
+     "\t\tvirtqueue_disable_cb(vq);\n"
+     "\t\twhile ((skb = virtqueue_get_buf(vq, &len)) != NULL) {\n"
+     "\t\t\tvirtio_transport_consume_skb_sent(skb, true);\n"
+     "\t\t\tany = true;\n\t\t}\n"
+     "\t} while (!virtqueue_enable_cb(vq));\n\n\treturn any;\n}\n\n"
+     "/* Caller need to hold vsock->tx_lock */\n"
      "static void virtio_vsock_kick_tx(struct virtio_vsock *vsock)\n{\n"
-     "\tif (vsock->tx_run)\n\t\tvirtqueue_disable_cb(vsock->vqs[VSOCK_VQ_TX]);\n"
-     "\tif (mutex_trylock(&vsock->rx_lock)) {\n"
-     "\t\tif (vsock->rx_run)\n\t\t\tvirtqueue_disable_cb(vsock->vqs[VSOCK_VQ_RX]);\n"
+     "\tstruct virtqueue *tx = vsock->vqs[VSOCK_VQ_TX], *rx = vsock->vqs[VSOCK_VQ_RX];\n"
+     "\tbool rx_locked = mutex_trylock(&vsock->rx_lock), rx_idle = false;\n\n"
+     "\tif (vsock->tx_run)\n\t\tvirtqueue_disable_cb(tx);\n"
+     "\tif (rx_locked && vsock->rx_run)\n\t\tvirtqueue_disable_cb(rx);\n"
+     "\tvirtqueue_kick(tx);\n"
+     "\tif (vsock->tx_run && virtio_vsock_reap_tx(tx) &&\n\t    !skb_queue_empty_lockless(&vsock->send_pkt_queue))\n"
+     "\t\tqueue_work(virtio_vsock_workqueue, &vsock->send_pkt_work);\n"
+     "\tif (rx_locked) {\n"
+     "\t\trx_idle = vsock->rx_run && virtqueue_enable_cb(rx);\n"
      "\t\tmutex_unlock(&vsock->rx_lock);\n\t}\n"
-     "\tvirtqueue_kick(vsock->vqs[VSOCK_VQ_TX]);\n"
-     "\tqueue_work(virtio_vsock_workqueue, &vsock->tx_work);\n"
-     "\tqueue_work(virtio_vsock_workqueue, &vsock->rx_work);\n}\n\n"
+     "\tif (!rx_idle)\n\t\tqueue_work(virtio_vsock_workqueue, &vsock->rx_work);\n}\n\n"
      "static void\nvirtio_transport_send_pkt_work(struct work_struct *work)\n{", 1),
+    ("net/vmw_vsock/virtio_transport.c",
+     "\tdo {\n\t\tstruct sk_buff *skb;\n\t\tunsigned int len;\n\n"
+     "\t\tvirtqueue_disable_cb(vq);\n"
+     "\t\twhile ((skb = virtqueue_get_buf(vq, &len)) != NULL) {\n"
+     "\t\t\tvirtio_transport_consume_skb_sent(skb, true);\n"
+     "\t\t\tadded = true;\n\t\t}\n\t} while (!virtqueue_enable_cb(vq));\n\n"
+     "out:\n",
+     "\tadded = virtio_vsock_reap_tx(vq);\n\nout:\n", 1),
     ("net/vmw_vsock/virtio_transport.c", "\tif (added)\n\t\tvirtqueue_kick(vq);\n",
      "\tif (added)\n\t\tvirtio_vsock_kick_tx(vsock);\n", 1),
     ("net/vmw_vsock/virtio_transport.c", "\tif (ret == 0)\n\t\tvirtqueue_kick(vq);\n",
      "\tif (ret == 0)\n\t\tvirtio_vsock_kick_tx(vsock);\n", 1),
+    # ---- A pipe keeps the pages that it was full with, instead of one: half of what bulk output costs.
+    ("include/linux/pipe_fs_i.h", "\tstruct page *tmp_page;\n",
+     "\tstruct page *tmp_page;\t/* the next one is its private */\n\tunsigned int tmp_pages;\n", 1),
+    ("fs/pipe.c", "static void anon_pipe_buf_release(",
+     "static void pipe_keep_page(struct pipe_inode_info *pipe, struct page *page)\n{\n"
+     "\tset_page_private(page, (unsigned long)pipe->tmp_page);\n"
+     "\tpipe->tmp_page = page;\n\tpipe->tmp_pages++;\n}\n\n"
+     "static struct page *pipe_kept_page(struct pipe_inode_info *pipe)\n{\n"
+     "\tstruct page *page = pipe->tmp_page;\n\n"
+     "\tif (page) {\n\t\tpipe->tmp_page = (struct page *)page_private(page);\n"
+     "\t\tset_page_private(page, 0);\n\t\tpipe->tmp_pages--;\n\t}\n\treturn page;\n}\n\n"
+     "static void anon_pipe_buf_release(", 1),
+    ("fs/pipe.c", "\tif (page_count(page) == 1 && !pipe->tmp_page)\n\t\tpipe->tmp_page = page;\n",
+     "\tif (page_count(page) == 1 && pipe->tmp_pages < min_t(unsigned int, PIPE_DEF_BUFFERS, pipe->max_usage))\n\t\tpipe_keep_page(pipe, page);\n", 1),
+    ("fs/pipe.c", "\t\t\tstruct page *page = pipe->tmp_page;\n", "\t\t\tstruct page *page = pipe_kept_page(pipe);\n", 1),
+    ("fs/pipe.c", "\t\t\t\t\tbreak;\n\t\t\t\t}\n\t\t\t\tpipe->tmp_page = page;\n\t\t\t}\n",
+     "\t\t\t\t\tbreak;\n\t\t\t\t}\n\t\t\t}\n", 1),
+    ("fs/pipe.c", "\t\t\tpipe->tmp_page = NULL;\n\n", "\n", 1),
+    ("fs/pipe.c", "\t/* This might have made more room for writers */\n",
+     "\twhile (pipe->tmp_pages > nr_slots)\n\t\t__free_page(pipe_kept_page(pipe));\n\n"
+     "\t/* This might have made more room for writers */\n", 1),
+    ("fs/pipe.c", "\tif (pipe->tmp_page)\n\t\t__free_page(pipe->tmp_page);\n",
+     "\twhile (pipe->tmp_page)\n\t\t__free_page(pipe_kept_page(pipe));\n", 1),
 ]
 
 

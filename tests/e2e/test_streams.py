@@ -1,6 +1,7 @@
 """Streams, signals, and what is left when a container has ended: nothing."""
 
 import hashlib
+import json
 import os
 import pathlib
 import signal
@@ -25,6 +26,26 @@ def test_64_mib_go_in_and_come_back_equal(runhv):
     result = runhv.run("cat", before=["-i"], input=data, timeout=300)
     assert result.returncode == 0, result.stderr
     assert hashlib.sha256(result.stdout).digest() == hashlib.sha256(data).digest()
+
+
+def test_bulk_output_keeps_its_budget(runhv, tmp_path):
+    """What 64 KiB cost from the program's write to a file of the host, which takes all at once; /dev/zero included."""
+    blocks = 256
+    lines = []
+    for count in (0, blocks):
+        file = tmp_path / f"{count}.json"
+        with open(tmp_path / "output", "wb") as output:
+            command = f"dd if=/dev/zero bs=64k count={count} 2>/dev/null"
+            process = runhv.popen("run", f"--timings=json:{file}", runhv.image("busybox"), "sh", "-c", command, stdout=output)
+            assert process.wait(60) == 0
+        assert (tmp_path / "output").stat().st_size == count << 16
+        lines.append(json.loads(file.read_text()))
+    instructions = (lines[1]["instructions_total"] - lines[0]["instructions_total"]) / blocks
+    exits = (lines[1]["exits_total"]["all"] - lines[0]["exits_total"]["all"]) / blocks
+    print(f"{instructions:.0f} instructions, {exits:.2f} exits")
+    # docs/start-cost.md, and some room for a loaded host.
+    assert instructions <= 30_000
+    assert exits <= 1.5
 
 
 def test_stderr_is_separate(runhv):

@@ -58,10 +58,12 @@ std::uint32_t VsockConnection::guest_room() const {
   return in_flight >= guest_buffer_ ? 0 : guest_buffer_ - in_flight;
 }
 
-// Worth a packet of its own: a quarter of the buffer has become free since the guest was told. A
-// guest that is out of credit gets it at the latest when the endpoint has taken everything.
+// Worth a packet of its own: half of what the guest may have on its way has become free since it
+// was told. One that is out of credit gets it at the latest when the endpoint has taken everything.
+// Linux has no more on its way than a buffer of its own size (6.12, virtio_transport_has_space).
 bool VsockConnection::credit_update_due() const {
-  return credit_asked || forwarded_ - told_forwarded_ >= kBufferBytes / 4;
+  const std::uint32_t untold = forwarded_ - told_forwarded_;
+  return credit_asked || (untold > 0 && untold >= std::min(kBufferBytes, guest_buffer_) / 2);
 }
 
 void VsockConnection::receive(std::span<const std::byte> bytes) {

@@ -201,6 +201,24 @@ TEST_F(VsockTest, GivesCreditWhenTheEndpointTakesAndNotBefore) {
   EXPECT_EQ(guest.receive_op(), VsockGuest::kNone);
 }
 
+// Linux sends no more than a buffer of its own size before it hears of credit.
+TEST_F(VsockTest, GivesCreditByTheGuestsBufferWhereThatIsSmaller) {
+  start();
+  ASSERT_TRUE(guest.connect());
+  VsockHeader data = guest.header(VsockOp::kData);
+  data.buffer_bytes = 1000;
+  data.payload_bytes = 499;
+  guest.send(data, std::string(499, 'x'));
+  EXPECT_EQ(guest.receive_op(), VsockGuest::kNone);
+  data.payload_bytes = 1;
+  guest.send(data, "x");
+  const auto update = guest.receive();
+  ASSERT_TRUE(update);
+  EXPECT_EQ(update->header.op, static_cast<std::uint16_t>(VsockOp::kCreditUpdate));
+  EXPECT_EQ(update->header.forwarded_bytes, 500u);
+  EXPECT_EQ(guest.receive_op(), VsockGuest::kNone);
+}
+
 TEST_F(VsockTest, ResetsAGuestThatExceedsItsCredit) {
   start();
   service.next.takes = 0;

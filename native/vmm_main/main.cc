@@ -130,7 +130,7 @@ void print_timings(const VmmOptions& options, const std::optional<File>& file,
                                ? timings_table(options.id, statistics, end, colour)
                                : timings_json(options.id, statistics, end);
   if (!file) {
-    std::fwrite(text.data(), 1, text.size(), stderr);
+    lossy_stderr().write(text, kPatienceNs);
   } else if (const auto written = file->append(text); !written) {
     complain(written.error());
   }

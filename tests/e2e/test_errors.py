@@ -134,6 +134,19 @@ def test_a_name_that_is_none(runhv, name):
     refused(runhv.run("true", before=["--name", name]), "name")
 
 
+def test_timings_do_not_wait_for_the_reader_of_stderr(runhv):
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    process = runhv.popen("run", "--timings", runhv.image("busybox"), "true", stderr=writer)
+    os.close(writer)
+    assert process.wait(30) == 0
+    os.close(reader)
+
+
 def test_timings_do_not_wait_for_the_reader_of_a_fifo(runhv, tmp_path):
     os.mkfifo(tmp_path / "fifo")
     refused(runhv.run("true", before=[f"--timings=json:{tmp_path}/fifo"]), f"open {tmp_path}/fifo", "nobody reads it")

@@ -96,6 +96,11 @@ bool AgentSession::heard() const {
   return state_ != State::kExpectHello;
 }
 
+bool AgentSession::started() const {
+  const std::lock_guard lock(mutex_);
+  return state_ == State::kRunning || state_ == State::kEnded;
+}
+
 Patience::Look AgentSession::waits_for() const {
   Patience::Look look{.what = Patience::For::kNothing};
   {

@@ -39,6 +39,7 @@ class AgentSession final : public VsockService {
 
   // The agent has said HELLO.
   bool heard() const;
+  bool started() const;  // STARTED or FAILED has come
   // What only the guest can bring about now.
   Patience::Look waits_for() const;
 

@@ -119,7 +119,8 @@ class RunningContainer final : public Container {
   std::condition_variable finished_;
   bool started_ = false;
   std::optional<int> killed_by_;  // SIGKILL, or what came before there was anyone to tell
-  bool output_given_up_ = false;  // SIGINT or SIGTERM after the end
+  bool asked_to_end_ = false;     // SIGINT or SIGTERM, at any time
+  bool output_given_up_ = false;  // the same after the end
   bool closing_ = false;
   bool ended_ = false;  // EXITED was said
   std::optional<Result<ContainerEnd>> result_;
@@ -353,8 +354,11 @@ Result<void> RunningContainer::signal(int signal) {
     if (result_) return Fail{Error{Code::kClosed, "signal container " + id_, "it has ended"}};
     const bool asks_to_end = signal == linux_abi::kSigint || signal == linux_abi::kSigterm;
     if (asks_to_end) output_given_up_ = output_given_up_ || ended_;
-    // A kernel that never comes to the agent would else be deaf to Ctrl-C.
-    if (signal == linux_abi::kSigkill || (asks_to_end && !session_->heard())) killed_by_ = signal;
+    // A kernel that never comes to the agent would else be deaf to Ctrl-C, and an agent that never
+    // starts the program to the second one.
+    const bool deaf = !session_->heard() || (asked_to_end_ && !session_->started());
+    if (signal == linux_abi::kSigkill || (asks_to_end && deaf)) killed_by_ = signal;
+    asked_to_end_ = asked_to_end_ || asks_to_end;
   }
   if (signal != linux_abi::kSigkill) session_->signal(signal);
   poller_->wake();

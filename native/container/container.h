@@ -72,9 +72,10 @@ class Container {
   virtual Result<std::optional<ContainerEnd>> wait(std::optional<std::uint64_t> deadline_ns) = 0;
 
   // Linux number, 1..64, for the container's first process; before it started the signal is kept.
-  // SIGINT and SIGTERM that come before the agent has spoken end the machine, with kSignaled.
-  // SIGKILL ends the machine at once, with kSignaled 9. After the first process has ended, SIGINT
-  // and SIGTERM give up output that nobody reads.
+  // SIGINT and SIGTERM that come before the agent has spoken end the machine, with kSignaled; so
+  // does the second one before the program is started. SIGKILL ends the machine at once, with
+  // kSignaled 9. After the first process has ended, SIGINT and SIGTERM give up output that nobody
+  // reads.
   virtual Result<void> signal(int signal) = 0;
 
   // Looks through all of the process's memory: some milliseconds.

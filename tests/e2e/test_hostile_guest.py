@@ -138,6 +138,17 @@ def test_an_agent_that_never_speaks_can_be_ended(guest, initrd, how, end):
     assert process.wait(SOON) in ({125, -9, 137, 143, 130} if how == "eats" else {-9, 143, 130})
 
 
+def test_an_agent_that_never_starts_the_program_ends_with_the_second_signal(guest, initrd):
+    process = guest(initrd=initrd, how="never-starts")
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGTERM)
+    # The first is kept for the program, which may only be slow to start.
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(SOON) == 128 + signal.SIGINT
+
+
 def test_a_kernel_that_panics(guest, initrd):
     failed(guest(initrd=initrd, how="dies"), "run the guest: triple fault at RIP")
 

@@ -233,7 +233,8 @@ RUNHV_API int32_t runhv_vm_wait(runhv_vm vm, uint32_t timeout_ms, runhv_exit_sta
 
 /* A Linux signal number for the container's first process. SIGKILL ends the VM at once, whatever
  * the guest does, with RUNHV_END_SIGNALED 9. Before the container started the signal is kept;
- * before the guest's agent has spoken, SIGINT and SIGTERM end the VM with RUNHV_END_SIGNALED. */
+ * before the guest's agent has spoken, SIGINT and SIGTERM end the VM with RUNHV_END_SIGNALED, and a
+ * second one does before the container started. */
 RUNHV_API int32_t runhv_vm_signal(runhv_vm vm, int32_t signal, runhv_error* error);
 
 RUNHV_API int32_t runhv_vm_statistics(runhv_vm vm, runhv_statistics* statistics,

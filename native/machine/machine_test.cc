@@ -144,7 +144,10 @@ TEST_F(TinyGuest, EndsWithATripleFaultAndSaysWhere) {
 
   EXPECT_EQ(end, MachineEnd::kTripleFault);
   EXPECT_EQ(machine->error().code, Code::kGuestFailed);
-  EXPECT_EQ(to_string(machine->error()), "run the guest: triple fault at RIP 0x200000");
+  EXPECT_EQ(
+      to_string(machine->error()),
+      "run the guest: triple fault at RIP 0x200000: so ends a kernel that panics; --debug shows "
+      "what it says");
 }
 
 TEST_F(TinyGuest, ReadsOnesWhereNoDeviceIs) {

@@ -97,9 +97,10 @@ std::string hex(std::uint64_t value) {
 }
 
 // The guest did something that no machine of ours can go on from.
-Fail<Error> guest_failure(const hv::ExitState& state, std::string detail) {
+Fail<Error> guest_failure(const hv::ExitState& state, const std::string& detail,
+                          const std::string& hint = "") {
   return Fail{
-      Error{Code::kGuestFailed, "run the guest", std::move(detail) + " at RIP " + hex(state.rip)}};
+      Error{Code::kGuestFailed, "run the guest", detail + " at RIP " + hex(state.rip) + hint}};
 }
 
 CodeSize code_size(const hv::ExitState& state) {
@@ -165,7 +166,9 @@ Result<void> ProcessorLoop::handle(const hv::Exit& exit) {
           parts_.io_apic.end_of_interrupt(static_cast<std::uint8_t>(reason.vector));
           return {};
         } else if constexpr (std::is_same_v<Reason, hv::UnrecoverableExit>) {
-          return guest_failure(exit.state, "triple fault");
+          // With reboot=t, which machine.cc asks for, Linux comes here when it panics.
+          return guest_failure(exit.state, "triple fault",
+                               ": so ends a kernel that panics; --debug shows what it says");
         } else if constexpr (std::is_same_v<Reason, hv::InvalidStateExit>) {
           return guest_failure(exit.state, "a processor state that cannot be run");
         } else if constexpr (std::is_same_v<Reason, hv::OtherExit>) {

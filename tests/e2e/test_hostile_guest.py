@@ -150,7 +150,7 @@ def test_an_agent_that_never_starts_the_program_ends_with_the_second_signal(gues
 
 
 def test_a_kernel_that_panics(guest, initrd):
-    failed(guest(initrd=initrd, how="dies"), "run the guest: triple fault at RIP")
+    failed(guest(initrd=initrd, how="dies"), "run the guest: triple fault at RIP", "a kernel that panics; --debug shows")
 
 
 def test_a_kernel_without_memory_and_without_anyone_to_kill(guest, initrd):

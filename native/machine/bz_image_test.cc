@@ -3,41 +3,25 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "machine/bz_image_fixture.h"
-#include "testing/files.h"
+#include "testing/file_fixture.h"
 
 namespace runhv {
 namespace {
 
 using testing::HasSubstr;
 
-class BzImage : public testing::Test {
+class BzImage : public FileFixture {
  protected:
-  void TearDown() override { std::filesystem::remove(path_); }
-
-  File write(std::span<const std::byte> bytes) {
-    EXPECT_TRUE(write_file(path_, bytes));
-    auto file = File::open(path_, File::Access::kRead);
-    EXPECT_TRUE(file);
-    return std::move(*file);
-  }
-
   Error load_error(const BzImageFixture& fixture) {
     const auto loaded = load_kernel(write(fixture.build()), ram_);
     EXPECT_FALSE(loaded);
     return loaded ? Error{} : loaded.error();
   }
 
-  const std::string path_ =
-      std::filesystem::temp_directory_path() /
-      ("runhv-bzimage-" +
-       std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + "-" +
-       std::to_string(std::random_device{}()));
   std::vector<std::byte> ram_ = std::vector<std::byte>(4u << 20);
 };
 

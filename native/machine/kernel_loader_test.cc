@@ -3,15 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <optional>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "machine/elf_fixture.h"
 #include "machine/memory_layout.h"
-#include "testing/files.h"
+#include "testing/file_fixture.h"
 
 namespace runhv {
 namespace {
@@ -19,28 +17,14 @@ namespace {
 using testing::EndsWith;
 using testing::HasSubstr;
 
-class KernelLoader : public testing::Test {
+class KernelLoader : public FileFixture {
  protected:
-  void TearDown() override { std::filesystem::remove(path_); }
-
-  File write(std::span<const std::byte> bytes) {
-    EXPECT_TRUE(write_file(path_, bytes));
-    auto file = File::open(path_, File::Access::kRead);
-    EXPECT_TRUE(file);
-    return std::move(*file);
-  }
-
   Error load_error(std::span<const std::byte> bytes) {
     const auto loaded = load_kernel(write(bytes), ram_);
     EXPECT_FALSE(loaded);
     return loaded ? Error{} : loaded.error();
   }
 
-  const std::string path_ =
-      std::filesystem::temp_directory_path() /
-      ("runhv-kernel-" +
-       std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + "-" +
-       std::to_string(std::random_device{}()));
   std::vector<std::byte> ram_ = std::vector<std::byte>(4u << 20);
 };
 

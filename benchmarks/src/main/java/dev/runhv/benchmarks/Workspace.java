@@ -59,6 +59,7 @@ record Workspace(Path path) {
                 cpus,
                 0,
                 null,
+                null,
                 false,
                 "");
         BundlePreparation.prepare(request, RootfsProgress.NONE);

@@ -76,44 +76,6 @@ public record BundleRequest(
         require(modules == null || modules.isAbsolute(), id, "The modules are not an absolute path: " + modules);
     }
 
-    /** A request for a kernel that needs no modules. */
-    public BundleRequest(
-            String id,
-            String image,
-            Path store,
-            Path bundle,
-            List<String> environment,
-            String cwd,
-            String user,
-            List<String> entrypoint,
-            List<String> arguments,
-            String hostname,
-            long memoryBytes,
-            long cpus,
-            long scratchBytes,
-            Path kernel,
-            boolean stdin,
-            String engine) {
-        this(
-                id,
-                image,
-                store,
-                bundle,
-                environment,
-                cwd,
-                user,
-                entrypoint,
-                arguments,
-                hostname,
-                memoryBytes,
-                cpus,
-                scratchBytes,
-                kernel,
-                null,
-                stdin,
-                engine);
-    }
-
     static String operation(String id) {
         return "make the bundle of container " + id;
     }

@@ -92,6 +92,7 @@ final class LocalRunhv implements Runhv {
                 spec.cpus(),
                 spec.scratchBytes(),
                 spec.kernel() == null ? null : spec.kernel().toAbsolutePath(),
+                null,
                 spec.stdin(),
                 spec.engine() == Engine.AUTO ? "" : spec.engine().optionName());
     }

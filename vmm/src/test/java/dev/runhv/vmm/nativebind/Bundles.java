@@ -58,6 +58,7 @@ public final class Bundles {
                 cpus,
                 0,
                 null,
+                null,
                 false,
                 "");
         BundlePreparation.prepare(request, RootfsProgress.NONE);

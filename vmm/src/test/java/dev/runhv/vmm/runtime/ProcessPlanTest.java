@@ -124,6 +124,7 @@ class ProcessPlanTest {
                 0,
                 0,
                 null,
+                null,
                 true,
                 "");
         return ProcessPlan.of(request, image(imageCmd, imageEntrypoint, List.of(), ""), NO_USERS)
@@ -145,6 +146,7 @@ class ProcessPlanTest {
                 0,
                 0,
                 0,
+                null,
                 null,
                 true,
                 "");

@@ -222,6 +222,16 @@ EDITS = [
      "\t/* This might have made more room for writers */\n", 1),
     ("fs/pipe.c", "\tif (pipe->tmp_page)\n\t\t__free_page(pipe->tmp_page);\n",
      "\twhile (pipe->tmp_page)\n\t\t__free_page(pipe_kept_page(pipe));\n", 1),
+    # ---- Out of memory with nobody left to kill is a panic, but file systems in memory of what was killed are
+    # given back after its processes: half a second for them.
+    ("mm/oom_kill.c", "\tselect_bad_process(oc);\n\t/* Found nothing?!?! */\n",
+     "\tselect_bad_process(oc);\n"
+     "\tif (oc->chosen) {\n\t\twaited = 0;\n"
+     "\t} else if (!is_sysrq_oom(oc) && !is_memcg_oom(oc) && waited < 50) {\n"
+     "\t\twaited++;\n\t\tschedule_timeout_uninterruptible(1);\n\t\treturn true;\n\t}\n"
+     "\t/* Found nothing?!?! */\n", 1),
+    ("mm/oom_kill.c", "bool out_of_memory(struct oom_control *oc)\n{\n",
+     "bool out_of_memory(struct oom_control *oc)\n{\n\tstatic unsigned int waited; /* under oom_lock */\n", 1),
 ]
 
 

@@ -79,6 +79,10 @@ TEST(RunOptions, SizesTakeSuffixes) {
   EXPECT_EQ(parsed({"-m", "33554432", "i"}).memory_bytes, 32u << 20);
   EXPECT_EQ(parsed({"-m32768k", "i"}).memory_bytes, 32u << 20);
   EXPECT_EQ(parsed({"-m2G", "i"}).memory_bytes, 2ull << 30);
+  EXPECT_EQ(parsed({"-m64mb", "i"}).memory_bytes, 64u << 20);
+  EXPECT_EQ(parsed({"-m64MiB", "i"}).memory_bytes, 64u << 20);
+  EXPECT_EQ(parsed({"-m33554432B", "i"}).memory_bytes, 32u << 20);
+  EXPECT_EQ(parsed({"--scratch=1t", "i"}).scratch_bytes, 1ull << 40);
 }
 
 TEST(RunOptions, BundleTakesOneId) {
@@ -101,8 +105,13 @@ TEST(RunOptions, MistakesAreOneLine) {
       {{"--debug=yes", "i"}, "--debug takes no value"},
       {{"-m", "4m", "i"}, "memory of 4 MiB: the least is 24 MiB"},
       {{"-m", "9999999g", "i"}, "memory of 9999999g: the most is 524288 MiB"},
-      {{"-m", "lots", "i"}, "memory \"lots\": expected a number of bytes, or one with k, m or g"},
-      {{"-m", "-1", "i"}, "memory \"-1\": expected a number of bytes, or one with k, m or g"},
+      {{"-m", "lots", "i"},
+       "memory \"lots\": expected a number of bytes, or one with k, m, g or t"},
+      {{"-m", "64ib", "i"},
+       "memory \"64ib\": expected a number of bytes, or one with k, m, g or t"},
+      {{"-m", "64mbb", "i"},
+       "memory \"64mbb\": expected a number of bytes, or one with k, m, g or t"},
+      {{"-m", "-1", "i"}, "memory \"-1\": expected a number of bytes, or one with k, m, g or t"},
       {{"--scratch", "1m", "i"}, "scratch of 1 MiB: the least is 16 MiB"},
       {{"--scratch", "2000g", "i"}, "scratch of 2000g: the most is 1048576 MiB"},
       {{"--cpus", "0", "i"}, "cpus of 0: a whole number from 1 to 64 is possible"},

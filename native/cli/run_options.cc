@@ -17,7 +17,7 @@ constexpr RunOptionSpec kSpecs[] = {
      "instead of the image's; empty = none"},
     {RunOption::kHostname, 0, "hostname", "NAME", false, false, "default: the container's name"},
     {RunOption::kMemory, 'm', "memory", "SIZE", false, false,
-     "the guest's memory: bytes, or with k, m, g (default 128m)"},
+     "the guest's memory: bytes, or with k, m, g, t (default 128m)"},
     {RunOption::kCpus, 0, "cpus", "N", false, false, "virtual processors, 1 to 64 (default 1)"},
     {RunOption::kScratch, 0, "scratch", "SIZE", false, false,
      "a disk for what is written; default: the guest's memory"},
@@ -59,15 +59,20 @@ std::optional<std::uint64_t> take_number(std::string_view& text) {
 
 Result<std::uint64_t> read_size(const std::string& name, std::string_view text, std::uint64_t least,
                                 std::uint64_t most) {
-  static constexpr std::pair<std::string_view, int> kSuffixes[] = {
-      {"", 0}, {"b", 0}, {"k", 10}, {"m", 20}, {"g", 30}, {"K", 10}, {"M", 20}, {"G", 30}};
+  static constexpr std::pair<std::string_view, int> kUnits[] = {
+      {"", 0}, {"k", 10}, {"m", 20}, {"g", 30}, {"t", 40}};
   std::string_view rest = text;
   const auto number = take_number(rest);
-  const auto* suffix =
-      std::ranges::find(kSuffixes, rest, [](const auto& pair) { return pair.first; });
-  if (!number || suffix == std::end(kSuffixes)) {
+  // As docker takes them: m, mb and mib in any case.
+  std::string unit(rest);
+  std::ranges::transform(unit, unit.begin(),
+                         [](char c) { return c | ('A' <= c && c <= 'Z' ? 0x20 : 0); });
+  if (unit.ends_with('b')) unit.pop_back();
+  if (unit.size() == 2 && unit.ends_with('i')) unit.pop_back();
+  const auto* suffix = std::ranges::find(kUnits, unit, [](const auto& pair) { return pair.first; });
+  if (!number || suffix == std::end(kUnits)) {
     return bad(name + " \"" + std::string(text) +
-               "\": expected a number of bytes, or one with k, m or g");
+               "\": expected a number of bytes, or one with k, m, g or t");
   }
   const bool fits = *number <= (UINT64_MAX >> suffix->second);
   const std::uint64_t bytes = fits ? *number << suffix->second : UINT64_MAX;

@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "base/scope_exit.h"
+#include "base/text.h"
 #include "cli/java_runtime.h"
 #include "cli/kernels.h"
 #include "cli/prepare.h"
@@ -37,7 +38,8 @@ constexpr std::uint64_t kMaxAnswerBytes = 1 << 20;
 constexpr std::uint64_t kMaxRevisionBytes = 1 << 10;
 
 int complain(const std::string& text) {
-  std::fprintf(stderr, "runhv: %s\n", text.c_str());
+  // Its parts may be a caller's or an image's.
+  std::fprintf(stderr, "runhv: %s\n", escape_controls(text).c_str());
   return kOurFailure;
 }
 
@@ -95,7 +97,7 @@ std::vector<std::string> java_arguments(const std::string& home) {
   const std::string share = home + "/share/runhv";
   std::vector<std::string> arguments = {
       // The JVM's own log goes to stdout otherwise, where the answer is expected.
-      "-Xlog:disable", "-Xlog:all=error:stderr",
+      "-Xlog:disable", "-Xlog:all=error:stderr", "-XX:+DisplayVMOutputToStderr",
       // A cache that does not fit, because a file was copied without its time, only costs its gain.
       // Every compiler is on: SHA-256 in the processor's own instructions is C2's, and halves the
       // CPU time of an import. A start that finds its root made does not come that far.

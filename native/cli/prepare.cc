@@ -103,18 +103,21 @@ Result<std::string> read_answer(std::string_view answer, int process_status, con
                         text_member(error->value, "detail")}};
     }
   }
-  return Fail{Error{Code::kHostFailed, operation,
-                    "internal error: the Java side ended with status " +
-                        std::to_string(process_status) + " and gave no answer"}};
+  return Fail{Error{
+      Code::kHostFailed, operation,
+      "the Java side ended with status " + std::to_string(process_status) + " and gave no answer"}};
 }
 
 Result<std::string> store_directory() {
   if (const std::string store = environment("RUNHV_STORE"); !store.empty()) {
     return absolute_path(store);
   }
-  if (const std::string data = environment("XDG_DATA_HOME"); !data.empty()) return data + "/runhv";
+  // XDG base directories 0.8: a relative path is invalid and to be ignored.
+  if (const std::string data = environment("XDG_DATA_HOME"); data.starts_with('/')) {
+    return data + "/runhv";
+  }
   if (const std::string home = environment("HOME"); !home.empty()) {
-    return home + "/.local/share/runhv";
+    return absolute_path(home + "/.local/share/runhv");
   }
   return Fail{Error{Code::kInvalidArgument, "find the store",
                     "none of RUNHV_STORE, XDG_DATA_HOME and HOME is set"}};

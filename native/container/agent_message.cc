@@ -1,9 +1,9 @@
 #include "container/agent_message.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "base/bytes.h"
+#include "base/text.h"
 #include "container/linux_abi.h"
 
 namespace runhv {
@@ -87,22 +87,6 @@ Result<AgentMessage> decode(std::uint16_t type, std::span<const std::byte> paylo
   }
 }
 
-// Bytes of the UTF-8 sequence at the start of `text`, 0 where there is none (RFC 3629).
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  const std::size_t length = first < 0x80                    ? 1
-                             : first >= 0xc2 && first < 0xe0 ? 2
-                             : first >= 0xe0 && first < 0xf0 ? 3
-                             : first >= 0xf0 && first < 0xf5 ? 4
-                                                             : 0;
-  if (length == 0 || length > text.size()) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  return length;
-}
-
 }  // namespace
 
 Result<void> AgentMessageParser::push(std::span<const std::byte> data,
@@ -134,28 +118,6 @@ Result<void> AgentMessageParser::push(std::span<const std::byte> data,
     header_bytes_ = 0;
     if (data.empty()) return {};
   }
-}
-
-std::string escape_controls(std::string_view text) {
-  std::string shown;
-  while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
-    const auto first = static_cast<unsigned char>(text.front());
-    // C1 controls are U+0080 to U+009F: two bytes, the first 0xc2.
-    const bool control =
-        length == 0 || (length == 1 && (first < 0x20 || first == 0x7f)) ||
-        (length == 2 && first == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0);
-    if (!control) {
-      shown += text.substr(0, length);
-      text.remove_prefix(length);
-      continue;
-    }
-    char escaped[8];
-    std::snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned>(first));
-    shown += escaped;
-    text.remove_prefix(1);
-  }
-  return shown;
 }
 
 }  // namespace runhv

@@ -41,8 +41,4 @@ class AgentMessageParser {
   std::vector<std::byte> payload_;  // at most RUNHV_MAX_FRAME_TO_HOST
 };
 
-// Printable ASCII and UTF-8 stay; control characters, among them those that move a terminal's
-// cursor, and bytes that are no UTF-8 become \xNN.
-std::string escape_controls(std::string_view text);
-
 }  // namespace runhv

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/bytes.h"
+#include "base/text.h"
 #include "container/start_message.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

@@ -162,7 +162,7 @@ AgentSession::View AgentSession::view() const {
     now.lost = lost_;
   }
   for (const auto& port : streams_) {
-    if (port != nullptr && !now.lost_output) now.lost_output = port->failure();
+    if (port != nullptr && !now.lost_bytes) now.lost_bytes = port->failure();
   }
   now.delivered = std::all_of(streams_.begin() + 1, streams_.end(), [](const auto& port) {
     return port == nullptr || !port->connected() || port->finished();

@@ -53,11 +53,11 @@ class AgentSession final : public VsockService {
   void power_off();
 
   struct View {
-    std::optional<Error> failure;      // the guest broke the protocol
-    std::optional<ContainerEnd> end;   // EXITED or FAILED was said
-    bool delivered = false;            // no output is on its way
-    std::optional<Error> lost_output;  // the host could not write it
-    bool lost = false;                 // the control connection is gone
+    std::optional<Error> failure;     // the guest broke the protocol
+    std::optional<ContainerEnd> end;  // EXITED or FAILED was said
+    bool delivered = false;           // no output is on its way
+    std::optional<Error> lost_bytes;  // the host could not write or read them
+    bool lost = false;                // the control connection is gone
   };
   View view() const;
 

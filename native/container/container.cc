@@ -288,8 +288,8 @@ bool RunningContainer::step_after_end(const AgentSession::View& now) {
     delivered = delivered || output_given_up_ || end.kind == ContainerEnd::Kind::kNotStarted;
   }
   if (machine_end_ || deadline_passed()) {
-    // A status of success would hide that the output is not there.
-    if (now.lost_output) return finish(Fail{*now.lost_output});
+    // A status of success would hide that output, or the rest of the input, was not there.
+    if (now.lost_bytes) return finish(Fail{*now.lost_bytes});
     return finish(end);
   }
   if (delivered && !std::exchange(powering_off_, true)) {

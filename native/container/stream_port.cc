@@ -127,7 +127,10 @@ std::size_t StreamPort::send(std::span<std::byte> out) {
       poller_.watch(stream_.handle(), token_, true, false)) {
     return 0;
   }
-  // An input that fails is one that ends: the container sees the end of file.
+  // An input that fails is one that ends, for the container; the run does not pass for a success.
+  if (result.status == IoStatus::kFailed) {
+    failure_ = os_error("read the container's stdin", result.os_code);
+  }
   input_ended_ = true;
   return 0;
 }

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "base/scope_exit.h"
+#include "base/text.h"
 #include "platform/clock.h"
 #include "platform/file.h"
 #include "platform/lossy_writer.h"
@@ -45,7 +46,7 @@ Error error_of(const runhv_error& error) {
 
 int complain(const std::string& text) {
   // Who does not read stderr must not keep us from ending.
-  lossy_stderr().write("runhv: " + text + "\n", kPatienceNs);
+  lossy_stderr().write("runhv: " + escape_controls(text) + "\n", kPatienceNs);
   return kOurFailure;
 }
 

@@ -35,6 +35,8 @@ Result<std::unique_ptr<SignalQueue>> SignalQueue::create() {
   block_forwarded_signals();
   // A reader that has gone is an answer of write(2), not a reason to end.
   std::signal(SIGPIPE, SIG_IGN);
+  // So is a file that the user's limit allows no larger (EFBIG).
+  std::signal(SIGXFSZ, SIG_IGN);
   const sigset_t set = forwarded_signal_set();
   const int file = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
   if (file < 0) return Fail{last_os_error("collect signals")};

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import resource
 import shutil
 import subprocess
 
@@ -192,6 +193,30 @@ def test_a_bundle_that_cannot_be_run_names_the_field(runhv, bundle, text, words)
     (bundle / "config.json").write_text(text)
     refused(runhv("run", "--bundle", str(bundle), NAME), *words)
     assert (bundle / "config.json").exists(), "a bundle of the caller's is the caller's"
+
+
+def test_a_seccomp_profile_that_allows_nothing_ends_at_once(runhv, tmp_path):
+    bundle = runhv.prepare(tmp_path / "bundle", "true")
+    config = json.loads((bundle / "config.json").read_text())
+    config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "architectures": ["SCMP_ARCH_X86_64"]}
+    (bundle / "config.json").write_text(json.dumps(config))
+    result = runhv("run", "--bundle", str(bundle), NAME, timeout=30)
+    assert result.returncode in (125, 126), result.stderr
+    assert result.stderr.startswith(b"runhv: ") and result.stderr.count(b"\n") == 1, result.stderr
+
+
+def test_an_error_is_one_line_whatever_the_caller_wrote(runhv):
+    for arguments in (["--name", "a\nb"], ["-u", "a\n\x1b[31mb"]):
+        result = runhv.run("true", before=arguments)
+        assert result.stderr.count(b"\n") == 1 and b"\x1b" not in result.stderr, result.stderr
+        assert b"\\x0a" in result.stderr, result.stderr
+
+
+def test_why_the_jvm_does_not_start_is_told(runhv):
+    limit = 50_000_000  # bytes of address space
+    result = runhv("run", runhv.image("busybox"), "true", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (limit, limit)))
+    assert result.returncode == 125
+    assert b"memory" in result.stderr.lower(), result.stderr
 
 
 def test_a_bundle_that_is_not_there(runhv):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
+import resource
 import signal
 import struct
 import subprocess
@@ -103,6 +104,28 @@ def test_output_that_the_host_cannot_write_is_an_error(runhv):
         message = process.communicate(timeout=60)[1]
     assert process.returncode == 125
     assert message.startswith(b"runhv: write the container's stdout: No space left on device"), message
+
+
+def test_output_beyond_a_limit_of_the_user_is_an_error(runhv, tmp_path):
+    with open(tmp_path / "output", "wb") as output:
+        process = runhv.popen(
+            "run", runhv.image("busybox"), "dd", "if=/dev/zero", "bs=64k", "count=64", stdout=output, stderr=subprocess.PIPE,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, MIB)))
+        message = process.communicate(timeout=60)[1]
+    assert process.returncode == 125
+    assert b"runhv: write the container's stdout: File too large" in message, message
+    assert runhv.leftovers() == []
+
+
+def test_input_that_the_host_cannot_read_is_an_error(runhv, tmp_path):
+    folder = os.open(tmp_path, os.O_RDONLY)
+    process = runhv.popen("run", "-i", runhv.image("busybox"), "sh", "-c", "cat; echo after", stdin=folder,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    os.close(folder)
+    output, message = process.communicate(timeout=60)
+    assert output == b"after\n"
+    assert message.startswith(b"runhv: read the container's stdin: Is a directory"), message
+    assert process.returncode == 125
 
 
 def test_a_reader_that_has_gone_ends_the_writer(runhv):

@@ -3,6 +3,8 @@
 #include <array>
 #include <cinttypes>
 #include <cstdio>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "devices/blk/blk.h"
@@ -16,11 +18,25 @@ namespace {
 static_assert(MmioTransport::kSizeBytes == kVirtioMmioSize);
 static_assert(IoApic::kDefaultAddress == kIoApicAddress.value);
 
+// Whole lines: Linux gives its console 16 bytes at a time, and other lines come between.
 class StderrSink final : public ConsoleSink {
  public:
+  ~StderrSink() override { lossy_stderr().write(line_); }
+
   void write(std::span<const std::byte> bytes) override {
-    lossy_stderr().write({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    line_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    const std::size_t newline = line_.rfind('\n');
+    const std::size_t whole = newline != std::string::npos     ? newline + 1
+                              : line_.size() >= kLongLineBytes ? line_.size()
+                                                               : 0;
+    if (whole == 0) return;
+    lossy_stderr().write(std::string_view(line_).substr(0, whole));
+    line_.erase(0, whole);
   }
+
+ private:
+  static constexpr std::size_t kLongLineBytes = 1024;
+  std::string line_;
 };
 
 std::size_t virtio_count(const MachineConfig& config) {

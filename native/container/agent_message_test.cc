@@ -88,6 +88,10 @@ TEST(AgentMessage, TextFromTheGuestCannotMoveTheCursor) {
   EXPECT_EQ(escape_controls("a\x1b[2J\n\x7f"), "a\\x1b[2J\\x0a\\x7f");
   EXPECT_EQ(escape_controls("\xc2\x9b"), "\\xc2\\x9b");
   EXPECT_EQ(escape_controls("\xff\xe2\x82"), "\\xff\\xe2\\x82");
+  EXPECT_EQ(escape_controls("\xed\xa0\x80"), "\\xed\\xa0\\x80");
+  EXPECT_EQ(escape_controls("\xe0\x82\x80 \xf4\x90\x80\x80"),
+            "\\xe0\\x82\\x80 \\xf4\\x90\\x80\\x80");
+  EXPECT_EQ(escape_controls("\xed\x9f\xbf\xf4\x8f\xbf\xbf"), "\xed\x9f\xbf\xf4\x8f\xbf\xbf");
 }
 
 }  // namespace

@@ -213,7 +213,7 @@ def test_an_error_is_one_line_whatever_the_caller_wrote(runhv):
 
 
 def test_why_the_jvm_does_not_start_is_told(runhv):
-    limit = 50_000_000  # bytes of address space
+    limit = 50_000_000  # bytes of data
     result = runhv("run", runhv.image("busybox"), "true", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (limit, limit)))
     assert result.returncode == 125
     assert b"memory" in result.stderr.lower(), result.stderr

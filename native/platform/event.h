@@ -1,8 +1,10 @@
-// Something that happens once, for threads that wait with a Poller.
+// Something that happens once, and that an EventLoop or a Poller waits for.
 #pragma once
 
 #include "base/result.h"
+#include "platform/event_loop.h"
 #include "platform/handle.h"
+#include "platform/readiness.h"
 
 namespace runhv {
 
@@ -15,9 +17,14 @@ class Event {
   // Readable (Poller) from set() on.
   OsHandle handle() const { return handle_.get(); }
 
+  // A source (platform/event_loop.h).
+  Result<void> bind(EventLoop& loop) { return readiness_.bind(loop, handle_.get()); }
+  void on_set(Handler handler) { readiness_.on_readable(std::move(handler)); }
+
  private:
   explicit Event(UniqueHandle handle) : handle_(std::move(handle)) {}
   UniqueHandle handle_;
+  Readiness readiness_;
 };
 
 }  // namespace runhv

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "platform/event_loop.h"
 #include "platform/handle.h"
+#include "platform/readiness.h"
 #include "platform/signals.h"
 
 namespace runhv {
@@ -39,6 +41,22 @@ std::string working_directory_name();
 // A handle that is readable (Poller) once that process has ended. kNotFound where there is none,
 // kUnsupported where the kernel has no such handles (Linux before 5.3).
 Result<UniqueHandle> end_of_process(std::uint64_t pid);
+
+// The same as a source (platform/event_loop.h). A number that the system gives to another process
+// meanwhile does not mislead it.
+class ProcessEnd {
+ public:
+  // Errors: as end_of_process.
+  static Result<ProcessEnd> watch(std::uint64_t pid);
+
+  Result<void> bind(EventLoop& loop) { return readiness_.bind(loop, handle_.get()); }
+  void on_end(Handler handler) { readiness_.on_readable(std::move(handler)); }
+
+ private:
+  explicit ProcessEnd(UniqueHandle handle) : handle_(std::move(handle)) {}
+  UniqueHandle handle_;
+  Readiness readiness_;
+};
 
 // Bytes that only this process holds (Linux: Pss of private pages from smaps_rollup).
 std::uint64_t private_bytes();

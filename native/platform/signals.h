@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/result.h"
+#include "platform/event_loop.h"
 #include "platform/handle.h"
 
 namespace runhv {
@@ -19,7 +20,12 @@ class SignalQueue {
 
   // Readable (Poller) when next() has something.
   virtual OsHandle handle() const = 0;
+  // Empty: there is no further one for now.
   virtual std::optional<int> next() = 0;
+
+  // A source (platform/event_loop.h): the handler takes signals by next() until there is none.
+  virtual Result<void> bind(EventLoop& loop) = 0;
+  virtual void on_signal(Handler handler) = 0;
 };
 
 // Ends this process as that signal does where nobody minds it.

@@ -180,6 +180,11 @@ Result<UniqueHandle> end_of_process(std::uint64_t pid) {
   return Fail{last_os_error(operation)};
 }
 
+Result<ProcessEnd> ProcessEnd::watch(std::uint64_t pid) {
+  RUNHV_TRY_ASSIGN(UniqueHandle handle, end_of_process(pid));
+  return ProcessEnd(std::move(handle));
+}
+
 std::uint64_t private_bytes() {
   std::FILE* file = std::fopen("/proc/self/smaps_rollup", "re");
   if (file == nullptr) return 0;

@@ -7,6 +7,7 @@
 
 #include "platform/linux/forwarded_signals.h"
 #include "platform/os_error.h"
+#include "platform/readiness.h"
 #include "platform/thread.h"
 
 namespace runhv {
@@ -25,8 +26,12 @@ class SignalFd final : public SignalQueue {
     return static_cast<int>(info.ssi_signo);
   }
 
+  Result<void> bind(EventLoop& loop) override { return readiness_.bind(loop, handle_.get()); }
+  void on_signal(Handler handler) override { readiness_.on_readable(std::move(handler)); }
+
  private:
   UniqueHandle handle_;
+  Readiness readiness_;
 };
 
 }  // namespace

@@ -52,6 +52,7 @@ class EventLoop {
  private:
   friend class Readiness;
   friend class Timer;
+  friend class FileStream;  // of Stream, which is a source in two ways
   class Core;
   explicit EventLoop(std::shared_ptr<Core> core);
   std::shared_ptr<Core> core_;  // also each source's, which may outlive the loop

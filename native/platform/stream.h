@@ -3,11 +3,14 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 
 #include "base/result.h"
+#include "platform/event_loop.h"
 #include "platform/handle.h"
+#include "platform/readiness.h"
 
 namespace runhv {
 
@@ -15,34 +18,65 @@ enum class IoStatus { kDone, kWouldBlock, kEnd, kFailed };
 
 struct IoResult {
   IoStatus status;
-  std::size_t bytes = 0;  // > 0 with kDone
+  std::size_t bytes = 0;  // > 0 with kDone of a read or write
   int os_code = 0;        // with kFailed: raw
 };
 
+// A regular file and a block device are never told to be busy by the system and yet wait for a disk
+// or a server. Bound to a loop, such a stream has a thread of its own (Worker) that does: write()
+// puts up to kFilePendingBytes aside for it, and it reads up to kFileAheadBytes ahead once read()
+// or on_readable() was called. Not bound, it is read and written at once.
+//
+// Threads: any; not two at a time in the same call, and none while it is moved or destroyed.
 class Stream {
  public:
+  static constexpr std::size_t kFilePendingBytes = 256 * 1024;
+  static constexpr std::size_t kFileAheadBytes = 64 * 1024;
+
   // Duplicates `handle`; the caller keeps its own.
   static Result<Stream> adopt(OsHandle handle, bool for_reading);
+  // The same of a handle that is ours to keep, such as one that came over a LocalConnection.
+  static Result<Stream> adopt_owned(UniqueHandle handle, bool for_reading);
 
-  Stream(Stream&&) noexcept = default;
-  Stream& operator=(Stream&&) noexcept = default;
+  Stream(Stream&&) noexcept;
+  Stream& operator=(Stream&&) noexcept;
+  // Waits for nothing: what flush() calls pending may be lost. close() is who waits.
+  ~Stream();
 
-  // kEnd: the writers have closed.
+  // kEnd: the writers have closed, or the file has ended. kWouldBlock also for an empty `out`.
   IoResult read(std::span<std::byte> out);
-  // kEnd: the readers have closed (EPIPE). Never raises SIGPIPE.
+  // kEnd: the readers have closed (EPIPE). kWouldBlock also for an empty `in`. kFailed of a bound
+  // file: that or an earlier write failed; bytes are lost, and none is taken any more. On a Thread,
+  // and from a socket anywhere, no SIGPIPE is raised.
   IoResult write(std::span<const std::byte> in);
+  // kDone: all that write() took has been handed to the system. kWouldBlock: not yet. kFailed: some
+  // of it could not be.
+  IoResult flush();
 
-  // For Poller. False where the system has nothing to wait for (a regular file is always ready).
+  // A source (platform/event_loop.h). kOutOfMemory where the host refuses a file's thread.
+  Result<void> bind(EventLoop& loop);
+  // After kWouldBlock of read(), write() or flush() respectively. REQUIRES: bound.
+  void on_readable(Handler handler);
+  void on_writable(Handler handler);
+  void on_flushed(Handler handler);
+
+  // Closes once all is handed to the system, and waits for that until the deadline (monotonic_ns).
+  // Errors: as flush(), kTimedOut. A file that hangs is left to its thread. Afterwards, reads and
+  // writes fail.
+  Result<void> close(std::uint64_t deadline_ns);
+
+  // For Poller, before bind(). False where the system has nothing to wait for (a regular file).
   bool pollable() const { return pollable_; }
   OsHandle handle() const { return handle_.get(); }
 
  private:
   enum class Kind { kSocket, kNonBlocking, kPollFirst };
-  Stream(UniqueHandle handle, Kind kind, bool pollable)
-      : handle_(std::move(handle)), kind_(kind), pollable_(pollable) {}
-  UniqueHandle handle_;
+  Stream(UniqueHandle handle, Kind kind, bool pollable);
+  UniqueHandle handle_;  // file_'s where there is one
   Kind kind_;
   bool pollable_;
+  Readiness readiness_;
+  std::unique_ptr<class FileStream> file_;  // a file that is bound
 };
 
 }  // namespace runhv

@@ -113,7 +113,7 @@ TEST_F(FileTest, RemovesATreeWithoutFollowingLinks) {
   EXPECT_TRUE(remove_tree(path_ + "/tree")) << "a missing tree is no error";
 }
 
-TEST(StreamTest, APipeReadsWritesBlocksAndEnds) {
+TEST(StreamWithoutLoop, APipeReadsWritesBlocksAndEnds) {
   Pipe pipe;
   auto reader = Stream::adopt(pipe.reader.get(), true);
   auto writer = Stream::adopt(pipe.writer.get(), false);
@@ -129,7 +129,7 @@ TEST(StreamTest, APipeReadsWritesBlocksAndEnds) {
       << "the flags of the shared open file have changed";
 }
 
-TEST(StreamTest, TellsWhenTheOtherSideHasClosed) {
+TEST(StreamWithoutLoop, TellsWhenTheOtherSideHasClosed) {
   std::signal(SIGPIPE, SIG_IGN);
   Pipe first, second;
   auto reader = Stream::adopt(first.reader.get(), true);

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/check.h"
+#include "platform/linux/file_stream.h"
 #include "platform/os_error.h"
 
 namespace runhv {
@@ -32,11 +34,31 @@ IoResult result_of(ssize_t count) {
 
 }  // namespace
 
+Stream::Stream(UniqueHandle handle, Kind kind, bool pollable)
+    : handle_(std::move(handle)), kind_(kind), pollable_(pollable) {}
+Stream::Stream(Stream&&) noexcept = default;
+
+Stream& Stream::operator=(Stream&& other) noexcept {
+  readiness_ = std::move(other.readiness_);  // first: it is bound to the handle
+  handle_ = std::move(other.handle_);
+  kind_ = other.kind_;
+  pollable_ = other.pollable_;
+  file_ = std::move(other.file_);
+  return *this;
+}
+
+Stream::~Stream() = default;
+
 Result<Stream> Stream::adopt(OsHandle handle, bool for_reading) {
-  const int file = static_cast<int>(handle);
-  const std::string operation = "take over stream " + std::to_string(file);
+  UniqueHandle own(::fcntl(static_cast<int>(handle), F_DUPFD_CLOEXEC, 3));
+  if (!own.is_open()) return Fail{last_os_error("take over stream " + std::to_string(handle))};
+  return adopt_owned(std::move(own), for_reading);
+}
+
+Result<Stream> Stream::adopt_owned(UniqueHandle handle, bool for_reading) {
+  const int file = static_cast<int>(handle.get());
   struct stat info {};
-  if (::fstat(file, &info) != 0) return Fail{last_os_error(operation)};
+  if (::fstat(file, &info) != 0) return Fail{last_os_error("take over a stream")};
 
   const bool pollable = !S_ISREG(info.st_mode) && !S_ISBLK(info.st_mode) && !S_ISDIR(info.st_mode);
   if (S_ISFIFO(info.st_mode) || S_ISCHR(info.st_mode)) {
@@ -47,15 +69,52 @@ Result<Stream> Stream::adopt(OsHandle handle, bool for_reading) {
                            (for_reading ? O_RDONLY : O_WRONLY) | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     if (own >= 0) return Stream(UniqueHandle(own), Kind::kNonBlocking, pollable);
   }
-  const int own = ::fcntl(file, F_DUPFD_CLOEXEC, 3);
-  if (own < 0) return Fail{last_os_error(operation)};
   const Kind kind = S_ISSOCK(info.st_mode) ? Kind::kSocket
                     : pollable             ? Kind::kPollFirst
                                            : Kind::kNonBlocking;
-  return Stream(UniqueHandle(own), kind, pollable);
+  return Stream(std::move(handle), kind, pollable);
+}
+
+Result<void> Stream::bind(EventLoop& loop) {
+  if (pollable_) return readiness_.bind(loop, handle_.get());
+  RUNHV_CHECK(file_ == nullptr);
+  RUNHV_TRY_ASSIGN(file_, FileStream::create(std::move(handle_), loop));
+  return {};
+}
+
+void Stream::on_readable(Handler handler) {
+  if (file_ != nullptr) return file_->on_readable(std::move(handler));
+  readiness_.on_readable(std::move(handler));
+}
+
+void Stream::on_writable(Handler handler) {
+  if (file_ != nullptr) return file_->on_writable(std::move(handler));
+  readiness_.on_writable(std::move(handler));
+}
+
+void Stream::on_flushed(Handler handler) {
+  // Nothing else is ever pending.
+  RUNHV_CHECK(file_ != nullptr);
+  file_->on_flushed(std::move(handler));
+}
+
+IoResult Stream::flush() {
+  if (file_ != nullptr) return file_->flush();
+  return {IoStatus::kDone, 0, 0};
+}
+
+Result<void> Stream::close(std::uint64_t deadline_ns) {
+  Result<void> result;
+  if (file_ != nullptr) result = file_->close(deadline_ns);
+  file_.reset();
+  readiness_ = Readiness();
+  handle_.reset();
+  return result;
 }
 
 IoResult Stream::read(std::span<std::byte> out) {
+  if (out.empty()) return {IoStatus::kWouldBlock, 0, 0};
+  if (file_ != nullptr) return file_->read(out);
   const int file = static_cast<int>(handle_.get());
   if (kind_ == Kind::kSocket) {
     return result_of(::recv(file, out.data(), out.size(), MSG_DONTWAIT));
@@ -65,8 +124,9 @@ IoResult Stream::read(std::span<std::byte> out) {
 }
 
 IoResult Stream::write(std::span<const std::byte> in) {
-  const int file = static_cast<int>(handle_.get());
   if (in.empty()) return {IoStatus::kWouldBlock, 0, 0};
+  if (file_ != nullptr) return file_->write(in);
+  const int file = static_cast<int>(handle_.get());
   if (kind_ == Kind::kSocket) {
     return result_of(::send(file, in.data(), in.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
   }

@@ -2,9 +2,7 @@
 
 #include <pthread.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <mutex>
@@ -12,6 +10,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "platform/linux/deadline.h"
 #include "platform/linux/forwarded_signals.h"
 #include "platform/os_error.h"
 
@@ -28,11 +27,7 @@ class End {
   }
   bool wait_until(std::uint64_t deadline_ns) {
     std::unique_lock lock(mutex_);
-    // Later than this overflows the clock's type: some 146 years from the boot.
-    const auto deadline = std::chrono::nanoseconds(
-        static_cast<std::int64_t>(std::min<std::uint64_t>(deadline_ns, INT64_MAX / 2)));
-    return changed_.wait_until(lock, std::chrono::steady_clock::time_point(deadline),
-                               [&] { return set_; });
+    return changed_.wait_until(lock, steady_deadline(deadline_ns), [&] { return set_; });
   }
 
  private:

@@ -11,6 +11,12 @@ namespace runhv {
 class Event {
  public:
   static Result<Event> create();
+  Event(Event&&) noexcept = default;
+  Event& operator=(Event&& other) noexcept {
+    readiness_ = std::move(other.readiness_);  // first: it is bound to the handle
+    handle_ = std::move(other.handle_);
+    return *this;
+  }
 
   // Threads: any. Idempotent.
   void set();

@@ -48,6 +48,12 @@ class ProcessEnd {
  public:
   // Errors: as end_of_process.
   static Result<ProcessEnd> watch(std::uint64_t pid);
+  ProcessEnd(ProcessEnd&&) noexcept = default;
+  ProcessEnd& operator=(ProcessEnd&& other) noexcept {
+    readiness_ = std::move(other.readiness_);  // first: it is bound to the handle
+    handle_ = std::move(other.handle_);
+    return *this;
+  }
 
   Result<void> bind(EventLoop& loop) { return readiness_.bind(loop, handle_.get()); }
   void on_end(Handler handler) { readiness_.on_readable(std::move(handler)); }

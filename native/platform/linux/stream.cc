@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "platform/linux/file_stream.h"
+#include "platform/linux/io_result.h"
 #include "platform/os_error.h"
 
 namespace runhv {
@@ -21,15 +22,6 @@ namespace {
 bool ready(int file, short events) {
   pollfd entry{file, events, 0};
   return ::poll(&entry, 1, 0) > 0;
-}
-
-IoResult result_of(ssize_t count) {
-  if (count > 0) return {IoStatus::kDone, static_cast<std::size_t>(count), 0};
-  if (count == 0) return {IoStatus::kEnd, 0, 0};
-  if (errno == EAGAIN || errno == EINTR) return {IoStatus::kWouldBlock, 0, 0};
-  // A pseudo-terminal whose other side has closed reads EIO.
-  if (errno == EPIPE || errno == ECONNRESET || errno == EIO) return {IoStatus::kEnd, 0, errno};
-  return {IoStatus::kFailed, 0, errno};
 }
 
 }  // namespace
@@ -117,10 +109,10 @@ IoResult Stream::read(std::span<std::byte> out) {
   if (file_ != nullptr) return file_->read(out);
   const int file = static_cast<int>(handle_.get());
   if (kind_ == Kind::kSocket) {
-    return result_of(::recv(file, out.data(), out.size(), MSG_DONTWAIT));
+    return io_result(::recv(file, out.data(), out.size(), MSG_DONTWAIT));
   }
   if (kind_ == Kind::kPollFirst && !ready(file, POLLIN)) return {IoStatus::kWouldBlock, 0, 0};
-  return result_of(::read(file, out.data(), out.size()));
+  return io_result(::read(file, out.data(), out.size()));
 }
 
 IoResult Stream::write(std::span<const std::byte> in) {
@@ -128,14 +120,14 @@ IoResult Stream::write(std::span<const std::byte> in) {
   if (file_ != nullptr) return file_->write(in);
   const int file = static_cast<int>(handle_.get());
   if (kind_ == Kind::kSocket) {
-    return result_of(::send(file, in.data(), in.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
+    return io_result(::send(file, in.data(), in.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
   }
   if (kind_ == Kind::kPollFirst) {
     if (!ready(file, POLLOUT)) return {IoStatus::kWouldBlock, 0, 0};
     // pipe(7): a pipe that polls writable takes PIPE_BUF bytes without blocking.
     in = in.first(std::min<std::size_t>(in.size(), PIPE_BUF));
   }
-  return result_of(::write(file, in.data(), in.size()));
+  return io_result(::write(file, in.data(), in.size()));
 }
 
 }  // namespace runhv

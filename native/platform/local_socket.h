@@ -1,0 +1,109 @@
+// Byte streams between processes of one host, by a name in a folder that only their user may enter:
+// the control channel.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "platform/event_loop.h"
+#include "platform/handle.h"
+#include "platform/readiness.h"
+#include "platform/stream.h"
+
+namespace runhv {
+
+// Threads: as Stream.
+class LocalConnection {
+ public:
+  static constexpr std::size_t kMaxHandles = 8;
+
+  struct Peer {
+    std::uint32_t uid;
+    std::uint64_t pid;  // 0 where it is in another pid namespace
+  };
+
+  // Connects to the LocalListener at `path`, of any length. Waits for nothing: kConflict where more
+  // wait to be accepted than the system allows. kNotFound where nobody listens, kAccessDenied where
+  // the listener is neither of this user nor of root.
+  static Result<LocalConnection> connect(const std::string& path);
+  // Both ends of a connection without a name.
+  static Result<std::pair<LocalConnection, LocalConnection>> pair();
+  // A connection that came over another one or was inherited; kInvalidArgument for anything else.
+  static Result<LocalConnection> adopt_owned(UniqueHandle handle);
+  LocalConnection(LocalConnection&&) noexcept = default;
+  LocalConnection& operator=(LocalConnection&& other) noexcept {
+    readiness_ = std::move(other.readiness_);  // first: it is bound to the handle
+    handle_ = std::move(other.handle_);
+    peer_ = other.peer_;
+    return *this;
+  }
+
+  // As Stream's. Handles that come with what read() takes are closed.
+  IoResult read(std::span<std::byte> out);
+  IoResult write(std::span<const std::byte> in);
+
+  // write() with copies of at most kMaxHandles `handles`, which arrive with the first byte: with
+  // kDone all have gone, otherwise none. REQUIRES: `in` is not empty.
+  IoResult send(std::span<const std::byte> in, std::span<const OsHandle> handles);
+  // read(), and adds the handles that came with these bytes to `handles`. The bytes may begin
+  // before those that the handles were sent with, and end with them at the latest. Never more than
+  // kMaxHandles; kFailed with EMSGSIZE where the peer sent more, with EMFILE where this process has
+  // no room for them; the bytes are lost then, and every handle is closed.
+  IoResult receive(std::span<std::byte> out, std::vector<UniqueHandle>& handles);
+
+  // Who was at the other end when it connected.
+  Peer peer() const { return peer_; }
+
+  // A source (platform/event_loop.h).
+  Result<void> bind(EventLoop& loop) { return readiness_.bind(loop, handle_.get()); }
+  void on_readable(Handler handler) { readiness_.on_readable(std::move(handler)); }
+  void on_writable(Handler handler) { readiness_.on_writable(std::move(handler)); }
+
+  // Ends this object and gives its handle away, for a Stream or a child's stdio.
+  UniqueHandle release() &&;
+
+ private:
+  friend class LocalListener;
+  LocalConnection(UniqueHandle handle, Peer peer) : handle_(std::move(handle)), peer_(peer) {}
+  UniqueHandle handle_;
+  Readiness readiness_;
+  Peer peer_;
+};
+
+class LocalListener {
+ public:
+  // Listens as `name` in `folder`, which is of this user and lets nobody else in (mode 0700 on
+  // Linux; make_private_directory). A name that a process has left behind is taken; kConflict where
+  // somebody listens. REQUIRES: one process at a time (FolderLock); `name` has 1 to 64 characters
+  // and no '/'.
+  static Result<LocalListener> bind(const std::string& folder, const std::string& name);
+
+  LocalListener(LocalListener&&) noexcept = default;
+  LocalListener& operator=(LocalListener&&) = delete;
+  // Takes the name away.
+  ~LocalListener();
+
+  // Empty: nobody waits. Peers that are neither of this user nor root are turned away. An error
+  // (EMFILE) leaves them waiting: ask again later, not at once.
+  Result<std::optional<LocalConnection>> accept();
+
+  // A source (platform/event_loop.h).
+  Result<void> bind(EventLoop& loop) { return readiness_.bind(loop, handle_.get()); }
+  void on_connection(Handler handler) { readiness_.on_readable(std::move(handler)); }
+
+ private:
+  LocalListener(UniqueHandle folder, std::string name, UniqueHandle handle)
+      : folder_(std::move(folder)), name_(std::move(name)), handle_(std::move(handle)) {}
+  UniqueHandle folder_;
+  std::string name_;
+  UniqueHandle handle_;
+  Readiness readiness_;
+};
+
+}  // namespace runhv

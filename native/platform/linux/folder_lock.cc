@@ -1,0 +1,100 @@
+#include "platform/folder_lock.h"
+
+#include <cerrno>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/scope_exit.h"
+#include "platform/file.h"
+#include "platform/linux/private_folder.h"
+#include "platform/os_error.h"
+
+namespace runhv {
+namespace {
+
+constexpr char kFile[] = "lock";
+
+// Each time, somebody has removed and made the folder between two of our calls.
+constexpr int kMostAttempts = 100;
+
+int number(const UniqueHandle& handle) { return static_cast<int>(handle.get()); }
+
+// fcntl(2), open file description locks: the kernel frees them when the last descriptor closes, and
+// they can be asked about without being taken.
+struct flock whole_file() {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  return lock;
+}
+
+// Whether `folder` still leads to this lock file.
+bool is_current(const std::string& folder, const UniqueHandle& file) {
+  struct stat named {};
+  struct stat open {};
+  return ::stat((folder + "/" + kFile).c_str(), &named) == 0 && ::fstat(number(file), &open) == 0 &&
+         named.st_dev == open.st_dev && named.st_ino == open.st_ino;
+}
+
+}  // namespace
+
+Result<FolderLock> FolderLock::acquire(const std::string& folder) {
+  const std::string operation = "lock folder " + folder;
+  for (int attempt = 0; attempt < kMostAttempts; ++attempt) {
+    RUNHV_TRY_ASSIGN(const UniqueHandle directory, open_private_folder(folder, operation));
+    UniqueHandle file(
+        ::openat(number(directory), kFile, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    // A folder that is removed meanwhile takes no file any more.
+    if (!file.is_open() && errno == ENOENT) continue;
+    if (!file.is_open()) return Fail{last_os_error(operation)};
+    struct flock lock = whole_file();
+    if (::fcntl(number(file), F_OFD_SETLK, &lock) != 0) {
+      Error error = last_os_error(operation);
+      if (error.os_code == EAGAIN || error.os_code == EACCES) {
+        error.code = Code::kConflict;
+        error.detail = "it is in use";
+      }
+      return Fail{std::move(error)};
+    }
+    if (is_current(folder, file)) return FolderLock(folder, std::move(file));
+  }
+  return Fail{Error{Code::kConflict, operation, "it is removed and made again all the time"}};
+}
+
+Result<void> FolderLock::remove_folder() && {
+  const std::string operation = "delete folder " + folder_;
+  DIR* directory = ::opendir(folder_.c_str());
+  if (directory == nullptr) return Fail{last_os_error(operation)};
+  const ScopeExit close([&] { ::closedir(directory); });
+  while (const dirent* entry = ::readdir(directory)) {
+    const std::string name = entry->d_name;
+    if (name == "." || name == ".." || name == kFile) continue;
+    if (::unlinkat(::dirfd(directory), name.c_str(), 0) == 0) continue;
+    if (errno != EISDIR && errno != EPERM) return Fail{last_os_error(operation)};
+    RUNHV_TRY(remove_tree(folder_ + "/" + name));
+  }
+  // The lock goes last: while it has its name, nobody else makes a file in the folder.
+  if (::unlinkat(::dirfd(directory), kFile, 0) != 0) return Fail{last_os_error(operation)};
+  handle_.reset();
+  // ENOTEMPTY, ENOENT: the next holder has come already, and gone.
+  if (::rmdir(folder_.c_str()) != 0 && errno != ENOTEMPTY && errno != EEXIST && errno != ENOENT) {
+    return Fail{last_os_error(operation)};
+  }
+  return {};
+}
+
+Result<bool> FolderLock::is_held(const std::string& folder) {
+  const std::string operation = "ask for the lock of folder " + folder;
+  RUNHV_TRY_ASSIGN(const UniqueHandle directory, open_private_folder(folder, operation));
+  const UniqueHandle file(::openat(number(directory), kFile, O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!file.is_open() && errno == ENOENT) return false;
+  if (!file.is_open()) return Fail{last_os_error(operation)};
+  struct flock lock = whole_file();
+  if (::fcntl(number(file), F_OFD_GETLK, &lock) != 0) return Fail{last_os_error(operation)};
+  return lock.l_type != F_UNLCK;
+}
+
+}  // namespace runhv

@@ -13,6 +13,9 @@
 
 namespace runhv {
 
+// Whether what is written outlasts the end of the system (kSynced), or of this process only.
+enum class Durability { kUnsynced, kSynced };
+
 class File {
  public:
   enum class Access { kRead, kReadWrite };
@@ -41,6 +44,8 @@ class File {
   OsHandle handle() const { return handle_.get(); }
 
  private:
+  friend Result<void> write_file_atomically(const std::string&, std::span<const std::byte>,
+                                            Durability);
   File(UniqueHandle handle, std::string path, std::uint64_t size_bytes);
   UniqueHandle handle_;
   std::string path_;
@@ -49,6 +54,12 @@ class File {
 
 // The whole file, at most `limit_bytes`; a larger one is an error that names the limit.
 Result<std::vector<std::byte>> read_file(const std::string& path, std::uint64_t limit_bytes);
+
+// Puts `bytes` in the file at `path` (mode 0600), in place of one that is there: a reader finds
+// either the old ones or the new ones, whole, also when the writer (kSynced: the system) ends
+// meanwhile.
+Result<void> write_file_atomically(const std::string& path, std::span<const std::byte> bytes,
+                                   Durability durability);
 
 // Deletes a directory tree; a missing one is not an error. Symbolic links are not followed.
 Result<void> remove_tree(const std::string& path);

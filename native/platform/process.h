@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,8 +16,10 @@
 
 namespace runhv {
 
-// Closes every handle above stderr. A VMM inherits stdio and nothing else.
-void close_inherited_handles();
+// Closes every handle above stderr but those of `keep`. A VMM inherits stdio, what it was told of,
+// and nothing else. Where the system has no call for it, or forbids it, by what /proc lists. By the
+// main thread, before any other exists.
+Result<void> close_inherited_handles(std::span<const OsHandle> keep = {});
 
 // Replaces this process (Linux), or starts a child with the same stdio, waits and exits with its
 // status (Windows). Returns only with an error.

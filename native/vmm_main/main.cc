@@ -238,7 +238,7 @@ int run_container(VmmOptions options, SignalQueue& signals, const std::optional<
 
 int vmm_main(std::span<const std::string_view> arguments) {
   ensure_standard_streams();
-  close_inherited_handles();
+  if (const auto closed = close_inherited_handles(); !closed) return complain(closed.error());
   const auto signals = SignalQueue::create();
   if (!signals) return complain(signals.error());
   const auto options = parse_vmm_options(arguments);

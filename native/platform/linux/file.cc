@@ -160,6 +160,29 @@ Result<std::vector<std::byte>> read_file(const std::string& path, std::uint64_t 
   return bytes;
 }
 
+Result<void> write_file_atomically(const std::string& path, std::span<const std::byte> bytes,
+                                   Durability durability) {
+  const std::string operation = "write " + path;
+  std::string temporary = path + ".XXXXXX";
+  UniqueHandle handle(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (!handle.is_open()) return Fail{last_os_error(operation)};
+  ScopeExit remove([&] { ::unlink(temporary.c_str()); });
+  const File file(std::move(handle), path, 0);
+  RUNHV_TRY(file.write_at(0, bytes));
+  if (durability == Durability::kSynced) RUNHV_TRY(file.flush());
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return Fail{last_os_error(operation)};
+  remove.release();
+  if (durability == Durability::kUnsynced) return {};
+  // The name is the folder's, which has to be told as well (fsync(2)).
+  const std::size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const UniqueHandle directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.is_open() || ::fsync(number(directory)) != 0) {
+    return Fail{last_os_error(operation)};
+  }
+  return {};
+}
+
 Result<void> remove_tree(const std::string& path) {
   const std::string operation = "delete " + path;
   const int directory = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -2,11 +2,14 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <string>
 #include <thread>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +18,7 @@
 #include "gtest/gtest.h"
 #include "platform/clock.h"
 #include "platform/file.h"
+#include "platform/linux/deny_system_calls.h"
 #include "platform/lossy_writer.h"
 #include "platform/memory_region.h"
 #include "platform/named_lock.h"
@@ -102,6 +106,43 @@ TEST_F(FileTest, AnAnonymousDiskKeepsWhatIsWrittenAndHasNoName) {
   EXPECT_EQ(disk->read_at((1 << 20) - 2, back).error().code, Code::kCorruptInput);
   EXPECT_NE(::rmdir(path_.c_str()), -1) << "the folder holds a file";
   ASSERT_EQ(::mkdir(path_.c_str(), 0700), 0);
+}
+
+TEST_F(FileTest, AFileIsReplacedWholeOrNotAtAll) {
+  const std::string path = path_ + "/state.json";
+  for (const auto durability : {Durability::kUnsynced, Durability::kSynced}) {
+    ASSERT_TRUE(write_file_atomically(path, as_bytes("older and longer"), durability));
+    ASSERT_TRUE(write_file_atomically(path, as_bytes("newer"), durability));
+    EXPECT_THAT(*read_file(path, 100), SizeIs(5));
+  }
+  struct stat info {};
+  ASSERT_EQ(::stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+  EXPECT_EQ(write_file_atomically(path_ + "/none/x", {}, Durability::kSynced).error().code,
+            Code::kNotFound);
+
+  ASSERT_EQ(::mkdir((path_ + "/folder").c_str(), 0700), 0);
+  EXPECT_FALSE(write_file_atomically(path_ + "/folder", as_bytes("x"), Durability::kUnsynced));
+  ASSERT_EQ(::unlink(path.c_str()), 0);
+  ASSERT_EQ(::rmdir((path_ + "/folder").c_str()), 0);
+  EXPECT_EQ(::rmdir(path_.c_str()), 0) << "something half made is left behind";
+  ASSERT_EQ(::mkdir(path_.c_str(), 0700), 0);
+}
+
+TEST_F(FileTest, AFileThatCannotBeWrittenKeepsWhatItHeld) {
+  const std::string path = path_ + "/state.json";
+  ASSERT_TRUE(write_file_atomically(path, as_bytes("kept"), Durability::kUnsynced));
+  EXPECT_EXIT(
+      {
+        rlimit limit;
+        limit.rlim_cur = limit.rlim_max = 4;
+        std::signal(SIGXFSZ, SIG_IGN);
+        if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) std::_Exit(2);
+        const auto written = write_file_atomically(path, as_bytes("longer"), Durability::kUnsynced);
+        std::_Exit(!written && written.error().os_code == EFBIG ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
+  EXPECT_THAT(*read_file(path, 100), SizeIs(4));
 }
 
 TEST_F(FileTest, RemovesATreeWithoutFollowingLinks) {
@@ -208,6 +249,49 @@ TEST(ProcessTest, TheEndOfAProcessCanBeWaitedFor) {
   const auto gone = end_of_process(static_cast<std::uint64_t>(child));
   ASSERT_FALSE(gone);
   EXPECT_EQ(gone.error().code, Code::kNotFound);
+}
+
+// Opens handles, has all but two closed where `deny` makes the system refuse the call for it, and
+// says whether just those are left.
+void close_inherited_handles_where(const std::function<void()>& deny) {
+  const auto duplicate = [](int at_least) { return ::fcntl(2, F_DUPFD, at_least); };
+  const int first = duplicate(20);
+  const int second = duplicate(first + 2);
+  for (int i = 0; i < 20; ++i) duplicate(3);
+  const int high = duplicate(500);
+  deny();
+  const std::array<OsHandle, 3> keep{second, first, 0};
+  if (!close_inherited_handles(keep)) std::_Exit(2);
+  for (int file = 0; file <= high; ++file) {
+    const bool wanted = file <= 2 || file == first || file == second;
+    if ((::fcntl(file, F_GETFD) >= 0) != wanted) std::_Exit(3);
+  }
+  if (!close_inherited_handles()) std::_Exit(4);
+  std::_Exit(::fcntl(first, F_GETFD) < 0 && ::fcntl(2, F_GETFD) >= 0 ? 0 : 5);
+}
+
+TEST(ProcessDeathTest, ClosesWhatItInheritedButForWhatItKeeps) {
+  EXPECT_EXIT(close_inherited_handles_where([] {}), testing::ExitedWithCode(0), "");
+}
+
+TEST(ProcessDeathTest, ClosesWhatItInheritedWhereTheCallForItIsMissingOrForbidden) {
+  for (const int refusal : {ENOSYS, EPERM}) {
+    EXPECT_EXIT(close_inherited_handles_where([&] {
+                  if (!deny_system_calls({SYS_close_range}, refusal)) std::_Exit(6);
+                }),
+                testing::ExitedWithCode(0), "");
+  }
+}
+
+TEST(ProcessDeathTest, SaysThatItCannotCloseWhatItInherited) {
+  EXPECT_EXIT(
+      {
+        if (!deny_system_calls({SYS_close_range}, EPERM)) std::_Exit(2);
+        if (!deny_system_calls({SYS_openat}, EACCES)) std::_Exit(3);
+        const auto closed = close_inherited_handles();
+        std::_Exit(!closed && closed.error().code == Code::kAccessDenied ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
 }
 
 TEST(PollerTest, ReportsReadyHandlesWakesAndDeadlines) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -9,6 +10,7 @@
 #include <cstring>
 #include <string_view>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
@@ -73,6 +75,25 @@ std::optional<int> asked_to_end(SignalQueue* signals) {
   return std::nullopt;
 }
 
+// All of /proc/self/fd above 2 that `kept` (sorted) does not name.
+Result<void> close_listed_handles(const std::vector<unsigned>& kept) {
+  DIR* directory = ::opendir("/proc/self/fd");
+  if (directory == nullptr) return Fail{last_os_error("close inherited files: list /proc/self/fd")};
+  const ScopeExit close([&] { ::closedir(directory); });
+  // Listed first: to close while listing would change what is listed.
+  std::vector<unsigned> listed;
+  while (const dirent* entry = ::readdir(directory)) {
+    const unsigned long file = std::strtoul(entry->d_name, nullptr, 10);
+    if (file > 2 && file != static_cast<unsigned long>(::dirfd(directory))) {
+      listed.push_back(static_cast<unsigned>(file));
+    }
+  }
+  for (const unsigned file : listed) {
+    if (!std::binary_search(kept.begin(), kept.end(), file)) ::close(static_cast<int>(file));
+  }
+  return {};
+}
+
 bool make_pipe(UniqueHandle& reader, UniqueHandle& writer) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return false;
@@ -83,7 +104,23 @@ bool make_pipe(UniqueHandle& reader, UniqueHandle& writer) {
 
 }  // namespace
 
-void close_inherited_handles() { ::close_range(3, ~0u, 0); }
+Result<void> close_inherited_handles(std::span<const OsHandle> keep) {
+  std::vector<unsigned> kept{2};
+  for (const OsHandle each : keep) {
+    if (each > 2) kept.push_back(static_cast<unsigned>(each));
+  }
+  std::sort(kept.begin(), kept.end());
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    const unsigned first = kept[i] + 1;
+    const unsigned last = i + 1 < kept.size() ? kept[i + 1] - 1 : UINT_MAX;
+    if (first > last) continue;
+    if (::syscall(SYS_close_range, first, last, 0) == 0) continue;
+    // Linux before 5.9 and the seccomp filters of container runtimes from before then.
+    if (errno == ENOSYS || errno == EPERM) return close_listed_handles(kept);
+    return Fail{last_os_error("close inherited files")};
+  }
+  return {};
+}
 
 Error become(const std::string& program, const std::vector<std::string>& arguments) {
   const std::vector<char*> vector = argument_vector(program, arguments);

@@ -17,7 +17,8 @@ class LossyWriter {
   explicit LossyWriter(std::optional<Stream> stream) : stream_(std::move(stream)) {}
 
   // Writes what the stream takes, and waits at most `patience_ns` in all for it to take the rest.
-  // What is left over is lost and counted; the next text comes after a line that says how much.
+  // What is left over is lost and counted; the next text comes after a line that says how much. A
+  // text begins on a line of its own, whatever was torn off or left unfinished before it.
   void write(std::string_view text, std::uint64_t patience_ns = 0);
 
  private:
@@ -27,6 +28,7 @@ class LossyWriter {
   std::mutex mutex_;
   std::optional<Stream> stream_;
   std::uint64_t lost_bytes_ = 0;
+  bool unfinished_line_ = false;  // the last byte that the stream took ended no line
 };
 
 // The one of this process's stderr.

@@ -24,14 +24,15 @@ bool wait_for_room(const Stream& stream, std::uint64_t deadline_ns) {
 
 void LossyWriter::write(std::string_view text, std::uint64_t patience_ns) {
   const std::lock_guard lock(mutex_);
+  if (text.empty()) return;
+  std::string before(unfinished_line_ ? "\n" : "");
   if (lost_bytes_ != 0) {
-    const std::string note =
-        "\nrunhv: " + std::to_string(lost_bytes_) + " bytes of output are lost: nobody read them\n";
-    if (write_some(note, patience_ns) != note.size()) {
-      lost_bytes_ += text.size();
-      return;
-    }
-    lost_bytes_ = 0;
+    before +=
+        "runhv: " + std::to_string(lost_bytes_) + " bytes of output are lost: nobody read them\n";
+  }
+  if (write_some(before, patience_ns) != before.size()) {
+    lost_bytes_ += text.size();
+    return;
   }
   lost_bytes_ = text.size() - write_some(text, patience_ns);
 }
@@ -48,6 +49,7 @@ std::size_t LossyWriter::write_some(std::string_view text, std::uint64_t patienc
     }
     if (result.status != IoStatus::kWouldBlock || !wait_for_room(*stream_, deadline_ns)) break;
   }
+  if (done > 0) unfinished_line_ = text[done - 1] != '\n';
   return done;
 }
 

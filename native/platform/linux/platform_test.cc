@@ -182,28 +182,50 @@ TEST(StreamWithoutLoop, TellsWhenTheOtherSideHasClosed) {
   EXPECT_EQ(writer->write(as_bytes("x")).status, IoStatus::kEnd);
 }
 
+std::string read_some(const UniqueHandle& reader) {
+  std::string text(1 << 20, '\0');
+  const ssize_t count = ::read(static_cast<int>(reader.get()), text.data(), text.size());
+  text.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+  return text;
+}
+
 TEST(LossyWriter, NeverWaitsForAReader) {
   Pipe pipe;
   LossyWriter writer(*Stream::adopt(pipe.writer.get(), false));
-  const auto read_all = [&] {
-    std::string text(1 << 20, '\0');
-    const ssize_t count = ::read(static_cast<int>(pipe.reader.get()), text.data(), text.size());
-    text.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
-    return text;
-  };
+  const auto read_all = [&] { return read_some(pipe.reader); };
 
   // Whole pages: no room is left for a shorter text.
-  for (int i = 0; i < 1000; ++i) writer.write(std::string(4096, 'x'));
+  const std::string line = std::string(4095, 'x') + "\n";
+  for (int i = 0; i < 1000; ++i) writer.write(line);
   writer.write("the end\n", 1'000'000);  // and not longer than that
   const std::string held = read_all();
-  EXPECT_EQ(held.find_first_not_of('x'), std::string::npos);
+  EXPECT_EQ(held.find_first_not_of("x\n"), std::string::npos);
+  EXPECT_EQ(held.size() % line.size(), 0u);
   writer.write("again\n");
 
-  const std::size_t lost = 1000 * 4096 + 8 - held.size();
-  EXPECT_EQ(read_all(), "\nrunhv: " + std::to_string(lost) +
+  const std::size_t lost = 1000 * line.size() + 8 - held.size();
+  EXPECT_EQ(read_all(), "runhv: " + std::to_string(lost) +
                             " bytes of output are lost: nobody read them\nagain\n");
   writer.write("more\n");
   EXPECT_EQ(read_all(), "more\n");
+}
+
+TEST(LossyWriter, EveryTextBeginsALine) {
+  Pipe pipe;
+  LossyWriter writer(*Stream::adopt(pipe.writer.get(), false));
+  const auto read_all = [&] { return read_some(pipe.reader); };
+
+  writer.write("what a guest has not ended");
+  writer.write("");
+  writer.write("runhv: a line\n");
+  EXPECT_EQ(read_all(), "what a guest has not ended\nrunhv: a line\n");
+
+  const std::string torn(1 << 20, 'x');
+  writer.write(torn);
+  const std::string held = read_all();
+  writer.write("runhv: another\n");
+  EXPECT_EQ(read_all(), "\nrunhv: " + std::to_string(torn.size() - held.size()) +
+                            " bytes of output are lost: nobody read them\nrunhv: another\n");
 }
 
 TEST(LossyWriter, WaitsForRoomAsLongAsItMay) {

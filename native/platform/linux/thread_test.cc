@@ -165,7 +165,7 @@ TEST(WorkerTest, RunsJobsInTheirOrderOnItsThread) {
   done.wait();
 
   EXPECT_THAT(order, ElementsAre(0, 1, 2));
-  EXPECT_TRUE((*worker)->stop(monotonic_ns()));
+  EXPECT_TRUE((*worker)->stop(monotonic_ns() + 60 * kSecond));
   EXPECT_FALSE((*worker)->post([] { FAIL(); }));
 }
 

@@ -15,10 +15,15 @@ extern "C" {
 // Threads: any, before WHvCreatePartition.
 HRESULT WINAPI WHvRunhvSelectEngine(const char* name);
 
-// Guest instructions that the virtual processor has completed. Threads: any, whatever runs; ends
-// the slice that runs now, so not for every exit.
+// Guest instructions that the virtual processor had completed at its last exit; UINT64_MAX: the
+// engine cannot count. Threads: any, whatever runs; disturbs nothing.
 HRESULT WINAPI WHvRunhvGetInstructionCount(WHV_PARTITION_HANDLE partition, UINT32 vp_index,
                                            UINT64* count);
+
+// How often WHvCancelRunVirtualProcessor came while the virtual processor was not inside
+// WHvRunVirtualProcessor. Such a cancel ends a later run that it was not meant for. Threads: any.
+HRESULT WINAPI WHvRunhvGetCanceledOutsideRun(WHV_PARTITION_HANDLE partition, UINT32 vp_index,
+                                             UINT64* count);
 
 // The host wrote guest memory at [gpa, gpa + size), as a device does by DMA. Hardware keeps its
 // instruction caches coherent; a software processor must be told. Call it after the write and

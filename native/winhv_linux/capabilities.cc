@@ -1,49 +1,49 @@
 #include "winhv_linux/capabilities.h"
 
-#include "winhv_linux/engine.h"
+#include "winhv_linux/profile.h"
 #include "winhv_linux/properties.h"
 
 namespace runhv::winhv {
-namespace {
 
-constexpr UINT32 kPhysicalAddressWidth = 40;
-
-WHV_CAPABILITY_FEATURES features() {
-  WHV_CAPABILITY_FEATURES features{};
-  features.PartialUnmap = 1;
-  features.LocalApicEmulation = 1;
-  return features;
+Capabilities narrowed(const Capabilities& engine, const Profile& profile) {
+  Capabilities capabilities = engine;
+  capabilities.features &= profile.features;
+  capabilities.extended_vm_exits &= profile.extended_vm_exits;
+  capabilities.x64_msr_exits &= profile.x64_msr_exits;
+  capabilities.synthetic_features &= profile.synthetic_features;
+  return capabilities;
 }
 
-}  // namespace
-
-HRESULT get_capability(WHV_CAPABILITY_CODE code, void* buffer, UINT32 size, UINT32* written) {
+HRESULT get_capability(bool present, const Capabilities& capabilities, const Profile& profile,
+                       WHV_CAPABILITY_CODE code, void* buffer, UINT32 size, UINT32* written) {
   const auto fixed = [&](const auto& value) {
     return copy_out(&value, sizeof value, buffer, size, written);
   };
-  switch (static_cast<UINT32>(code)) {
+  const auto number = static_cast<UINT32>(code);
+  if (is_absent(profile.absent_capabilities, number)) return WHV_E_UNKNOWN_CAPABILITY;
+  switch (number) {
     case WHvCapabilityCodeHypervisorPresent:
-      return fixed(WINBOOL{soft_engine().has_value()});
+      return fixed(WINBOOL{present});
     case WHvCapabilityCodeFeatures:
-      return fixed(features());
+      return fixed(capabilities.features);
     case WHvCapabilityCodeExtendedVmExits:
-      return fixed(kExtendedVmExits);
+      return fixed(capabilities.extended_vm_exits);
     case WHvCapabilityCodeExceptionExitBitmap:
       return fixed(UINT64{0});
     case WHvCapabilityCodeX64MsrExitBitmap:
-      return fixed(kX64MsrExits);
+      return fixed(capabilities.x64_msr_exits);
     case WHvCapabilityCodeProcessorClockFrequency:
-      return fixed(kDefaultTscHz);
+      return fixed(capabilities.tsc_hz);
     case WHvCapabilityCodeInterruptClockFrequency:
-      return fixed(kDefaultApicHz);
+      return fixed(capabilities.apic_hz);
     case WHvCapabilityCodeSyntheticProcessorFeaturesBanks: {
       WHV_SYNTHETIC_PROCESSOR_FEATURES_BANKS banks{};
       banks.BanksCount = WHV_SYNTHETIC_PROCESSOR_FEATURES_BANKS_COUNT;
-      banks.AsUINT64[0] = kSyntheticFeatures;
+      banks.AsUINT64[0] = capabilities.synthetic_features;
       return fixed(banks);
     }
     case static_cast<UINT32>(kWhvCapabilityPhysicalAddressWidth):
-      return fixed(kPhysicalAddressWidth);
+      return fixed(capabilities.physical_address_width);
     default:
       return WHV_E_UNKNOWN_CAPABILITY;
   }

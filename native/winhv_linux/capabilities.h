@@ -1,10 +1,27 @@
-// WHvGetCapability: what this implementation has.
+// What an implementation of WHP can do, and WHvGetCapability, which tells it.
 #pragma once
 
 #include "whpapi/whp.h"
 
 namespace runhv::winhv {
 
-HRESULT get_capability(WHV_CAPABILITY_CODE code, void* buffer, UINT32 size, UINT32* written);
+struct Profile;
+
+struct Capabilities {
+  UINT64 features = 0;            // WHV_CAPABILITY_FEATURES
+  UINT64 extended_vm_exits = 0;   // WHV_EXTENDED_VM_EXITS
+  UINT64 x64_msr_exits = 0;       // WHV_X64_MSR_EXIT_BITMAP
+  UINT64 synthetic_features = 0;  // WHV_SYNTHETIC_PROCESSOR_FEATURES
+  UINT64 tsc_hz = 0;              // by default
+  UINT64 apic_hz = 0;             // by default
+  UINT32 physical_address_width = 0;
+};
+
+// What is left of `engine` on the Windows of `profile`.
+Capabilities narrowed(const Capabilities& engine, const Profile& profile);
+
+// `present`: whether there is an engine. `capabilities` are narrowed.
+HRESULT get_capability(bool present, const Capabilities& capabilities, const Profile& profile,
+                       WHV_CAPABILITY_CODE code, void* buffer, UINT32 size, UINT32* written);
 
 }  // namespace runhv::winhv

@@ -45,7 +45,7 @@ CpuPolicy::CpuPolicy(const Properties& properties, std::uint64_t start_ns)
       hyperv_(properties.synthetic.Bank0, {start_ns, properties.tsc_hz, properties.apic_hz}) {}
 
 bool CpuPolicy::cpuid(std::uint32_t cpu, std::uint32_t function, std::uint32_t index,
-                      std::uint32_t out[4]) const {
+                      std::array<std::uint32_t, 4>& out) const {
   if (function == 1) {
     out[2] |= 1u << 31;  // a hypervisor is present
     constexpr std::uint32_t kX2Apic = 1u << 21;
@@ -57,8 +57,7 @@ bool CpuPolicy::cpuid(std::uint32_t cpu, std::uint32_t function, std::uint32_t i
   } else if (function == 0x80000007) {
     out[3] |= 1u << 8;  // the TSC follows the host's clock, whatever the processor does
   } else if (function >= 0x40000000 && function <= 0x4FFFFFFF) {
-    const auto answer = hyperv_.cpuid(function).value_or(std::array<std::uint32_t, 4>{});
-    std::copy(answer.begin(), answer.end(), out);
+    out = hyperv_.cpuid(function).value_or(std::array<std::uint32_t, 4>{});
   }
 
   for (const auto& result : properties_.cpuid_results) {
@@ -95,50 +94,50 @@ WHV_MSR_ACTION CpuPolicy::listed_action(std::uint32_t msr, Access access) const 
   return WHvMsrActionArchitectureDefault;
 }
 
-softcpu_answer CpuPolicy::unknown_msr() const {
+MsrAnswer CpuPolicy::unknown_msr() const {
   switch (properties_.unimplemented_msr_action) {
     case WHvMsrActionIgnoreWriteReadZero:
-      return SOFTCPU_ANSWER_DONE;
+      return MsrAnswer::kDone;
     case WHvMsrActionExit:
-      return SOFTCPU_ANSWER_EXIT;
+      return MsrAnswer::kExit;
     default: {
       const bool armed =
           properties_.extended_vm_exits.X64MsrExit != 0 && properties_.msr_exits.UnhandledMsrs != 0;
-      return armed ? SOFTCPU_ANSWER_EXIT : SOFTCPU_ANSWER_FAULT;
+      return armed ? MsrAnswer::kExit : MsrAnswer::kFault;
     }
   }
 }
 
-softcpu_answer CpuPolicy::read_msr(std::uint32_t cpu, std::uint32_t msr, std::uint64_t now_ns,
-                                   std::uint64_t& value) const {
+MsrAnswer CpuPolicy::read_msr(std::uint32_t cpu, std::uint32_t msr, std::uint64_t now_ns,
+                              std::uint64_t& value) const {
   value = 0;
   const WHV_MSR_ACTION listed = listed_action(msr, Access::kRead);
-  if (listed == WHvMsrActionIgnoreWriteReadZero) return SOFTCPU_ANSWER_DONE;
-  if (listed == WHvMsrActionExit) return SOFTCPU_ANSWER_EXIT;
+  if (listed == WHvMsrActionIgnoreWriteReadZero) return MsrAnswer::kDone;
+  if (listed == WHvMsrActionExit) return MsrAnswer::kExit;
 
   const auto& exits = properties_.msr_exits;
   if (properties_.extended_vm_exits.X64MsrExit != 0 &&
       ((msr == kMsrMiscEnable && exits.MiscEnableMsrRead != 0) ||
        (msr == kMsrMicrocode && exits.McUpdatePatchLevelMsrRead != 0))) {
-    return SOFTCPU_ANSWER_EXIT;
+    return MsrAnswer::kExit;
   }
   if (const auto synthetic = hyperv_.read_msr(cpu, msr, now_ns)) {
     value = *synthetic;
-    return SOFTCPU_ANSWER_DONE;
+    return MsrAnswer::kDone;
   }
   if (is_constant(msr)) {
     if (msr == kMsrMiscEnable) value = 1;  // fast string operations
-    return SOFTCPU_ANSWER_DONE;
+    return MsrAnswer::kDone;
   }
-  return engine_has(msr) ? SOFTCPU_ANSWER_DEFAULT : unknown_msr();
+  return engine_has(msr) ? MsrAnswer::kDefault : unknown_msr();
 }
 
-softcpu_answer CpuPolicy::write_msr(std::uint32_t msr, std::uint64_t value) {
+MsrAnswer CpuPolicy::write_msr(std::uint32_t msr, std::uint64_t value) {
   const WHV_MSR_ACTION listed = listed_action(msr, Access::kWrite);
-  if (listed == WHvMsrActionIgnoreWriteReadZero) return SOFTCPU_ANSWER_DONE;
-  if (listed == WHvMsrActionExit) return SOFTCPU_ANSWER_EXIT;
-  if (hyperv_.write_msr(msr, value) || is_constant(msr)) return SOFTCPU_ANSWER_DONE;
-  return engine_has(msr) ? SOFTCPU_ANSWER_DEFAULT : unknown_msr();
+  if (listed == WHvMsrActionIgnoreWriteReadZero) return MsrAnswer::kDone;
+  if (listed == WHvMsrActionExit) return MsrAnswer::kExit;
+  if (hyperv_.write_msr(msr, value) || is_constant(msr)) return MsrAnswer::kDone;
+  return engine_has(msr) ? MsrAnswer::kDefault : unknown_msr();
 }
 
 }  // namespace runhv::winhv

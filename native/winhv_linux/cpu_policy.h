@@ -4,13 +4,13 @@
 #include <array>
 #include <cstdint>
 
-#include "winhv_linux/engines/soft/softcpu.h"
+#include "winhv_linux/engine.h"
 #include "winhv_linux/hyperv.h"
 #include "winhv_linux/properties.h"
 
 namespace runhv::winhv {
 
-// Threads: externally serialised (called by the engine, so under the baton).
+// Threads: externally serialised.
 class CpuPolicy {
  public:
   // `properties` outlives the policy and may change between calls.
@@ -19,16 +19,16 @@ class CpuPolicy {
   // Turns the engine's answer in `out` (eax, ebx, ecx, edx) into the partition's. True: the guest's
   // CPUID exits, and `out` is the default result of that exit.
   bool cpuid(std::uint32_t cpu, std::uint32_t function, std::uint32_t index,
-             std::uint32_t out[4]) const;
+             std::array<std::uint32_t, 4>& out) const;
 
-  softcpu_answer read_msr(std::uint32_t cpu, std::uint32_t msr, std::uint64_t now_ns,
-                          std::uint64_t& value) const;
-  softcpu_answer write_msr(std::uint32_t msr, std::uint64_t value);
+  MsrAnswer read_msr(std::uint32_t cpu, std::uint32_t msr, std::uint64_t now_ns,
+                     std::uint64_t& value) const;
+  MsrAnswer write_msr(std::uint32_t msr, std::uint64_t value);
 
  private:
   enum class Access { kRead, kWrite };
   WHV_MSR_ACTION listed_action(std::uint32_t msr, Access access) const;
-  softcpu_answer unknown_msr() const;
+  MsrAnswer unknown_msr() const;
 
   const Properties& properties_;
   Hyperv hyperv_;

@@ -11,7 +11,7 @@ constexpr std::uint32_t kGuestOsId = 0x40000000;
 constexpr std::uint32_t kHypercall = 0x40000001;
 
 TEST(CpuPolicy, AMaskedResultKeepsTheOtherBits) {
-  Properties properties;
+  Properties properties({}, profiles().front());
   WHV_X64_CPUID_RESULT2 result{};
   result.Function = 7;
   result.Index = 1;
@@ -21,19 +21,19 @@ TEST(CpuPolicy, AMaskedResultKeepsTheOtherBits) {
   properties.cpuid_results2.push_back(result);
   const CpuPolicy policy(properties, 0);
 
-  std::uint32_t other_index[4] = {0, 0xA0, 0, 0};
+  std::array<std::uint32_t, 4> other_index{0, 0xA0, 0, 0};
   EXPECT_FALSE(policy.cpuid(0, 7, 0, other_index));
   EXPECT_EQ(other_index[1], 0xA0u);
-  std::uint32_t its_index[4] = {0, 0xA0, 0, 0};
+  std::array<std::uint32_t, 4> its_index{0, 0xA0, 0, 0};
   EXPECT_FALSE(policy.cpuid(0, 7, 1, its_index));
   EXPECT_EQ(its_index[1], 0xAFu);
 }
 
 TEST(CpuPolicy, AListedLeafExitsOnlyWhereExitsAreOn) {
-  Properties properties;
+  Properties properties({}, profiles().front());
   properties.cpuid_exits = {1};
   const CpuPolicy policy(properties, 0);
-  std::uint32_t out[4] = {};
+  std::array<std::uint32_t, 4> out{};
   EXPECT_FALSE(policy.cpuid(0, 1, 0, out));
   properties.extended_vm_exits.X64CpuidExit = 1;
   EXPECT_TRUE(policy.cpuid(0, 1, 0, out));
@@ -41,51 +41,51 @@ TEST(CpuPolicy, AListedLeafExitsOnlyWhereExitsAreOn) {
 }
 
 TEST(CpuPolicy, NoLeavesOfHypervWithoutTheProperty) {
-  const Properties properties;
+  const Properties properties({}, profiles().front());
   const CpuPolicy policy(properties, 0);
-  std::uint32_t out[4] = {1, 2, 3, 4};
+  std::array<std::uint32_t, 4> out{1, 2, 3, 4};
   policy.cpuid(0, 0x40000000, 0, out);
   for (const std::uint32_t word : out) EXPECT_EQ(word, 0u);
 }
 
 TEST(CpuPolicy, UnknownMsrs) {
-  Properties properties;
+  Properties properties({}, profiles().front());
   CpuPolicy policy(properties, 0);
   std::uint64_t value = 5;
-  EXPECT_EQ(policy.read_msr(0, kUnknownMsr, 0, value), SOFTCPU_ANSWER_FAULT);
-  EXPECT_EQ(policy.read_msr(0, kPat, 0, value), SOFTCPU_ANSWER_DEFAULT);
+  EXPECT_EQ(policy.read_msr(0, kUnknownMsr, 0, value), MsrAnswer::kFault);
+  EXPECT_EQ(policy.read_msr(0, kPat, 0, value), MsrAnswer::kDefault);
 
   properties.msr_exits.UnhandledMsrs = 1;
-  EXPECT_EQ(policy.write_msr(kUnknownMsr, 0), SOFTCPU_ANSWER_FAULT);  // MSR exits are off
+  EXPECT_EQ(policy.write_msr(kUnknownMsr, 0), MsrAnswer::kFault);  // MSR exits are off
   properties.extended_vm_exits.X64MsrExit = 1;
-  EXPECT_EQ(policy.write_msr(kUnknownMsr, 0), SOFTCPU_ANSWER_EXIT);
+  EXPECT_EQ(policy.write_msr(kUnknownMsr, 0), MsrAnswer::kExit);
 
   properties.unimplemented_msr_action = WHvMsrActionIgnoreWriteReadZero;
   value = 5;
-  EXPECT_EQ(policy.read_msr(0, kUnknownMsr, 0, value), SOFTCPU_ANSWER_DONE);
+  EXPECT_EQ(policy.read_msr(0, kUnknownMsr, 0, value), MsrAnswer::kDone);
   EXPECT_EQ(value, 0u);
 }
 
 TEST(CpuPolicy, GuestIdentityGovernsHypercalls) {
-  Properties properties;
+  Properties properties({}, profiles().front());
   properties.synthetic.Bank0.AccessHypercallRegs = 1;
   CpuPolicy policy(properties, 0);
-  EXPECT_EQ(policy.write_msr(kGuestOsId, 0x8100), SOFTCPU_ANSWER_DONE);
-  EXPECT_EQ(policy.write_msr(kHypercall, 0x5001), SOFTCPU_ANSWER_DONE);
+  EXPECT_EQ(policy.write_msr(kGuestOsId, 0x8100), MsrAnswer::kDone);
+  EXPECT_EQ(policy.write_msr(kHypercall, 0x5001), MsrAnswer::kDone);
   std::uint64_t value = 0;
-  EXPECT_EQ(policy.read_msr(0, kHypercall, 0, value), SOFTCPU_ANSWER_DONE);
+  EXPECT_EQ(policy.read_msr(0, kHypercall, 0, value), MsrAnswer::kDone);
   EXPECT_EQ(value, 0x5001u);
-  EXPECT_EQ(policy.write_msr(kGuestOsId, 0), SOFTCPU_ANSWER_DONE);
+  EXPECT_EQ(policy.write_msr(kGuestOsId, 0), MsrAnswer::kDone);
   policy.read_msr(0, kHypercall, 0, value);
   EXPECT_EQ(value, 0x5000u);
 }
 
 TEST(CpuPolicy, ReferenceCounterCountsHundredsOfNanoseconds) {
-  Properties properties;
+  Properties properties({}, profiles().front());
   properties.synthetic.Bank0.AccessPartitionReferenceCounter = 1;
   const CpuPolicy policy(properties, 1000);
   std::uint64_t value = 0;
-  EXPECT_EQ(policy.read_msr(0, 0x40000020, 2000, value), SOFTCPU_ANSWER_DONE);
+  EXPECT_EQ(policy.read_msr(0, 0x40000020, 2000, value), MsrAnswer::kDone);
   EXPECT_EQ(value, 10u);
 }
 

@@ -2,33 +2,33 @@
 
 #include <algorithm>
 #include <cstring>
-#include <iterator>
-
-#include "base/check.h"
 
 namespace runhv::winhv {
 namespace {
 
-void fill_memory(const softcpu_exit& exit, WHV_MEMORY_ACCESS_CONTEXT& context) {
+template <class Context>
+void fill_instruction(const EngineExit& exit, Context& context) {
   context.InstructionByteCount = static_cast<UINT8>(
       std::min<std::uint32_t>(exit.instruction_bytes, sizeof context.InstructionBytes));
-  std::memcpy(context.InstructionBytes, exit.instruction, context.InstructionByteCount);
-  context.AccessInfo.AccessType = exit.access & 3u;
-  context.AccessInfo.GpaUnmapped = exit.unmapped != 0;
-  context.AccessInfo.GvaValid = exit.gva_valid != 0;
-  context.Gpa = exit.address;
-  context.Gva = exit.gva_valid != 0 ? exit.gva : 0;
+  std::memcpy(context.InstructionBytes, exit.instruction.data(), context.InstructionByteCount);
 }
 
-void fill_io(const ExitRegisters& registers, const softcpu_exit& exit,
-             WHV_X64_IO_PORT_ACCESS_CONTEXT& context) {
-  context.InstructionByteCount = static_cast<UINT8>(
-      std::min<std::uint32_t>(exit.instruction_bytes, sizeof context.InstructionBytes));
-  std::memcpy(context.InstructionBytes, exit.instruction, context.InstructionByteCount);
-  context.AccessInfo.IsWrite = exit.access == 1;
+void fill_memory(const EngineExit& exit, WHV_MEMORY_ACCESS_CONTEXT& context) {
+  fill_instruction(exit, context);
+  context.AccessInfo.AccessType = exit.access & 3u;
+  context.AccessInfo.GpaUnmapped = exit.unmapped;
+  context.AccessInfo.GvaValid = exit.gva_valid;
+  context.Gpa = exit.address;
+  context.Gva = exit.gva_valid ? exit.gva : 0;
+}
+
+void fill_port(const EngineExit& exit, WHV_X64_IO_PORT_ACCESS_CONTEXT& context) {
+  const ExitRegisters& registers = exit.registers;
+  fill_instruction(exit, context);
+  context.AccessInfo.IsWrite = exit.access == WHvMemoryAccessWrite;
   context.AccessInfo.AccessSize = exit.size & 7u;
-  context.AccessInfo.StringOp = exit.io_string != 0;
-  context.AccessInfo.RepPrefix = exit.io_rep != 0;
+  context.AccessInfo.StringOp = exit.is_string;
+  context.AccessInfo.RepPrefix = exit.has_rep;
   context.PortNumber = static_cast<UINT16>(exit.address);
   context.Rax = registers.rax.Reg64;
   context.Rcx = registers.rcx.Reg64;
@@ -38,46 +38,26 @@ void fill_io(const ExitRegisters& registers, const softcpu_exit& exit,
   context.Es = registers.es.Segment;
 }
 
-void fill_cpuid(const ExitRegisters& registers, const std::uint32_t defaults[4],
-                WHV_X64_CPUID_ACCESS_CONTEXT& context) {
+void fill_cpuid(const EngineExit& exit, WHV_X64_CPUID_ACCESS_CONTEXT& context) {
+  const ExitRegisters& registers = exit.registers;
   context.Rax = registers.rax.Reg64;
   context.Rcx = registers.rcx.Reg64;
   context.Rdx = registers.rdx.Reg64;
   context.Rbx = registers.rbx.Reg64;
-  context.DefaultResultRax = defaults[0];
-  context.DefaultResultRbx = defaults[1];
-  context.DefaultResultRcx = defaults[2];
-  context.DefaultResultRdx = defaults[3];
+  context.DefaultResultRax = exit.cpuid_default[0];
+  context.DefaultResultRbx = exit.cpuid_default[1];
+  context.DefaultResultRcx = exit.cpuid_default[2];
+  context.DefaultResultRdx = exit.cpuid_default[3];
 }
 
-void fill_msr(const ExitRegisters& registers, const softcpu_exit& exit,
-              WHV_X64_MSR_ACCESS_CONTEXT& context) {
-  context.AccessInfo.IsWrite = exit.access == 1;
+void fill_msr(const EngineExit& exit, WHV_X64_MSR_ACCESS_CONTEXT& context) {
+  context.AccessInfo.IsWrite = exit.access == WHvMemoryAccessWrite;
   context.MsrNumber = static_cast<UINT32>(exit.address);
-  context.Rax = registers.rax.Reg64;
-  context.Rdx = registers.rdx.Reg64;
+  context.Rax = exit.registers.rax.Reg64;
+  context.Rdx = exit.registers.rdx.Reg64;
 }
 
 }  // namespace
-
-ExitRegisters ExitRegisters::read(const Engine& engine, softcpu_vm* vm, UINT32 index) {
-  static constexpr std::uint32_t kNames[] = {
-      WHvX64RegisterRip,        WHvX64RegisterRflags,
-      WHvX64RegisterCs,         WHvX64RegisterCr0,
-      WHvX64RegisterCr8,        WHvX64RegisterEfer,
-      WHvX64RegisterRax,        WHvX64RegisterRbx,
-      WHvX64RegisterRcx,        WHvX64RegisterRdx,
-      WHvX64RegisterRsi,        WHvX64RegisterRdi,
-      WHvX64RegisterDs,         WHvX64RegisterEs,
-      WHvX64RegisterSs,         WHvRegisterPendingInterruption,
-      WHvRegisterInterruptState};
-  ExitRegisters registers{};
-  static_assert(sizeof registers == std::size(kNames) * sizeof(softcpu_value));
-  softcpu_value values[std::size(kNames)];
-  RUNHV_CHECK(engine.get(vm, index, kNames, std::size(kNames), values) == SOFTCPU_OK);
-  std::memcpy(&registers, values, sizeof registers);
-  return registers;
-}
 
 void fill_vp_context(const ExitRegisters& registers, UINT32 instruction_length,
                      WHV_VP_EXIT_CONTEXT& context) {
@@ -98,40 +78,43 @@ void fill_vp_context(const ExitRegisters& registers, UINT32 instruction_length,
   context.Rflags = registers.rflags.Reg64;
 }
 
-void fill_exit_context(const ExitRegisters& registers, const softcpu_exit& exit,
-                       const std::uint32_t cpuid_default[4], WHV_RUN_VP_EXIT_CONTEXT& context) {
+void fill_exit_context(const EngineExit& exit, WHV_RUN_VP_EXIT_CONTEXT& context) {
   std::memset(&context, 0, sizeof context);
-  fill_vp_context(registers, exit.instruction_length, context.VpContext);
+  fill_vp_context(exit.registers, exit.instruction_length, context.VpContext);
   switch (exit.reason) {
-    case SOFTCPU_EXIT_IO:
+    case EngineExitReason::kPort:
       context.ExitReason = WHvRunVpExitReasonX64IoPortAccess;
-      fill_io(registers, exit, context.IoPortAccess);
+      fill_port(exit, context.IoPortAccess);
       break;
-    case SOFTCPU_EXIT_MMIO:
+    case EngineExitReason::kMemory:
       context.ExitReason = WHvRunVpExitReasonMemoryAccess;
       fill_memory(exit, context.MemoryAccess);
       break;
-    case SOFTCPU_EXIT_CPUID:
+    case EngineExitReason::kCpuid:
       context.ExitReason = WHvRunVpExitReasonX64Cpuid;
-      fill_cpuid(registers, cpuid_default, context.CpuidAccess);
+      fill_cpuid(exit, context.CpuidAccess);
       break;
-    case SOFTCPU_EXIT_MSR:
+    case EngineExitReason::kMsr:
       context.ExitReason = WHvRunVpExitReasonX64MsrAccess;
-      fill_msr(registers, exit, context.MsrAccess);
+      fill_msr(exit, context.MsrAccess);
       break;
-    case SOFTCPU_EXIT_HALT:
+    case EngineExitReason::kHalt:
       context.ExitReason = WHvRunVpExitReasonX64Halt;
       break;
-    case SOFTCPU_EXIT_EOI:
+    case EngineExitReason::kEoi:
       context.ExitReason = WHvRunVpExitReasonX64ApicEoi;
       context.ApicEoi.InterruptVector = exit.vector;
       break;
-    case SOFTCPU_EXIT_WINDOW:
+    case EngineExitReason::kWindow:
       context.ExitReason = WHvRunVpExitReasonX64InterruptWindow;
       context.InterruptWindow.DeliverableType = WHvX64PendingInterrupt;
       break;
-    default:
+    case EngineExitReason::kShutdown:
       context.ExitReason = WHvRunVpExitReasonUnrecoverableException;
+      break;
+    case EngineExitReason::kCanceled:
+      context.ExitReason = WHvRunVpExitReasonCanceled;
+      context.CancelReason.CancelReason = WhvRunVpCancelReasonUser;
       break;
   }
 }

@@ -8,7 +8,9 @@
 #include "whpapi/runhv_extensions.h"
 #include "whpapi/whp.h"
 #include "winhv_linux/capabilities.h"
+#include "winhv_linux/engines/soft_engine.h"
 #include "winhv_linux/partition.h"
+#include "winhv_linux/profile.h"
 #include "winhv_linux/registry.h"
 #include "winhv_linux/strict.h"
 
@@ -44,18 +46,27 @@ extern "C" {
 HRESULT WINAPI WHvGetCapability(WHV_CAPABILITY_CODE code, VOID* buffer, UINT32 size,
                                 UINT32* written) {
   if (buffer == nullptr && size != 0) return E_POINTER;
-  return runhv::winhv::get_capability(code, buffer, size, written);
+  const auto* profile = runhv::winhv::configured_profile();
+  if (profile == nullptr) return E_INVALIDARG;
+  const auto& engine = runhv::winhv::soft_engine();
+  const runhv::winhv::Capabilities can =
+      engine ? narrowed((*engine)->capabilities(), *profile) : runhv::winhv::Capabilities{};
+  return runhv::winhv::get_capability(engine.has_value(), can, *profile, code, buffer, size,
+                                      written);
 }
 
 HRESULT WINAPI WHvCreatePartition(WHV_PARTITION_HANDLE* handle) {
   if (handle == nullptr) return E_POINTER;
+  const auto* profile = runhv::winhv::configured_profile();
+  if (profile == nullptr) return E_INVALIDARG;
   const auto& engine = runhv::winhv::soft_engine();
   if (!engine) {
     // An HRESULT has no room for the reason, and without it nobody can repair this.
     std::fprintf(stderr, "winhvplatform: %s\n", runhv::to_string(engine.error()).c_str());
     return runhv::kHvNotPresent;
   }
-  *handle = runhv::winhv::add_partition(std::make_shared<Partition>(*engine));
+  *handle = runhv::winhv::add_partition(
+      std::make_shared<Partition>(**engine, *profile, runhv::winhv::strictness()));
   return S_OK;
 }
 
@@ -194,6 +205,13 @@ HRESULT WINAPI WHvRunhvGetInstructionCount(WHV_PARTITION_HANDLE handle, UINT32 v
   if (count == nullptr) return E_POINTER;
   const auto partition = find_partition(handle);
   return partition ? partition->instruction_count(vp_index, *count) : E_HANDLE;
+}
+
+HRESULT WINAPI WHvRunhvGetCanceledOutsideRun(WHV_PARTITION_HANDLE handle, UINT32 vp_index,
+                                             UINT64* count) {
+  if (count == nullptr) return E_POINTER;
+  const auto partition = find_partition(handle);
+  return partition ? partition->canceled_outside_run(vp_index, *count) : E_HANDLE;
 }
 
 HRESULT WINAPI WHvRunhvMemoryWritten(WHV_PARTITION_HANDLE handle, UINT64 gpa, UINT64 size) {

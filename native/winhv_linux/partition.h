@@ -1,9 +1,8 @@
-// A partition over one softcpu_vm.
+// A partition: WHP's rules over one virtual machine of an engine.
 #pragma once
 
 #include <array>
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -11,23 +10,26 @@
 #include <span>
 
 #include "whpapi/whp.h"
-#include "winhv_linux/baton.h"
 #include "winhv_linux/cpu_policy.h"
 #include "winhv_linux/engine.h"
 #include "winhv_linux/gpa_map.h"
+#include "winhv_linux/profile.h"
 #include "winhv_linux/properties.h"
+#include "winhv_linux/strict.h"
 #include "winhv_linux/virtual_processor.h"
 
 namespace runhv::winhv {
 
-// The engine serves one call of a VM at a time, so every method takes the baton; a processor runs
-// in slices and gives the baton back between them. Only cancel() and request_interrupt() go past
-// it.
-//
-// Threads: any, one per processor in run(). Order of locks: baton, then sleep_mutex_.
-class Partition {
+// Threads: any, one per processor in run(). Order of locks: structure_mutex_, the engine's own,
+// state_mutex_.
+class Partition final : private CpuAnswers {
  public:
-  explicit Partition(const Engine& engine) : engine_(engine) {}
+  // All outlive it.
+  Partition(const Engine& engine, const Profile& profile, const Strictness& strictness)
+      : engine_(engine),
+        profile_(profile),
+        strictness_(strictness),
+        properties_(narrowed(engine.capabilities(), profile), profile) {}
   ~Partition();
   Partition(const Partition&) = delete;
   Partition& operator=(const Partition&) = delete;
@@ -56,63 +58,46 @@ class Partition {
                         const WHV_REGISTER_VALUE* values);
   HRESULT request_interrupt(const WHV_INTERRUPT_CONTROL& control);
   HRESULT instruction_count(UINT32 index, std::uint64_t& count);
+  HRESULT canceled_outside_run(UINT32 index, std::uint64_t& count);
 
  private:
-  class EngineTurn {  // holds the baton
-   public:
-    EngineTurn(Partition& partition, Turn turn) : baton_(partition.baton_) {
-      baton_.take(turn, [&] { partition.interrupt_slice(); });
-    }
-    EngineTurn(const EngineTurn&) = delete;
-    EngineTurn& operator=(const EngineTurn&) = delete;
-    ~EngineTurn() { baton_.give(); }
-
-   private:
-    Baton& baton_;
-  };
-
-  HRESULT run_slices(UINT32 index, WHV_RUN_VP_EXIT_CONTEXT& context);
-  bool report_exit(UINT32 index, const softcpu_exit& exit, WHV_RUN_VP_EXIT_CONTEXT& context);
-  void report_plain(UINT32 index, WHV_RUN_VP_EXIT_REASON reason, WHV_RUN_VP_EXIT_CONTEXT& context);
-  bool spurious_exit(UINT32 index, WHV_RUN_VP_EXIT_CONTEXT& context);
+  HRESULT run_engine(UINT32 index, WHV_RUN_VP_EXIT_CONTEXT& context);
+  std::optional<WHV_RUN_VP_EXIT_REASON> spurious_exit(const VirtualProcessor& vp) const;
+  HRESULT report_plain(UINT32 index, WHV_RUN_VP_EXIT_REASON reason,
+                       WHV_RUN_VP_EXIT_CONTEXT& context);
+  OnHalt on_halt(const VirtualProcessor& vp) const;
   bool has_apic() const { return properties_.local_apic_mode != WHvX64LocalApicEmulationModeNone; }
-
-  void sleep(VirtualProcessor& processor, std::uint64_t generation, std::uint64_t until_ns);
-  void wake_sleepers();
-  void wake_runnable(UINT32 running);
-  void interrupt_slice();
-
   bool has_all(std::span<const WHV_REGISTER_NAME> names) const;
 
   // Null where the processor was not created, or was deleted.
   VirtualProcessor* processor(UINT32 index);
+  // WHV_E_… where there is none, or where it runs.
+  HRESULT stopped_processor(UINT32 index);
   bool is_set_up() const { return vm_.load() != nullptr; }
 
-  static softcpu_answer on_cpuid(void* self, std::uint32_t cpu, std::uint32_t function,
-                                 std::uint32_t index, std::uint32_t out[4]);
-  static softcpu_answer on_read_msr(void* self, std::uint32_t cpu, std::uint32_t msr,
-                                    std::uint64_t* value);
-  static softcpu_answer on_write_msr(void* self, std::uint32_t cpu, std::uint32_t msr,
-                                     std::uint64_t value);
+  bool cpuid(UINT32 vp, UINT32 function, UINT32 index, std::array<UINT32, 4>& out) override;
+  MsrAnswer read_msr(UINT32 vp, UINT32 msr, UINT64& value) override;
+  MsrAnswer write_msr(UINT32 vp, UINT32 msr, UINT64 value) override;
 
   const Engine& engine_;
-  Baton baton_;
-  Properties properties_;
+  const Profile& profile_;
+  const Strictness& strictness_;
+
+  std::mutex structure_mutex_;  // setup, map, unmap and create_processor come one after the other
+  std::mutex state_mutex_;      // of the four below; nothing of the engine is called under it
+  Properties properties_;       // those that never change after setup are read without it then
+  bool frozen_ = false;
   std::optional<CpuPolicy> policy_;
-  // Set once, as the last act of setup(): who sees it without the baton sees properties that do not
-  // change any more.
-  std::atomic<softcpu_vm*> vm_{nullptr};
   GpaMap memory_;
 
-  enum class Life : std::uint8_t { kNone, kCreated, kDeleted };
-  std::array<std::atomic<Life>, SOFTCPU_MAX_CPUS> lives_{};
-  std::array<VirtualProcessor, SOFTCPU_MAX_CPUS> processors_;
+  std::unique_ptr<EngineVm> made_vm_;
+  // Set once, as the last act of setup(): who sees it sees properties that do not change any more.
+  std::atomic<EngineVm*> vm_{nullptr};
 
-  std::atomic<std::int32_t> in_slice_{-1};  // the processor that the engine runs now
+  enum class Life : std::uint8_t { kNone, kCreated, kDeleted };
+  std::array<std::atomic<Life>, kMaxProcessors> lives_{};
+  std::array<VirtualProcessor, kMaxProcessors> processors_;
   std::atomic<bool> closed_{false};
-  std::mutex sleep_mutex_;
-  std::condition_variable sleepers_;
-  std::atomic<std::uint64_t> generation_{0};  // grows with each wake; written under sleep_mutex_
 };
 
 }  // namespace runhv::winhv

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "winhv_linux/engines/soft/softcpu.h"
+#include "winhv_linux/engine.h"
 
 namespace runhv::winhv {
 namespace {
@@ -47,12 +47,13 @@ HRESULT set_frequency(UINT64& to, const void* buffer, UINT32 size) {
   return S_OK;
 }
 
-HRESULT set_synthetic(WHV_SYNTHETIC_PROCESSOR_FEATURES_BANKS& to, const void* buffer, UINT32 size) {
+HRESULT set_synthetic(WHV_SYNTHETIC_PROCESSOR_FEATURES_BANKS& to, const void* buffer, UINT32 size,
+                      UINT64 allowed) {
   WHV_SYNTHETIC_PROCESSOR_FEATURES_BANKS banks;
   if (size < sizeof banks) return E_INVALIDARG;
   std::memcpy(&banks, buffer, sizeof banks);
   if (banks.BanksCount != WHV_SYNTHETIC_PROCESSOR_FEATURES_BANKS_COUNT ||
-      (banks.AsUINT64[0] & ~kSyntheticFeatures) != 0) {
+      (banks.AsUINT64[0] & ~allowed) != 0) {
     return E_INVALIDARG;
   }
   to = banks;
@@ -99,11 +100,11 @@ HRESULT Properties::set(WHV_PARTITION_PROPERTY_CODE code, const void* buffer, UI
   if (after_setup && !changes_after_setup(code)) return E_INVALIDARG;
   switch (code) {
     case WHvPartitionPropertyCodeExtendedVmExits:
-      return set_bits(extended_vm_exits.AsUINT64, buffer, size, kExtendedVmExits);
+      return set_bits(extended_vm_exits.AsUINT64, buffer, size, can.extended_vm_exits);
     case WHvPartitionPropertyCodeExceptionExitBitmap:
       return set_bits(exception_exits, buffer, size, 0);
     case WHvPartitionPropertyCodeX64MsrExitBitmap:
-      return set_bits(msr_exits.AsUINT64, buffer, size, kX64MsrExits);
+      return set_bits(msr_exits.AsUINT64, buffer, size, can.x64_msr_exits);
     case WHvPartitionPropertyCodeCpuidExitList:
       return set_list(cpuid_exits, buffer, size);
     case WHvPartitionPropertyCodeCpuidResultList:
@@ -117,14 +118,14 @@ HRESULT Properties::set(WHV_PARTITION_PROPERTY_CODE code, const void* buffer, UI
     case WHvPartitionPropertyCodeInterruptClockFrequency:
       return set_frequency(apic_hz, buffer, size);
     case WHvPartitionPropertyCodeSyntheticProcessorFeaturesBanks:
-      return set_synthetic(synthetic, buffer, size);
+      return set_synthetic(synthetic, buffer, size, can.synthetic_features);
     case WHvPartitionPropertyCodeMsrActionList:
       return set_msr_actions(msr_actions, buffer, size);
     case WHvPartitionPropertyCodeUnimplementedMsrAction:
       return set_number(unimplemented_msr_action, buffer, size, WHvMsrActionExit);
     case WHvPartitionPropertyCodeProcessorCount: {
       UINT32 count = 0;
-      const HRESULT result = set_number(count, buffer, size, SOFTCPU_MAX_CPUS);
+      const HRESULT result = set_number(count, buffer, size, kMaxProcessors);
       if (FAILED(result)) return result;
       if (count == 0) return E_INVALIDARG;
       processor_count = count;
@@ -140,6 +141,9 @@ HRESULT Properties::get(WHV_PARTITION_PROPERTY_CODE code, void* buffer, UINT32 s
   const auto fixed = [&](const auto& value) {
     return copy_out(&value, sizeof value, buffer, size, written);
   };
+  if (is_absent(version.absent_properties, static_cast<UINT32>(code))) {
+    return WHV_E_UNKNOWN_PROPERTY;
+  }
   switch (code) {
     case WHvPartitionPropertyCodeExtendedVmExits:
       return fixed(extended_vm_exits);

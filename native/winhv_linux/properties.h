@@ -4,25 +4,28 @@
 #include <vector>
 
 #include "whpapi/whp.h"
+#include "winhv_linux/capabilities.h"
+#include "winhv_linux/profile.h"
 
 namespace runhv::winhv {
 
-inline constexpr UINT64 kDefaultTscHz = 1'000'000'000;
-inline constexpr UINT64 kDefaultApicHz = 200'000'000;
-
-// What WHvGetCapability reports of the bits that properties ask for.
-inline constexpr UINT64 kExtendedVmExits = 0x3;  // X64CpuidExit, X64MsrExit
-inline constexpr UINT64 kX64MsrExits = 0x31;     // UnhandledMsrs, MiscEnableMsrRead, McUpdate…
-inline constexpr UINT64 kSyntheticFeatures = 0xB8B;  // bits of hyperv.h
-
 struct Properties {
+  // The profile outlives the properties; capabilities are narrowed to it.
+  Properties(const Capabilities& capabilities, const Profile& profile)
+      : can(capabilities),
+        version(profile),
+        tsc_hz(capabilities.tsc_hz),
+        apic_hz(capabilities.apic_hz) {}
+
+  const Capabilities can;
+  const Profile& version;
   UINT32 processor_count = 0;
   WHV_EXTENDED_VM_EXITS extended_vm_exits{};
   WHV_X64_MSR_EXIT_BITMAP msr_exits{};
   UINT64 exception_exits = 0;
   UINT32 local_apic_mode = WHvX64LocalApicEmulationModeNone;
-  UINT64 tsc_hz = kDefaultTscHz;
-  UINT64 apic_hz = kDefaultApicHz;
+  UINT64 tsc_hz;
+  UINT64 apic_hz;
   WHV_SYNTHETIC_PROCESSOR_FEATURES_BANKS synthetic{1, 0, {}};
   UINT32 unimplemented_msr_action = WHvMsrActionArchitectureDefault;
   std::vector<UINT32> cpuid_exits;

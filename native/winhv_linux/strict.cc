@@ -12,10 +12,12 @@ std::string_view environment(const char* name) {
 }
 
 Strictness read_environment() {
-  Strictness strictness{environment("RUNHV_WHP_STRICT") == "1", HaltReport::kNever};
+  Strictness strictness{environment("RUNHV_WHP_STRICT") == "1", std::nullopt};
+  if (!strictness.enabled) return strictness;
   const std::string_view halt = environment("RUNHV_WHP_HALT");
-  if (strictness.enabled && halt == "then-block") strictness.halt_report = HaltReport::kThenBlock;
-  if (strictness.enabled && halt == "always") strictness.halt_report = HaltReport::kAlways;
+  if (halt == "never") strictness.halt_report = HaltReport::kNever;
+  if (halt == "then-block") strictness.halt_report = HaltReport::kThenBlock;
+  if (halt == "always") strictness.halt_report = HaltReport::kAlways;
   return strictness;
 }
 

@@ -3,19 +3,16 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+
+#include "winhv_linux/profile.h"
 
 namespace runhv::winhv {
 
-// When a HLT with a local APIC in the hypervisor is reported (field guide §4.4: builds differ).
-enum class HaltReport {
-  kNever,      // Run blocks until an interrupt
-  kThenBlock,  // X64Halt once, the next Run blocks
-  kAlways      // X64Halt at once, from every Run while nothing is deliverable
-};
-
 struct Strictness {
-  bool enabled;
-  HaltReport halt_report;  // RUNHV_WHP_HALT=never|then-block|always, strict mode only
+  bool enabled = false;
+  // RUNHV_WHP_HALT=never|then-block|always, strict mode only; else the profile's.
+  std::optional<HaltReport> halt_report;
 };
 
 // Read from the environment once.

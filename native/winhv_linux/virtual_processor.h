@@ -7,12 +7,12 @@
 namespace runhv::winhv {
 
 struct VirtualProcessor {
-  std::atomic<bool> running{false};     // a thread is inside WHvRunVirtualProcessor
-  std::atomic<bool> canceled{false};    // sticky, one-shot, not counted (field guide §1.6)
-  std::atomic<bool> halted{false};      // its thread sleeps, or is about to, until it can run
-  std::uint64_t runs = 0;               // by its running thread only
-  bool halt_reported = false;           // by its running thread only
-  std::uint32_t cpuid_default[4] = {};  // of the CPUID that exits next; under the baton
+  std::atomic<bool> running{false};   // a thread is inside WHvRunVirtualProcessor
+  std::atomic<bool> canceled{false};  // sticky, one-shot, not counted (field guide §1.6)
+  std::atomic<std::uint64_t> canceled_outside{0};  // cancels that came while it was not running
+  std::atomic<std::uint64_t> instructions{0};      // completed as of its last exit
+  std::uint64_t runs = 0;                          // by its running thread only
+  bool halt_reported = false;                      // by its running thread only
 };
 
 }  // namespace runhv::winhv

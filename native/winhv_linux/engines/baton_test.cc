@@ -1,4 +1,4 @@
-#include "winhv_linux/baton.h"
+#include "winhv_linux/engines/baton.h"
 
 #include <thread>
 #include <vector>

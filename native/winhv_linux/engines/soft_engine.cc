@@ -1,0 +1,421 @@
+#include "winhv_linux/engines/soft_engine.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <utility>
+
+#include "base/check.h"
+#include "platform/clock.h"
+#include "winhv_linux/engines/baton.h"
+#include "winhv_linux/engines/softcpu_library.h"
+
+namespace runhv::winhv {
+namespace {
+
+// softcpu.h takes WHP's numbers and layouts as they are.
+static_assert(sizeof(softcpu_value) == sizeof(WHV_REGISTER_VALUE));
+static_assert(SOFTCPU_MAX_CPUS == kMaxProcessors);
+static_assert(SOFTCPU_APIC_NONE == int{WHvX64LocalApicEmulationModeNone} &&
+              SOFTCPU_APIC_XAPIC == int{WHvX64LocalApicEmulationModeXApic} &&
+              SOFTCPU_APIC_X2APIC == int{WHvX64LocalApicEmulationModeX2Apic});
+static_assert(SOFTCPU_MAP_READ == int{WHvMapGpaRangeFlagRead} &&
+              SOFTCPU_MAP_WRITE == int{WHvMapGpaRangeFlagWrite} &&
+              SOFTCPU_MAP_EXECUTE == int{WHvMapGpaRangeFlagExecute});
+
+// With several processors a slice must be short: an IPI reaches its target, and a spinning
+// processor sees the answer, only between slices. About 60 us at 300 MIPS.
+constexpr std::uint64_t kSharedSlice = 20'000;
+constexpr std::uint64_t kLongestSlice = 0;  // what softcpu allows
+
+constexpr UINT64 kExtendedVmExits = 0x3;      // X64CpuidExit, X64MsrExit
+constexpr UINT64 kX64MsrExits = 0x31;         // UnhandledMsrs, MiscEnableMsrRead, McUpdate…
+constexpr UINT64 kSyntheticFeatures = 0xB8B;  // bits of hyperv.h
+
+Capabilities soft_capabilities() {
+  WHV_CAPABILITY_FEATURES features{};
+  features.PartialUnmap = 1;
+  features.LocalApicEmulation = 1;
+  return {.features = features.AsUINT64,
+          .extended_vm_exits = kExtendedVmExits,
+          .x64_msr_exits = kX64MsrExits,
+          .synthetic_features = kSyntheticFeatures,
+          .tsc_hz = 1'000'000'000,
+          .apic_hz = 200'000'000,
+          .physical_address_width = 40};
+}
+
+HRESULT hresult(softcpu_status status) {
+  switch (status) {
+    case SOFTCPU_OK:
+      return S_OK;
+    case SOFTCPU_E_MEMORY:
+      return E_OUTOFMEMORY;
+    case SOFTCPU_E_REGISTER:
+      return WHV_E_INVALID_VP_REGISTER_NAME;
+    case SOFTCPU_E_ABI:
+      return WHV_E_UNSUPPORTED_HYPERVISOR_CONFIG;
+    case SOFTCPU_E_INVALID:
+      break;
+  }
+  return E_INVALIDARG;
+}
+
+softcpu_answer answer(MsrAnswer answer) {
+  switch (answer) {
+    case MsrAnswer::kDone:
+      return SOFTCPU_ANSWER_DONE;
+    case MsrAnswer::kExit:
+      return SOFTCPU_ANSWER_EXIT;
+    case MsrAnswer::kFault:
+      return SOFTCPU_ANSWER_FAULT;
+    case MsrAnswer::kDefault:
+      break;
+  }
+  return SOFTCPU_ANSWER_DEFAULT;
+}
+
+EngineExitReason reason(std::uint32_t softcpu_reason) {
+  switch (softcpu_reason) {
+    case SOFTCPU_EXIT_IO:
+      return EngineExitReason::kPort;
+    case SOFTCPU_EXIT_MMIO:
+      return EngineExitReason::kMemory;
+    case SOFTCPU_EXIT_CPUID:
+      return EngineExitReason::kCpuid;
+    case SOFTCPU_EXIT_MSR:
+      return EngineExitReason::kMsr;
+    case SOFTCPU_EXIT_HALT:
+      return EngineExitReason::kHalt;
+    case SOFTCPU_EXIT_EOI:
+      return EngineExitReason::kEoi;
+    case SOFTCPU_EXIT_WINDOW:
+      return EngineExitReason::kWindow;
+    default:
+      return EngineExitReason::kShutdown;
+  }
+}
+
+EngineExit engine_exit(const softcpu_exit& from) {
+  EngineExit exit;
+  exit.reason = reason(from.reason);
+  exit.instruction_length = from.instruction_length;
+  exit.instruction_bytes = from.instruction_bytes;
+  std::copy(std::begin(from.instruction), std::end(from.instruction), exit.instruction.begin());
+  exit.access = static_cast<WHV_MEMORY_ACCESS_TYPE>(from.access);
+  exit.address = from.address;
+  exit.size = from.size;
+  exit.is_string = from.io_string != 0;
+  exit.has_rep = from.io_rep != 0;
+  exit.unmapped = from.unmapped != 0;
+  exit.gva_valid = from.gva_valid != 0;
+  exit.gva = from.gva;
+  exit.vector = from.vector;
+  return exit;
+}
+
+// softcpu serves one call of a machine at a time, so every method takes the baton; a processor runs
+// in slices and gives the baton back between them. Only cancel() and request_interrupt() go past
+// it. Order of locks: baton, then sleep_mutex_.
+class SoftVm final : public EngineVm {
+ public:
+  SoftVm(const SoftcpuLibrary& softcpu, const VmShape& shape, CpuAnswers& answers)
+      : softcpu_(softcpu), shape_(shape), answers_(answers) {}
+  ~SoftVm() override {
+    if (vm_ != nullptr) softcpu_.destroy(vm_);
+  }
+  SoftVm(const SoftVm&) = delete;
+  SoftVm& operator=(const SoftVm&) = delete;
+
+  HRESULT create();
+
+  HRESULT map(UINT64 gpa, const GpaRange& range) override;
+  HRESULT unmap(UINT64 gpa, UINT64 size) override;
+  HRESULT memory_written(UINT64 gpa, UINT64 size) override;
+  HRESULT run(UINT32 index, OnHalt on_halt, EngineExit& exit) override;
+  void cancel(UINT32 index) override;
+  HRESULT request_interrupt(const WHV_INTERRUPT_CONTROL& control) override;
+  HRESULT get_registers(UINT32 index, std::span<const WHV_REGISTER_NAME> names,
+                        WHV_REGISTER_VALUE* values) override;
+  HRESULT set_registers(UINT32 index, std::span<const WHV_REGISTER_NAME> names,
+                        const WHV_REGISTER_VALUE* values) override;
+  bool translate(UINT32 index, UINT64 gva, WHV_MEMORY_ACCESS_TYPE access, UINT64& gpa) override;
+
+ private:
+  struct Processor {
+    std::atomic<bool> canceled{false};
+    std::atomic<bool> halted{false};        // its thread sleeps, or is about to, until it can run
+    std::array<UINT32, 4> cpuid_default{};  // of the CPUID that exits next; under the baton
+  };
+
+  class EngineTurn {  // holds the baton
+   public:
+    EngineTurn(SoftVm& vm, Turn turn) : baton_(vm.baton_) {
+      baton_.take(turn, [&] {
+        if (turn == Turn::kNext) vm.interrupt_slice();
+      });
+    }
+    EngineTurn(const EngineTurn&) = delete;
+    EngineTurn& operator=(const EngineTurn&) = delete;
+    ~EngineTurn() { baton_.give(); }
+
+   private:
+    Baton& baton_;
+  };
+
+  bool has_apic() const { return shape_.local_apic_mode != WHvX64LocalApicEmulationModeNone; }
+  softcpu_status run_slice(UINT32 index, softcpu_exit& exit);
+  void finish_exit(UINT32 index, EngineExit& exit);
+  void interrupt_slice();
+  void sleep(Processor& processor, std::uint64_t generation, std::uint64_t until_ns);
+  void wake_sleepers();
+  void wake_runnable(UINT32 running);
+
+  static softcpu_answer on_cpuid(void* self, std::uint32_t cpu, std::uint32_t function,
+                                 std::uint32_t index, std::uint32_t out[4]);
+
+  const SoftcpuLibrary& softcpu_;
+  const VmShape shape_;
+  CpuAnswers& answers_;
+  softcpu_vm* vm_ = nullptr;
+  Baton baton_;
+  std::array<Processor, kMaxProcessors> processors_;
+
+  std::atomic<std::int32_t> in_slice_{-1};  // the processor that softcpu runs now
+  std::mutex sleep_mutex_;
+  std::condition_variable sleepers_;
+  std::atomic<std::uint64_t> generation_{0};  // grows with each wake; written under sleep_mutex_
+};
+
+HRESULT SoftVm::create() {
+  softcpu_config config{};
+  config.abi_version = SOFTCPU_ABI_VERSION;
+  config.struct_size = sizeof config;
+  config.cpu_count = shape_.processor_count;
+  config.apic_mode = static_cast<std::uint32_t>(shape_.local_apic_mode);
+  config.tsc_hz = shape_.tsc_hz;
+  config.apic_hz = shape_.apic_hz;
+  config.callbacks.now_ns = [](void*) { return monotonic_ns(); };
+  config.callbacks.cpuid = on_cpuid;
+  config.callbacks.read_msr = [](void* self, std::uint32_t cpu, std::uint32_t msr,
+                                 std::uint64_t* value) {
+    return answer(static_cast<SoftVm*>(self)->answers_.read_msr(cpu, msr, *value));
+  };
+  config.callbacks.write_msr = [](void* self, std::uint32_t cpu, std::uint32_t msr,
+                                  std::uint64_t value) {
+    return answer(static_cast<SoftVm*>(self)->answers_.write_msr(cpu, msr, value));
+  };
+  config.context = this;
+  return hresult(softcpu_.create(&config, &vm_));
+}
+
+softcpu_answer SoftVm::on_cpuid(void* self, std::uint32_t cpu, std::uint32_t function,
+                                std::uint32_t index, std::uint32_t out[4]) {
+  auto& vm = *static_cast<SoftVm*>(self);
+  std::array<UINT32, 4> words{out[0], out[1], out[2], out[3]};
+  const bool exits = vm.answers_.cpuid(cpu, function, index, words);
+  std::ranges::copy(words, out);
+  if (!exits) return SOFTCPU_ANSWER_DONE;
+  vm.processors_[cpu].cpuid_default = words;
+  return SOFTCPU_ANSWER_EXIT;
+}
+
+// ---- short calls ----
+
+HRESULT SoftVm::map(UINT64 gpa, const GpaRange& range) {
+  const EngineTurn turn(*this, Turn::kNext);
+  return hresult(softcpu_.map(vm_, gpa, range.size, range.host, range.flags));
+}
+
+HRESULT SoftVm::unmap(UINT64 gpa, UINT64 size) {
+  const EngineTurn turn(*this, Turn::kNext);
+  return hresult(softcpu_.unmap(vm_, gpa, size));
+}
+
+HRESULT SoftVm::memory_written(UINT64 gpa, UINT64 size) {
+  // Waits for the running slice to end, rather than leave a note for the next one: a guest that
+  // polls memory may see the write, and jump into it, without any interrupt in between.
+  const EngineTurn turn(*this, Turn::kNext);
+  return hresult(softcpu_.memory_written(vm_, gpa, size));
+}
+
+HRESULT SoftVm::get_registers(UINT32 index, std::span<const WHV_REGISTER_NAME> names,
+                              WHV_REGISTER_VALUE* values) {
+  const EngineTurn turn(*this, Turn::kNext);
+  return hresult(softcpu_.get(vm_, index, reinterpret_cast<const std::uint32_t*>(names.data()),
+                              static_cast<std::uint32_t>(names.size()),
+                              reinterpret_cast<softcpu_value*>(values)));
+}
+
+HRESULT SoftVm::set_registers(UINT32 index, std::span<const WHV_REGISTER_NAME> names,
+                              const WHV_REGISTER_VALUE* values) {
+  const EngineTurn turn(*this, Turn::kNext);
+  return hresult(softcpu_.set(vm_, index, reinterpret_cast<const std::uint32_t*>(names.data()),
+                              static_cast<std::uint32_t>(names.size()),
+                              reinterpret_cast<const softcpu_value*>(values)));
+}
+
+bool SoftVm::translate(UINT32 index, UINT64 gva, WHV_MEMORY_ACCESS_TYPE access, UINT64& gpa) {
+  const EngineTurn turn(*this, Turn::kNext);
+  return softcpu_.translate(vm_, index, gva, static_cast<std::uint32_t>(access), &gpa) ==
+         SOFTCPU_OK;
+}
+
+HRESULT SoftVm::request_interrupt(const WHV_INTERRUPT_CONTROL& control) {
+  softcpu_interrupt interrupt{};
+  interrupt.type = static_cast<std::uint32_t>(control.Type);
+  interrupt.logical_destination = control.DestinationMode == WHvX64InterruptDestinationModeLogical;
+  interrupt.level_triggered = control.TriggerMode == WHvX64InterruptTriggerModeLevel;
+  interrupt.destination = control.Destination;
+  interrupt.vector = control.Vector;
+  if (softcpu_.request_interrupt(vm_, &interrupt) != SOFTCPU_OK) return kHvInvalidParameter;
+  wake_sleepers();
+  return S_OK;
+}
+
+// ---- running ----
+
+void SoftVm::cancel(UINT32 index) {
+  processors_[index].canceled.store(true);
+  softcpu_.cancel(vm_, index);
+  wake_sleepers();
+}
+
+softcpu_status SoftVm::run_slice(UINT32 index, softcpu_exit& exit) {
+  const bool alone = shape_.processor_count == 1;
+  softcpu_status status = SOFTCPU_OK;
+  in_slice_.store(static_cast<std::int32_t>(index));
+  // After in_slice_: who wants the baton and came too early to interrupt us is seen here.
+  if (!baton_.wanted()) {
+    status = softcpu_.run(vm_, index, alone ? kLongestSlice : kSharedSlice, &exit);
+  }
+  in_slice_.store(-1);
+  if (!alone) wake_runnable(index);
+  return status;
+}
+
+HRESULT SoftVm::run(UINT32 index, OnHalt on_halt, EngineExit& exit) {
+  Processor& processor = processors_[index];
+  for (;;) {
+    // Read before the slice: an interrupt requested after this keeps the processor awake.
+    const std::uint64_t generation = generation_.load();
+    std::uint64_t wake_ns = 0;
+    {
+      const EngineTurn turn(*this, Turn::kFair);
+      if (processor.canceled.exchange(false)) {
+        exit = {};
+        finish_exit(index, exit);
+        return S_OK;
+      }
+      softcpu_exit slice{};
+      if (run_slice(index, slice) != SOFTCPU_OK) return E_UNEXPECTED;
+      // A cancel that nobody asked for ended the slice for a short call.
+      if (slice.reason == SOFTCPU_EXIT_NONE || slice.reason == SOFTCPU_EXIT_CANCELED) continue;
+      const bool waits =
+          slice.reason == SOFTCPU_EXIT_HALT && has_apic() && on_halt == OnHalt::kWait;
+      if (!waits) {
+        exit = engine_exit(slice);
+        finish_exit(index, exit);
+        return S_OK;
+      }
+      wake_ns = softcpu_.next_timer_ns(vm_);
+      processor.halted.store(true);  // under the baton: no other slice can send an IPI unseen
+    }
+    sleep(processor, generation, wake_ns);
+  }
+}
+
+// Under the baton.
+void SoftVm::finish_exit(UINT32 index, EngineExit& exit) {
+  if (exit.reason == EngineExitReason::kHalt && !has_apic()) {
+    constexpr std::uint32_t kActivity = WHvRegisterInternalActivityState;
+    constexpr softcpu_value kActive{};
+    RUNHV_CHECK(softcpu_.set(vm_, index, &kActivity, 1, &kActive) == SOFTCPU_OK);
+  }
+  if (exit.reason == EngineExitReason::kCpuid) {
+    exit.cpuid_default = processors_[index].cpuid_default;
+  }
+  constexpr auto& kNames = ExitRegisters::kNames;
+  std::array<softcpu_value, kNames.size()> values;
+  RUNHV_CHECK(softcpu_.get(vm_, index, reinterpret_cast<const std::uint32_t*>(kNames.data()),
+                           static_cast<std::uint32_t>(kNames.size()), values.data()) == SOFTCPU_OK);
+  std::memcpy(&exit.registers, values.data(), sizeof exit.registers);
+  exit.instructions = softcpu_.instructions(vm_, index);
+}
+
+// For a thread that waits for the baton: makes the slice that runs now end at its next chance.
+void SoftVm::interrupt_slice() {
+  const std::int32_t running = in_slice_.load();
+  if (running >= 0) softcpu_.cancel(vm_, static_cast<std::uint32_t>(running));
+}
+
+// ---- sleep ----
+
+void SoftVm::sleep(Processor& processor, std::uint64_t generation, std::uint64_t until_ns) {
+  std::unique_lock lock(sleep_mutex_);
+  const auto woken = [&] { return generation_.load() != generation || processor.canceled.load(); };
+  if (until_ns > std::uint64_t{INT64_MAX}) {  // none, or one that the guest put beyond our clock
+    sleepers_.wait(lock, woken);
+  } else {
+    // steady_clock is CLOCK_MONOTONIC, the clock of monotonic_ns().
+    using std::chrono::steady_clock;
+    const steady_clock::time_point until{std::chrono::nanoseconds(until_ns)};
+    sleepers_.wait_until(lock, until, woken);
+  }
+  processor.halted.store(false);
+}
+
+void SoftVm::wake_sleepers() {
+  {
+    const std::lock_guard lock(sleep_mutex_);
+    generation_.fetch_add(1);
+  }
+  sleepers_.notify_all();
+}
+
+// After a slice of `running`: it may have sent IPIs to processors that sleep.
+void SoftVm::wake_runnable(UINT32 running) {
+  for (UINT32 index = 0; index < shape_.processor_count; ++index) {
+    if (index != running && processors_[index].halted.load() &&
+        softcpu_.is_runnable(vm_, index) != 0) {
+      wake_sleepers();
+      return;
+    }
+  }
+}
+
+class SoftEngine final : public Engine {
+ public:
+  explicit SoftEngine(SoftcpuLibrary softcpu) : softcpu_(std::move(softcpu)) {}
+
+  const Capabilities& capabilities() const override { return capabilities_; }
+  HRESULT create_vm(const VmShape& shape, CpuAnswers& answers,
+                    std::unique_ptr<EngineVm>& vm) const override {
+    auto made = std::make_unique<SoftVm>(softcpu_, shape, answers);
+    const HRESULT result = made->create();
+    if (SUCCEEDED(result)) vm = std::move(made);
+    return result;
+  }
+
+ private:
+  const SoftcpuLibrary softcpu_;
+  const Capabilities capabilities_ = soft_capabilities();
+};
+
+Result<std::unique_ptr<Engine>> open_soft_engine() {
+  RUNHV_TRY_ASSIGN(SoftcpuLibrary softcpu, SoftcpuLibrary::open());
+  return std::unique_ptr<Engine>(std::make_unique<SoftEngine>(std::move(softcpu)));
+}
+
+}  // namespace
+
+const Result<std::unique_ptr<Engine>>& soft_engine() {
+  // Leaked on purpose: threads of the client may still run guests while the process exits.
+  static const auto& engine = *new Result<std::unique_ptr<Engine>>(open_soft_engine());
+  return engine;
+}
+
+}  // namespace runhv::winhv

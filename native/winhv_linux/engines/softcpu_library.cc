@@ -1,0 +1,42 @@
+#include "winhv_linux/engines/softcpu_library.h"
+
+#include <cstdlib>
+#include <string>
+#include <utility>
+
+namespace runhv::winhv {
+namespace {
+
+template <class F>
+bool find(const Library& library, const char* symbol, F& function) {
+  function = reinterpret_cast<F>(library.find(symbol));
+  return function != nullptr;
+}
+
+}  // namespace
+
+Result<SoftcpuLibrary> SoftcpuLibrary::open() {
+  // A bare name is looked up through this library's run path, which is $ORIGIN.
+  const char* configured = std::getenv("RUNHV_SOFTCPU");
+  const std::string path =
+      configured != nullptr && *configured != '\0' ? configured : "librunhv-softcpu.so";
+  const auto unsupported = [&](std::string detail) {
+    return Fail{Error{Code::kUnsupported, "open the soft engine " + path, std::move(detail)}};
+  };
+
+  RUNHV_TRY_ASSIGN(Library library, Library::open(path));
+  decltype(&softcpu_abi_version) abi_version = nullptr;
+  if (!find(library, "softcpu_abi_version", abi_version) || abi_version() != SOFTCPU_ABI_VERSION) {
+    return unsupported("it is not of ABI version " + std::to_string(SOFTCPU_ABI_VERSION));
+  }
+  SoftcpuLibrary softcpu{.library = std::move(library)};
+#define RUNHV_SOFTCPU_FIND(name)                                   \
+  if (!find(softcpu.library, "softcpu_" #name, softcpu.name)) {    \
+    return unsupported("the export softcpu_" #name " is missing"); \
+  }
+  RUNHV_SOFTCPU_FUNCTIONS(RUNHV_SOFTCPU_FIND)
+#undef RUNHV_SOFTCPU_FIND
+  return softcpu;
+}
+
+}  // namespace runhv::winhv

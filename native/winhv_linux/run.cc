@@ -1,0 +1,73 @@
+// WHvRunVirtualProcessor: the engine's exits as WHP's.
+#include <cstring>
+
+#include "winhv_linux/exit_context.h"
+#include "winhv_linux/partition.h"
+
+namespace runhv::winhv {
+
+HRESULT Partition::run(UINT32 index, WHV_RUN_VP_EXIT_CONTEXT& context) {
+  VirtualProcessor* vp = processor(index);
+  if (vp == nullptr) return WHV_E_VP_DOES_NOT_EXIST;
+  if (vp->running.exchange(true)) return WHV_E_INVALID_VP_STATE;
+  const HRESULT result = run_engine(index, context);
+  vp->running.store(false);
+  vp->running.notify_all();
+  return result;
+}
+
+HRESULT Partition::run_engine(UINT32 index, WHV_RUN_VP_EXIT_CONTEXT& context) {
+  VirtualProcessor& vp = processors_[index];
+  ++vp.runs;
+  if (const auto reason = spurious_exit(vp)) return report_plain(index, *reason, context);
+  while (!closed_.load()) {
+    EngineExit exit;
+    if (const HRESULT result = made_vm_->run(index, on_halt(vp), exit); FAILED(result)) {
+      return result;
+    }
+    vp.instructions.store(exit.instructions);
+    // The engine may tell of a cancel once more than it was asked for.
+    if (exit.reason == EngineExitReason::kCanceled && !vp.canceled.exchange(false)) continue;
+    if (exit.reason != EngineExitReason::kCanceled) {
+      vp.halt_reported = exit.reason == EngineExitReason::kHalt;
+    }
+    fill_exit_context(exit, context);
+    return S_OK;
+  }
+  return E_HANDLE;  // the partition is being deleted
+}
+
+OnHalt Partition::on_halt(const VirtualProcessor& vp) const {
+  if (!strictness_.enabled) return OnHalt::kWait;
+  switch (strictness_.halt_report.value_or(profile_.halt_report)) {
+    case HaltReport::kNever:
+      return OnHalt::kWait;
+    case HaltReport::kThenBlock:
+      return vp.halt_reported ? OnHalt::kWait : OnHalt::kReturn;
+    case HaltReport::kAlways:
+      break;
+  }
+  return OnHalt::kReturn;
+}
+
+std::optional<WHV_RUN_VP_EXIT_REASON> Partition::spurious_exit(const VirtualProcessor& vp) const {
+  if (!strictness_.enabled) return std::nullopt;
+  if (vp.runs % kSpuriousNoneEvery == 0) return WHvRunVpExitReasonNone;
+  if (vp.runs % kStaleCanceledEvery == 0) return WHvRunVpExitReasonCanceled;
+  return std::nullopt;
+}
+
+HRESULT Partition::report_plain(UINT32 index, WHV_RUN_VP_EXIT_REASON reason,
+                                WHV_RUN_VP_EXIT_CONTEXT& context) {
+  ExitRegisters registers{};
+  alignas(16) std::array<WHV_REGISTER_VALUE, ExitRegisters::kNames.size()> values;
+  const HRESULT result = made_vm_->get_registers(index, ExitRegisters::kNames, values.data());
+  if (FAILED(result)) return result;
+  std::memcpy(&registers, values.data(), sizeof registers);
+  std::memset(&context, 0, sizeof context);
+  context.ExitReason = reason;
+  fill_vp_context(registers, 0, context.VpContext);
+  return S_OK;
+}
+
+}  // namespace runhv::winhv

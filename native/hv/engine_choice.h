@@ -1,4 +1,4 @@
-// Which library serves an engine on this system. One source per system. Internal to hv/.
+// Which library serves an engine on this system. Internal to hv/.
 #pragma once
 
 #include <string>
@@ -14,8 +14,5 @@ struct EngineChoice {
 };
 
 Result<EngineChoice> choose_engine(const std::string& engine);
-
-// The error for a name that no system has.
-Error unknown_engine(const std::string& engine);
 
 }  // namespace runhv::hv

@@ -79,7 +79,7 @@ struct InterruptWindowExit {};
 struct EoiExit {
   std::uint32_t vector;  // level-triggered
 };
-// May be stale: a cancel that came when the processor was already out is kept for its next run.
+// VirtualProcessor::cancel(). The state of this exit is not told.
 struct CanceledExit {};
 // Older builds return without a reason.
 struct SpuriousExit {};

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <utility>
+#include <variant>
 
 #include "base/check.h"
 #include "hv/exit_context.h"
@@ -44,13 +46,32 @@ std::string of_processor(const char* what, std::uint32_t index) {
 VirtualProcessor::~VirtualProcessor() { whp_.delete_virtual_processor(partition_, index_); }
 
 Result<Exit> VirtualProcessor::run() {
-  alignas(16) WHV_RUN_VP_EXIT_CONTEXT context{};
-  const HRESULT hr = whp_.run_virtual_processor(partition_, index_, &context, sizeof context);
-  if (FAILED(hr)) return Fail{hresult_error(of_processor("run", index_), hr)};
-  return read_exit_context(context);
+  for (;;) {
+    {
+      const std::lock_guard lock(gate_);
+      if (std::exchange(canceled_, false)) return Exit{ExitState{}, CanceledExit{}};
+      running_ = true;
+    }
+    alignas(16) WHV_RUN_VP_EXIT_CONTEXT context{};
+    const HRESULT hr = whp_.run_virtual_processor(partition_, index_, &context, sizeof context);
+    {
+      const std::lock_guard lock(gate_);
+      running_ = false;
+    }
+    if (FAILED(hr)) return Fail{hresult_error(of_processor("run", index_), hr)};
+    Exit exit = read_exit_context(context);
+    // Ours, or one that an earlier run left behind when it had another exit to tell: canceled_ says
+    // which. In the latter case there is nothing to tell and the guest goes on.
+    if (!std::holds_alternative<CanceledExit>(exit.reason)) return exit;
+  }
 }
 
-void VirtualProcessor::cancel() { whp_.cancel_run_virtual_processor(partition_, index_, 0); }
+void VirtualProcessor::cancel() {
+  const std::lock_guard lock(gate_);
+  if (!std::exchange(canceled_, true) && running_) {
+    whp_.cancel_run_virtual_processor(partition_, index_, 0);
+  }
+}
 
 Result<void> VirtualProcessor::read(std::span<const Register> names,
                                     std::span<RegisterValue> values) const {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <mutex>
 #include <optional>
 #include <span>
 
@@ -29,8 +30,9 @@ class VirtualProcessor {
   // exit. Threads: one at a time, any.
   Result<Exit> run();
 
-  // Makes the run that is under way, or else the next one, return CanceledExit. Sticky, coalesces.
-  // Threads: any, until the partition is destroyed.
+  // Makes the run that is under way, or else the next one, return CanceledExit, whose state is not
+  // told. Cancels that nobody has seen yet are one; each CanceledExit has a cancel of its own: the
+  // stale ones of WHP end here. Threads: any, until the partition is destroyed.
   void cancel();
 
   // All or nothing. REQUIRES: the processor is not running. names.size() == values.size().
@@ -45,14 +47,20 @@ class VirtualProcessor {
   // REQUIRES: the processor is not running.
   Result<std::optional<Gpa>> translate(std::uint64_t gva, Access access) const;
 
-  // Guest instructions completed; UINT64_MAX where the engine cannot count.
-  // REQUIRES: called by the thread that runs the processor, or after its end.
+  // Guest instructions completed at the last exit; UINT64_MAX where the engine cannot count.
+  // Threads: any.
   std::uint64_t instruction_count() const;
 
  private:
   const WhpFunctions& whp_;
   void* partition_;
   std::uint32_t index_;
+
+  // WHP is told of a cancel only between these two: one that comes otherwise would end a later run
+  // that it was not meant for, and one that meets the end of the partition has crashed Windows.
+  std::mutex gate_;
+  bool running_ = false;   // inside WHP; guarded by gate_
+  bool canceled_ = false;  // and run() has not told so; guarded by gate_
 };
 
 }  // namespace runhv::hv

@@ -19,38 +19,14 @@ bool bind(const Library& library, const char* name, F& function) {
 }
 
 // Returns the name of the first export that is missing, or null.
-const char* bind_all(const Library& library, WhpFunctions& f) {
-  if (!bind(library, "WHvGetCapability", f.get_capability)) return "WHvGetCapability";
-  if (!bind(library, "WHvCreatePartition", f.create_partition)) return "WHvCreatePartition";
-  if (!bind(library, "WHvSetPartitionProperty", f.set_partition_property)) {
-    return "WHvSetPartitionProperty";
-  }
-  if (!bind(library, "WHvSetupPartition", f.setup_partition)) return "WHvSetupPartition";
-  if (!bind(library, "WHvDeletePartition", f.delete_partition)) return "WHvDeletePartition";
-  if (!bind(library, "WHvMapGpaRange", f.map_gpa_range)) return "WHvMapGpaRange";
-  if (!bind(library, "WHvCreateVirtualProcessor", f.create_virtual_processor)) {
-    return "WHvCreateVirtualProcessor";
-  }
-  if (!bind(library, "WHvDeleteVirtualProcessor", f.delete_virtual_processor)) {
-    return "WHvDeleteVirtualProcessor";
-  }
-  if (!bind(library, "WHvRunVirtualProcessor", f.run_virtual_processor)) {
-    return "WHvRunVirtualProcessor";
-  }
-  if (!bind(library, "WHvCancelRunVirtualProcessor", f.cancel_run_virtual_processor)) {
-    return "WHvCancelRunVirtualProcessor";
-  }
-  if (!bind(library, "WHvGetVirtualProcessorRegisters", f.get_registers)) {
-    return "WHvGetVirtualProcessorRegisters";
-  }
-  if (!bind(library, "WHvSetVirtualProcessorRegisters", f.set_registers)) {
-    return "WHvSetVirtualProcessorRegisters";
-  }
-  if (!bind(library, "WHvTranslateGva", f.translate_gva)) return "WHvTranslateGva";
-  if (!bind(library, "WHvRequestInterrupt", f.request_interrupt)) return "WHvRequestInterrupt";
-  bind(library, "WHvRunhvSelectEngine", f.select_engine);
-  bind(library, "WHvRunhvGetInstructionCount", f.get_instruction_count);
-  bind(library, "WHvRunhvMemoryWritten", f.memory_written);
+const char* bind_all(const Library& library, WhpFunctions& functions) {
+#define RUNHV_WHP_NEED(member, name) \
+  if (!bind(library, #name, functions.member)) return #name;
+  RUNHV_WHP_FUNCTIONS(RUNHV_WHP_NEED)
+#undef RUNHV_WHP_NEED
+#define RUNHV_WHP_WANT(member, name) bind(library, #name, functions.member);
+  RUNHV_WHP_EXTENSIONS(RUNHV_WHP_WANT)
+#undef RUNHV_WHP_WANT
   return nullptr;
 }
 
@@ -69,11 +45,6 @@ Result<Library> open_first(const EngineChoice& choice) {
 }
 
 }  // namespace
-
-Error unknown_engine(const std::string& engine) {
-  return Error{Code::kInvalidArgument, "use engine \"" + engine + "\"",
-               "the engines are auto, soft, kvm, whp"};
-}
 
 WhpLibrary::WhpLibrary(Library library, std::unique_ptr<WhpFunctions> functions, std::string engine)
     : library_(std::move(library)), functions_(std::move(functions)), engine_(std::move(engine)) {}

@@ -36,9 +36,3 @@ HRESULT WINAPI WHvRunhvMemoryWritten(WHV_PARTITION_HANDLE partition, UINT64 gpa,
 #ifndef _WIN32
 #pragma GCC visibility pop
 #endif
-
-namespace runhv {
-using SelectEngineFunction = decltype(&WHvRunhvSelectEngine);
-using GetInstructionCountFunction = decltype(&WHvRunhvGetInstructionCount);
-using MemoryWrittenFunction = decltype(&WHvRunhvMemoryWritten);
-}  // namespace runhv

@@ -314,6 +314,7 @@ bool RunningContainer::finish(Result<ContainerEnd> result) {
 Error RunningContainer::machine_failure() const {
   switch (*machine_end_) {
     case MachineEnd::kTripleFault:
+    case MachineEnd::kGuestStuck:
     case MachineEnd::kFailed:
       return machine_->error();
     case MachineEnd::kPoweredOff:

@@ -59,11 +59,7 @@ class Decoder {
     return std::to_integer<std::uint8_t>(bytes_[position_++]);
   }
 
-  void skip(std::size_t count) {
-    for (; count > 0; --count) byte();
-  }
-
-  // Sign-extended.
+  // Sign-extended. 1 <= size <= 8.
   std::uint64_t immediate(unsigned size) {
     std::uint64_t value = 0;
     for (unsigned i = 0; i < size; ++i) value |= std::uint64_t{byte()} << (8 * i);
@@ -92,12 +88,17 @@ class Decoder {
           break;
         case 0xf2:  // without a meaning for the instructions here
         case 0xf3:
+          break;
         case 0x26:
         case 0x2e:
         case 0x36:
         case 0x3e:
+          // SDM Vol.2 §2.2.1.3: 64-bit mode has no bases but those of FS and GS.
+          if (code_size_ != CodeSize::k64) segment_ = (prefix >> 3) & 3;
+          break;
         case 0x64:
         case 0x65:
+          segment_ = prefix & 7;
           break;
         default:
           return;
@@ -231,11 +232,13 @@ class Decoder {
         break;
       case Form::kAccumulatorOffset:
       case Form::kOffsetAccumulator:
-        skip(address_size());
+        result_.address.displacement = immediate(address_size());
         result_.gpr = 0;
         result_.memory_is_destination = opcode.form == Form::kOffsetAccumulator;
         break;
     }
+    result_.address.segment = segment_.value_or(default_segment_);
+    result_.address.size = static_cast<std::uint8_t>(address_size());
     // SDM Vol.2, LOCK: #UD unless memory is read and written.
     if (lock_ && !(result_.memory_is_destination && is_read_modify_write())) unsupported_ = true;
   }
@@ -254,7 +257,8 @@ class Decoder {
     }
   }
 
-  // The register field of ModRM. SDM Vol.2 tables 2-1, 2-2 and 2-3.
+  // The register field of ModRM; the memory operand goes into result_.address. SDM Vol.2 tables
+  // 2-1, 2-2 and 2-3.
   unsigned read_modrm() {
     const std::uint8_t modrm = byte();
     const unsigned mod = modrm >> 6;
@@ -264,13 +268,46 @@ class Decoder {
       return 0;
     }
     if (address_size() == 2) {
-      skip(mod == 1 ? 1 : (mod == 2 || rm == 6) ? 2 : 0);
+      read_address_16(mod, rm);
     } else {
-      unsigned base = rm;
-      if (rm == 4) base = byte() & 7;
-      skip(mod == 1 ? 1 : (mod == 2 || base == 5) ? 4 : 0);
+      read_address(mod, rm);
     }
     return (modrm >> 3) & 7;
+  }
+
+  void read_address_16(unsigned mod, unsigned rm) {
+    constexpr std::uint8_t kBx = 3, kBp = 5, kSi = 6, kDi = 7;
+    constexpr std::array<std::uint8_t, 8> kBases{kBx, kBx, kBp, kBp, kSi, kDi, kBp, kBx};
+    MmioAddress& address = result_.address;
+    const bool absolute = mod == 0 && rm == 6;
+    if (!absolute) address.base = kBases[rm];
+    if (rm < 4) address.index = (rm & 1) != 0 ? kDi : kSi;
+    if (address.base == kBp) default_segment_ = kStackSegment;
+    if (mod == 1) address.displacement = immediate(1);
+    if (mod == 2 || absolute) address.displacement = immediate(2);
+  }
+
+  void read_address(unsigned mod, unsigned rm) {
+    MmioAddress& address = result_.address;
+    const auto extended = [&](unsigned field, unsigned rex_bit) {
+      return static_cast<std::uint8_t>(field + ((rex_ & rex_bit) != 0 ? 8 : 0));
+    };
+    unsigned base = rm;
+    if (rm == 4) {
+      const std::uint8_t sib = byte();
+      base = sib & 7;
+      const std::uint8_t index = extended((sib >> 3) & 7, 2);
+      address.scale = static_cast<std::uint8_t>(1u << (sib >> 6));
+      if (index != 4) address.index = index;  // RSP is none
+    }
+    const bool absolute = mod == 0 && base == 5;
+    if (!absolute) {
+      address.base = extended(base, 1);
+      if (*address.base == 4 || *address.base == 5) default_segment_ = kStackSegment;
+    }
+    address.rip_relative = absolute && rm == 5 && code_size_ == CodeSize::k64;
+    if (mod == 1) address.displacement = immediate(1);
+    if (mod == 2 || absolute) address.displacement = immediate(4);
   }
 
   void set_register(unsigned field) {
@@ -308,6 +345,9 @@ class Decoder {
   bool operand_override_ = false;
   bool address_override_ = false;
   bool lock_ = false;
+  static constexpr std::uint8_t kStackSegment = 2;
+  std::uint8_t default_segment_ = 3;     // DS
+  std::optional<std::uint8_t> segment_;  // of a prefix
   bool ended_ = false;
   bool unsupported_ = false;
   MmioInstruction result_;

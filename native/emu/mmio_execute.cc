@@ -80,6 +80,28 @@ Arithmetic compute(MmioOperation operation, std::uint64_t left, std::uint64_t ri
 
 }  // namespace
 
+std::uint64_t linear_address(const MmioInstruction& instruction, const MmioAddressState& state,
+                             CodeSize code_size) {
+  const MmioAddress& address = instruction.address;
+  std::uint64_t offset = address.displacement;
+  if (address.rip_relative) offset += state.rip + instruction.length;
+  if (address.base) offset += state.base;
+  if (address.index) offset += state.index * address.scale;
+  if (instruction.operation == MmioOperation::kBt && instruction.gpr) {
+    // SDM Vol.2, BT: a register may name a bit outside of the operand.
+    const auto bit =
+        static_cast<std::int64_t>(sign_extend(state.gpr_value, instruction.memory_size));
+    const int shift = std::countr_zero(8u * instruction.memory_size);
+    offset += static_cast<std::uint64_t>(bit >> shift) * instruction.memory_size;
+  }
+  offset &= mask_of(address.size);
+  constexpr std::uint8_t kFs = 4;
+  if (code_size == CodeSize::k64) {
+    return offset + (address.segment >= kFs ? state.segment_base : 0);
+  }
+  return (offset + state.segment_base) & mask_of(4);
+}
+
 MmioCpuState execute_mmio(const MmioInstruction& instruction, MmioCpuState before,
                           MmioOperand& operand) {
   using enum MmioOperation;

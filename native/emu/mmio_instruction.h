@@ -1,6 +1,6 @@
 // The x86-64 instructions with which a guest touches a device's registers in memory: decoded from
-// the bytes of a memory exit, then executed against the device. The exit gives the address; only
-// the instruction's length, width, direction and its one general register are needed.
+// the bytes of a memory exit, then executed against the device. The exit gives the address of the
+// page that has no memory; where the operand begins matters only where it may span two pages.
 //
 // Reference: Intel SDM Vol.2, chapter 2 (formats) and appendix A (opcode maps).
 #pragma once
@@ -32,6 +32,17 @@ enum class MmioOperation : std::uint8_t {
   kBt
 };
 
+// How an instruction says where its memory operand is: segment:base + index * scale + displacement.
+struct MmioAddress {
+  std::uint8_t segment = 3;           // 0..5 = ES, CS, SS, DS, FS, GS
+  std::optional<std::uint8_t> base;   // 0..15, as MmioInstruction::gpr
+  std::optional<std::uint8_t> index;  // the same
+  std::uint8_t scale = 1;             // 1, 2, 4, 8
+  bool rip_relative = false;          // to the next instruction
+  std::uint64_t displacement = 0;     // sign-extended
+  std::uint8_t size = 8;              // of an address, in bytes: 2, 4, 8
+};
+
 struct MmioInstruction {
   MmioOperation operation = MmioOperation::kMov;
   std::uint8_t length = 0;         // bytes, 1..15
@@ -41,6 +52,7 @@ struct MmioInstruction {
   std::optional<std::uint8_t> gpr;  // 0..15 = RAX, RCX, RDX, RBX, RSP, …; none with an immediate
   bool high_byte = false;           // AH, CH, DH, BH: bits 8..15 of gpr
   std::uint64_t immediate = 0;      // sign-extended
+  MmioAddress address;
 
   // MOV needs no RFLAGS: a caller that fetches registers one by one can leave it.
   bool uses_flags() const {
@@ -58,6 +70,19 @@ struct MmioCpuState {
   std::uint64_t gpr_value = 0;  // of MmioInstruction::gpr
   std::uint64_t rflags = 0;
 };
+
+// What the address of the operand is made of, besides what the instruction says.
+struct MmioAddressState {
+  std::uint64_t rip = 0;           // of the instruction
+  std::uint64_t segment_base = 0;  // of MmioAddress::segment; not used for ES to DS in 64-bit mode
+  std::uint64_t base = 0;          // of MmioAddress::base, where there is one
+  std::uint64_t index = 0;         // of MmioAddress::index, where there is one
+  std::uint64_t gpr_value = 0;     // of MmioInstruction::gpr, for BT only
+};
+
+// The linear address of the operand's first byte (SDM Vol.1 §3.7.5).
+std::uint64_t linear_address(const MmioInstruction& instruction, const MmioAddressState& state,
+                             CodeSize code_size);
 
 // The memory operand.
 class MmioOperand {

@@ -106,9 +106,11 @@ Result<std::optional<Gpa>> VirtualProcessor::translate(std::uint64_t gva, Access
   WHV_GUEST_PHYSICAL_ADDRESS gpa = 0;
   const HRESULT hr = whp_.translate_gva(partition_, index_, gva, flags, &result, &gpa);
   if (FAILED(hr)) return Fail{hresult_error(of_processor("walk page tables of", index_), hr)};
-  // S_OK says only that the code is valid.
-  if (result.ResultCode != WHvTranslateGvaResultSuccess) return std::optional<Gpa>();
-  return std::optional(Gpa{gpa});
+  // S_OK says only that the code is valid. Where nothing is mapped at the address there is one
+  // still.
+  const bool translated = result.ResultCode == WHvTranslateGvaResultSuccess ||
+                          result.ResultCode == WHvTranslateGvaResultGpaUnmapped;
+  return translated ? std::optional(Gpa{gpa}) : std::nullopt;
 }
 
 std::uint64_t VirtualProcessor::instruction_count() const {

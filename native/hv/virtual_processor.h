@@ -43,7 +43,8 @@ class VirtualProcessor {
     return write(std::span(writes.begin(), writes.size()));
   }
 
-  // Walks the guest's page tables; nullopt where they do not map `gva` for `access`.
+  // Walks the guest's page tables; nullopt where they do not map `gva` for `access`. Of the address
+  // that they give nothing is said: there may be no memory.
   // REQUIRES: the processor is not running.
   Result<std::optional<Gpa>> translate(std::uint64_t gva, Access access) const;
 

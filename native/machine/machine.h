@@ -55,10 +55,11 @@ struct MachineMemory {
 
 // Why a machine stopped.
 enum class MachineEnd {
-  kPoweredOff,   // the guest wrote the exit port
-  kStopped,      // stop() was called
-  kTripleFault,  // or a state that no processor can run
-  kFailed        // the host or the hypervisor failed; error() says how
+  kPoweredOff,  // the guest wrote the exit port
+  kStopped,     // stop() was called
+  kTripleFault,
+  kGuestStuck,  // an access or a state that no machine of ours can go on from
+  kFailed       // the host or the hypervisor failed; error() says how
 };
 
 class Machine {
@@ -79,7 +80,7 @@ class Machine {
   // Ends it now, whatever the guest does. Idempotent. Threads: any.
   virtual void stop() = 0;
 
-  // The reason of kFailed, or the guest's last words of kTripleFault. After the end.
+  // The reason of kFailed, or what the guest did, of kTripleFault and kGuestStuck. After the end.
   virtual Error error() const = 0;
 
   // For the endpoints of `vsock`. Valid for the machine's life; null without a vsock device.

@@ -169,7 +169,7 @@ TEST_F(TinyGuest, EndsWhenItExecutesWhereNoMemoryIs) {
 
   const auto end = run(*machine);
 
-  EXPECT_EQ(end, MachineEnd::kTripleFault);
+  EXPECT_EQ(end, MachineEnd::kGuestStuck);
   EXPECT_EQ(machine->error().code, Code::kGuestFailed);
 }
 
@@ -180,7 +180,7 @@ TEST_F(TinyGuest, EndsWithAnInstructionThatNoDeviceServes) {
 
   const auto end = run(*machine);
 
-  EXPECT_EQ(end, MachineEnd::kTripleFault);
+  EXPECT_EQ(end, MachineEnd::kGuestStuck);
   EXPECT_THAT(to_string(machine->error()), HasSubstr("access to 0x3ff00000"));
 }
 

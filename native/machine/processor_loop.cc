@@ -5,12 +5,12 @@
 #include <cinttypes>
 #include <cstdio>
 #include <string>
-#include <type_traits>
 #include <variant>
 
 #include "base/log.h"
 #include "emu/mmio_instruction.h"
 #include "emu/port_io.h"
+#include "machine/memory_operand.h"
 #include "platform/clock.h"
 
 namespace runhv {
@@ -33,25 +33,10 @@ constexpr ExitReason reason_of(const hv::InterruptWindowExit&) {
 }
 constexpr ExitReason reason_of(const hv::EoiExit&) { return ExitReason::kApicEoi; }
 constexpr ExitReason reason_of(const hv::CanceledExit&) { return ExitReason::kCanceled; }
-template <class Other>
-constexpr ExitReason reason_of(const Other&) {
-  return ExitReason::kOther;
-}
-
-class BusOperand final : public MmioOperand {
- public:
-  BusOperand(Bus& bus, std::uint64_t address) : bus_(bus), address_(address) {}
-  std::uint64_t read(unsigned size) override { return bus_.read(address_, size); }
-  void write(unsigned size, std::uint64_t value) override {
-    done_ = bus_.write(address_, size, value);
-  }
-  bool done() const { return done_; }
-
- private:
-  Bus& bus_;
-  std::uint64_t address_;
-  bool done_ = true;
-};
+constexpr ExitReason reason_of(const hv::SpuriousExit&) { return ExitReason::kOther; }
+constexpr ExitReason reason_of(const hv::UnrecoverableExit&) { return ExitReason::kOther; }
+constexpr ExitReason reason_of(const hv::InvalidStateExit&) { return ExitReason::kOther; }
+constexpr ExitReason reason_of(const hv::OtherExit&) { return ExitReason::kOther; }
 
 class PortBusOperand final : public PortOperand {
  public:
@@ -139,49 +124,17 @@ void ProcessorLoop::run() {
       ++logged_exits_;
       log_exit(*exit);
     }
-    if (auto handled = handle(*exit); !handled) {
+    auto handled =
+        std::visit([&](const auto& reason) { return on(exit->state, reason); }, exit->reason);
+    if (!handled) {
       const bool by_guest = handled.error().code == Code::kGuestFailed;
-      parts_.state.end(by_guest ? MachineEnd::kTripleFault : MachineEnd::kFailed,
+      parts_.state.end(by_guest ? MachineEnd::kGuestStuck : MachineEnd::kFailed,
                        std::move(handled).error());
     }
   }
 }
 
-Result<void> ProcessorLoop::handle(const hv::Exit& exit) {
-  return std::visit(
-      [&](const auto& reason) -> Result<void> {
-        using Reason = std::decay_t<decltype(reason)>;
-        if constexpr (std::is_same_v<Reason, hv::MemoryExit>) {
-          return on_memory(exit.state, reason);
-        } else if constexpr (std::is_same_v<Reason, hv::PortExit>) {
-          return on_port(exit.state, reason);
-        } else if constexpr (std::is_same_v<Reason, hv::CpuidExit>) {
-          return on_cpuid(exit.state, reason);
-        } else if constexpr (std::is_same_v<Reason, hv::MsrExit>) {
-          return on_msr(exit.state, reason);
-        } else if constexpr (std::is_same_v<Reason, hv::HaltExit>) {
-          on_halt();
-          return {};
-        } else if constexpr (std::is_same_v<Reason, hv::EoiExit>) {
-          parts_.io_apic.end_of_interrupt(static_cast<std::uint8_t>(reason.vector));
-          return {};
-        } else if constexpr (std::is_same_v<Reason, hv::UnrecoverableExit>) {
-          // With reboot=t, which machine.cc asks for, Linux comes here when it panics.
-          return guest_failure(exit.state, "triple fault",
-                               ": so ends a kernel that panics; --debug shows what it says");
-        } else if constexpr (std::is_same_v<Reason, hv::InvalidStateExit>) {
-          return guest_failure(exit.state, "a processor state that cannot be run");
-        } else if constexpr (std::is_same_v<Reason, hv::OtherExit>) {
-          return Fail{Error{Code::kHostFailed, "run the guest",
-                            "the hypervisor gave exit reason " + hex(reason.reason)}};
-        } else {
-          return {};  // Canceled, spurious, interrupt window: run() looks whether to go on
-        }
-      },
-      exit.reason);
-}
-
-Result<void> ProcessorLoop::on_memory(const hv::ExitState& state, const hv::MemoryExit& exit) {
+Result<void> ProcessorLoop::on(const hv::ExitState& state, const hv::MemoryExit& exit) {
   if (exit.access == hv::Access::kExecute) {
     return guest_failure(state, "instruction fetch from " + hex(exit.gpa.value));
   }
@@ -203,7 +156,7 @@ Result<void> ProcessorLoop::on_memory(const hv::ExitState& state, const hv::Memo
   if (needs_register(*instruction)) {
     RUNHV_TRY_ASSIGN(before.gpr_value, read_register(hv::general_register(*instruction->gpr)));
   }
-  BusOperand operand(parts_.mmio, exit.gpa.value);
+  RUNHV_TRY_ASSIGN(MemoryOperand operand, operand_of(state, exit, *instruction, before.gpr_value));
   const MmioCpuState after = execute_mmio(*instruction, before, operand);
   if (!operand.done()) return {};  // RIP stays: the guest executes it again
 
@@ -220,7 +173,7 @@ Result<void> ProcessorLoop::on_memory(const hv::ExitState& state, const hv::Memo
   return parts_.processor.write(std::span(writes).first(count));
 }
 
-Result<void> ProcessorLoop::on_port(const hv::ExitState& state, const hv::PortExit& exit) {
+Result<void> ProcessorLoop::on(const hv::ExitState& state, const hv::PortExit& exit) {
   PortBusOperand operand(parts_.ports);
   const auto rax = execute_port({.port = exit.port,
                                  .size_bytes = exit.size,
@@ -234,7 +187,7 @@ Result<void> ProcessorLoop::on_port(const hv::ExitState& state, const hv::PortEx
       {advance(state, state.instruction_length), {Register::kRax, RegisterValue::of(*rax)}});
 }
 
-Result<void> ProcessorLoop::on_cpuid(const hv::ExitState& state, const hv::CpuidExit& exit) {
+Result<void> ProcessorLoop::on(const hv::ExitState& state, const hv::CpuidExit& exit) {
   return parts_.processor.write({advance(state, state.instruction_length),
                                  {Register::kRax, RegisterValue::of(exit.default_rax)},
                                  {Register::kRbx, RegisterValue::of(exit.default_rbx)},
@@ -244,7 +197,7 @@ Result<void> ProcessorLoop::on_cpuid(const hv::ExitState& state, const hv::Cpuid
 
 // A register that the hypervisor does not have: reads zero, ignores writes, as Linux expects of
 // registers that it touches without asking first.
-Result<void> ProcessorLoop::on_msr(const hv::ExitState& state, const hv::MsrExit& exit) {
+Result<void> ProcessorLoop::on(const hv::ExitState& state, const hv::MsrExit& exit) {
   if (state.privilege_level != 0) {
     // SDM Vol.2 RDMSR: #GP(0). WHV_X64_PENDING_EXCEPTION_EVENT: pending, with an error code.
     constexpr std::uint64_t kGeneralProtection = 1 | 1u << 8 | 13u << 16;
@@ -258,11 +211,86 @@ Result<void> ProcessorLoop::on_msr(const hv::ExitState& state, const hv::MsrExit
                                  {Register::kRdx, RegisterValue::of(0)}});
 }
 
-void ProcessorLoop::on_halt() {
+Result<void> ProcessorLoop::on(const hv::ExitState&, const hv::HaltExit&) {
   const std::uint64_t now = monotonic_ns();
   const bool again = now - last_halt_ns_ < kSameHaltNs;
   if (again) parts_.state.halt_gate().wait(halt_ticket_);
   last_halt_ns_ = monotonic_ns();
+  return {};
+}
+
+Result<void> ProcessorLoop::on(const hv::ExitState&, const hv::EoiExit& exit) {
+  parts_.io_apic.end_of_interrupt(static_cast<std::uint8_t>(exit.vector));
+  return {};
+}
+
+// Of these nothing is to be done: run() looks whether to go on.
+Result<void> ProcessorLoop::on(const hv::ExitState&, const hv::InterruptWindowExit&) { return {}; }
+Result<void> ProcessorLoop::on(const hv::ExitState&, const hv::CanceledExit&) { return {}; }
+Result<void> ProcessorLoop::on(const hv::ExitState&, const hv::SpuriousExit&) { return {}; }
+
+Result<void> ProcessorLoop::on(const hv::ExitState& state, const hv::UnrecoverableExit&) {
+  // With reboot=t, which machine.cc asks for, Linux comes here when it panics.
+  parts_.state.end(MachineEnd::kTripleFault,
+                   guest_failure(state, "triple fault",
+                                 ": so ends a kernel that panics; --debug shows what it says")
+                       .error);
+  return {};
+}
+
+Result<void> ProcessorLoop::on(const hv::ExitState& state, const hv::InvalidStateExit&) {
+  return guest_failure(state, "a processor state that cannot be run");
+}
+
+Result<void> ProcessorLoop::on(const hv::ExitState&, const hv::OtherExit& exit) {
+  return Fail{Error{Code::kHostFailed, "run the guest",
+                    "the hypervisor gave exit reason " + hex(exit.reason)}};
+}
+
+// The exit names the page where nothing is, not where the access began: where it may span two, the
+// instruction is asked.
+Result<MemoryOperand> ProcessorLoop::operand_of(const hv::ExitState& state,
+                                                const hv::MemoryExit& exit,
+                                                const MmioInstruction& instruction,
+                                                std::uint64_t gpr_value) const {
+  const unsigned size = instruction.memory_size;
+  const std::uint64_t offset = exit.gpa.value % kPageSize;
+  const bool goes_on = offset + size > kPageSize;  // from the page of the exit into the next
+  const bool may_have_begun_before = offset == 0 && size > 1;
+  const MemoryOperand whole(parts_.memory, parts_.mmio, {exit.gpa, size});
+  if (!goes_on && !may_have_begun_before) return whole;
+
+  RUNHV_TRY_ASSIGN(const std::uint64_t linear, operand_address(state, instruction, gpr_value));
+  const auto in_first = static_cast<unsigned>(kPageSize - linear % kPageSize);
+  if (in_first >= size) return whole;
+  const auto access = exit.access;
+  std::optional<Gpa> first = exit.gpa;
+  std::optional<Gpa> second = exit.gpa;
+  if (goes_on) {
+    RUNHV_TRY_ASSIGN(second, parts_.processor.translate(linear + in_first, access));
+  } else {
+    RUNHV_TRY_ASSIGN(first, parts_.processor.translate(linear, access));
+  }
+  return MemoryOperand(parts_.memory, parts_.mmio, {first, in_first}, {second, size - in_first});
+}
+
+Result<std::uint64_t> ProcessorLoop::operand_address(const hv::ExitState& state,
+                                                     const MmioInstruction& instruction,
+                                                     std::uint64_t gpr_value) const {
+  constexpr std::array kSegments{Register::kEs, Register::kCs, Register::kSs,
+                                 Register::kDs, Register::kFs, Register::kGs};
+  const MmioAddress& address = instruction.address;
+  const std::array names{kSegments[address.segment], hv::general_register(address.base.value_or(0)),
+                         hv::general_register(address.index.value_or(0))};
+  std::array<RegisterValue, names.size()> values;
+  RUNHV_TRY(parts_.processor.read(names, values));
+  return linear_address(instruction,
+                        {.rip = state.rip,
+                         .segment_base = values[0].low,
+                         .base = values[1].low,
+                         .index = values[2].low,
+                         .gpr_value = gpr_value},
+                        code_size(state));
 }
 
 Result<std::uint64_t> ProcessorLoop::read_register(hv::Register name) const {

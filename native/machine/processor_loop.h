@@ -8,7 +8,9 @@
 #include "base/result.h"
 #include "devices/bus.h"
 #include "devices/ioapic/ioapic.h"
+#include "emu/mmio_instruction.h"
 #include "hv/virtual_processor.h"
+#include "machine/memory_operand.h"
 #include "machine/run_state.h"
 #include "machine/timeline.h"
 #include "memory/guest_memory.h"
@@ -33,12 +35,25 @@ class ProcessorLoop {
   void run();
 
  private:
-  Result<void> handle(const hv::Exit& exit);
-  Result<void> on_memory(const hv::ExitState& state, const hv::MemoryExit& exit);
-  Result<void> on_port(const hv::ExitState& state, const hv::PortExit& exit);
-  Result<void> on_cpuid(const hv::ExitState& state, const hv::CpuidExit& exit);
-  Result<void> on_msr(const hv::ExitState& state, const hv::MsrExit& exit);
-  void on_halt();
+  // One for each alternative of hv::ExitReason: a new exit does not compile until it has its own.
+  Result<void> on(const hv::ExitState& state, const hv::MemoryExit& exit);
+  Result<void> on(const hv::ExitState& state, const hv::PortExit& exit);
+  Result<void> on(const hv::ExitState& state, const hv::CpuidExit& exit);
+  Result<void> on(const hv::ExitState& state, const hv::MsrExit& exit);
+  Result<void> on(const hv::ExitState& state, const hv::HaltExit& exit);
+  Result<void> on(const hv::ExitState& state, const hv::InterruptWindowExit& exit);
+  Result<void> on(const hv::ExitState& state, const hv::EoiExit& exit);
+  Result<void> on(const hv::ExitState& state, const hv::CanceledExit& exit);
+  Result<void> on(const hv::ExitState& state, const hv::SpuriousExit& exit);
+  Result<void> on(const hv::ExitState& state, const hv::UnrecoverableExit& exit);
+  Result<void> on(const hv::ExitState& state, const hv::InvalidStateExit& exit);
+  Result<void> on(const hv::ExitState& state, const hv::OtherExit& exit);
+  Result<MemoryOperand> operand_of(const hv::ExitState& state, const hv::MemoryExit& exit,
+                                   const MmioInstruction& instruction,
+                                   std::uint64_t gpr_value) const;
+  Result<std::uint64_t> operand_address(const hv::ExitState& state,
+                                        const MmioInstruction& instruction,
+                                        std::uint64_t gpr_value) const;
   Result<std::uint64_t> read_register(hv::Register name) const;
   hv::InstructionBytes fetch_instruction(const hv::ExitState& state) const;
 

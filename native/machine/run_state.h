@@ -16,7 +16,7 @@ class RunState {
  public:
   bool ending() const { return ending_.load(std::memory_order_acquire); }
 
-  // The first reason counts. `error`: of kTripleFault and kFailed. True for the first.
+  // The first reason counts. `error`: of kTripleFault, kGuestStuck and kFailed. True for the first.
   bool end(MachineEnd reason, std::optional<Error> error);
 
   std::optional<MachineEnd> reason() const;

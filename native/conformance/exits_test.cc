@@ -161,6 +161,81 @@ TEST(Exits, UnmappedRangeExits) {
   EXPECT_EQ(unmapped.MemoryAccess.AccessInfo.GpaUnmapped, 1u);
 }
 
+// ---- Accesses that span two pages ----
+
+constexpr Code::value_type kRead = 0x8B;   // mov eax, [rbx]
+constexpr Code::value_type kWrite = 0x89;  // mov [rbx], eax
+constexpr std::uint64_t kRamTail = 0xA4A3A2A1;
+
+// Runs `opcode` at the last three bytes of RAM, which hold kRamTail's upper three; nothing follows.
+WHV_RUN_VP_EXIT_CONTEXT run_at_the_end_of_ram(Guest& guest, Code::value_type opcode) {
+  std::memcpy(guest.ram() + kRamBytes - 4, &kRamTail, 4);
+  guest.load(kCodeGpa, load_rbx(kRamBytes - 3) + Code{opcode, 0x03} + out(0x80));
+  guest.enter_long_mode();
+  return guest.run();
+}
+
+void expect_exit_of_the_second_page(Guest& guest, const WHV_RUN_VP_EXIT_CONTEXT& exit) {
+  ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonMemoryAccess);
+  EXPECT_EQ(exit.MemoryAccess.Gpa, kRamBytes);
+  EXPECT_EQ(exit.MemoryAccess.AccessInfo.GpaUnmapped, 1u);
+  EXPECT_EQ(exit.VpContext.Rip, kCodeGpa + 10);
+  // The instruction has not happened: RAM's part is the client's to do as well.
+  EXPECT_EQ(guest.read64(kRamBytes - 8) >> 32, kRamTail);
+}
+
+TEST(Exits, ReadFromRamIntoNothingNamesTheSecondPage) {
+  Guest guest;
+  const auto exit = run_at_the_end_of_ram(guest, kRead);
+  expect_exit_of_the_second_page(guest, exit);
+  EXPECT_EQ(exit.MemoryAccess.AccessInfo.AccessType, UINT32{WHvMemoryAccessRead});
+}
+
+TEST(Exits, WriteFromRamIntoNothingNamesTheSecondPageAndWritesNothing) {
+  Guest guest;
+  const auto exit = run_at_the_end_of_ram(guest, kWrite);
+  expect_exit_of_the_second_page(guest, exit);
+  EXPECT_EQ(exit.MemoryAccess.AccessInfo.AccessType, UINT32{WHvMemoryAccessWrite});
+}
+
+// A device before RAM: the exit is where the access begins.
+TEST(Exits, AccessFromADeviceIntoRamNamesTheFirstPage) {
+  for (const auto opcode : {kRead, kWrite}) {
+    Guest guest;
+    const Pages page = allocate_pages(4096);
+    ASSERT_EQ(WHvMapGpaRange(guest.handle(), page.get(), kMmioGpa + 4096, 4096,
+                             WHvMapGpaRangeFlagRead | WHvMapGpaRangeFlagWrite),
+              S_OK);
+    guest.load(kCodeGpa, load_rbx(kMmioGpa + 4094) + Code{opcode, 0x03});
+    guest.enter_long_mode();
+    guest.set({{WHvX64RegisterRax, 0x11111111}});
+    const auto exit = guest.run();
+    ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonMemoryAccess);
+    EXPECT_EQ(exit.MemoryAccess.Gpa, kMmioGpa + 4094);
+    EXPECT_EQ(page[0], std::byte{0});
+  }
+}
+
+// RAM that is mapped in two pieces: no exit, and each page has its bytes.
+TEST(Exits, AccessAcrossTwoPagesOfRamIsNoExit) {
+  Guest guest;
+  const Pages first = allocate_pages(4096);
+  const Pages second = allocate_pages(4096);
+  constexpr auto kFlags = WHvMapGpaRangeFlagRead | WHvMapGpaRangeFlagWrite;
+  ASSERT_EQ(WHvMapGpaRange(guest.handle(), first.get(), kMmioGpa, 4096, kFlags), S_OK);
+  ASSERT_EQ(WHvMapGpaRange(guest.handle(), second.get(), kMmioGpa + 4096, 4096, kFlags), S_OK);
+  guest.load(kCodeGpa,
+             load_rbx(kMmioGpa + 4093) + Code{kWrite, 0x03, 0x31, 0xC0, kRead, 0x03} + out(0x80));
+  guest.enter_long_mode();
+  guest.set({{WHvX64RegisterRax, kRamTail}});
+  const auto report = guest.run();
+  ASSERT_EQ(report.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(report.IoPortAccess.Rax, kRamTail);
+  EXPECT_EQ(first[4093], std::byte{0xA1});
+  EXPECT_EQ(first[4095], std::byte{0xA3});
+  EXPECT_EQ(second[0], std::byte{0xA4});
+}
+
 TEST(Exits, HltWithoutApicStopsBehindTheInstruction) {
   Guest guest;
   guest.load(kCodeGpa, {0x90, kHlt});

@@ -26,6 +26,35 @@ TEST(Extensions, InstructionsAreCounted) {
   EXPECT_EQ(after - before, 100u);
 }
 
+// Asking disturbs nobody: the count is that of the last exit, also while the processor runs.
+TEST(Extensions, InstructionsAreThoseOfTheLastExit) {
+  Guest guest;
+  guest.load(kCodeGpa, Code(100, 0x90) + out(0x80) + Code{0xEB, 0xFE});
+  guest.enter_long_mode();
+  guest.complete(guest.run());
+  std::thread runner([&] { guest.run_once(); });
+  const WHV_REGISTER_NAME rax = WHvX64RegisterRax;
+  WHV_REGISTER_VALUE value{};
+  while (WHvGetVirtualProcessorRegisters(guest.handle(), 0, &rax, 1, &value) == S_OK) {
+  }
+  UINT64 count = 0;
+  EXPECT_EQ(WHvRunhvGetInstructionCount(guest.handle(), 0, &count), S_OK);
+  EXPECT_EQ(count, 100u);
+  EXPECT_EQ(WHvCancelRunVirtualProcessor(guest.handle(), 0, 0), S_OK);
+  runner.join();
+}
+
+TEST(Extensions, CancelsOutsideOfRunAreCounted) {
+  Guest guest;
+  guest.load(kCodeGpa, out(0x80));
+  guest.enter_long_mode();
+  ASSERT_EQ(WHvCancelRunVirtualProcessor(guest.handle(), 0, 0), S_OK);
+  UINT64 outside = 0;
+  EXPECT_EQ(WHvRunhvGetCanceledOutsideRun(guest.handle(), 0, &outside), S_OK);
+  EXPECT_EQ(outside, 1u);
+  EXPECT_EQ(guest.run_once().ExitReason, WHvRunVpExitReasonCanceled);
+}
+
 const Code kCallHandler = {0xE8, 0xFB, 0x0F, 0x00, 0x00};  // call kHandlerGpa, from kCodeGpa
 
 Code return_in_al(std::uint8_t value) { return {0xB0, value, 0xC3}; }

@@ -184,6 +184,67 @@ TEST_F(TinyGuest, EndsWithAnInstructionThatNoDeviceServes) {
   EXPECT_THAT(to_string(machine->error()), HasSubstr("access to 0x3ff00000"));
 }
 
+// RAM ends at 24 MiB (0x1800000); behind it is nothing.
+TEST_F(TinyGuest, ReadsRamAndOnesAcrossTheEndOfRam) {
+  // mov dword [0x17ffffc], 0x44332211; mov rax, [0x17ffffd]; mov rcx, 0xffffffffff443322;
+  // cmp rax, rcx; jne +2; out 0xf4, al; jmp .
+  auto machine =
+      make_guest(std::string_view("\xc7\x04\x25\xfc\xff\x7f\x01\x11\x22\x33\x44"
+                                  "\x48\x8b\x04\x25\xfd\xff\x7f\x01"
+                                  "\x48\xb9\x22\x33\x44\xff\xff\xff\xff\xff"
+                                  "\x48\x39\xc8\x75\x02\xe6\xf4\xeb\xfe",
+                                  38));
+  ASSERT_NE(machine, nullptr);
+
+  EXPECT_EQ(run(*machine), MachineEnd::kPoweredOff);
+  EXPECT_EQ(exits(ExitReason::kMmio), 1u);
+}
+
+TEST_F(TinyGuest, WritesRamAcrossTheEndOfRamAndDropsTheRest) {
+  // mov rbx, 0x17fffff; mov eax, 0x44332211; mov [rbx], eax; cmp byte [rbx], 0x11; jne +2;
+  // out 0xf4, al; jmp .
+  auto machine =
+      make_guest(std::string_view("\x48\xc7\xc3\xff\xff\x7f\x01\xb8\x11\x22\x33\x44"
+                                  "\x89\x03\x80\x3b\x11\x75\x02\xe6\xf4\xeb\xfe",
+                                  23));
+  ASSERT_NE(machine, nullptr);
+
+  EXPECT_EQ(run(*machine), MachineEnd::kPoweredOff);
+  EXPECT_EQ(exits(ExitReason::kMmio), 1u);
+}
+
+TEST_F(TinyGuest, AnAddressAtTheStartOfAPageIsOneAccess) {
+  // mov eax, [0x1800000]; inc eax; jnz +2; out 0xf4, al; jmp .
+  auto machine = make_guest(
+      std::string_view("\x8b\x04\x25\x00\x00\x80\x01\xff\xc0\x75\x02\xe6\xf4\xeb\xfe", 15));
+  ASSERT_NE(machine, nullptr);
+
+  EXPECT_EQ(run(*machine), MachineEnd::kPoweredOff);
+}
+
+// A guest's page tables may put a device's registers behind any page of RAM.
+TEST_F(TinyGuest, ReadsRamAndADeviceAcrossTheirPages) {
+  // The tables of the entry map 2 MiB pages from 0xb000 on. Page 4 (8 MiB) gets a table at
+  // 0x600000: its page 0 is RAM at 0x700000, its page 1 the I/O APIC. mov qword [0x600000],
+  // 0x700003; mov eax, 0xfec00003; mov [0x600008], rax; mov qword [0xb020], 0x600003; mov rax, cr3;
+  // mov cr3, rax; mov byte [0x700fff], 0x5a; mov dword [0x801000], 1 (IOREGSEL: version); mov eax,
+  // [0x800fff]; cmp al, 0x5a; jne +2; out 0xf4, al; jmp .
+  auto machine =
+      make_guest(std::string_view("\x48\xc7\x04\x25\x00\x00\x60\x00\x03\x00\x70\x00"
+                                  "\xb8\x03\x00\xc0\xfe\x48\x89\x04\x25\x08\x00\x60\x00"
+                                  "\x48\xc7\x04\x25\x20\xb0\x00\x00\x03\x00\x60\x00"
+                                  "\x0f\x20\xd8\x0f\x22\xd8"
+                                  "\xc6\x04\x25\xff\x0f\x70\x00\x5a"
+                                  "\xc7\x04\x25\x00\x10\x80\x00\x01\x00\x00\x00"
+                                  "\x8b\x04\x25\xff\x0f\x80\x00"
+                                  "\x3c\x5a\x75\x02\xe6\xf4\xeb\xfe",
+                                  79));
+  ASSERT_NE(machine, nullptr);
+
+  EXPECT_EQ(run(*machine), MachineEnd::kPoweredOff);
+  EXPECT_EQ(exits(ExitReason::kMmio), 2u);
+}
+
 TEST_F(TinyGuest, StopsWhileItSpins) {
   auto machine = make_guest(kSayAgent + std::string(kSpin));
   ASSERT_NE(machine, nullptr);

@@ -41,7 +41,7 @@ void bx_pc_system_c::arm(int handle, Bit64u tick, Bit64u hz) {
   Wide ns = (Wide(tick) * kNanoseconds + hz - 1) / hz + start_ns_;
   timers_[handle].due_ns = ns < kNever ? Bit64u(ns) : kNever - 1;
   find_next();
-  if (BX_CPU_C* running = vm_of(bx_machine)->running) running->set_next_poll();
+  if (BX_CPU_C* running = vm_of(bx_machine)->running.load()) running->set_next_poll();
 }
 
 void bx_pc_system_c::arm_tsc(int handle, Bit64u tsc, Bit64s adjust) {

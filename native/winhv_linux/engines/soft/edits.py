@@ -29,9 +29,12 @@ edit("bochs.h", "  #define BX_SMP_PROCESSORS (bx_cpu_count)", "  #define BX_SMP_
 edit("cpu/cpu.h", "BOCHSAPI extern BX_CPU_C **bx_cpu_array;\n", "")
 edit("cpu/cpu.h", "  static jmp_buf jmp_buf_env;", """  jmp_buf jmp_buf_env;
   bx_machine_t *bx_machine = ::bx_machine;
-  Bit64u run_until = 0;        // icount at which linked traces must return to cpu_loop
+  std::atomic<Bit64u> run_until{0}; // icount at which linked traces must return to cpu_loop; other
+                               // threads put 0 there
+  std::atomic<bool> called{false}; // another thread wants poll_host()
   Bit64u slice_end = 0;        // icount at which cpu_loop must return to its caller
   Bit64u poll_at = 0;          // icount at which the host must be looked at
+  Bit64u charged = 0;          // of the host's time, in instructions, and not yet taken off poll_at
   Bit64u uncounted = 0;        // part of icount that is no completed instruction
   bx_address access_laddr = 0; // linear address of the data access in progress
   bool delivering_event = false;
@@ -42,7 +45,8 @@ edit("cpu/cpu.h", "  static jmp_buf jmp_buf_env;", """  jmp_buf jmp_buf_env;
   void inject_event(void);
   void set_run_until(void);
   void set_next_poll(void);
-  void charge_host_time(Bit32u steps); // of a fast string operation
+  void call(void);             // any thread: poll_host() before the next trace
+  void charge_host_time(Bit64u instructions); // that as much time is worth
   [[noreturn]] void exit_now(void); // leaves cpu_loop with the instruction not executed""")
 edit("cpu/cpu.cc", "jmp_buf BX_CPU_C::jmp_buf_env;\n", "")
 edit("cpu/cpu.cc", "  static Bit32u linkDepth = 0;\n", "  Bit32u &linkDepth = bx_machine->link_depth;\n")
@@ -88,7 +92,7 @@ edit("cpu/cpu.cc", """  if (BX_SMP_PROCESSORS == 1) {                           
       BX_TICKN(delta);                                                                  \\
     }                                                                                   \\
   }                                                                                     \\
-""", """  if (BX_CPU_THIS_PTR icount >= BX_CPU_THIS_PTR run_until)                              \\
+""", """  if (BX_CPU_THIS_PTR icount >= BX_CPU_THIS_PTR run_until.load(std::memory_order_relaxed)) \\
     BX_CPU_THIS_PTR async_event |= BX_ASYNC_EVENT_STOP_TRACE;                           \\
 """)
 edit("cpu/cpu.cc", """  if (setjmp(BX_CPU_THIS_PTR jmp_buf_env)) {
@@ -128,9 +132,9 @@ edit("cpu/cpu.cc", """        // If request to return to caller ASAP.
       }
     }
 
-    if (BX_CPU_THIS_PTR icount >= BX_CPU_THIS_PTR run_until) {
+    if (BX_CPU_THIS_PTR icount >= BX_CPU_THIS_PTR run_until.load(std::memory_order_relaxed)) {
       if (BX_CPU_THIS_PTR icount >= BX_CPU_THIS_PTR slice_end) return;
-      if (BX_CPU_THIS_PTR icount >= BX_CPU_THIS_PTR poll_at) {
+      if (BX_CPU_THIS_PTR icount >= BX_CPU_THIS_PTR poll_at || BX_CPU_THIS_PTR called) {
         if (poll_host()) return;
         continue;
       }
@@ -148,7 +152,7 @@ edit("cpu/cpu.cc", """  Bit32u delta = (Bit32u) (BX_CPU_THIS_PTR icount - BX_CPU
   }
 
   BX_SYNC_TIME_IF_SINGLE_PROCESSOR(0);
-""", """  if (BX_CPU_THIS_PTR icount >= BX_CPU_THIS_PTR run_until) {
+""", """  if (BX_CPU_THIS_PTR icount >= BX_CPU_THIS_PTR run_until.load(std::memory_order_relaxed)) {
     linkDepth = 0;
     return;
   }
@@ -350,6 +354,20 @@ edit("cpu/paging.cc", "    tlbEntry->accessBits |= TLB_GlobalPage;\n#endif\n", "
   else
     BX_CPU_THIS_PTR DTLB.note_filled(tlbEntry);
 """)
+
+# ---- Time: what costs the host far more than an instruction is charged as many, so that a guest that does
+# nothing else is looked at as often. (INVD in a loop: 300 us each.)
+edit("cpu/icache.h", "  if (! marked) return;\n  marked = false;\n",
+     "  if (! marked) return;\n  marked = false;\n  bx_machine->charge(kStampTableCost);\n")
+edit("cpu/icache.h", "  if (clean) return;\n  clean = true;\n",
+     "  if (clean) return;\n  clean = true;\n  ::bx_machine->charge(kInstructionCacheCost);\n")
+edit("cpu/init.cc", "void BX_CPU_C::reset(unsigned source)\n{\n",
+     "void BX_CPU_C::reset(unsigned source)\n{\n  bx_machine->charge(kResetCost);\n")
+
+# ---- Accesses across two pages: where one of them forbids a write nothing is written.
+edit("cpu/access.cc", "    BX_CPU_THIS_PTR address_xlation.paddress2 = translate_linear(tlbEntry2, laddr2, user, xlate_rw);\n",
+     "    BX_CPU_THIS_PTR address_xlation.paddress2 = translate_linear(tlbEntry2, laddr2, user, xlate_rw);\n"
+     "    if (xlate_rw == BX_WRITE || xlate_rw == BX_RW) bx_machine->check_write_across(BX_CPU_THIS, xlate_rw);\n", 2)
 
 # ---- Randomness from the operating system; no seeding of the C library's generator.
 edit("cpu/init.cc", "  srand(time(NULL)); // initialize random generator for RDRAND/RDSEED\n", "")

@@ -115,3 +115,17 @@ bool BX_MEM_C::write_table(bx_phy_address addr, unsigned len, const void* data) 
   }
   return true;
 }
+
+void bx_machine_t::check_write_across(BX_CPU_C* cpu, unsigned rw) {
+  const auto& xlation = cpu->address_xlation;
+  const struct {
+    bx_phy_address addr;
+    unsigned len;
+  } parts[] = {{xlation.paddress1, xlation.len1}, {xlation.paddress2, xlation.len2}};
+  for (const auto& part : parts) {
+    const BX_MEM_C::Range* r = memory->find(part.addr);
+    if ((r && (r->flags & SOFTCPU_MAP_WRITE)) || cpu->lapic->is_selected(part.addr)) continue;
+    // Of a page that is not there, the read is told first.
+    mmio_exit(cpu, part.addr, part.len, rw == BX_RW && !r ? 0 : 1, cpu->access_laddr, r != nullptr);
+  }
+}

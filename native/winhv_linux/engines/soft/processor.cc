@@ -39,11 +39,12 @@ void logfunctions::ldebug(const char*, ...) {}
 // Outside of softcpu_run there is nothing to stop.
 static void stop_on_panic() {
   softcpu_vm* vm = vm_of(bx_machine);
-  if (!vm || !vm->running) return;
-  vm->running->activity_state = BX_CPU_C::BX_ACTIVITY_STATE_SHUTDOWN;
-  vm->running->async_event = 1;
+  BX_CPU_C* running = vm ? vm->running.load() : nullptr;
+  if (!running) return;
+  running->activity_state = BX_CPU_C::BX_ACTIVITY_STATE_SHUTDOWN;
+  running->async_event = 1;
   vm->exit.reason = SOFTCPU_EXIT_SHUTDOWN;
-  vm->running->exit_now();
+  running->exit_now();
 }
 
 void logfunctions::panic(const char*, ...) { stop_on_panic(); }
@@ -71,9 +72,16 @@ void BX_CPU_C::exit_now() {
   longjmp(jmp_buf_env, BX_LEAVE_CPU_LOOP);
 }
 
+// Another thread that calls meanwhile puts 0 there after this, or is seen here.
 void BX_CPU_C::set_run_until() {
   Bit64u last = slice_end > BX_MAX_TRACE_LENGTH ? slice_end - BX_MAX_TRACE_LENGTH : 0;
-  run_until = std::min(last, poll_at);
+  run_until.store(std::min(last, poll_at));
+  if (called.load()) run_until.store(0);
+}
+
+void BX_CPU_C::call() {
+  called.store(true);
+  run_until.store(0);
 }
 
 // Sooner than the interval where a timer is due before it: at 250 MIPS, four nanoseconds each.
@@ -89,22 +97,32 @@ void BX_CPU_C::set_next_poll() {
   set_run_until();
 }
 
-void BX_CPU_C::charge_host_time(Bit32u steps) {
-  // Eight steps of a fast string operation cost about as much as one instruction.
-  Bit64u cost = steps / 8;
-  poll_at = poll_at > icount + cost ? poll_at - cost : icount;
+void BX_CPU_C::charge_host_time(Bit64u instructions) {
+  charged += instructions;
+  if (charged < kChargeStep) return;
+  poll_at = poll_at > icount + charged ? poll_at - charged : icount;
+  charged = 0;
   set_run_until();
+}
+
+void bx_machine_t::charge(Bit64u instructions) {
+  softcpu_vm* vm = vm_of(this);
+  BX_CPU_C* cpu = vm->running.load();
+  if (!cpu) return;
+  vm->charged = true;
+  cpu->charge_host_time(instructions);
 }
 
 bool BX_CPU_C::poll_host() {
   softcpu_vm* vm = vm_of(bx_machine);
+  called.store(false);  // before the looks: who calls after this makes us look again
   vm->deliver_events();
   set_next_poll();
   if (vm->take_cancel(bx_cpuid)) {
     vm->exit.reason = SOFTCPU_EXIT_CANCELED;
     return true;
   }
-  return false;
+  return vm->charged && vm->time_is_up();
 }
 
 extern int fetchDecode32(const Bit8u* fetchPtr, bool is_32, bxInstruction_c* i,
@@ -160,8 +178,8 @@ void bx_machine_t::io_exit(Bit16u port, unsigned size, bool write) {
   vm->exit.size = size;
   vm->exit.access = write;
   vm->exit.instruction_length =
-      Bit32u(vm->running->gen_reg[BX_64BIT_REG_RIP].rrx - vm->running->prev_rip);
-  vm->running->exit_now();
+      Bit32u(vm->running.load()->gen_reg[BX_64BIT_REG_RIP].rrx - vm->running.load()->prev_rip);
+  vm->running.load()->exit_now();
 }
 
 void bx_machine_t::note_eoi(Bit8u vector) {
@@ -169,7 +187,7 @@ void bx_machine_t::note_eoi(Bit8u vector) {
   vm->exit.reason = SOFTCPU_EXIT_EOI;
   vm->exit.vector = vector;
   vm->clock.kill_bochs_request = true;
-  vm->running->async_event = 1;
+  vm->running.load()->async_event = 1;
 }
 
 void bx_machine_t::note_window(BX_CPU_C* cpu) {
@@ -179,9 +197,9 @@ void bx_machine_t::note_window(BX_CPU_C* cpu) {
 
 Bit8u bx_machine_t::acknowledge_external() {
   softcpu_vm* vm = vm_of(this);
-  softcpu_vm::External& external = vm->external[vm->running->bx_cpuid];
+  softcpu_vm::External& external = vm->external[vm->running.load()->bx_cpuid];
   external.pending = false;
-  vm->running->clear_event(BX_EVENT_PENDING_INTR);
+  vm->running.load()->clear_event(BX_EVENT_PENDING_INTR);
   return external.vector;
 }
 

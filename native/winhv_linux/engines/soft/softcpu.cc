@@ -137,6 +137,13 @@ void softcpu_vm::flush_translations() {
   flushICaches();
 }
 
+bool softcpu_vm::time_is_up() {
+  charged = false;
+  Bit64u now = clock.now_ns();
+  if (!run_deadline_ns) run_deadline_ns = now + run_ns;
+  return now >= run_deadline_ns;
+}
+
 void softcpu_vm::deliver_events() {
   clock.fire_due();
   if (!has_requests.load(std::memory_order_acquire)) return;
@@ -180,8 +187,13 @@ softcpu_status softcpu_vm::run(unsigned index, Bit64u max_instructions, softcpu_
 
   Bit64u limit = max_instructions && max_instructions < kMaxSlice ? max_instructions : kMaxSlice;
   cpu->slice_end = cpu->get_icount() + limit;
-  cpu->set_next_poll();
+  run_ns = std::max(kShortestRunNs, limit * kNanosecondsAnInstruction);
+  run_deadline_ns = 0;
+  charged = false;
   running = cpu;
+  // Who asked for something too early to find us running is seen at the first poll.
+  if (has_requests.load()) cpu->called.store(true);
+  cpu->set_next_poll();
   cpu->cpu_loop();
   running = nullptr;
 
@@ -268,7 +280,9 @@ SOFTCPU_API softcpu_status softcpu_run(softcpu_vm* vm, uint32_t cpu, uint64_t ma
 }
 
 SOFTCPU_API void softcpu_cancel(softcpu_vm* vm, uint32_t cpu) {
-  if (cpu < SOFTCPU_MAX_CPUS) vm->cancel[cpu].store(true);
+  if (cpu >= vm->cpu_count) return;
+  vm->cancel[cpu].store(true);
+  vm->cpus[cpu]->call();
 }
 
 SOFTCPU_API uint64_t softcpu_next_timer_ns(softcpu_vm* vm) { return vm->clock.next_due_ns(); }
@@ -294,9 +308,13 @@ SOFTCPU_API softcpu_status softcpu_request_interrupt(softcpu_vm* vm,
       return SOFTCPU_E_INVALID;
   }
   if (interrupt->vector > 0xff || !vm->has_apic) return SOFTCPU_E_INVALID;
-  std::lock_guard<std::mutex> lock(vm->requests_mutex);
-  vm->requests.push_back(*interrupt);
-  vm->has_requests.store(true, std::memory_order_release);
+  {
+    std::lock_guard<std::mutex> lock(vm->requests_mutex);
+    vm->requests.push_back(*interrupt);
+    vm->has_requests.store(true);
+  }
+  // Whoever runs delivers them, to whichever processor.
+  if (BX_CPU_C* cpu = vm->running.load()) cpu->call();
   return SOFTCPU_OK;
 }
 

@@ -99,7 +99,7 @@ softcpu_status softcpu_memory_written(softcpu_vm* vm, uint64_t gpa, uint64_t siz
 
 /* ---- running ---- */
 typedef enum softcpu_exit_reason {
-  SOFTCPU_EXIT_NONE = 0, /* the instruction budget is used up */
+  SOFTCPU_EXIT_NONE = 0, /* the budget of instructions, or its time, is used up */
   SOFTCPU_EXIT_IO = 1,
   SOFTCPU_EXIT_MMIO = 2,
   SOFTCPU_EXIT_CPUID = 3,
@@ -131,13 +131,15 @@ typedef struct softcpu_exit {
 } softcpu_exit;
 
 /* Runs `cpu` for at most `max_instructions` (0 = no limit but the engine's own, at most 1 M) or
- * until an exit. A halted cpu returns SOFTCPU_EXIT_HALT at once unless an interrupt is deliverable.
+ * until an exit; for fewer where the guest flushes and resets so that they take long (5 ns each, at
+ * least 1 ms). A halted cpu returns
+ * SOFTCPU_EXIT_HALT at once unless an interrupt is deliverable.
  */
 softcpu_status softcpu_run(softcpu_vm* vm, uint32_t cpu, uint64_t max_instructions,
                            softcpu_exit* exit);
 
 /* Makes the running softcpu_run of `cpu`, or the next one, return SOFTCPU_EXIT_CANCELED. Sticky,
- * one-shot, not counted. Any thread. */
+ * one-shot, not counted. Seen before the next few instructions, whatever they cost. Any thread. */
 void softcpu_cancel(softcpu_vm* vm, uint32_t cpu);
 
 /* When the next timer of any cpu of this VM fires (now_ns clock); UINT64_MAX = none armed. A caller
@@ -163,8 +165,8 @@ typedef struct softcpu_interrupt {
   uint32_t vector;
 } softcpu_interrupt;
 
-/* Delivers to the local APICs, at the latest before the next instruction slice of the target. Any
- * thread. */
+/* Delivers to the local APICs: where a processor runs, within its next few instructions, else
+ * before the next run. Any thread. */
 softcpu_status softcpu_request_interrupt(softcpu_vm* vm, const softcpu_interrupt* interrupt);
 
 /* ---- registers ----

@@ -384,6 +384,29 @@ TEST(SoftCpu, CancelIsStickyAndReachesARunningLoop) {
   other.join();
 }
 
+// Whatever the instructions cost: 20,000 times INVD is two seconds.
+TEST(SoftCpu, CancelEndsTheTraceThatRuns) {
+  Guest guest;
+  guest.callbacks.cpuid = [&](uint32_t, uint32_t, uint32_t*) {
+    softcpu_cancel(guest.vm, 0);
+    return SOFTCPU_ANSWER_DONE;
+  };
+  guest.Code({0x0f, 0xa2, 0x0f, 0x08, 0xeb, 0xfc});  // cpuid; again: invd; jmp again
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_CANCELED);
+  EXPECT_LT(softcpu_instructions(guest.vm, 0), 100u);
+}
+
+TEST(SoftCpu, DearInstructionsUseUpTheTimeOfARun) {
+  Guest guest;
+  guest.callbacks.cpuid = [&](uint32_t, uint32_t, uint32_t*) {
+    guest.callbacks.now += 1'000'000;
+    return SOFTCPU_ANSWER_DONE;
+  };
+  guest.Code({0x0f, 0xa2, 0x0f, 0x08, 0xeb, 0xfa});  // cpuid; invd; jmp to the start
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_NONE);
+  EXPECT_LT(softcpu_instructions(guest.vm, 0), 100u);
+}
+
 TEST(SoftCpu, BudgetIsExact) {
   Guest guest;
   guest.Code({0x40, 0x40, 0x40, 0xeb, 0xfb});  // inc ax three times; jmp to the start
@@ -523,6 +546,21 @@ TEST(SoftCpu, RequestedInterruptIsDeliveredAndLevelEoiIsReported) {
   EXPECT_EQ(Handled(&guest), 1u);
 }
 
+TEST(SoftCpu, InterruptRequestedMeanwhileIsTakenAtOnce) {
+  Guest guest;
+  PrepareInterrupts(&guest, 0x51);
+  guest.callbacks.cpuid = [&](uint32_t, uint32_t, uint32_t*) {
+    softcpu_interrupt interrupt = {SOFTCPU_INTERRUPT_FIXED, 0, 1, 0, 0x51};
+    EXPECT_EQ(softcpu_request_interrupt(guest.vm, &interrupt), SOFTCPU_OK);
+    return SOFTCPU_ANSWER_DONE;
+  };
+  std::vector<uint8_t> code = EnableX2Apic();
+  code.insert(code.end(), {0xfb, 0x0f, 0xa2, 0xeb, 0xfe});  // sti; cpuid; jmp $
+  guest.Code(code);
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_EOI);
+  EXPECT_LT(softcpu_instructions(guest.vm, 0), 200u);
+}
+
 TEST(SoftCpu, PendingInterruptionIsInjected) {
   Guest guest(1, SOFTCPU_APIC_NONE);
   PrepareInterrupts(&guest, 0x33);
@@ -600,6 +638,32 @@ TEST(SoftCpu, AccessAcrossAPageIsReportedWhereItLeavesMemory) {
   EXPECT_EQ(exit.address, kMemory);
   EXPECT_EQ(exit.gva, kMemory);
   EXPECT_EQ(exit.size, 2u);
+}
+
+TEST(SoftCpu, AccessAcrossAPageThatExitsHasChangedNothing) {
+  Guest guest;
+  guest.EnterLongMode();
+  auto* rom = static_cast<uint8_t*>(std::aligned_alloc(4096, 4096));
+  memset(rom, 0, 4096);
+  guest.Set(kRbx, kMemory - 2);
+  guest.Set(kRax, 0x11111111);
+  for (bool mapped : {false, true}) {
+    if (mapped) {
+      EXPECT_EQ(softcpu_map(guest.vm, kMemory, 4096, rom, SOFTCPU_MAP_READ), SOFTCPU_OK);
+    }
+    for (uint8_t opcode : {0x89, 0x01}) {  // mov [rbx], eax; add [rbx], eax
+      guest.Code({opcode, 0x03});
+      softcpu_exit exit = guest.Run();
+      ASSERT_EQ(exit.reason, SOFTCPU_EXIT_MMIO);
+      EXPECT_EQ(exit.address, kMemory);
+      EXPECT_EQ(exit.unmapped, mapped ? 0u : 1u);
+      EXPECT_EQ(exit.access, opcode == 0x01 && !mapped ? 0u : 1u);
+      EXPECT_EQ(guest.ram()[kMemory - 2], 0);
+      EXPECT_EQ(guest.ram()[kMemory - 1], 0);
+      EXPECT_EQ(guest.Get(kRip), kCode);
+    }
+  }
+  free(rom);
 }
 
 TEST(SoftCpu, CodeWrittenByTheHostIsDecodedAnew) {

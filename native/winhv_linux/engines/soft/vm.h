@@ -15,10 +15,18 @@
 #include "pc_system.h"
 #include "softcpu.h"
 
-// Instructions between two looks at the clock and at what other threads asked for: some 60 us.
+// Instructions between two looks at the clock: some 60 us. What other threads ask for is seen
+// before the next trace.
 constexpr Bit64u kPollInterval = 20000;
 constexpr Bit64u kMinPollInterval = 100;
+constexpr Bit64u kChargeStep =
+    10000;  // smaller ones are collected: publishing one waits for stores
 constexpr Bit64u kMaxSlice = 1000000;
+// A run in which something dear was charged ends when this much time has passed since: 5 ns for
+// each instruction of its budget. Others need no clock, which costs as much as a thousand
+// instructions.
+constexpr Bit64u kNanosecondsAnInstruction = 5;
+constexpr Bit64u kShortestRunNs = 1000000;
 
 struct softcpu_vm : bx_machine_t {
   explicit softcpu_vm(const softcpu_config& config_in);
@@ -34,6 +42,7 @@ struct softcpu_vm : bx_machine_t {
   bool take_cancel(unsigned cpu) {
     return cancel[cpu].load(std::memory_order_relaxed) && cancel[cpu].exchange(false);
   }
+  bool time_is_up();
   void flush_translations();
   softcpu_status run(unsigned cpu, Bit64u max_instructions, softcpu_exit* exit_out);
 
@@ -43,7 +52,10 @@ struct softcpu_vm : bx_machine_t {
   bxPageWriteStampTable stamp_table;
 
   // Set while a processor runs; exits are noted here.
-  BX_CPU_C* running = nullptr;
+  std::atomic<BX_CPU_C*> running{nullptr};
+  Bit64u run_ns = 0;           // of this run
+  Bit64u run_deadline_ns = 0;  // 0: nothing dear yet
+  bool charged = false;        // since the last look at the clock
   softcpu_exit exit = {};
   bool leave = false;  // after the instruction in progress
 

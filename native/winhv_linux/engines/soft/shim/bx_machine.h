@@ -3,6 +3,8 @@
 #ifndef RUNHV_BX_MACHINE_H
 #define RUNHV_BX_MACHINE_H
 
+#include <atomic>
+
 class BX_CPU_C;
 class BX_MEM_C;
 class bx_pc_system_c;
@@ -12,6 +14,11 @@ struct cpuid_function_t;
 
 // Value of longjmp that ends cpu_loop; 1 is an exception.
 #define BX_LEAVE_CPU_LOOP 2
+
+// What these cost, in instructions of 4 ns.
+constexpr Bit64u kStampTableCost = 50000;
+constexpr Bit64u kInstructionCacheCost = 20000;
+constexpr Bit64u kResetCost = 2000;
 
 struct bx_machine_t {
   BX_CPU_C* cpus[64] = {};
@@ -26,10 +33,13 @@ struct bx_machine_t {
     unsigned bulkIOQuantumsRequested, bulkIOQuantumsTransferred;
   } bulk_io = {};
 
+  void charge(Bit64u instructions);  // to the processor that runs, if one does
   void answer_cpuid(BX_CPU_C* cpu, Bit32u function, Bit32u index, cpuid_function_t* leaf);
   // 1: done, 0: #GP, -1: the processor's own answer.
   int read_msr(BX_CPU_C* cpu, Bit32u index, Bit64u* value);
   int write_msr(BX_CPU_C* cpu, Bit32u index, Bit64u value);
+  // The access in progress spans two pages: exits before any of it where one cannot be written.
+  void check_write_across(BX_CPU_C* cpu, unsigned rw);
   void note_window(BX_CPU_C* cpu);
   [[noreturn]] void io_exit(Bit16u port, unsigned size, bool write);
   void note_eoi(Bit8u vector);

@@ -70,11 +70,9 @@ void fuzz(std::span<const std::byte> bytes) {
         mmio.write(address, width, input.take<std::uint64_t>());
         break;
       }
-      case 6: {
-        const std::size_t pin = input.below(kPins);
-        io_apic.set_level(pin, input.below(2) == 1);
+      case 6:
+        io_apic.line(input.below(kPins)).pulse();
         break;
-      }
       default:
         io_apic.end_of_interrupt(input.byte());
         break;
@@ -83,7 +81,6 @@ void fuzz(std::span<const std::byte> bytes) {
   }
 
   // Whatever was done to it: pin 2, programmed anew, sends its edge, and only that.
-  io_apic.set_level(2, false);
   const auto program = [&](std::uint32_t index, std::uint32_t value) {
     mmio.write(IoApic::kDefaultAddress, 4, index);
     mmio.write(IoApic::kDefaultAddress + 0x10, 4, value);

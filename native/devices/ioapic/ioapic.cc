@@ -113,16 +113,15 @@ void IoApic::write_register(std::uint32_t index, std::uint32_t value,
 }
 
 // What the pin has to say now, and notes that it was said.
+//
+// The 82093AA forgets an edge on a pin that is masked or in service. It is kept here: Linux masks
+// an entry for the moment in which it moves the interrupt to another processor, and a virtio device
+// does not repeat an interrupt.
 std::optional<ApicMessage> IoApic::take_message(Pin& pin) {
-  if ((pin.entry & kMasked) != 0) return std::nullopt;
+  if ((pin.entry & (kMasked | kRemoteIrr)) != 0) return std::nullopt;
+  if (!std::exchange(pin.edge_waiting, false)) return std::nullopt;
   const bool level = (pin.entry & kLevelTriggered) != 0;
-  if (level) {
-    pin.edge_waiting = false;
-    if (!pin.high || (pin.entry & kRemoteIrr) != 0) return std::nullopt;
-    pin.entry |= kRemoteIrr;
-  } else {
-    if (!std::exchange(pin.edge_waiting, false)) return std::nullopt;
-  }
+  if (level) pin.entry |= kRemoteIrr;
   return ApicMessage{
       .delivery = static_cast<ApicMessage::Delivery>((pin.entry >> kDeliveryShift) & kDeliveryMask),
       .logical_destination = (pin.entry & kLogical) != 0,
@@ -131,31 +130,14 @@ std::optional<ApicMessage> IoApic::take_message(Pin& pin) {
       .vector = static_cast<std::uint8_t>(pin.entry & kVectorMask)};
 }
 
-void IoApic::set_level(std::size_t number, bool high) {
-  RUNHV_CHECK(number < pins_.size());
-  std::optional<ApicMessage> message;
-  {
-    const std::lock_guard lock(mutex_);
-    Pin& pin = pins_[number];
-    // The 82093AA forgets an edge on a masked pin. It is kept here: Linux masks an entry for the
-    // moment in which it moves the interrupt to another processor, and a virtio device does not
-    // repeat an interrupt.
-    if (high && !pin.high) pin.edge_waiting = true;
-    pin.high = high;
-    message = take_message(pin);
-  }
-  if (message) sink_.request(*message);
-}
-
 void IoApic::pulse(std::size_t number) {
   RUNHV_CHECK(number < pins_.size());
   std::optional<ApicMessage> message;
   {
     const std::lock_guard lock(mutex_);
     Pin& pin = pins_[number];
-    pin.edge_waiting = pin.high = true;
+    pin.edge_waiting = true;
     message = take_message(pin);
-    pin.high = false;
   }
   if (message) sink_.request(*message);
 }

@@ -33,7 +33,7 @@ struct ApicMessage {
 class InterruptSink {
  public:
   virtual ~InterruptSink() = default;
-  // No device's lock is held. Threads: any.
+  // No lock of the IoApic is held; a device's may be. Threads: any.
   virtual void request(const ApicMessage& message) = 0;
 };
 
@@ -52,20 +52,18 @@ class IoApic final : public BusDevice {
 
   // The pin as a device's line; lives as long as the IoApic. Threads: any.
   IrqLine& line(std::size_t pin);
-  // The pin's level. A rising edge interrupts where the entry is edge-triggered. Threads: any.
-  void set_level(std::size_t pin, bool high);
   // A rise and a fall of the pin, as one step: two threads that pulse a pin at once are two edges.
   // Threads: any.
   void pulse(std::size_t pin);
-  // A local APIC has finished a level-triggered interrupt of this vector. Threads: any.
+  // A local APIC has finished an interrupt of this vector, which the guest has programmed as
+  // level-triggered. Threads: any.
   void end_of_interrupt(std::uint8_t vector);
 
  private:
   class Line;
   struct Pin {
     std::uint64_t entry;
-    bool high = false;
-    bool edge_waiting = false;
+    bool edge_waiting = false;  // was not sent yet: the pin is masked, or in service
   };
   std::uint32_t read_register(std::uint32_t index) const;
   void write_register(std::uint32_t index, std::uint32_t value,

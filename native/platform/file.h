@@ -36,6 +36,9 @@ class File {
 
   // Exactly out.size() bytes from `offset`; a short file is an error. Threads: any.
   Result<void> read_at(std::uint64_t offset, std::span<std::byte> out) const;
+  // The same where the file's bytes are in the host's memory. False: they are not all there, or the
+  // host cannot tell; `out` may be written in part. Never waits for a disk or a network.
+  bool read_cached(std::uint64_t offset, std::span<std::byte> out) const;
   Result<void> write_at(std::uint64_t offset, std::span<const std::byte> in) const;
   Result<void> flush() const;
   // After open_to_append. May block where the file is a pipe.

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/scope_exit.h"
@@ -110,6 +111,19 @@ Result<void> File::read_at(std::uint64_t offset, std::span<std::byte> out) const
     return Fail{Error{Code::kCorruptInput, "read " + path_, "the file ends too early"}};
   }
   return {};
+}
+
+bool File::read_cached(std::uint64_t offset, std::span<std::byte> out) const {
+  while (!out.empty()) {
+    const iovec part{out.data(), out.size()};
+    const ssize_t count =
+        ::preadv2(number(handle_), &part, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return false;
+    out = out.subspan(static_cast<std::size_t>(count));
+    offset += static_cast<std::uint64_t>(count);
+  }
+  return true;
 }
 
 Result<void> File::write_at(std::uint64_t offset, std::span<const std::byte> in) const {

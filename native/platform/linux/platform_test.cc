@@ -145,6 +145,18 @@ TEST_F(FileTest, AFileThatCannotBeWrittenKeepsWhatItHeld) {
   EXPECT_THAT(*read_file(path, 100), SizeIs(4));
 }
 
+TEST_F(FileTest, ReadsWhatTheHostHasInMemoryAndWaitsForNothingElse) {
+  auto disk = File::create_anonymous(path_, 8192);
+  ASSERT_TRUE(disk);
+  ASSERT_TRUE(disk->write_at(4096, as_bytes("data")));
+  std::array<std::byte, 4> back{};
+  // Not every file system can tell: then it says no.
+  if (disk->read_cached(4096, back)) {
+    EXPECT_EQ(back[0], std::byte{'d'});
+  }
+  EXPECT_FALSE(disk->read_cached(8190, back)) << "the file ends";
+}
+
 TEST_F(FileTest, RemovesATreeWithoutFollowingLinks) {
   ASSERT_EQ(::mkdir((path_ + "/tree").c_str(), 0700), 0);
   ASSERT_TRUE(write_file(path_ + "/kept", as_bytes("x")));

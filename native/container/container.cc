@@ -112,7 +112,6 @@ class RunningContainer final : public Container {
   std::optional<std::uint64_t> deadline_ns_;
   std::uint64_t next_tick_ns_ = 0;
   Patience patience_;
-  std::optional<VsockConnectionId> unfinished_;  // to be woken again
   bool powering_off_ = false;
 
   std::mutex mutex_;
@@ -223,7 +222,6 @@ void RunningContainer::run_io() {
         wake(*connection);
       }
     }
-    if (const auto left = std::exchange(unfinished_, std::nullopt)) wake(*left);
   }
 }
 
@@ -234,9 +232,7 @@ std::optional<std::uint64_t> RunningContainer::next_look() const {
 }
 
 void RunningContainer::wake(VsockConnectionId connection) {
-  if (machine_->vsock_waker()->wake(connection)) return;
-  unfinished_ = connection;
-  poller_->wake();
+  machine_->vsock_waker()->wake(connection);
 }
 
 std::optional<std::string> RunningContainer::lose_patience() {

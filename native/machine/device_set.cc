@@ -3,14 +3,22 @@
 #include <array>
 #include <cinttypes>
 #include <cstdio>
+#include <functional>
+#include <mutex>
 #include <string>
-#include <string_view>
 #include <utility>
 
+#include "base/log.h"
 #include "devices/blk/blk.h"
+#include "devices/console/console.h"
+#include "devices/console/console_text.h"
+#include "devices/job_queue.h"
+#include "devices/rng/rng.h"
+#include "devices/vsock/vsock.h"
 #include "machine/memory_layout.h"
 #include "platform/clock.h"
 #include "platform/lossy_writer.h"
+#include "platform/worker.h"
 
 namespace runhv {
 namespace {
@@ -18,62 +26,106 @@ namespace {
 static_assert(MmioTransport::kSizeBytes == kVirtioMmioSize);
 static_assert(IoApic::kDefaultAddress == kIoApicAddress.value);
 
-// Whole lines: Linux gives its console 16 bytes at a time, and other lines come between.
-class StderrSink final : public ConsoleSink {
- public:
-  ~StderrSink() override { lossy_stderr().write(line_); }
-
-  void write(std::span<const std::byte> bytes) override {
-    line_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    const std::size_t newline = line_.rfind('\n');
-    const std::size_t whole = newline != std::string::npos     ? newline + 1
-                              : line_.size() >= kLongLineBytes ? line_.size()
-                                                               : 0;
-    if (whole == 0) return;
-    lossy_stderr().write(std::string_view(line_).substr(0, whole));
-    line_.erase(0, whole);
-  }
-
- private:
-  static constexpr std::size_t kLongLineBytes = 1024;
-  std::string line_;
-};
-
-std::size_t virtio_count(const MachineConfig& config) {
-  return config.disks.size() + (config.vsock != nullptr ? 1 : 0) + (config.console ? 1 : 0);
-}
+// A job that has given its chain back has only to return.
+constexpr std::uint64_t kJobsEndNs = 1'000'000'000;
 
 }  // namespace
 
+// Jobs on a thread of their own, which begins with the first: most disks never need one.
+class DeviceSet::Jobs final : public JobQueue {
+ public:
+  explicit Jobs(std::string thread_name) : thread_name_(std::move(thread_name)) {}
+
+  bool post(std::function<void()> job) override {
+    const std::lock_guard lock(mutex_);
+    if (stopped_) return false;
+    if (worker_ == nullptr) {
+      auto worker = Worker::create(thread_name_.c_str());
+      if (!worker) {
+        debug_log("machine", "%s", to_string(worker.error()).c_str());
+        return false;
+      }
+      worker_ = *std::move(worker);
+    }
+    return worker_->post(std::move(job));
+  }
+
+  void stop(std::uint64_t deadline_ns) {
+    std::unique_ptr<Worker> worker;
+    {
+      const std::lock_guard lock(mutex_);
+      stopped_ = true;
+      worker = std::move(worker_);
+    }
+    // Outside of the lock: its job may post another one.
+    if (worker != nullptr) worker->stop(deadline_ns);
+  }
+
+ private:
+  const std::string thread_name_;
+  std::mutex mutex_;
+  std::unique_ptr<Worker> worker_;
+  bool stopped_ = false;
+};
+
+// To stderr, as far as somebody reads it.
+class DeviceSet::Console final : public ConsoleSink {
+ public:
+  ~Console() override { lossy_stderr().write(text_.finish()); }
+
+  void write(std::span<const std::byte> bytes) override {
+    const std::string lines =
+        text_.add({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    if (!lines.empty()) lossy_stderr().write(lines);
+  }
+
+ private:
+  ConsoleText text_;
+};
+
 // Pins cost two exits for each of the kernel's looks at each of them: no more than there are
 // devices, and pin 0 that Linux cannot use.
-DeviceSet::DeviceSet(std::uint32_t processor_count, std::size_t virtio_devices, InterruptSink& sink,
+DeviceSet::DeviceSet(std::uint32_t processor_count, std::size_t virtio_count, InterruptSink& sink,
                      ExitPortEvents& events)
-    : io_apic_(static_cast<std::uint8_t>(processor_count), virtio_devices + 1, sink),
+    : io_apic_(static_cast<std::uint8_t>(processor_count), virtio_count + 1, sink),
       rtc_([] { return realtime_ns(); }),
       exit_port_(events) {}
 
+DeviceSet::~DeviceSet() { stop(0); }
+
 Result<std::unique_ptr<DeviceSet>> DeviceSet::create(MachineConfig& config,
-                                                     const GuestMemory& memory, InterruptSink& sink,
-                                                     ExitPortEvents& events) {
-  std::unique_ptr<DeviceSet> set(
-      new DeviceSet(config.processor_count, virtio_count(config), sink, events));
-  RUNHV_TRY(set->add_buses());
+                                                     std::shared_ptr<const GuestMemory> memory,
+                                                     InterruptSink& sink, ExitPortEvents& events) {
+  std::vector<std::unique_ptr<Jobs>> jobs;
+  jobs.push_back(std::make_unique<Jobs>("devices"));
+  std::vector<std::unique_ptr<VirtioDevice>> devices;
   for (std::size_t i = 0; i < config.disks.size(); ++i) {
+    const std::string name = "disk" + std::to_string(i);
+    jobs.push_back(std::make_unique<Jobs>(name));
     MachineDisk& disk = config.disks[i];
-    RUNHV_TRY_ASSIGN(auto blk, BlkDevice::create(std::move(disk.file), disk.read_only,
-                                                 "disk" + std::to_string(i)));
-    RUNHV_TRY(set->attach(std::move(blk), memory));
+    RUNHV_TRY_ASSIGN(auto blk,
+                     BlkDevice::create(std::move(disk.disk), disk.read_only, name, *jobs.back()));
+    devices.push_back(std::move(blk));
   }
+  VsockDevice* vsock = nullptr;
   if (config.vsock != nullptr) {
-    auto vsock = std::make_unique<VsockDevice>(*config.vsock);
-    VsockDevice& device = *vsock;
-    RUNHV_TRY(set->attach(std::move(vsock), memory));
-    set->vsock_waker_ = std::make_unique<VsockDeviceWaker>(*set->transports_.back(), device);
+    vsock = new VsockDevice(*config.vsock);
+    devices.emplace_back(vsock);
   }
+  std::unique_ptr<Console> console;
   if (config.console) {
-    set->console_sink_ = std::make_unique<StderrSink>();
-    RUNHV_TRY(set->attach(std::make_unique<ConsoleDevice>(*set->console_sink_), memory));
+    console = std::make_unique<Console>();
+    devices.push_back(std::make_unique<ConsoleDevice>(*console));
+  }
+  std::unique_ptr<DeviceSet> set(new DeviceSet(
+      config.processor_count, devices.size() + (config.entropy ? 1 : 0), sink, events));
+  if (config.entropy) devices.push_back(std::make_unique<RngDevice>(set->random_));
+  set->console_ = std::move(console);
+  set->jobs_ = std::move(jobs);
+  set->vsock_waker_ = vsock;
+  RUNHV_TRY(set->add_buses());
+  for (std::unique_ptr<VirtioDevice>& device : devices) {
+    RUNHV_TRY(set->attach(std::move(device), memory));
   }
   return set;
 }
@@ -84,10 +136,11 @@ Result<void> DeviceSet::add_buses() {
   return ports_.add(ExitPort::kFirstPort, ExitPort::kPortCount, exit_port_);
 }
 
-Result<void> DeviceSet::attach(std::unique_ptr<VirtioDevice> device, const GuestMemory& memory) {
+Result<void> DeviceSet::attach(std::unique_ptr<VirtioDevice> device,
+                               const std::shared_ptr<const GuestMemory>& memory) {
   const std::size_t index = transports_.size();
-  transports_.push_back(
-      std::make_unique<MmioTransport>(std::move(device), memory, io_apic_.line(index + 1)));
+  transports_.push_back(std::make_unique<MmioTransport>(std::move(device), memory,
+                                                        io_apic_.line(index + 1), *jobs_.front()));
   return mmio_.add(kVirtioMmioAddress.value + index * kVirtioMmioSize, kVirtioMmioSize,
                    *transports_.back());
 }
@@ -104,8 +157,25 @@ std::string DeviceSet::command_line() const {
   return text;
 }
 
-void DeviceSet::stop() {
-  for (const auto& transport : transports_) transport->stop();
+bool DeviceSet::pause(std::uint64_t deadline_ns) {
+  for (const auto& transport : transports_) {
+    if (transport->pause(deadline_ns)) continue;
+    resume();
+    return false;
+  }
+  return true;
+}
+
+void DeviceSet::resume() {
+  for (const auto& transport : transports_) transport->resume();
+}
+
+bool DeviceSet::stop(std::uint64_t deadline_ns) {
+  bool idle = true;
+  for (const auto& transport : transports_) idle = transport->stop(deadline_ns) && idle;
+  const std::uint64_t jobs_deadline_ns = idle ? monotonic_ns() + kJobsEndNs : deadline_ns;
+  for (const auto& jobs : jobs_) jobs->stop(jobs_deadline_ns);
+  return idle;
 }
 
 }  // namespace runhv

@@ -8,29 +8,33 @@
 
 #include "base/result.h"
 #include "devices/bus.h"
-#include "devices/console/console.h"
 #include "devices/exitport/exit_port.h"
 #include "devices/ioapic/ioapic.h"
 #include "devices/rtc/rtc.h"
 #include "devices/virtio/mmio_transport.h"
-#include "devices/vsock/vsock.h"
+#include "devices/vsock/vsock_host.h"
 #include "machine/machine.h"
 #include "memory/guest_memory.h"
+#include "platform/random.h"
 
 namespace runhv {
 
 class DeviceSet {
  public:
-  // Takes `config`'s disks. `memory`, `sink` and `events` outlive it.
-  static Result<std::unique_ptr<DeviceSet>> create(MachineConfig& config, const GuestMemory& memory,
+  // Takes `config`'s disks. `sink` and `events` outlive it.
+  static Result<std::unique_ptr<DeviceSet>> create(MachineConfig& config,
+                                                   std::shared_ptr<const GuestMemory> memory,
                                                    InterruptSink& sink, ExitPortEvents& events);
+  // As stop() with a deadline that has passed.
+  ~DeviceSet();
   DeviceSet(const DeviceSet&) = delete;
   DeviceSet& operator=(const DeviceSet&) = delete;
 
   Bus& ports() { return ports_; }
   Bus& mmio() { return mmio_; }
   IoApic& io_apic() { return io_apic_; }
-  VsockWaker* vsock_waker() { return vsock_waker_.get(); }
+  // Of the vsock device; null without one.
+  VsockWaker* vsock_waker() { return vsock_waker_; }
 
   // Interrupts 1..n go to pins 1..n of the I/O APIC.
   std::uint32_t interrupt_count() const { return static_cast<std::uint32_t>(transports_.size()); }
@@ -38,23 +42,36 @@ class DeviceSet {
   // Kernel parameters that say where the virtio devices are.
   std::string command_line() const;
 
-  // No guest memory is touched again. Idempotent.
-  void stop();
+  // Until resume() no device touches guest memory or interrupts a processor; what they would give
+  // waits. Processors do not run meanwhile. False, and nothing is paused: a disk was still at work
+  // at the deadline (monotonic_ns). Threads: one at a time with resume() and stop().
+  bool pause(std::uint64_t deadline_ns);
+  void resume();
+
+  // On return, which is at the deadline (monotonic_ns) at the latest, no interrupt comes and no
+  // guest memory is touched, but by disks that hang: then false, and the thread of each is left
+  // alone and keeps the memory alive. Idempotent.
+  bool stop(std::uint64_t deadline_ns);
 
  private:
+  class Jobs;
+  class Console;
   DeviceSet(std::uint32_t processor_count, std::size_t virtio_count, InterruptSink& sink,
             ExitPortEvents& events);
   Result<void> add_buses();
-  Result<void> attach(std::unique_ptr<VirtioDevice> device, const GuestMemory& memory);
+  Result<void> attach(std::unique_ptr<VirtioDevice> device,
+                      const std::shared_ptr<const GuestMemory>& memory);
 
   Bus ports_;
   Bus mmio_;
   IoApic io_apic_;
   Rtc rtc_;
   ExitPort exit_port_;
-  std::unique_ptr<ConsoleSink> console_sink_;
+  OsRandomSource random_;
+  std::unique_ptr<Console> console_;
+  std::vector<std::unique_ptr<Jobs>> jobs_;  // the first has turns that are left, each disk its own
   std::vector<std::unique_ptr<MmioTransport>> transports_;
-  std::unique_ptr<VsockDeviceWaker> vsock_waker_;
+  VsockWaker* vsock_waker_ = nullptr;
 };
 
 }  // namespace runhv

@@ -27,6 +27,9 @@
 namespace runhv {
 namespace {
 
+// Files of the host that hang are waited for so long when a machine is destroyed.
+constexpr std::uint64_t kDiskPatienceNs = 2'000'000'000;
+
 std::string mib(std::uint64_t bytes) {
   const bool whole = bytes % (1u << 20) == 0;
   return whole ? std::to_string(bytes >> 20) + " MiB" : std::to_string(bytes) + " bytes";
@@ -70,7 +73,7 @@ std::string command_line(const MachineConfig& config, const DeviceSet& devices) 
   return text;
 }
 
-Result<std::unique_ptr<GuestMemory>> make_memory(const RamLayout& layout,
+Result<std::shared_ptr<GuestMemory>> make_memory(const RamLayout& layout,
                                                  MemoryWriteObserver* observer) {
   std::vector<GuestRange> ranges;
   RUNHV_TRY_ASSIGN(auto low, MemoryRegion::reserve(layout.low_bytes));
@@ -124,7 +127,7 @@ class WhpMachine final : public Machine,
 
   // Given back in the reverse order: devices, partition, memory.
   std::unique_ptr<hv::WhpLibrary> library_;
-  std::unique_ptr<GuestMemory> memory_;
+  std::shared_ptr<GuestMemory> memory_;
   std::unique_ptr<hv::Partition> partition_;
   std::unique_ptr<DeviceSet> devices_;
 
@@ -155,7 +158,7 @@ Result<void> WhpMachine::make(MachineConfig config) {
   timeline_.mark(Stage::kMemory, monotonic_ns());
   const RamLayout layout = ram_layout(config.memory_bytes);
   RUNHV_TRY_ASSIGN(memory_, make_memory(layout, this));
-  RUNHV_TRY_ASSIGN(devices_, DeviceSet::create(config, *memory_, *this, *this));
+  RUNHV_TRY_ASSIGN(devices_, DeviceSet::create(config, memory_, *this, *this));
   RUNHV_TRY(load(config, layout));
   for (const GuestRange& range : memory_->ranges()) {
     RUNHV_TRY(partition_->map(range.first, range.region.bytes()));
@@ -185,7 +188,7 @@ Result<void> WhpMachine::load(const MachineConfig& config, const RamLayout& layo
 WhpMachine::~WhpMachine() {
   stop();
   for (std::thread& thread : threads_) thread.join();
-  if (devices_) devices_->stop();
+  if (devices_) devices_->stop(monotonic_ns() + kDiskPatienceNs);
 }
 
 Result<void> WhpMachine::start() {

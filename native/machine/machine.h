@@ -9,10 +9,12 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/guest_address.h"
 #include "base/result.h"
+#include "devices/blk/disk.h"
 #include "devices/vsock/vsock_host.h"
 #include "machine/timeline.h"
 #include "platform/file.h"
@@ -30,7 +32,12 @@ struct MachineLimits {
 };
 
 struct MachineDisk {
-  File file;
+  MachineDisk(std::shared_ptr<const Disk> shown, bool as_read_only)
+      : disk(std::move(shown)), read_only(as_read_only) {}
+  MachineDisk(File file, bool as_read_only)
+      : MachineDisk(std::make_shared<const FileDisk>(std::move(file)), as_read_only) {}
+
+  std::shared_ptr<const Disk> disk;
   bool read_only;
 };
 
@@ -44,6 +51,7 @@ struct MachineConfig {
   std::vector<MachineDisk> disks;  // /dev/vda, /dev/vdb, … in this order
   VsockService* vsock = nullptr;   // outlives the machine; null = no vsock device
   bool console = false;            // guest console to stderr
+  bool entropy = false;            // an entropy device; docs/adr/0005 says why not by default
   Timeline* timeline = nullptr;    // outlives the machine; not null
 };
 

@@ -22,11 +22,12 @@
 #include "platform/poller.h"
 #include "runhv_agent.h"
 #include "testing/files.h"
+#include "testing/slow_disk.h"
 
 namespace runhv {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::uint64_t kLimit = 60 * kSecond;  // a machine that takes longer hangs
@@ -36,7 +37,7 @@ void expect_file(const char* path, const char* variable) {
   ASSERT_TRUE(file_exists(path)) << path << " is missing: build it, or set -D" << variable;
 }
 
-class MachineOnSoft : public testing::Test {
+class MachineOnSoft : public ::testing::Test {
  protected:
   void SetUp() override {
     ::setenv("RUNHV_WINHV", RUNHV_TEST_WINHV, 0);
@@ -452,6 +453,24 @@ TEST_F(LinuxGuest, BootsInTheLeastMemory) {
   ASSERT_NE(machine, nullptr);
 
   expect_hello(*machine);
+}
+
+// The kernel mounts its root, and never gets an answer.
+TEST_F(LinuxGuest, StopsThoughADiskHangs) {
+  const auto disk = std::make_shared<testing::SlowDisk>(1 << 20);
+  auto guest = config(RUNHV_TEST_KERNEL);
+  guest.extra_command_line = "root=/dev/vda rootfstype=erofs";
+  guest.disks.emplace_back(disk, true);
+  auto machine = make(std::move(guest));
+  ASSERT_NE(machine, nullptr);
+  ASSERT_TRUE(machine->start());
+  disk->wait_for_calls(1);
+
+  machine->stop();
+
+  EXPECT_EQ(machine->wait(monotonic_ns() + kLimit), MachineEnd::kStopped);
+  machine.reset();
+  disk->let_go();
 }
 
 TEST_F(LinuxGuest, PanicEndsTheMachine) {

@@ -37,7 +37,7 @@ void MemoryOperand::write(unsigned size_bytes, std::uint64_t value) {
 
 std::uint64_t MemoryOperand::read_part(const OperandPart& part) {
   if (!part.gpa) return UINT64_MAX;
-  if (const auto bytes = memory_.view(*part.gpa, part.size)) {
+  if (const auto bytes = memory_.read_view(*part.gpa, part.size)) {
     std::uint64_t value = 0;
     std::memcpy(&value, bytes->data(), part.size);
     return value;
@@ -54,7 +54,7 @@ std::uint64_t MemoryOperand::read_part(const OperandPart& part) {
 
 void MemoryOperand::write_part(const OperandPart& part, std::uint64_t value) {
   if (!part.gpa) return;
-  if (const auto bytes = memory_.view(*part.gpa, part.size)) {
+  if (const auto bytes = memory_.write_view(*part.gpa, part.size)) {
     std::memcpy(bytes->data(), &value, part.size);
     memory_.written(*part.gpa, part.size);
     return;

@@ -53,7 +53,7 @@ class MemoryOperandTest : public testing::Test {
   static Gpa before_end(unsigned bytes) { return Gpa{kRamEnd.value - bytes}; }
 
   Written observer_;
-  std::unique_ptr<GuestMemory> memory_;
+  std::shared_ptr<GuestMemory> memory_;
   Device device_;
   Bus bus_;
 };

@@ -309,7 +309,7 @@ hv::InstructionBytes ProcessorLoop::fetch_instruction(const hv::ExitState& state
         std::min<std::uint64_t>(result.bytes.size() - result.count, kPageSize - gva % kPageSize));
     const auto gpa = parts_.processor.translate(gva, hv::Access::kExecute);
     if (!gpa || !*gpa) break;
-    const auto bytes = parts_.memory.view(**gpa, size);
+    const auto bytes = parts_.memory.read_view(**gpa, size);
     if (!bytes) break;
     std::ranges::copy(*bytes, result.bytes.begin() + result.count);
     result.count = static_cast<std::uint8_t>(result.count + size);

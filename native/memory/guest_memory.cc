@@ -5,7 +5,7 @@
 
 namespace runhv {
 
-Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::vector<GuestRange> ranges,
+Result<std::shared_ptr<GuestMemory>> GuestMemory::create(std::vector<GuestRange> ranges,
                                                          MemoryWriteObserver* observer) {
   std::uint64_t free_from = 0;
   for (const GuestRange& range : ranges) {
@@ -19,11 +19,26 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::vector<GuestRange>
     }
     free_from = end->value;
   }
-  return std::unique_ptr<GuestMemory>(new GuestMemory(std::move(ranges), observer));
+  return std::shared_ptr<GuestMemory>(new GuestMemory(std::move(ranges), observer));
 }
 
-std::optional<std::span<std::byte>> GuestMemory::view(Gpa gpa, std::uint64_t size_bytes) const {
-  if (size_bytes == 0) return std::nullopt;
+std::optional<std::span<const std::byte>> GuestMemory::read_view(Gpa gpa,
+                                                                 std::uint64_t size_bytes) const {
+  const std::span<std::byte> bytes = find(gpa, size_bytes);
+  if (bytes.empty()) return std::nullopt;
+  return bytes;
+}
+
+std::optional<std::span<std::byte>> GuestMemory::write_view(Gpa gpa,
+                                                            std::uint64_t size_bytes) const {
+  const std::span<std::byte> bytes = find(gpa, size_bytes);
+  if (bytes.empty()) return std::nullopt;
+  return bytes;
+}
+
+// Empty where the bytes are not wholly in one range, and for none.
+std::span<std::byte> GuestMemory::find(Gpa gpa, std::uint64_t size_bytes) const {
+  if (size_bytes == 0) return {};
   for (const GuestRange& range : ranges_) {
     if (gpa < range.first) continue;
     const std::uint64_t offset = gpa.value - range.first.value;
@@ -32,7 +47,7 @@ std::optional<std::span<std::byte>> GuestMemory::view(Gpa gpa, std::uint64_t siz
     return range.region.bytes().subspan(static_cast<std::size_t>(offset),
                                         static_cast<std::size_t>(size_bytes));
   }
-  return std::nullopt;
+  return {};
 }
 
 std::uint64_t GuestMemory::resident_bytes() const {

@@ -28,19 +28,23 @@ struct GuestRange {
 };
 
 // Threads: any; the bytes themselves are shared with the running guest, which may change them at
-// any moment: read once, then check.
+// any moment: read once, then check. Shared: whoever still may touch a view (a disk that hangs in
+// the host's kernel) keeps the memory alive.
 class GuestMemory {
  public:
   // Owns `ranges`: page-aligned, ascending, not overlapping, none beyond the last address.
-  // `observer` may be null and outlives the memory.
-  static Result<std::unique_ptr<GuestMemory>> create(std::vector<GuestRange> ranges,
+  // `observer` may be null; it outlives the last call of written().
+  static Result<std::shared_ptr<GuestMemory>> create(std::vector<GuestRange> ranges,
                                                      MemoryWriteObserver* observer);
   GuestMemory(const GuestMemory&) = delete;
   GuestMemory& operator=(const GuestMemory&) = delete;
 
   // The bytes [gpa, gpa + size_bytes), where all of them lie in one range and there is at least
   // one.
-  std::optional<std::span<std::byte>> view(Gpa gpa, std::uint64_t size_bytes) const;
+  std::optional<std::span<const std::byte>> read_view(Gpa gpa, std::uint64_t size_bytes) const;
+  // The same to be written to: taking it announces the first write, so that memory which is not
+  // this guest's own yet can become so here and nowhere else.
+  std::optional<std::span<std::byte>> write_view(Gpa gpa, std::uint64_t size_bytes) const;
 
   // Whoever wrote through a view says so here before the guest learns of it.
   void written(Gpa first, std::uint64_t size_bytes) const {
@@ -51,6 +55,7 @@ class GuestMemory {
   std::uint64_t resident_bytes() const;
 
  private:
+  std::span<std::byte> find(Gpa gpa, std::uint64_t size_bytes) const;
   GuestMemory(std::vector<GuestRange> ranges, MemoryWriteObserver* observer)
       : ranges_(std::move(ranges)), observer_(observer) {}
   const std::vector<GuestRange> ranges_;

@@ -23,25 +23,26 @@ std::vector<GuestRange> ranges(
 TEST(GuestMemory, GivesTheSameByteForTheSameAddress) {
   const auto memory = *GuestMemory::create(ranges({{0, kMiB}, {kFourGiB, kMiB}}), nullptr);
 
-  (*memory->view(Gpa{kFourGiB + 5}, 3))[1] = std::byte{0x5a};
+  (*memory->write_view(Gpa{kFourGiB + 5}, 3))[1] = std::byte{0x5a};
 
-  EXPECT_EQ((*memory->view(Gpa{kFourGiB + 6}, 1))[0], std::byte{0x5a});
-  EXPECT_EQ((*memory->view(Gpa{6}, 1))[0], std::byte{0});
+  EXPECT_EQ((*memory->read_view(Gpa{kFourGiB + 6}, 1))[0], std::byte{0x5a});
+  EXPECT_EQ((*memory->read_view(Gpa{6}, 1))[0], std::byte{0});
 }
 
 TEST(GuestMemory, RefusesWhatIsNotWhollyInOneRange) {
   const auto memory =
       *GuestMemory::create(ranges({{0, kMiB}, {kMiB, kMiB}, {kFourGiB, kMiB}}), nullptr);
 
-  EXPECT_TRUE(memory->view(Gpa{kMiB - 1}, 1));
-  EXPECT_FALSE(memory->view(Gpa{kMiB - 1}, 2)) << "adjacent ranges are not adjacent on the host";
-  EXPECT_FALSE(memory->view(Gpa{2 * kMiB}, 1));
-  EXPECT_FALSE(memory->view(Gpa{kFourGiB - 1}, 2));
-  EXPECT_TRUE(memory->view(Gpa{kFourGiB}, kMiB));
-  EXPECT_FALSE(memory->view(Gpa{kFourGiB}, kMiB + 1));
-  EXPECT_FALSE(memory->view(Gpa{kFourGiB + 1}, UINT64_MAX));
-  EXPECT_FALSE(memory->view(Gpa{UINT64_MAX}, 2));
-  EXPECT_FALSE(memory->view(Gpa{0}, 0));
+  EXPECT_TRUE(memory->read_view(Gpa{kMiB - 1}, 1));
+  EXPECT_FALSE(memory->read_view(Gpa{kMiB - 1}, 2))
+      << "adjacent ranges are not adjacent on the host";
+  EXPECT_FALSE(memory->read_view(Gpa{2 * kMiB}, 1));
+  EXPECT_FALSE(memory->read_view(Gpa{kFourGiB - 1}, 2));
+  EXPECT_TRUE(memory->read_view(Gpa{kFourGiB}, kMiB));
+  EXPECT_FALSE(memory->read_view(Gpa{kFourGiB}, kMiB + 1));
+  EXPECT_FALSE(memory->read_view(Gpa{kFourGiB + 1}, UINT64_MAX));
+  EXPECT_FALSE(memory->read_view(Gpa{UINT64_MAX}, 2));
+  EXPECT_FALSE(memory->read_view(Gpa{0}, 0));
 }
 
 TEST(GuestMemory, RefusesRangesThatOverlapWrapOrAreNoPages) {

@@ -3,11 +3,47 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/check.h"
 
 namespace runhv::testing {
+
+bool HeldJobs::post(std::function<void()> job) {
+  if (refuses_) return false;
+  const std::lock_guard lock(mutex_);
+  jobs_.push_back(std::move(job));
+  return true;
+}
+
+bool HeldJobs::run_one() {
+  std::function<void()> job;
+  {
+    const std::lock_guard lock(mutex_);
+    if (jobs_.empty()) return false;
+    job = std::move(jobs_.front());
+    jobs_.pop_front();
+  }
+  job();
+  return true;
+}
+
+void HeldJobs::run_all() {
+  while (run_one()) {
+  }
+}
+
+std::size_t HeldJobs::size() const {
+  const std::lock_guard lock(mutex_);
+  return jobs_.size();
+}
+
+WorkerJobs::WorkerJobs() {
+  auto worker = Worker::create("test");
+  RUNHV_CHECK(worker);
+  worker_ = *std::move(worker);
+}
 
 void CountingRandomSource::fill(std::span<std::byte> out) {
   for (std::byte& byte : out) byte = std::byte{next_++};
@@ -23,7 +59,7 @@ bool RecordingObserver::saw(Gpa address) const {
   });
 }
 
-std::unique_ptr<GuestMemory> make_guest_memory(MemoryWriteObserver* observer) {
+std::shared_ptr<GuestMemory> make_guest_memory(MemoryWriteObserver* observer) {
   auto region = MemoryRegion::reserve(kTestMemoryBytes);
   RUNHV_CHECK(region);
   std::vector<GuestRange> ranges;
@@ -34,7 +70,7 @@ std::unique_ptr<GuestMemory> make_guest_memory(MemoryWriteObserver* observer) {
 }
 
 void put(const GuestMemory& memory, Gpa at, std::span<const std::byte> bytes) {
-  const auto view = memory.view(at, bytes.size());
+  const auto view = memory.write_view(at, bytes.size());
   RUNHV_CHECK(view);
   std::memcpy(view->data(), bytes.data(), bytes.size());
 }
@@ -44,13 +80,13 @@ void put(const GuestMemory& memory, Gpa at, std::string_view text) {
 }
 
 std::vector<std::byte> get(const GuestMemory& memory, Gpa at, std::size_t size) {
-  const auto view = memory.view(at, size);
+  const auto view = memory.read_view(at, size);
   RUNHV_CHECK(view);
   return {view->begin(), view->end()};
 }
 
 std::string get_text(const GuestMemory& memory, Gpa at, std::size_t size) {
-  const auto view = memory.view(at, size);
+  const auto view = memory.read_view(at, size);
   RUNHV_CHECK(view);
   std::string text(size, '\0');
   std::memcpy(text.data(), view->data(), size);

@@ -4,15 +4,21 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "devices/job_queue.h"
 #include "devices/virtio/device.h"
 #include "memory/guest_memory.h"
 #include "platform/random.h"
+#include "platform/worker.h"
 
 namespace runhv::testing {
 
@@ -20,6 +26,33 @@ class FakeIrqLine final : public IrqLine {
  public:
   void pulse() override { pulses.fetch_add(1); }
   std::atomic<int> pulses{0};
+};
+
+// Keeps jobs until a test runs them. Threads: any.
+class HeldJobs final : public JobQueue {
+ public:
+  bool post(std::function<void()> job) override;
+  // The oldest, on this thread. False where there is none.
+  bool run_one();
+  void run_all();
+  std::size_t size() const;
+  // From now on post() is refused, as by a host without threads.
+  void refuse() { refuses_ = true; }
+
+ private:
+  mutable std::mutex mutex_;
+  std::deque<std::function<void()>> jobs_;
+  std::atomic<bool> refuses_{false};
+};
+
+// Jobs on a thread of their own.
+class WorkerJobs final : public JobQueue {
+ public:
+  WorkerJobs();
+  bool post(std::function<void()> job) override { return worker_->post(std::move(job)); }
+
+ private:
+  std::unique_ptr<Worker> worker_;
 };
 
 // Bytes 1, 2, 3, …
@@ -48,7 +81,7 @@ class RecordingObserver final : public MemoryWriteObserver {
 inline constexpr std::uint64_t kTestMemoryBytes = 8ull << 20;
 
 // RAM at 0.
-std::unique_ptr<GuestMemory> make_guest_memory(MemoryWriteObserver* observer = nullptr);
+std::shared_ptr<GuestMemory> make_guest_memory(MemoryWriteObserver* observer = nullptr);
 
 void put(const GuestMemory& memory, Gpa at, std::span<const std::byte> bytes);
 void put(const GuestMemory& memory, Gpa at, std::string_view text);

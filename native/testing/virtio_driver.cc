@@ -2,6 +2,7 @@
 
 #include <array>
 #include <atomic>
+#include <thread>
 #include <utility>
 
 #include "base/bytes.h"
@@ -30,13 +31,13 @@ DriverQueue::DriverQueue(MmioTransport& transport, const GuestMemory& memory, st
       event_idx_(event_idx) {}
 
 void DriverQueue::write16(Gpa address, std::uint16_t value) {
-  const auto view = memory_.view(address, 2);
+  const auto view = memory_.write_view(address, 2);
   RUNHV_CHECK(view);
   std::atomic_ref(*reinterpret_cast<std::uint16_t*>(view->data())).store(value);
 }
 
 std::uint16_t DriverQueue::read16(Gpa address) const {
-  const auto view = memory_.view(address, 2);
+  const auto view = memory_.write_view(address, 2);
   RUNHV_CHECK(view);
   return std::atomic_ref(*reinterpret_cast<std::uint16_t*>(view->data())).load();
 }
@@ -136,10 +137,15 @@ std::uint64_t VirtioDriver::features() {
   return high << 32 | read(kDeviceFeatures);
 }
 
+void VirtioDriver::reset() {
+  while (!transport_.write(virtio::mmio::kStatus, 4, 0)) std::this_thread::yield();
+}
+
 bool VirtioDriver::start(std::uint64_t wanted) {
   using namespace virtio::mmio;
   queues_.clear();
   write(kStatus, 0);
+  if (read(kStatus) != 0) return false;
   write(kStatus, virtio::kStatusAcknowledge);
   write(kStatus, virtio::kStatusAcknowledge | virtio::kStatusDriver);
   const std::uint64_t accepted = features() & (wanted | virtio::kFeatureVersion1);

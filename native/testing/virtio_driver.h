@@ -83,7 +83,10 @@ class VirtioDriver {
   VirtioDriver(MmioTransport& transport, const GuestMemory& memory, Gpa rings)
       : transport_(transport), memory_(memory), rings_(rings) {}
 
-  // From reset to DRIVER_OK with those of `features` that are offered. False: the device refused.
+  // As the guest does it, which executes the write again until it is done.
+  void reset();
+  // From reset to DRIVER_OK with those of `features` that are offered. False: the device refused,
+  // or its reset waits for chains in flight.
   bool start(std::uint64_t features);
   // Offered by the device.
   std::uint64_t features();

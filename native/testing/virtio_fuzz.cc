@@ -71,6 +71,14 @@ class Run {
       case 14:
         start_again_where_broken();
         break;
+      case 15:
+        // Refused where a chain is at work.
+        if (input_.below(2) == 0) {
+          (void)transport_.pause(0);
+        } else {
+          transport_.resume();
+        }
+        break;
       default:
         send_requests();
         break;
@@ -192,7 +200,7 @@ class Run {
   }
 
   void fill(const Buffer& buffer) {
-    const auto view = memory_.view(buffer.address, buffer.size);
+    const auto view = memory_.write_view(buffer.address, buffer.size);
     if (view) how_.make_request(input_, *view);
   }
 
@@ -209,6 +217,7 @@ void HostileDriver::run(FuzzInput& input, MmioTransport& transport,
                         const GuestMemory& memory) const {
   Run run(*this, input, transport, memory);
   while (!input.empty()) run.step();
+  transport.resume();
 }
 
 }  // namespace runhv::testing

@@ -87,8 +87,7 @@ class VsockGuest {
   explicit VsockGuest(VsockService& service, MemoryWriteObserver* observer = nullptr)
       : memory(make_guest_memory(observer)),
         device(new VsockDevice(service)),
-        transport(std::unique_ptr<VirtioDevice>(device), *memory, irq),
-        waker(transport, *device),
+        transport(std::unique_ptr<VirtioDevice>(device), memory, irq, later),
         driver(transport, *memory, Gpa{1 << 20}) {}
 
   void start(int receive_buffers) {
@@ -161,10 +160,10 @@ class VsockGuest {
 
   static constexpr VsockOp kNone{0};
   FakeIrqLine irq;
-  std::unique_ptr<GuestMemory> memory;
+  HeldJobs later;
+  std::shared_ptr<GuestMemory> memory;
   VsockDevice* device;
   MmioTransport transport;
-  VsockDeviceWaker waker;
   VirtioDriver driver;
   std::uint32_t forwarded = 0;
 

@@ -152,9 +152,9 @@ def test_an_agent_that_never_starts_the_program_ends_with_the_second_signal(gues
 def test_debug_shows_whole_lines_of_the_console(runhv):
     result = runhv.run("true", before=["--debug", "--engine", "soft"])
     lines = result.stderr.splitlines()
-    console = [line for line in lines if b"runhv: debug: " not in line]
+    console = [line for line in lines if line.startswith(b"guest: ")]
     assert any(line.endswith(b"Run /init as init process") for line in console), result.stderr
-    assert all(line.startswith(b"runhv: debug: ") for line in lines if b"runhv: debug: " in line)
+    assert all(line.startswith((b"guest: ", b"runhv: debug: ")) for line in lines), result.stderr
 
 
 def test_a_kernel_that_panics(guest, initrd):

@@ -1,28 +1,33 @@
-// Block device over a file of the host. Virtio 1.2 §5.2. Requests are served where they are
-// notified, straight between the file and guest memory.
+// Block device over a disk of the host. Virtio 1.2 §5.2.
+//
+// What the host has in memory is read where the driver notifies; all else is a job of `jobs`, one
+// after another, straight between the disk and guest memory. So a flush comes after the writes that
+// were made available before it, and no processor thread waits for a disk.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <string_view>
 
+#include "devices/blk/disk.h"
+#include "devices/job_queue.h"
 #include "devices/virtio/device.h"
 #include "devices/virtio/queue.h"
-#include "platform/file.h"
 
 namespace runhv {
 
 class BlkDevice final : public VirtioDevice {
  public:
-  // `id`: what the guest reads as the serial number; its first 20 bytes count. Errors: a file whose
-  // size is 0 or no multiple of 512.
-  static Result<std::unique_ptr<BlkDevice>> create(File file, bool read_only, std::string_view id);
+  // `id`: what the guest reads as the serial number; its first 20 bytes count. `jobs`, which is
+  // this device's alone, outlives it. Errors: a disk whose size is 0 or no multiple of 512.
+  static Result<std::unique_ptr<BlkDevice>> create(std::shared_ptr<const Disk> disk, bool read_only,
+                                                   std::string_view id, JobQueue& jobs);
 
   VirtioTraits traits() const override;
   void read_config(std::uint32_t offset, std::span<std::byte> out) const override;
   void write_config(std::uint32_t, std::span<const std::byte>) override {}
+  void attach(std::shared_ptr<DeviceHandle> handle) override { handle_ = std::move(handle); }
   Result<void> start(const Activation& activation) override;
   void stop() override { queue_ = nullptr; }
   void on_notify(std::uint16_t queue_index) override;
@@ -31,20 +36,14 @@ class BlkDevice final : public VirtioDevice {
   static constexpr std::uint16_t kQueueSize = 64;
   static constexpr std::array<std::uint16_t, 1> kQueueSizes{kQueueSize};
   static constexpr std::uint32_t kConfigBytes = 16;  // capacity, size_max, seg_max
+  class Server;
 
-  BlkDevice(File file, bool read_only, std::string_view id);
-  void serve(std::span<const std::byte> header, SegmentCursor in, SegmentCursor out);
-  bool in_range(std::uint64_t sector, std::uint64_t size_bytes) const;
-  std::uint8_t read(std::uint64_t sector, SegmentCursor out, std::size_t size);
-  std::uint8_t write(std::uint64_t sector, SegmentCursor in);
-  std::uint8_t flush();
-  std::uint8_t identify(SegmentCursor out, std::size_t size) const;
-  std::uint8_t failed(const Error& error) const;
+  BlkDevice(std::shared_ptr<const Server> server, JobQueue& jobs);
 
-  const File file_;
-  const bool read_only_;
-  std::array<std::byte, 20> id_{};
+  const std::shared_ptr<const Server> server_;
+  JobQueue& jobs_;
   std::array<std::byte, kConfigBytes> config_{};
+  std::shared_ptr<DeviceHandle> handle_;
   Virtqueue* queue_ = nullptr;
   DescriptorChain chain_;
 };

@@ -2,6 +2,7 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -28,6 +29,27 @@ void make_request(testing::FuzzInput& input, std::span<std::byte> out) {
   store_le(out, 8, sector == 0xff ? input.take<std::uint64_t>() : sector % (kSectors + 2));
 }
 
+// Has every second sector at once.
+class FuzzedDisk final : public Disk {
+ public:
+  explicit FuzzedDisk(File file) : disk_(std::move(file)) {}
+  std::uint64_t size_bytes() const override { return disk_.size_bytes(); }
+  const std::string& name() const override { return disk_.name(); }
+  Result<void> read_at(std::uint64_t offset, std::span<std::byte> out) const override {
+    return disk_.read_at(offset, out);
+  }
+  bool read_at_once(std::uint64_t offset, std::span<std::byte> out) const override {
+    return offset / 512 % 2 == 0 && disk_.read_at(offset, out).has_value();
+  }
+  Result<void> write_at(std::uint64_t offset, std::span<const std::byte> in) const override {
+    return disk_.write_at(offset, in);
+  }
+  Result<void> flush() const override { return disk_.flush(); }
+
+ private:
+  const FileDisk disk_;
+};
+
 }  // namespace
 
 void fuzz(std::span<const std::byte> bytes) {
@@ -38,13 +60,23 @@ void fuzz(std::span<const std::byte> bytes) {
   const auto shown =
       File::open("/proc/self/fd/" + std::to_string(file->handle()), File::Access::kRead);
   RUNHV_CHECK(shown);
-  auto device = BlkDevice::create(*std::move(file), read_only, "fuzz");
+  testing::HeldJobs jobs;
+  auto device =
+      BlkDevice::create(std::make_shared<FuzzedDisk>(*std::move(file)), read_only, "fuzz", jobs);
   RUNHV_CHECK(device);
   testing::FakeIrqLine irq;
+  testing::HeldJobs later;
   const auto memory = testing::make_guest_memory();
-  MmioTransport transport(*std::move(device), *memory, irq);
+  MmioTransport transport(*std::move(device), memory, irq, later);
 
-  testing::HostileDriver{.make_request = make_request}.run(input, transport, *memory);
+  testing::HostileDriver{.make_request = make_request,
+                         .something_else =
+                             [&](testing::FuzzInput&) {
+                               transport.resume();  // a job would wait for it
+                               jobs.run_one();
+                             }}
+      .run(input, transport, *memory);
+  jobs.run_all();
 
   if (read_only) {
     std::vector<std::byte> content(kSectors * 512);
@@ -59,6 +91,7 @@ void fuzz(std::span<const std::byte> bytes) {
                                                testing::Buffer{kStatus, 1, true}};
   driver.queue(0).add(buffers);
   driver.queue(0).kick();
+  jobs.run_all();
   const auto used = driver.queue(0).take_used();
   RUNHV_CHECK(used && used->written_bytes == 513);
   RUNHV_CHECK(testing::get(*memory, kStatus, 1)[0] == std::byte{0});

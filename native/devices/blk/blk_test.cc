@@ -11,6 +11,7 @@
 #include "devices/virtio/spec.h"
 #include "gtest/gtest.h"
 #include "testing/guest.h"
+#include "testing/slow_disk.h"
 #include "testing/virtio_driver.h"
 
 namespace runhv {
@@ -47,9 +48,10 @@ class BlkTest : public ::testing::Test {
   BlkTest() : memory(testing::make_guest_memory(&observer)) { attach(false); }
 
   void attach(bool read_only) {
-    auto device = BlkDevice::create(make_disk(), read_only, "scratch");
+    auto device =
+        BlkDevice::create(std::make_shared<FileDisk>(make_disk()), read_only, "scratch", jobs);
     RUNHV_CHECK(device);
-    transport = std::make_unique<MmioTransport>(*std::move(device), *memory, irq);
+    transport = std::make_unique<MmioTransport>(*std::move(device), memory, irq, later);
     driver = std::make_unique<testing::VirtioDriver>(*transport, *memory, Gpa{1 << 20});
     RUNHV_CHECK(driver->start(UINT64_MAX));
   }
@@ -70,13 +72,16 @@ class BlkTest : public ::testing::Test {
     buffers.push_back({kStatus, 1, true});
     driver->queue(0).add(buffers);
     driver->queue(0).kick();
+    jobs.run_all();
     last_written = driver->queue(0).take_used()->written_bytes;
     return std::to_integer<int>(testing::get(*memory, kStatus, 1)[0]);
   }
 
   testing::RecordingObserver observer;
   testing::FakeIrqLine irq;
-  std::unique_ptr<GuestMemory> memory;
+  testing::HeldJobs later;
+  testing::HeldJobs jobs;
+  std::shared_ptr<GuestMemory> memory;
   std::unique_ptr<MmioTransport> transport;
   std::unique_ptr<testing::VirtioDriver> driver;
   std::uint32_t last_written = 0;
@@ -141,9 +146,10 @@ TEST_F(BlkTest, AReadOnlyDiskTakesNoWrite) {
 TEST_F(BlkTest, RefusesAPartThatIsTooLarge) {
   auto large = File::create_anonymous(::testing::TempDir(), 1 << 20);
   ASSERT_TRUE(large);
-  auto device = BlkDevice::create(*std::move(large), false, "large");
+  auto device =
+      BlkDevice::create(std::make_shared<FileDisk>(*std::move(large)), false, "large", jobs);
   ASSERT_TRUE(device);
-  transport = std::make_unique<MmioTransport>(*std::move(device), *memory, irq);
+  transport = std::make_unique<MmioTransport>(*std::move(device), memory, irq, later);
   driver = std::make_unique<testing::VirtioDriver>(*transport, *memory, Gpa{1 << 20});
   ASSERT_TRUE(driver->start(UINT64_MAX));
   constexpr std::uint32_t kMost = 256 * 1024;
@@ -171,10 +177,117 @@ TEST_F(BlkTest, ARequestThatCannotBeAnsweredBreaksTheQueue) {
   EXPECT_NE(driver->read(virtio::mmio::kStatus) & virtio::kStatusNeedsReset, 0u);
 }
 
+TEST_F(BlkTest, ReadsAtOnceWhatTheHostHasInMemory) {
+  put_header(kRead, 5);
+  const std::array<Buffer, 3> buffers{Buffer{kHeader, 16, false}, Buffer{kData, 512, true},
+                                      Buffer{kStatus, 1, true}};
+  driver->queue(0).add(buffers);
+  driver->queue(0).kick();
+  if (jobs.size() != 0) GTEST_SKIP() << "the test's file system cannot tell what it has in memory";
+  EXPECT_TRUE(driver->queue(0).take_used());
+  EXPECT_EQ(testing::get_text(*memory, kData, 8), "sector 5");
+}
+
+TEST_F(BlkTest, AHostWithoutThreadsIsAnErrorOfTheDisk) {
+  jobs.refuse();
+  EXPECT_EQ(request(kWrite, 5, {{kData, 512, false}}), kIoError);
+  EXPECT_EQ(last_written, 0u);
+  EXPECT_EQ(request(kGetId, 0, {{kData, 20, true}}), kOk);
+}
+
+// The disk hangs until the test lets it go.
+class SlowBlkTest : public ::testing::Test {
+ protected:
+  SlowBlkTest() {
+    auto device = BlkDevice::create(disk, false, "slow", jobs);
+    RUNHV_CHECK(device);
+    transport = std::make_unique<MmioTransport>(*std::move(device), memory, irq, later);
+    driver = std::make_unique<testing::VirtioDriver>(*transport, *memory, Gpa{1 << 20});
+    RUNHV_CHECK(driver->start(UINT64_MAX));
+  }
+  ~SlowBlkTest() override { disk->let_go(); }
+
+  // The n-th request, with a header, 512 bytes and a status of its own.
+  void ask(std::uint32_t type, std::uint64_t n) {
+    std::array<std::byte, 16> header{};
+    store_le(header, 0, type);
+    put(*memory, Gpa{kHeader.value + 32 * n}, header);
+    put(*memory, status_of(n), "\xff");
+    std::vector<Buffer> buffers{{Gpa{kHeader.value + 32 * n}, 16, false}};
+    if (type != kFlush) buffers.push_back({data_of(n), 512, type != kWrite});
+    buffers.push_back({status_of(n), 1, true});
+    driver->queue(0).add(buffers);
+    driver->queue(0).kick();
+  }
+  static Gpa data_of(std::uint64_t n) { return Gpa{kData.value + 512 * n}; }
+  static Gpa status_of(std::uint64_t n) { return Gpa{kHeader.value + 32 * n + 16}; }
+  std::byte status(std::uint64_t n) const { return testing::get(*memory, status_of(n), 1)[0]; }
+
+  std::shared_ptr<testing::SlowDisk> disk = std::make_shared<testing::SlowDisk>(1 << 20);
+  testing::FakeIrqLine irq;
+  testing::HeldJobs later;
+  testing::WorkerJobs jobs;
+  std::shared_ptr<GuestMemory> memory = testing::make_guest_memory();
+  std::unique_ptr<MmioTransport> transport;
+  std::unique_ptr<testing::VirtioDriver> driver;
+};
+
+TEST_F(SlowBlkTest, TakesRequestsWhileOthersWaitAndFlushesAfterTheWritesBefore) {
+  ask(kWrite, 0);
+  disk->wait_for_calls(1);
+  ask(kWrite, 1);
+  ask(kFlush, 2);
+  ask(kGetId, 3);
+  const auto first = driver->queue(0).take_used();
+  ASSERT_TRUE(first) << "what needs no disk is answered";
+  EXPECT_EQ(first->head, 8u);
+  EXPECT_FALSE(driver->queue(0).take_used());
+  EXPECT_EQ(disk->calls(), std::vector<std::string>{"write"});
+
+  disk->let_go();
+  ASSERT_TRUE(transport->pause(UINT64_MAX));
+  transport->resume();
+  disk->wait_for_calls(3);
+  EXPECT_TRUE(transport->stop(UINT64_MAX));
+  EXPECT_EQ(disk->calls(), (std::vector<std::string>{"write", "write", "flush"}));
+}
+
+TEST_F(SlowBlkTest, AResetWaitsForTheCallThatHangsAndForNoOther) {
+  for (std::uint64_t n = 0; n < 8; ++n) ask(kRead, n);
+  disk->wait_for_calls(1);
+
+  EXPECT_FALSE(transport->write(virtio::mmio::kStatus, 4, 0));
+  EXPECT_NE(driver->read(virtio::mmio::kStatus), 0u);
+  disk->let_go();
+  driver->reset();
+
+  EXPECT_EQ(driver->read(virtio::mmio::kStatus), 0u);
+  EXPECT_EQ(disk->calls().size(), 1u);
+  EXPECT_EQ(status(1), std::byte{0xff});
+  EXPECT_EQ(irq.pulses, 0);
+  EXPECT_TRUE(driver->start(UINT64_MAX));
+  ask(kRead, 9);
+  disk->wait_for_calls(2);
+}
+
+TEST_F(SlowBlkTest, ADiskThatHangsOutlivesItsDeviceAndKeepsTheMemory) {
+  ask(kRead, 0);
+  disk->wait_for_calls(1);
+  EXPECT_FALSE(transport->pause(0));
+  EXPECT_FALSE(transport->stop(0));
+  transport.reset();
+  const std::weak_ptr<GuestMemory> still(memory);
+  memory.reset();
+  EXPECT_FALSE(still.expired());
+  EXPECT_EQ(irq.pulses, 0);
+}
+
 TEST(Blk, RefusesAFileThatIsNoMultipleOfASector) {
   auto file = File::create_anonymous(::testing::TempDir(), 1000);
   ASSERT_TRUE(file);
-  const auto device = BlkDevice::create(*std::move(file), true, "x");
+  testing::HeldJobs jobs;
+  const auto device =
+      BlkDevice::create(std::make_shared<FileDisk>(*std::move(file)), true, "x", jobs);
   ASSERT_FALSE(device);
   EXPECT_NE(to_string(device.error()).find("1000 bytes"), std::string::npos);
 }

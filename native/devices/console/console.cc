@@ -22,7 +22,7 @@ Result<void> ConsoleDevice::start(const Activation& activation) {
 void ConsoleDevice::on_notify(std::uint16_t queue_index) {
   if (queue_index != kTransmitQueue) return;
   while (transmit_->pop(chain_)) {
-    SegmentCursor text(chain_.readable());
+    ReadCursor text(chain_.readable());
     std::array<std::byte, 4096> copy;
     // Its parts may overlap: a chain can say more than the guest has memory.
     for (std::size_t left = kMaxTextBytes; left > 0;) {

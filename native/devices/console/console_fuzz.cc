@@ -28,8 +28,9 @@ void fuzz(std::span<const std::byte> bytes) {
   testing::FuzzInput input(bytes);
   LastText sink;
   testing::FakeIrqLine irq;
+  testing::HeldJobs later;
   const auto memory = testing::make_guest_memory();
-  MmioTransport transport(std::make_unique<ConsoleDevice>(sink), *memory, irq);
+  MmioTransport transport(std::make_unique<ConsoleDevice>(sink), memory, irq, later);
 
   testing::HostileDriver{.make_request = [](testing::FuzzInput&, std::span<std::byte>) {}}.run(
       input, transport, *memory);

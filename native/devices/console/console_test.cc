@@ -29,8 +29,9 @@ class ConsoleTest : public ::testing::Test {
  protected:
   TextSink sink;
   testing::FakeIrqLine irq;
-  std::unique_ptr<GuestMemory> memory = testing::make_guest_memory();
-  MmioTransport transport{std::make_unique<ConsoleDevice>(sink), *memory, irq};
+  testing::HeldJobs later;
+  std::shared_ptr<GuestMemory> memory = testing::make_guest_memory();
+  MmioTransport transport{std::make_unique<ConsoleDevice>(sink), memory, irq, later};
   testing::VirtioDriver driver{transport, *memory, Gpa{1 << 20}};
 };
 

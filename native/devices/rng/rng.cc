@@ -17,7 +17,7 @@ Result<void> RngDevice::start(const Activation& activation) {
 
 void RngDevice::on_notify(std::uint16_t) {
   while (queue_->pop(chain_)) {
-    SegmentCursor out(chain_.writable());
+    WriteCursor out(chain_.writable());
     std::uint32_t written = 0;
     while (written < kMaxRequestBytes) {
       const std::span<std::byte> part = out.take(kMaxRequestBytes - written);

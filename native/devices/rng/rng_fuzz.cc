@@ -19,8 +19,9 @@ void fuzz(std::span<const std::byte> bytes) {
   testing::FuzzInput input(bytes);
   testing::CountingRandomSource random;
   testing::FakeIrqLine irq;
+  testing::HeldJobs later;
   const auto memory = testing::make_guest_memory();
-  MmioTransport transport(std::make_unique<RngDevice>(random), *memory, irq);
+  MmioTransport transport(std::make_unique<RngDevice>(random), memory, irq, later);
 
   testing::HostileDriver{.make_request = [](testing::FuzzInput&, std::span<std::byte>) {}}.run(
       input, transport, *memory);

@@ -22,8 +22,9 @@ class RngTest : public ::testing::Test {
 
   testing::CountingRandomSource random;
   testing::FakeIrqLine irq;
-  std::unique_ptr<GuestMemory> memory = testing::make_guest_memory();
-  MmioTransport transport{std::make_unique<RngDevice>(random), *memory, irq};
+  testing::HeldJobs later;
+  std::shared_ptr<GuestMemory> memory = testing::make_guest_memory();
+  MmioTransport transport{std::make_unique<RngDevice>(random), memory, irq, later};
   testing::VirtioDriver driver{transport, *memory, Gpa{1 << 20}};
 };
 

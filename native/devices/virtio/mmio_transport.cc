@@ -1,6 +1,10 @@
 #include "devices/virtio/mmio_transport.h"
 
+#include <algorithm>
 #include <array>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <utility>
 
 #include "base/bytes.h"
@@ -27,30 +31,146 @@ std::uint32_t half(std::uint64_t features, std::uint32_t select) {
   return static_cast<std::uint32_t>(features >> (32 * select));
 }
 
+// steady_clock is the clock of monotonic_ns() (platform/clock.h).
+std::chrono::steady_clock::time_point steady_time(std::uint64_t monotonic_ns) {
+  constexpr std::uint64_t kLast = INT64_MAX;
+  return std::chrono::steady_clock::time_point(
+      std::chrono::nanoseconds(std::min(monotonic_ns, kLast)));
+}
+
 }  // namespace
 
-MmioTransport::MmioTransport(std::unique_ptr<VirtioDevice> device, const GuestMemory& memory,
-                             IrqLine& irq)
-    : device_(std::move(device)),
+// The device's way back, and what must outlive the transport for it: the mutex of both.
+class MmioTransport::Handle final : public DeviceHandle,
+                                    public std::enable_shared_from_this<Handle> {
+ public:
+  explicit Handle(MmioTransport& transport) : transport_(&transport) {}
+
+  void enter(std::function<void()> work) override {
+    const std::lock_guard lock(mutex);
+    if (transport_ == nullptr || transport_->stopped_) return;
+    if (transport_->paused_) return transport_->kept_work_.push_back(std::move(work));
+    transport_->call_device(work);
+    transport_->keep_for_later();
+  }
+
+  void config_changed() override {
+    // The lock is held, so the transport is there.
+    ++transport_->config_generation_;
+    transport_->config_changed_ = true;
+  }
+
+  bool begin(DescriptorChain& chain) override {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [this] { return transport_ == nullptr || !transport_->paused_; });
+    if (transport_ == nullptr || !transport_->queues_[chain.queue_index_].awaits(chain)) {
+      return false;
+    }
+    chain.begun_ = true;
+    ++transport_->at_work_;
+    return true;
+  }
+
+  void finish(DescriptorChain chain, std::uint32_t written_bytes) override {
+    const std::lock_guard lock(mutex);
+    if (transport_ == nullptr) return;
+    if (chain.begun_) --transport_->at_work_;
+    Finished finished{std::move(chain), written_bytes};
+    if (transport_->paused_ && !transport_->stopped_) {
+      transport_->kept_finished_.push_back(std::move(finished));
+    } else {
+      transport_->give_back(std::move(finished));
+      transport_->keep_for_later();
+    }
+    changed.notify_all();
+  }
+
+  void go_on() {
+    const std::lock_guard lock(mutex);
+    if (transport_ != nullptr) transport_->go_on();
+  }
+
+  // After this the transport is not touched.
+  void let_go() {
+    const std::lock_guard lock(mutex);
+    transport_ = nullptr;
+    changed.notify_all();
+  }
+
+  std::mutex mutex;
+  std::condition_variable changed;  // of paused_, at_work_, chains in flight, the transport's end
+
+ private:
+  MmioTransport* transport_;
+};
+
+MmioTransport::MmioTransport(std::unique_ptr<VirtioDevice> device,
+                             std::shared_ptr<const GuestMemory> memory, IrqLine& irq,
+                             JobQueue& later)
+    : handle_(std::make_shared<Handle>(*this)),
+      device_(std::move(device)),
       irq_(irq),
+      later_(later),
       traits_(device_->traits()),
       offered_features_(traits_.features | virtio::kFeatureVersion1 | virtio::kFeatureEventIdx |
                         virtio::kFeatureIndirectDesc),
-      queues_(traits_.queue_sizes.size(), Virtqueue(memory)),
-      queue_registers_(traits_.queue_sizes.size()) {}
+      queue_registers_(traits_.queue_sizes.size()),
+      left_over_(traits_.queue_sizes.size()) {
+  for (std::size_t i = 0; i < traits_.queue_sizes.size(); ++i) {
+    queues_.emplace_back(memory, static_cast<std::uint16_t>(i));
+  }
+  device_->attach(handle_);
+}
 
-MmioTransport::~MmioTransport() { stop(); }
+MmioTransport::~MmioTransport() {
+  stop(0);
+  handle_->let_go();
+}
 
-void MmioTransport::stop() {
-  const std::lock_guard lock(mutex_);
-  reset();
-  stopped_ = true;
+bool MmioTransport::stop(std::uint64_t deadline_ns) {
+  std::unique_lock lock(handle_->mutex);
+  if (!stopped_) {
+    stopped_ = true;
+    reset();
+    paused_ = false;
+    kept_work_.clear();
+    for (Finished& finished : std::exchange(kept_finished_, {})) give_back(std::move(finished));
+    handle_->changed.notify_all();
+  }
+  return handle_->changed.wait_until(lock, steady_time(deadline_ns),
+                                     [this] { return in_flight() == 0; });
+}
+
+bool MmioTransport::pause(std::uint64_t deadline_ns) {
+  std::unique_lock lock(handle_->mutex);
+  if (stopped_) return true;
+  paused_ = true;
+  const bool quiet = handle_->changed.wait_until(lock, steady_time(deadline_ns),
+                                                 [this] { return at_work_ == 0 || stopped_; });
+  if (!quiet) resume_locked();
+  return quiet;
+}
+
+void MmioTransport::resume() {
+  const std::lock_guard lock(handle_->mutex);
+  resume_locked();
+}
+
+void MmioTransport::resume_locked() {
+  if (!std::exchange(paused_, false)) return;
+  handle_->changed.notify_all();
+  for (Finished& finished : std::exchange(kept_finished_, {})) give_back(std::move(finished));
+  for (const std::function<void()>& work : std::exchange(kept_work_, {})) {
+    call_device(work);
+    keep_for_later();
+  }
+  keep_for_later();
 }
 
 std::uint64_t MmioTransport::read(std::uint64_t offset, unsigned size_bytes) {
   if (offset >= kSizeBytes) return 0;
   const auto at = static_cast<std::uint32_t>(offset);
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(handle_->mutex);
   if (at >= kConfig) return read_config(at - kConfig, size_bytes);
   // §4.2.2.2: registers are 32 bits wide, and so is each access.
   if (size_bytes != 4 || at % 4 != 0) return 0;
@@ -60,14 +180,62 @@ std::uint64_t MmioTransport::read(std::uint64_t offset, unsigned size_bytes) {
 bool MmioTransport::write(std::uint64_t offset, unsigned size_bytes, std::uint64_t value) {
   if (offset >= kSizeBytes) return true;
   const auto at = static_cast<std::uint32_t>(offset);
-  return enter([&] {
-    if (stopped_) return;
+  const std::lock_guard lock(handle_->mutex);
+  if (stopped_) return true;
+  if (paused_) return false;
+  call_device([&] {
     if (at >= kConfig) {
       write_config(at - kConfig, size_bytes, value);
     } else if (size_bytes == 4 && at % 4 == 0) {
       write_register(at, static_cast<std::uint32_t>(value));
     }
   });
+  // Linux 6.12 (vm_reset) does not look whether its reset has come to an end: it executes the write
+  // until it has.
+  const bool reset_waits = resetting_ && at == kStatus && value == 0;
+  return !unfinished() && !reset_waits;
+}
+
+// `work`, which may touch the device, is one turn of its queues.
+template <class Work>
+void MmioTransport::call_device(Work&& work) {
+  for (Virtqueue& queue : queues_) queue.begin_turn();
+  work();
+  settle();
+}
+
+bool MmioTransport::unfinished() const {
+  return std::any_of(queues_.begin(), queues_.end(),
+                     [](const Virtqueue& queue) { return queue.unfinished(); });
+}
+
+// What the last turn has left goes on in a turn of its own, for no register will be written again.
+void MmioTransport::keep_for_later() {
+  for (std::size_t i = 0; i < queues_.size(); ++i) {
+    if (queues_[i].unfinished()) left_over_[i] = true;
+  }
+  const bool any = std::find(left_over_.begin(), left_over_.end(), true) != left_over_.end();
+  if (!any || going_on_ || stopped_) return;
+  // Without a thread it goes on with the next call of the device that comes here.
+  going_on_ = later_.post([handle = handle_] { handle->go_on(); });
+}
+
+void MmioTransport::go_on() {
+  going_on_ = false;
+  if (stopped_ || paused_) return;
+  const std::vector<bool> queues = std::exchange(left_over_, std::vector<bool>(queues_.size()));
+  call_device([&] {
+    for (std::size_t i = 0; i < queues_.size(); ++i) {
+      if (queues[i] && running_) device_->on_notify(static_cast<std::uint16_t>(i));
+    }
+  });
+  keep_for_later();
+}
+
+void MmioTransport::give_back(Finished finished) {
+  call_device(
+      [&] { queues_[finished.chain.queue_index_].push(finished.chain, finished.written_bytes); });
+  if (resetting_ && in_flight() == 0) finish_reset();
 }
 
 std::uint64_t MmioTransport::read_config(std::uint32_t offset, unsigned size_bytes) const {
@@ -110,14 +278,15 @@ std::uint32_t MmioTransport::read_register(std::uint32_t offset) const {
     case kShmBaseLow:
     case kShmBaseHigh:
       return UINT32_MAX;
-    // No device here changes its configuration, so its generation stays 0. Every other register is
-    // not readable or does not exist.
-    default:
+    case kConfigGeneration:
+      return config_generation_;
+    default:  // not readable or not there
       return 0;
   }
 }
 
 void MmioTransport::write_register(std::uint32_t offset, std::uint32_t value) {
+  if (resetting_) return;  // the driver has to wait
   switch (offset) {
     case kDeviceFeaturesSel:
       device_features_select_ = value;
@@ -225,15 +394,32 @@ void MmioTransport::start_device() {
   const Result<void> started = device_->start({.queues = queues_, .features = driver_features_});
   if (started) return;
   debug_log("virtio", "device %u: %s", traits_.device_id, to_string(started.error()).c_str());
-  device_->stop();
-  running_ = false;
+  stop_device();
   status_ |= virtio::kStatusNeedsReset;
 }
 
-void MmioTransport::reset() {
-  if (running_) device_->stop();
+void MmioTransport::stop_device() {
+  device_->stop();
   running_ = false;
+}
+
+std::size_t MmioTransport::in_flight() const {
+  std::size_t sum = 0;
+  for (const Virtqueue& queue : queues_) sum += queue.in_flight();
+  return sum;
+}
+
+// §2.4: the status reads 0 when the reset is complete, and nothing of the driver's is touched from
+// then on: not while chains are in flight.
+void MmioTransport::reset() {
+  if (running_) stop_device();
   for (Virtqueue& queue : queues_) queue.disable();
+  resetting_ = in_flight() != 0;
+  if (!resetting_) finish_reset();
+}
+
+void MmioTransport::finish_reset() {
+  resetting_ = false;
   for (QueueRegisters& registers : queue_registers_) registers = {};
   driver_features_ = 0;
   device_features_select_ = driver_features_select_ = queue_select_ = 0;
@@ -241,12 +427,12 @@ void MmioTransport::reset() {
   interrupt_status_ = 0;
 }
 
-// Brings the driver up to date after the device has worked. True: pulse the line. A bit that the
-// driver has not acknowledged yet needs no second pulse: it looks at its queues after
-// acknowledging.
-bool MmioTransport::settle() {
-  if (!running_) return false;
-  std::uint32_t raised = 0;
+// Brings the driver up to date after the device has worked. A bit that the driver has not
+// acknowledged yet needs no second pulse: it looks at its queues after acknowledging.
+void MmioTransport::settle() {
+  const bool config_changed = std::exchange(config_changed_, false);
+  if (!running_) return;
+  std::uint32_t raised = config_changed ? kInterruptConfigChange : 0;
   bool broken = false;
   for (Virtqueue& queue : queues_) {
     if (queue.take_interrupt()) raised |= kInterruptUsedBuffer;
@@ -255,15 +441,14 @@ bool MmioTransport::settle() {
   if (broken) {
     debug_log("virtio", "device %u: the driver broke a queue; it needs a reset", traits_.device_id);
     // §2.1.2: the driver learns of NEEDS_RESET by a configuration change.
-    device_->stop();
-    running_ = false;
+    stop_device();
     for (Virtqueue& queue : queues_) queue.begin_turn();  // nothing goes on
     status_ |= virtio::kStatusNeedsReset;
     raised |= kInterruptConfigChange;
   }
   const std::uint32_t fresh = raised & ~interrupt_status_;
   interrupt_status_ |= raised;
-  return fresh != 0;
+  if (fresh != 0) irq_.pulse();
 }
 
 }  // namespace runhv

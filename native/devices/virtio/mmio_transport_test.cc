@@ -59,8 +59,9 @@ class MmioTransportTest : public ::testing::Test {
  protected:
   int running = 0;
   FakeIrqLine irq;
-  std::unique_ptr<GuestMemory> memory = make_guest_memory();
-  MmioTransport transport{std::make_unique<EchoDevice>(running), *memory, irq};
+  testing::HeldJobs later;
+  std::shared_ptr<GuestMemory> memory = make_guest_memory();
+  MmioTransport transport{std::make_unique<EchoDevice>(running), memory, irq, later};
   VirtioDriver driver{transport, *memory, kRings};
 };
 
@@ -225,9 +226,10 @@ class Refiller final : public MemoryWriteObserver {
 TEST(MmioTransportTurns, AGuestThatRefillsTheRingIsServedInManyShortCalls) {
   int running = 0;
   FakeIrqLine irq;
+  testing::HeldJobs later;
   Refiller guest;
   const auto memory = make_guest_memory(&guest);
-  MmioTransport transport(std::make_unique<EchoDevice>(running), *memory, irq);
+  MmioTransport transport(std::make_unique<EchoDevice>(running), memory, irq, later);
   VirtioDriver driver(transport, *memory, kRings);
   ASSERT_TRUE(driver.start(0));
   const Buffer buffer{kBuffer, 8, true};
@@ -247,8 +249,8 @@ TEST(MmioTransportTurns, AGuestThatRefillsTheRingIsServedInManyShortCalls) {
 
 TEST_F(MmioTransportTest, StopIsForGood) {
   ASSERT_TRUE(driver.start(0));
-  transport.stop();
-  transport.stop();
+  EXPECT_TRUE(transport.stop(0));
+  EXPECT_TRUE(transport.stop(0));
   EXPECT_EQ(running, 0);
   EXPECT_FALSE(driver.start(0));
 }

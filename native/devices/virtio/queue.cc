@@ -26,9 +26,17 @@ constexpr std::size_t used_bytes(std::uint16_t size) {
 }
 
 // enable() has checked that the rings are aligned.
-std::atomic_ref<std::uint16_t> shared16(std::span<std::byte> ring, std::size_t offset) {
+std::uint16_t load16(std::span<const std::byte> ring, std::size_t offset, std::memory_order order) {
   RUNHV_CHECK(offset + 2 <= ring.size());
-  return std::atomic_ref<std::uint16_t>(*reinterpret_cast<std::uint16_t*>(ring.data() + offset));
+  // Guest memory is writable; std::atomic_ref has no form for what is only read.
+  auto* number = const_cast<std::byte*>(ring.data() + offset);
+  return std::atomic_ref(*reinterpret_cast<std::uint16_t*>(number)).load(order);
+}
+
+void store16(std::span<std::byte> ring, std::size_t offset, std::uint16_t value) {
+  RUNHV_CHECK(offset + 2 <= ring.size());
+  std::atomic_ref(*reinterpret_cast<std::uint16_t*>(ring.data() + offset))
+      .store(value, std::memory_order_seq_cst);
 }
 
 // §2.7.7.1: whether the step from `old_idx` to `new_idx` passes `event`.
@@ -65,9 +73,10 @@ bool Virtqueue::enable(const QueueLayout& layout, std::uint64_t features) {
       layout.device_area.value % 4 != 0) {
     return false;
   }
-  const auto descriptors = memory_.view(layout.descriptor_area, virtio::kDescBytes * layout.size);
-  const auto avail = memory_.view(layout.driver_area, avail_bytes(layout.size));
-  const auto used = memory_.view(layout.device_area, used_bytes(layout.size));
+  const auto descriptors =
+      memory_->read_view(layout.descriptor_area, virtio::kDescBytes * layout.size);
+  const auto avail = memory_->read_view(layout.driver_area, avail_bytes(layout.size));
+  const auto used = memory_->write_view(layout.device_area, used_bytes(layout.size));
   if (!descriptors || !avail || !used) return false;
 
   descriptors_ = *descriptors;
@@ -80,6 +89,7 @@ bool Virtqueue::enable(const QueueLayout& layout, std::uint64_t features) {
   next_avail_ = next_used_ = signalled_used_ = 0;
   broken_ = false;
   enabled_ = true;
+  ++generation_;
   begin_turn();
   return true;
 }
@@ -88,7 +98,8 @@ void Virtqueue::disable() {
   enabled_ = false;
   broken_ = false;
   unfinished_ = false;
-  descriptors_ = avail_ = used_ = {};
+  descriptors_ = avail_ = {};
+  used_ = {};
 }
 
 void Virtqueue::begin_turn() {
@@ -100,14 +111,15 @@ void Virtqueue::begin_turn() {
 bool Virtqueue::pop(DescriptorChain& chain) {
   if (!enabled_ || broken_) return false;
   // §2.7.13.3: the entry is read after the index that covers it.
-  std::uint16_t idx = shared16(avail_, kIdxOffset).load(std::memory_order_acquire);
+  std::uint16_t idx = load16(avail_, kIdxOffset, std::memory_order_acquire);
   if (idx == next_avail_) {
     request_notifications();
     // The driver may have added a buffer before it could see the request.
-    idx = shared16(avail_, kIdxOffset).load(std::memory_order_seq_cst);
+    idx = load16(avail_, kIdxOffset, std::memory_order_seq_cst);
     if (idx == next_avail_) return false;
   }
-  if (static_cast<std::uint16_t>(idx - next_avail_) > size_) {
+  // §2.7.6: a chain has at least one descriptor, which is the device's until the chain is used.
+  if (static_cast<std::uint16_t>(idx - next_avail_) > size_ || in_flight_ >= size_) {
     broken_ = true;
     return false;
   }
@@ -117,12 +129,13 @@ bool Virtqueue::pop(DescriptorChain& chain) {
   }
   const std::size_t slot = next_avail_ % size_;
   const std::uint16_t head =
-      shared16(avail_, kEntriesOffset + kAvailEntryBytes * slot).load(std::memory_order_relaxed);
+      load16(avail_, kEntriesOffset + kAvailEntryBytes * slot, std::memory_order_relaxed);
   if (!read_chain(head, chain)) {
     broken_ = true;
     return false;
   }
   next_avail_ = plus(next_avail_, 1);
+  ++in_flight_;
   ++turn_chains_;
   popped_bytes_ = chain.size_bytes();
   turn_bytes_ += popped_bytes_;
@@ -131,15 +144,20 @@ bool Virtqueue::pop(DescriptorChain& chain) {
 
 void Virtqueue::unpop() {
   next_avail_ = plus(next_avail_, -1);
+  --in_flight_;
   --turn_chains_;
   turn_bytes_ -= popped_bytes_;
 }
 
 bool Virtqueue::read_chain(std::uint16_t head, DescriptorChain& chain) {
+  if (chain.memory_ != memory_) chain.memory_ = memory_;
+  chain.queue_index_ = index_;
   chain.head_ = head;
-  chain.readable_count_ = 0;
+  chain.generation_ = generation_;
+  chain.begun_ = false;
   chain.size_bytes_ = 0;
-  chain.segments_.clear();
+  chain.readable_.clear();
+  chain.writable_.clear();
 
   std::span<const std::byte> table = descriptors_;
   std::size_t table_entries = size_;
@@ -156,7 +174,7 @@ bool Virtqueue::read_chain(std::uint16_t head, DescriptorChain& chain) {
         return false;
       }
       const std::size_t entries = descriptor.size / virtio::kDescBytes;
-      const auto indirect = memory_.view(Gpa{descriptor.address}, descriptor.size);
+      const auto indirect = memory_->read_view(Gpa{descriptor.address}, descriptor.size);
       if (entries > size_ || !indirect) return false;
       table = *indirect;
       table_entries = entries;
@@ -164,7 +182,8 @@ bool Virtqueue::read_chain(std::uint16_t head, DescriptorChain& chain) {
       in_indirect = true;
       continue;
     }
-    if (chain.segments_.size() == size_ || !append(descriptor, chain)) return false;
+    if (chain.readable_.size() + chain.writable_.size() == size_ || !append(descriptor, chain))
+      return false;
     if ((descriptor.flags & virtio::kDescNext) == 0) return true;
     index = descriptor.next;
   }
@@ -172,23 +191,28 @@ bool Virtqueue::read_chain(std::uint16_t head, DescriptorChain& chain) {
 }
 
 bool Virtqueue::append(const Descriptor& descriptor, DescriptorChain& chain) {
-  const bool writable = (descriptor.flags & virtio::kDescWrite) != 0;
-  // §2.7.4.2: the readable part comes first.
-  if (!writable && chain.segments_.size() != chain.readable_count_) return false;
-  const auto view = memory_.view(Gpa{descriptor.address}, descriptor.size);
-  if (!view) return false;
   // §2.7.5: a chain holds less than 2^32 bytes, so that its length fits in the used ring.
   chain.size_bytes_ += descriptor.size;
   if (chain.size_bytes_ > UINT32_MAX) return false;
-  chain.segments_.push_back({Gpa{descriptor.address}, *view});
-  if (!writable) ++chain.readable_count_;
-  return true;
+  const Gpa address{descriptor.address};
+  if ((descriptor.flags & virtio::kDescWrite) != 0) {
+    const auto view = memory_->write_view(address, descriptor.size);
+    if (view) chain.writable_.push_back({address, *view});
+    return view.has_value();
+  }
+  // §2.7.4.2: the readable part comes first.
+  if (!chain.writable_.empty()) return false;
+  const auto view = memory_->read_view(address, descriptor.size);
+  if (view) chain.readable_.push_back({address, *view});
+  return view.has_value();
 }
 
 void Virtqueue::push(const DescriptorChain& chain, std::uint32_t written_bytes) {
-  if (!enabled_ || broken_) return;
-  for (const Segment& segment : chain.writable()) {
-    memory_.written(segment.address, segment.bytes.size());
+  RUNHV_CHECK(in_flight_ > 0);
+  --in_flight_;
+  if (!awaits(chain)) return;
+  for (const WriteSegment& segment : chain.writable()) {
+    memory_->written(segment.address, segment.bytes.size());
   }
   const std::size_t entry = kEntriesOffset + kUsedEntryBytes * (next_used_ % size_);
   store_le<std::uint32_t>(used_, entry, chain.head_);
@@ -196,24 +220,24 @@ void Virtqueue::push(const DescriptorChain& chain, std::uint32_t written_bytes) 
   next_used_ = plus(next_used_, 1);
   // §2.7.8.2: the entry before the index. Sequentially consistent, for take_interrupt() reads what
   // the driver writes when it looks at this index.
-  shared16(used_, kIdxOffset).store(next_used_, std::memory_order_seq_cst);
-  memory_.written(device_area_, used_.size());
+  store16(used_, kIdxOffset, next_used_);
+  memory_->written(device_area_, used_.size());
 }
 
 void Virtqueue::request_notifications() {
   if (event_idx_) {
-    shared16(used_, used_bytes(size_) - 2).store(next_avail_, std::memory_order_seq_cst);
+    store16(used_, used_bytes(size_) - 2, next_avail_);
   } else {
-    shared16(used_, kFlagsOffset).store(0, std::memory_order_seq_cst);
+    store16(used_, kFlagsOffset, 0);
   }
 }
 
 void Virtqueue::suppress_notifications() {
   if (!enabled_) return;
   if (event_idx_) {
-    shared16(used_, used_bytes(size_) - 2).store(plus(next_avail_, -1), std::memory_order_seq_cst);
+    store16(used_, used_bytes(size_) - 2, plus(next_avail_, -1));
   } else {
-    shared16(used_, kFlagsOffset).store(virtio::kUsedNoNotify, std::memory_order_seq_cst);
+    store16(used_, kFlagsOffset, virtio::kUsedNoNotify);
   }
 }
 
@@ -222,12 +246,10 @@ bool Virtqueue::take_interrupt() {
   const std::uint16_t before = signalled_used_;
   signalled_used_ = next_used_;
   if (event_idx_) {
-    const std::uint16_t event =
-        shared16(avail_, avail_bytes(size_) - 2).load(std::memory_order_seq_cst);
+    const std::uint16_t event = load16(avail_, avail_bytes(size_) - 2, std::memory_order_seq_cst);
     return passes_event(event, next_used_, before);
   }
-  return (shared16(avail_, kFlagsOffset).load(std::memory_order_seq_cst) &
-          virtio::kAvailNoInterrupt) == 0;
+  return (load16(avail_, kFlagsOffset, std::memory_order_seq_cst) & virtio::kAvailNoInterrupt) == 0;
 }
 
 }  // namespace runhv

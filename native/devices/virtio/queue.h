@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -21,20 +22,31 @@
 namespace runhv {
 
 // One request: the parts that the device reads, then the parts that it may write. Views of guest
-// memory: valid until the device is stopped. Reused from pop() to pop(), so that it allocates once.
+// memory, which the chain keeps alive.
+//
+// A device that pushes what it pops reuses one chain, which then allocates once. One that finishes
+// later moves the chain out: from there on whoever holds it owes a DeviceHandle::finish().
 class DescriptorChain {
  public:
-  std::span<const Segment> readable() const { return all().first(readable_count_); }
-  std::span<const Segment> writable() const { return all().subspan(readable_count_); }
+  DescriptorChain() = default;
+  DescriptorChain(DescriptorChain&&) = default;
+  DescriptorChain& operator=(DescriptorChain&&) = default;
+
+  std::span<const ReadSegment> readable() const { return readable_; }
+  std::span<const WriteSegment> writable() const { return writable_; }
   std::uint64_t size_bytes() const { return size_bytes_; }
 
  private:
   friend class Virtqueue;
-  std::span<const Segment> all() const { return segments_; }
+  friend class MmioTransport;
+  std::shared_ptr<const GuestMemory> memory_;
+  std::uint16_t queue_index_ = 0;
   std::uint16_t head_ = 0;
-  std::size_t readable_count_ = 0;
+  std::uint64_t generation_ = 0;  // of the queue, when it was popped
+  bool begun_ = false;
   std::uint64_t size_bytes_ = 0;
-  std::vector<Segment> segments_;
+  std::vector<ReadSegment> readable_;
+  std::vector<WriteSegment> writable_;
 };
 
 struct QueueLayout {
@@ -49,7 +61,8 @@ class Virtqueue {
   // After so many bytes a turn ends.
   static constexpr std::uint64_t kTurnBytes = 16ull << 20;
 
-  explicit Virtqueue(const GuestMemory& memory) : memory_(memory) {}
+  Virtqueue(std::shared_ptr<const GuestMemory> memory, std::uint16_t index)
+      : memory_(std::move(memory)), index_(index) {}
 
   // False: a size that is no power of two, an area that is misaligned or not RAM.
   // `features`: negotiated.
@@ -65,13 +78,22 @@ class Virtqueue {
   // pop() has kept chains back for another turn.
   bool unfinished() const { return unfinished_; }
 
-  // The next available chain; false where there is none: then the driver's next buffer notifies the
-  // device. False as well at the end of a turn.
+  // The next available chain, from now on in flight; false where there is none: then the driver's
+  // next buffer notifies the device. False as well at the end of a turn.
   bool pop(DescriptorChain& chain);
   // Undoes the last pop(), with no push() since.
   void unpop();
-  // Returns a chain to the driver. `written_bytes`: from the start of the writable part.
+  // Returns a chain to the driver, if it still waits for it: not after disable(), and not to a
+  // queue that is broken. `written_bytes`: from the start of the writable part.
   void push(const DescriptorChain& chain, std::uint32_t written_bytes);
+
+  // Chains popped and not returned, of all generations. At most size(): a driver that makes more
+  // available breaks the queue.
+  std::size_t in_flight() const { return in_flight_; }
+  // Whether push() would give it to the driver: it was popped since the last enable().
+  bool awaits(const DescriptorChain& chain) const {
+    return enabled_ && !broken_ && chain.generation_ == generation_;
+  }
 
   // For a queue whose buffers wait until the device needs them: no notification until a pop() has
   // found the queue empty.
@@ -91,7 +113,10 @@ class Virtqueue {
   bool append(const Descriptor& descriptor, DescriptorChain& chain);
   void request_notifications();
 
-  const GuestMemory& memory_;
+  std::shared_ptr<const GuestMemory> memory_;
+  std::uint16_t index_;
+  std::uint64_t generation_ = 0;  // counts enable()
+  std::size_t in_flight_ = 0;
   bool enabled_ = false;
   bool broken_ = false;
   bool event_idx_ = false;
@@ -105,8 +130,8 @@ class Virtqueue {
   std::uint64_t turn_bytes_ = 0;
   std::uint64_t popped_bytes_ = 0;  // of the last pop()
   Gpa device_area_;
-  std::span<std::byte> descriptors_;
-  std::span<std::byte> avail_;
+  std::span<const std::byte> descriptors_;
+  std::span<const std::byte> avail_;
   std::span<std::byte> used_;
 };
 

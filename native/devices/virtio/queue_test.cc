@@ -30,7 +30,7 @@ constexpr std::uint16_t kIndirect = virtio::kDescIndirect;
 
 class QueueTest : public ::testing::Test {
  protected:
-  QueueTest() : memory(make_guest_memory(&observer)), queue(*memory) { enable(UINT64_MAX); }
+  QueueTest() : memory(make_guest_memory(&observer)), queue(memory, 0) { enable(UINT64_MAX); }
 
   void enable(std::uint64_t features) {
     ASSERT_TRUE(queue.enable({kSize, kDescriptors, kAvail, kUsed}, features));
@@ -61,7 +61,7 @@ class QueueTest : public ::testing::Test {
   }
 
   RecordingObserver observer;
-  std::unique_ptr<GuestMemory> memory;
+  std::shared_ptr<GuestMemory> memory;
   Virtqueue queue;
   DescriptorChain chain;
   std::uint16_t avail_idx = 0;

@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <thread>
+#include <vector>
 
 #include "base/check.h"
 #include "devices/blk/blk.h"
@@ -15,6 +18,7 @@
 #include "devices/virtio/spec.h"
 #include "gtest/gtest.h"
 #include "testing/guest.h"
+#include "testing/later_device.h"
 #include "testing/virtio_driver.h"
 #include "testing/vsock_guest.h"
 
@@ -72,7 +76,7 @@ class SecondProcessor {
   }
   template <class T>
   void store(std::uint64_t at, std::uint64_t value) {
-    const auto view = memory_.view(Gpa{at}, sizeof(T));
+    const auto view = memory_.write_view(Gpa{at}, sizeof(T));
     RUNHV_CHECK(view);
     std::atomic_ref(*reinterpret_cast<T*>(view->data()))
         .store(static_cast<T>(value), std::memory_order_relaxed);
@@ -83,15 +87,20 @@ class SecondProcessor {
   std::thread thread_;
 };
 
-// How many of the rounds the device answered.
+// How many of the rounds the device answered. `running`: held while the guest's first processor
+// runs; `pause`: what it waits for between two rounds.
 int race(MmioTransport& transport, const GuestMemory& memory, std::uint16_t queue,
-         std::span<const Buffer> buffers) {
+         std::span<const Buffer> buffers, std::mutex& running, const std::function<void()>& pause) {
   testing::VirtioDriver driver(transport, memory, kRings);
   int answered = 0;
   const SecondProcessor second(memory);
   for (int round = 0; round < kRounds; ++round) {
+    pause();
+    const std::lock_guard lock(running);
     const std::uint32_t status = driver.read(virtio::mmio::kStatus);
-    if ((status & virtio::kStatusDriverOk) == 0 || (status & virtio::kStatusNeedsReset) != 0) {
+    if ((status & virtio::kStatusDriverOk) == 0 || (status & virtio::kStatusNeedsReset) != 0 ||
+        round % 500 == 499) {
+      driver.reset();
       EXPECT_TRUE(driver.start(UINT64_MAX)) << round;
     }
     if (round % 3 == 0) {
@@ -105,11 +114,18 @@ int race(MmioTransport& transport, const GuestMemory& memory, std::uint16_t queu
   return answered;
 }
 
+int race(MmioTransport& transport, const GuestMemory& memory, std::uint16_t queue,
+         std::span<const Buffer> buffers) {
+  std::mutex running;
+  return race(transport, memory, queue, buffers, running, [] {});
+}
+
 TEST(RacingGuest, CannotHarmTheEntropyDevice) {
   const auto memory = testing::make_guest_memory();
   testing::CountingRandomSource random;
   testing::FakeIrqLine irq;
-  MmioTransport transport(std::make_unique<RngDevice>(random), *memory, irq);
+  testing::HeldJobs later;
+  MmioTransport transport(std::make_unique<RngDevice>(random), memory, irq, later);
   const std::array<Buffer, 2> buffers{Buffer{kData, 64, true}, Buffer{kData, 100, true}};
 
   EXPECT_GT(race(transport, *memory, 0, buffers), 0);
@@ -120,15 +136,67 @@ TEST(RacingGuest, CannotHarmTheBlockDevice) {
   const auto memory = testing::make_guest_memory();
   auto file = File::create_anonymous(::testing::TempDir(), 64 * 512);
   ASSERT_TRUE(file);
-  auto device = BlkDevice::create(*std::move(file), false, "race");
+  testing::WorkerJobs jobs;
+  auto device =
+      BlkDevice::create(std::make_shared<FileDisk>(*std::move(file)), false, "race", jobs);
   ASSERT_TRUE(device);
   testing::FakeIrqLine irq;
-  MmioTransport transport(*std::move(device), *memory, irq);
+  testing::HeldJobs later;
+  MmioTransport transport(*std::move(device), memory, irq, later);
   const std::array<Buffer, 3> buffers{Buffer{kHeader, 16, false}, Buffer{kData, 512, true},
                                       Buffer{kData, 1, true}};
 
   EXPECT_GT(race(transport, *memory, 0, buffers), 0);
-  EXPECT_TRUE(testing::VirtioDriver(transport, *memory, kRings).start(UINT64_MAX));
+  testing::VirtioDriver driver(transport, *memory, kRings);
+  driver.reset();
+  EXPECT_TRUE(driver.start(UINT64_MAX));
+}
+
+// Two workers finish chains while the guest asks, resets and changes its rings, and the host
+// changes the configuration and pauses.
+TEST(RacingGuest, CannotHarmADeviceThatFinishesLater) {
+  const auto memory = testing::make_guest_memory();
+  testing::LaterWork work;
+  testing::FakeIrqLine irq;
+  testing::HeldJobs later;
+  MmioTransport transport(std::make_unique<testing::LaterDevice>(work), memory, irq, later);
+  const std::array<Buffer, 1> buffers{Buffer{kData, 64, true}};
+  std::atomic<bool> over{false};
+  std::mutex running;
+  std::vector<std::thread> threads;
+  for (std::size_t taken = 0; taken < 2; ++taken) {
+    threads.emplace_back([&, taken] {
+      while (!over || work.size() > 0) {
+        if (!work.serve(taken) && !work.serve(std::size_t{0})) std::this_thread::yield();
+      }
+    });
+  }
+  threads.emplace_back([&] {
+    for (int round = 0; !over; ++round) {
+      work.set_config(static_cast<std::byte>(round));
+      {
+        const std::lock_guard lock(running);
+        if (transport.pause(round % 2 == 0 ? UINT64_MAX : 0)) transport.resume();
+      }
+      std::this_thread::yield();
+    }
+  });
+
+  EXPECT_GT(race(transport, *memory, 0, buffers, running,
+                 [&] {
+                   while (work.size() > 8) std::this_thread::yield();
+                 }),
+            0);
+
+  testing::VirtioDriver driver(transport, *memory, kRings);
+  over = true;
+  driver.reset();
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_TRUE(driver.start(UINT64_MAX));
+  driver.queue(0).add(buffers);
+  driver.queue(0).force_kick();
+  EXPECT_TRUE(work.serve(std::size_t{0}));
+  EXPECT_TRUE(driver.queue(0).take_used());
 }
 
 class CountingSink final : public ConsoleSink {
@@ -141,7 +209,8 @@ TEST(RacingGuest, CannotHarmTheConsole) {
   const auto memory = testing::make_guest_memory();
   CountingSink sink;
   testing::FakeIrqLine irq;
-  MmioTransport transport(std::make_unique<ConsoleDevice>(sink), *memory, irq);
+  testing::HeldJobs later;
+  MmioTransport transport(std::make_unique<ConsoleDevice>(sink), memory, irq, later);
   const std::array<Buffer, 2> buffers{Buffer{kData, 80, false}, Buffer{kHeader, 20, false}};
 
   EXPECT_GT(race(transport, *memory, 1, buffers), 0);

@@ -6,10 +6,11 @@
 
 namespace runhv {
 
-std::span<std::byte> SegmentCursor::take(std::size_t limit) {
+template <class Byte>
+std::span<Byte> SegmentCursor<Byte>::take(std::size_t limit) {
   if (limit == 0 || remaining_ == 0) return {};
-  const std::span<std::byte> rest = segments_.front().bytes.subspan(offset_);
-  const std::span<std::byte> part = rest.first(std::min(limit, rest.size()));
+  const std::span<Byte> rest = segments_.front().bytes.subspan(offset_);
+  const std::span<Byte> part = rest.first(std::min(limit, rest.size()));
   offset_ += part.size();
   remaining_ -= part.size();
   if (offset_ == segments_.front().bytes.size()) {
@@ -19,10 +20,22 @@ std::span<std::byte> SegmentCursor::take(std::size_t limit) {
   return part;
 }
 
-std::size_t SegmentCursor::read(std::span<std::byte> out) {
+template <class Byte>
+void SegmentCursor<Byte>::skip(std::size_t size) {
+  while (size > 0) {
+    const std::size_t part = take(size).size();
+    if (part == 0) break;
+    size -= part;
+  }
+}
+
+template class SegmentCursor<const std::byte>;
+template class SegmentCursor<std::byte>;
+
+std::size_t ReadCursor::read(std::span<std::byte> out) {
   std::size_t done = 0;
   while (done < out.size()) {
-    const std::span<std::byte> part = take(out.size() - done);
+    const std::span<const std::byte> part = take(out.size() - done);
     if (part.empty()) break;
     std::memcpy(out.data() + done, part.data(), part.size());
     done += part.size();
@@ -32,7 +45,7 @@ std::size_t SegmentCursor::read(std::span<std::byte> out) {
   return done;
 }
 
-std::size_t SegmentCursor::write(std::span<const std::byte> in) {
+std::size_t WriteCursor::write(std::span<const std::byte> in) {
   std::size_t done = 0;
   while (done < in.size()) {
     const std::span<std::byte> part = take(in.size() - done);
@@ -41,14 +54,6 @@ std::size_t SegmentCursor::write(std::span<const std::byte> in) {
     done += part.size();
   }
   return done;
-}
-
-void SegmentCursor::skip(std::size_t size) {
-  while (size > 0) {
-    const std::size_t part = take(size).size();
-    if (part == 0) break;
-    size -= part;
-  }
 }
 
 }  // namespace runhv

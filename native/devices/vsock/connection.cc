@@ -10,7 +10,7 @@ namespace {
 constexpr std::uint32_t kMaxPayloadBytes = 64 * 1024;
 }
 
-std::optional<VsockHeader> VsockConnection::next_packet(SegmentCursor payload) {
+std::optional<VsockHeader> VsockConnection::next_packet(WriteCursor payload) {
   VsockHeader header{.source_cid = kVsockHostCid,
                      .destination_cid = kVsockGuestCid,
                      .source_port = host_port,
@@ -30,13 +30,13 @@ std::optional<VsockHeader> VsockConnection::next_packet(SegmentCursor payload) {
     return std::nullopt;
   }
   header.op = static_cast<std::uint16_t>(op);
-  header.buffer_bytes = kBufferBytes;
+  header.buffer_bytes = buffer_bytes;
   header.forwarded_bytes = told_forwarded_ = forwarded_;
   credit_asked = false;
   return header;
 }
 
-std::uint32_t VsockConnection::send(SegmentCursor payload) {
+std::uint32_t VsockConnection::send(WriteCursor payload) {
   if (!guest_receives || shutdown_told_) return 0;
   std::uint32_t room = std::min(guest_room(), kMaxPayloadBytes);
   std::uint32_t total = 0;
@@ -63,11 +63,11 @@ std::uint32_t VsockConnection::guest_room() const {
 // Linux has no more on its way than a buffer of its own size (6.12, virtio_transport_has_space).
 bool VsockConnection::credit_update_due() const {
   const std::uint32_t untold = forwarded_ - told_forwarded_;
-  return credit_asked || (untold > 0 && untold >= std::min(kBufferBytes, guest_buffer_) / 2);
+  return credit_asked || (untold > 0 && untold >= std::min(buffer_bytes, guest_buffer_) / 2);
 }
 
 void VsockConnection::receive(std::span<const std::byte> bytes) {
-  RUNHV_CHECK(bytes.size() <= kBufferBytes - held_count_);
+  RUNHV_CHECK(bytes.size() <= buffer_bytes - held_count_);
   if (held_count_ == 0) {
     const std::size_t taken = std::min(endpoint->receive(bytes), bytes.size());
     forwarded_ += static_cast<std::uint32_t>(taken);
@@ -77,10 +77,10 @@ void VsockConnection::receive(std::span<const std::byte> bytes) {
 }
 
 void VsockConnection::hold(std::span<const std::byte> bytes) {
-  if (held_.empty()) held_.resize(kBufferBytes);
+  if (held_.empty()) held_.resize(buffer_bytes);
   while (!bytes.empty()) {
-    const std::size_t end = (held_first_ + held_count_) % kBufferBytes;
-    const std::size_t part = std::min(bytes.size(), kBufferBytes - end);
+    const std::size_t end = (held_first_ + held_count_) % buffer_bytes;
+    const std::size_t part = std::min(bytes.size(), buffer_bytes - end);
     std::memcpy(held_.data() + end, bytes.data(), part);
     held_count_ += part;
     bytes = bytes.subspan(part);
@@ -89,10 +89,10 @@ void VsockConnection::hold(std::span<const std::byte> bytes) {
 
 void VsockConnection::offer_held() {
   while (held_count_ > 0) {
-    const std::size_t part = std::min(held_count_, kBufferBytes - held_first_);
+    const std::size_t part = std::min(held_count_, buffer_bytes - held_first_);
     const std::size_t taken =
         std::min(endpoint->receive(std::span(held_).subspan(held_first_, part)), part);
-    held_first_ = (held_first_ + taken) % kBufferBytes;
+    held_first_ = (held_first_ + taken) % buffer_bytes;
     held_count_ -= taken;
     forwarded_ += static_cast<std::uint32_t>(taken);
     if (taken < part) return;

@@ -17,16 +17,18 @@ namespace runhv {
 
 class VsockConnection {
  public:
-  // What we grant the guest, and so the bound of what is held.
-  static constexpr std::uint32_t kBufferBytes = 256 * 1024;
-
   VsockConnection(VsockConnectionId number, std::uint32_t from_port, std::uint32_t to_port,
-                  std::unique_ptr<VsockEndpoint> service_end)
-      : id(number), guest_port(from_port), host_port(to_port), endpoint(std::move(service_end)) {}
+                  std::unique_ptr<VsockEndpoint> service_end, std::uint32_t granted_bytes)
+      : id(number),
+        guest_port(from_port),
+        host_port(to_port),
+        buffer_bytes(granted_bytes),
+        endpoint(std::move(service_end)) {}
 
   const VsockConnectionId id;
   const std::uint32_t guest_port;
   const std::uint32_t host_port;
+  const std::uint32_t buffer_bytes;  // what we grant the guest, and so the bound of what is held
   const std::unique_ptr<VsockEndpoint> endpoint;
 
   bool may_send = true;            // next_packet() may have something
@@ -41,11 +43,11 @@ class VsockConnection {
   }
   // The next packet of this connection to the guest, its payload written to `payload`. Nothing:
   // may_send is false until something happens.
-  std::optional<VsockHeader> next_packet(SegmentCursor payload);
+  std::optional<VsockHeader> next_packet(WriteCursor payload);
 
   std::size_t held_bytes() const { return held_count_; }
   // Of the guest: whether it keeps to the credit that it has.
-  bool fits(std::uint32_t bytes) const { return bytes <= kBufferBytes - held_count_; }
+  bool fits(std::uint32_t bytes) const { return bytes <= buffer_bytes - held_count_; }
   // Offers the bytes to the endpoint, after those that are held. REQUIRES: fits().
   void receive(std::span<const std::byte> bytes);
   // Offers what is held again.
@@ -53,7 +55,7 @@ class VsockConnection {
 
  private:
   std::uint32_t guest_room() const;
-  std::uint32_t send(SegmentCursor payload);
+  std::uint32_t send(WriteCursor payload);
   bool credit_update_due() const;
   void hold(std::span<const std::byte> bytes);
 
@@ -64,7 +66,7 @@ class VsockConnection {
   std::uint32_t sent_ = 0;
   std::uint32_t forwarded_ = 0;
   std::uint32_t told_forwarded_ = 0;
-  // A ring of kBufferBytes, or nothing before the first byte is held.
+  // A ring of buffer_bytes, or nothing before the first byte is held.
   std::vector<std::byte> held_;
   std::size_t held_first_ = 0;
   std::size_t held_count_ = 0;

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/bytes.h"
-#include "devices/virtio/mmio_transport.h"
 #include "devices/virtio/spec.h"
 #include "devices/vsock/connection.h"
 
@@ -55,14 +54,31 @@ void VsockDevice::stop() {
 void VsockDevice::on_notify(std::uint16_t) { pump(); }
 
 void VsockDevice::wake(VsockConnectionId id) {
+  {
+    const std::lock_guard lock(woken_mutex_);
+    if (std::find(woken_.begin(), woken_.end(), id) != woken_.end()) return;
+    woken_.push_back(id);
+    // While the device is paused, one call waits for all that are woken.
+    if (woken_.size() > 1) return;
+  }
+  handle_->enter([this] { serve_woken(); });
+}
+
+void VsockDevice::serve_woken() {
+  std::vector<VsockConnectionId> woken;
+  {
+    const std::lock_guard lock(woken_mutex_);
+    woken.swap(woken_);
+  }
   if (to_guest_ == nullptr) return;
-  const auto found = std::find_if(connections_.begin(), connections_.end(),
-                                  [&](const auto& connection) { return connection->id == id; });
-  if (found != connections_.end()) {
+  for (const VsockConnectionId id : woken) {
+    const auto found = std::find_if(connections_.begin(), connections_.end(),
+                                    [&](const auto& connection) { return connection->id == id; });
+    if (found == connections_.end()) continue;
     (*found)->offer_held();
     if (settle(**found)) (*found)->may_send = true;
   }
-  pump();  // for others as well: the last call may have left work
+  pump();
 }
 
 void VsockDevice::pump() {
@@ -74,14 +90,14 @@ void VsockDevice::pump() {
 bool VsockDevice::take_packets() {
   bool taken = false;
   while (resets_.size() < kMaxWaitingResets && from_guest_->pop(incoming_)) {
-    take_packet(SegmentCursor(incoming_.readable()));
+    take_packet(ReadCursor(incoming_.readable()));
     from_guest_->push(incoming_, 0);
     taken = true;
   }
   return taken;
 }
 
-void VsockDevice::take_packet(SegmentCursor packet) {
+void VsockDevice::take_packet(ReadCursor packet) {
   std::array<std::byte, kVsockHeaderBytes> bytes;
   if (packet.read(bytes) != bytes.size()) return from_guest_->mark_broken();
   const VsockHeader header = load_vsock_header(bytes);
@@ -127,13 +143,16 @@ void VsockDevice::handle_request(const VsockHeader& header, VsockConnection* exi
   const VsockConnectionId id = next_id_++;
   auto endpoint = service_.accept(id, header.source_port, header.destination_port);
   if (endpoint == nullptr) return refuse(header);
+  const bool wide = wide_connections_ < kWideConnections;
+  if (wide) ++wide_connections_;
   connections_.push_back(std::make_unique<VsockConnection>(
-      id, header.source_port, header.destination_port, std::move(endpoint)));
+      id, header.source_port, header.destination_port, std::move(endpoint),
+      wide ? kWideBufferBytes : kNarrowBufferBytes));
   connections_.back()->set_guest_credit(header);
 }
 
 void VsockDevice::handle_data(VsockConnection& connection, const VsockHeader& header,
-                              SegmentCursor payload) {
+                              ReadCursor payload) {
   if (!connection.guest_sends || header.payload_bytes > payload.remaining() ||
       !connection.fits(header.payload_bytes)) {
     return reset(connection);
@@ -188,20 +207,24 @@ void VsockDevice::reset(VsockConnection& connection) {
 
 void VsockDevice::remove(VsockConnection& connection) {
   connection.endpoint->on_disconnect();
+  if (connection.buffer_bytes == kWideBufferBytes) --wide_connections_;
   std::erase_if(connections_, [&](const auto& other) { return other.get() == &connection; });
 }
 
 void VsockDevice::give_packets() {
   while (!resets_.empty() || something_to_send()) {
     if (!to_guest_->pop(outgoing_)) return;  // its next buffer notifies us
-    const SegmentCursor packet(outgoing_.writable());
+    const WriteCursor packet(outgoing_.writable());
     // A buffer that takes no byte of payload would come back for ever.
-    if (packet.remaining() <= kVsockHeaderBytes) return to_guest_->mark_broken();
-    SegmentCursor payload = packet;
+    if (packet.remaining() <= kVsockHeaderBytes) {
+      to_guest_->mark_broken();
+      return to_guest_->unpop();
+    }
+    WriteCursor payload = packet;
     payload.skip(kVsockHeaderBytes);
     const std::optional<VsockHeader> header = next_packet(payload);
     if (!header) return to_guest_->unpop();
-    SegmentCursor(packet).write(store_vsock_header(*header));
+    WriteCursor(packet).write(store_vsock_header(*header));
     to_guest_->push(outgoing_,
                     static_cast<std::uint32_t>(kVsockHeaderBytes + header->payload_bytes));
   }
@@ -224,7 +247,7 @@ VsockHeader VsockDevice::take_reset() {
 }
 
 // The next packet to the guest, its payload written; connections take turns.
-std::optional<VsockHeader> VsockDevice::next_packet(SegmentCursor payload) {
+std::optional<VsockHeader> VsockDevice::next_packet(WriteCursor payload) {
   if (!resets_.empty()) return take_reset();
   for (std::size_t asked = connections_.size(); asked > 0; --asked) {
     if (next_turn_ >= connections_.size()) next_turn_ = 0;
@@ -237,10 +260,6 @@ std::optional<VsockHeader> VsockDevice::next_packet(SegmentCursor payload) {
     if (!alive) return take_reset();
   }
   return std::nullopt;
-}
-
-bool VsockDeviceWaker::wake(VsockConnectionId id) {
-  return transport_.enter([&] { device_.wake(id); });
 }
 
 }  // namespace runhv

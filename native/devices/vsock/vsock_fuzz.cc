@@ -53,7 +53,7 @@ void act(FuzzInput& input, ScriptedService& service, VsockGuest& guest) {
     default:
       break;
   }
-  guest.waker.wake(script.id);
+  guest.device->wake(script.id);
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 // guest no credit, and the guest's writer blocks.
 //
 // Threads: all calls on services and endpoints are made with the device's lock held, one at a time,
-// from a virtual processor's thread or the I/O thread. They must not block and must not call back
+// from a virtual processor's thread or any other. They must not block and must not call back
 // into the device, except through VsockWaker, which may be called from anywhere.
 #pragma once
 
@@ -56,9 +56,9 @@ class VsockWaker {
  public:
   virtual ~VsockWaker() = default;
   // "Look at this connection again": its endpoint can take or give bytes, or has finished. An
-  // unknown id is ignored. False: one call's worth of work is done and some is left, so call again.
-  // Threads: any, except from inside an endpoint's call.
-  virtual bool wake(VsockConnectionId id) = 0;
+  // unknown id is ignored. What is more than one turn's work goes on without the caller. Threads:
+  // any, except from inside an endpoint's call.
+  virtual void wake(VsockConnectionId id) = 0;
 };
 
 }  // namespace runhv

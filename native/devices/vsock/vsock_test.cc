@@ -14,7 +14,7 @@ using testing::EndpointScript;
 using testing::ScriptedService;
 using testing::VsockGuest;
 
-constexpr std::size_t kGranted = VsockConnection::kBufferBytes;
+constexpr std::size_t kGranted = VsockDevice::kWideBufferBytes;
 
 class VsockTest : public ::testing::Test {
  protected:
@@ -46,7 +46,7 @@ TEST_F(VsockTest, AcceptsAndCarriesBytesBothWays) {
   EXPECT_EQ(script().received, "hello");
 
   script().to_send = "answer";
-  guest.waker.wake(script().id);
+  guest.device->wake(script().id);
   const auto data = guest.receive();
   ASSERT_TRUE(data);
   EXPECT_EQ(data->payload, "answer");
@@ -112,11 +112,76 @@ TEST_F(VsockTest, RefusesMoreConnectionsThanItsLimit) {
     request.source_port = 100 + i;
     guest.send(request);
     ASSERT_EQ(guest.receive_op(), VsockOp::kResponse);
+    guest.give_buffers(1);
   }
   request.source_port = 99;
   guest.send(request);
   EXPECT_EQ(guest.receive_op(), VsockOp::kReset);
   EXPECT_EQ(service.scripts.size(), VsockDevice::kMaxConnections);
+}
+
+// 100 programs with three streams each, and an agent.
+TEST_F(VsockTest, BoundsWhatAllConnectionsTogetherMayHold) {
+  service.next.takes = 0;
+  start(128);
+  VsockHeader request = guest.header(VsockOp::kRequest);
+  std::uint64_t granted = 0;
+  const auto open = [&](std::uint32_t port) {
+    request.source_port = port;
+    guest.send(request);
+    const auto response = guest.receive();
+    ASSERT_TRUE(response);
+    ASSERT_EQ(response->header.op, static_cast<std::uint16_t>(VsockOp::kResponse));
+    granted += response->header.buffer_bytes;
+    guest.give_buffers(1);
+  };
+  for (std::uint32_t i = 0; i < VsockDevice::kMaxConnections; ++i) open(100 + i);
+  EXPECT_EQ(granted, 30ull << 20);
+
+  // The place of a wide one that ends goes to the next.
+  guest.send(VsockHeader{.source_cid = 3,
+                         .destination_cid = 2,
+                         .source_port = 100,
+                         .destination_port = VsockGuest::kHostPort,
+                         .op = static_cast<std::uint16_t>(VsockOp::kReset)});
+  granted = 0;
+  open(99);
+  EXPECT_EQ(granted, VsockDevice::kWideBufferBytes);
+}
+
+TEST_F(VsockTest, ResetsAGuestThatExceedsANarrowCredit) {
+  service.next.takes = 0;
+  start(128);
+  VsockHeader packet = guest.header(VsockOp::kRequest);
+  for (std::uint32_t i = 0; i <= VsockDevice::kWideConnections; ++i) {
+    packet.source_port = 100 + i;
+    guest.send(packet);
+    ASSERT_EQ(guest.receive_op(), VsockOp::kResponse);
+  }
+  packet.op = static_cast<std::uint16_t>(VsockOp::kData);
+  guest.send(packet, std::string(VsockDevice::kNarrowBufferBytes, 'x'));
+  EXPECT_EQ(guest.receive_op(), VsockGuest::kNone);
+  guest.send(packet, "y");
+  EXPECT_EQ(guest.receive_op(), VsockOp::kReset);
+  EXPECT_EQ(script(VsockDevice::kWideConnections).disconnected, 1);
+}
+
+TEST_F(VsockTest, WakesWhilePausedAreServedWhenResumed) {
+  start();
+  ASSERT_TRUE(guest.connect());
+  ASSERT_TRUE(guest.transport.pause(0));
+  script().to_send = "later";
+  guest.device->wake(script().id);
+  guest.device->wake(script().id);
+  guest.device->wake(77);
+  EXPECT_EQ(guest.receive_op(), VsockGuest::kNone);
+
+  guest.transport.resume();
+
+  EXPECT_EQ(guest.receive()->payload, "later");
+  script().to_send = "now";
+  guest.device->wake(script().id);
+  EXPECT_EQ(guest.receive()->payload, "now");
 }
 
 TEST_F(VsockTest, SendsNoMoreThanTheGuestHasRoomFor) {
@@ -145,7 +210,7 @@ TEST_F(VsockTest, ACreditThatIsALieGivesNoRoom) {
   update.forwarded_bytes = 1000;  // of 0 that were sent
   guest.send(update);
   script().to_send = "x";
-  guest.waker.wake(script().id);
+  guest.device->wake(script().id);
   EXPECT_EQ(guest.receive_op(), VsockGuest::kNone);
 }
 
@@ -158,7 +223,7 @@ TEST_F(VsockTest, ABufferThatShrinksBelowWhatIsOnItsWayGivesNoRoom) {
   update.buffer_bytes = 5;
   guest.send(update);
   script().to_send = "x";
-  guest.waker.wake(script().id);
+  guest.device->wake(script().id);
   EXPECT_EQ(guest.receive_op(), VsockGuest::kNone);
 }
 
@@ -171,7 +236,7 @@ TEST_F(VsockTest, KeepsWhatTheEndpointDoesNotTakeAndOffersItLater) {
   EXPECT_EQ(script().received, "abc");
 
   script().takes = SIZE_MAX;
-  guest.waker.wake(script().id);
+  guest.device->wake(script().id);
 
   EXPECT_EQ(script().received, "abcdefghi");
 }
@@ -188,10 +253,10 @@ TEST_F(VsockTest, GivesCreditWhenTheEndpointTakesAndNotBefore) {
   EXPECT_EQ(script().disconnected, 0);
 
   script().takes = 1000;
-  guest.waker.wake(script().id);
+  guest.device->wake(script().id);
   EXPECT_EQ(guest.receive_op(), VsockGuest::kNone) << "too little for a packet";
   script().takes = SIZE_MAX;
-  guest.waker.wake(script().id);
+  guest.device->wake(script().id);
 
   const auto update = guest.receive();
   ASSERT_TRUE(update);
@@ -279,14 +344,14 @@ TEST_F(VsockTest, TellsTheEndpointThatTheGuestHasFinishedAfterTheLastByte) {
   EXPECT_EQ(script().guest_finished, 0);
 
   script().takes = SIZE_MAX;
-  guest.waker.wake(script().id);
-  guest.waker.wake(script().id);
+  guest.device->wake(script().id);
+  guest.device->wake(script().id);
 
   EXPECT_EQ(script().received, "abc");
   EXPECT_EQ(script().guest_finished, 1);
   EXPECT_EQ(script().disconnected, 0);
   script().to_send = "reply";
-  guest.waker.wake(script().id);
+  guest.device->wake(script().id);
   EXPECT_EQ(guest.receive()->payload, "reply");
 }
 
@@ -301,7 +366,7 @@ TEST_F(VsockTest, ConfirmsTheEndOfBothSidesAfterTheLastByteIsTaken) {
   EXPECT_EQ(guest.receive_op(), VsockGuest::kNone);
 
   script().takes = SIZE_MAX;
-  guest.waker.wake(script().id);
+  guest.device->wake(script().id);
 
   EXPECT_EQ(script().received, "last");
   EXPECT_EQ(script().guest_finished, 1);
@@ -325,10 +390,10 @@ TEST_F(VsockTest, ResetsWhenTheEndpointCloses) {
   ASSERT_TRUE(guest.connect());
   script().to_send = "bye";
   script().closed = true;
-  guest.waker.wake(script().id);
+  guest.device->wake(script().id);
   EXPECT_EQ(guest.receive_op(), VsockOp::kReset);
   EXPECT_EQ(script().disconnected, 1);
-  guest.waker.wake(script().id);
+  guest.device->wake(script().id);
   EXPECT_EQ(guest.receive_op(), VsockGuest::kNone) << "an old id is ignored";
 }
 
@@ -336,7 +401,7 @@ TEST_F(VsockTest, WaitsForBuffersOfTheGuest) {
   start(1);
   ASSERT_TRUE(guest.connect());
   script().to_send = std::string(10000, 'z');
-  guest.waker.wake(script().id);
+  guest.device->wake(script().id);
   EXPECT_EQ(script().to_send.size(), 10000u) << "nothing is taken that cannot be given";
 
   guest.give_buffers(1);
@@ -381,7 +446,7 @@ TEST_F(VsockTest, ResetOfTheDeviceEndsEveryConnection) {
   ASSERT_TRUE(guest.connect());
   guest.driver.write(virtio::mmio::kStatus, 0);
   EXPECT_EQ(script().disconnected, 1);
-  guest.waker.wake(script().id);
+  guest.device->wake(script().id);
   start();
   EXPECT_TRUE(guest.connect());
   EXPECT_NE(service.scripts[1]->id, service.scripts[0]->id);
@@ -406,7 +471,7 @@ class Refiller final : public MemoryWriteObserver {
   testing::DriverQueue* queue = nullptr;
 };
 
-TEST(VsockTurns, AWakeThatLeavesWorkAsksForAnother) {
+TEST(VsockTurns, AWakeThatLeavesWorkGoesOnByItself) {
   ScriptedService service;
   Refiller refiller;
   VsockGuest guest(service, &refiller);
@@ -419,10 +484,12 @@ TEST(VsockTurns, AWakeThatLeavesWorkAsksForAnother) {
   constexpr std::size_t kPayload = VsockGuest::kReceiveBufferBytes - kVsockHeaderBytes;
   script.to_send = std::string(300 * kPayload, 's');  // 128 packets a call
 
-  EXPECT_FALSE(guest.waker.wake(script.id));
+  guest.device->wake(script.id);
   EXPECT_EQ(script.to_send.size(), 172 * kPayload);
-  EXPECT_FALSE(guest.waker.wake(script.id));
-  EXPECT_TRUE(guest.waker.wake(script.id));
+  EXPECT_EQ(guest.later.size(), 1u);
+  EXPECT_TRUE(guest.later.run_one());
+  EXPECT_EQ(script.to_send.size(), 44 * kPayload);
+  guest.later.run_all();
   EXPECT_TRUE(script.to_send.empty());
 }
 

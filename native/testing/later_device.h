@@ -1,0 +1,90 @@
+// A device that answers when a test says so: it keeps every chain that it is given.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "devices/virtio/device.h"
+#include "devices/virtio/queue.h"
+
+namespace runhv::testing {
+
+// The test's side; outlives the device. Threads: any.
+class LaterWork {
+ public:
+  std::shared_ptr<DeviceHandle> handle;
+  std::array<std::byte, 4> config{};  // with the transport's lock held
+
+  std::size_t size() const {
+    const std::lock_guard lock(mutex_);
+    return chains_.size();
+  }
+  // Nothing where fewer chains are kept.
+  std::optional<DescriptorChain> take(std::size_t index) {
+    const std::lock_guard lock(mutex_);
+    if (index >= chains_.size()) return std::nullopt;
+    std::optional<DescriptorChain> chain(std::move(chains_[index]));
+    chains_.erase(chains_.begin() + static_cast<std::ptrdiff_t>(index));
+    return chain;
+  }
+  void keep(DescriptorChain chain) {
+    const std::lock_guard lock(mutex_);
+    chains_.push_back(std::move(chain));
+  }
+
+  // What a worker of a device does with a chain: fills its first byte. False: it was told not to.
+  bool serve(DescriptorChain chain) {
+    const bool may = handle->begin(chain);
+    const bool writes = may && !chain.writable().empty();
+    if (writes) chain.writable()[0].bytes[0] = std::byte{0x77};
+    handle->finish(std::move(chain), writes ? 1 : 0);
+    return may;
+  }
+  bool serve(std::size_t index) {
+    std::optional<DescriptorChain> chain = take(index);
+    return chain && serve(*std::move(chain));
+  }
+  void set_config(std::byte value) {
+    handle->enter([this, value] {
+      config.fill(value);
+      handle->config_changed();
+    });
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<DescriptorChain> chains_;
+};
+
+class LaterDevice final : public VirtioDevice {
+ public:
+  explicit LaterDevice(LaterWork& work) : work_(work) {}
+  VirtioTraits traits() const override { return {42, 0, 4, kQueueSizes}; }
+  void read_config(std::uint32_t offset, std::span<std::byte> out) const override {
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = work_.config[offset + i];
+  }
+  void write_config(std::uint32_t, std::span<const std::byte>) override {}
+  void attach(std::shared_ptr<DeviceHandle> handle) override { work_.handle = std::move(handle); }
+  Result<void> start(const Activation& activation) override {
+    queue_ = &activation.queues[0];
+    return {};
+  }
+  void stop() override { queue_ = nullptr; }
+  void on_notify(std::uint16_t) override {
+    DescriptorChain chain;
+    while (queue_->pop(chain)) work_.keep(std::move(chain));
+  }
+
+ private:
+  static constexpr std::array<std::uint16_t, 1> kQueueSizes{16};
+  LaterWork& work_;
+  Virtqueue* queue_ = nullptr;
+};
+
+}  // namespace runhv::testing

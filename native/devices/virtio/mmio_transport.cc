@@ -442,7 +442,10 @@ void MmioTransport::settle() {
     debug_log("virtio", "device %u: the driver broke a queue; it needs a reset", traits_.device_id);
     // §2.1.2: the driver learns of NEEDS_RESET by a configuration change.
     stop_device();
-    for (Virtqueue& queue : queues_) queue.begin_turn();  // nothing goes on
+    for (Virtqueue& queue : queues_) {
+      queue.mark_broken();  // for chains in flight of the others
+      queue.begin_turn();   // nothing goes on
+    }
     status_ |= virtio::kStatusNeedsReset;
     raised |= kInterruptConfigChange;
   }

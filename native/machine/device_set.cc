@@ -93,9 +93,9 @@ DeviceSet::DeviceSet(std::uint32_t processor_count, std::size_t virtio_count, In
 
 DeviceSet::~DeviceSet() { stop(0); }
 
-Result<std::unique_ptr<DeviceSet>> DeviceSet::create(MachineConfig& config,
-                                                     std::shared_ptr<const GuestMemory> memory,
-                                                     InterruptSink& sink, ExitPortEvents& events) {
+Result<std::unique_ptr<DeviceSet>> DeviceSet::create(
+    MachineConfig& config, const std::shared_ptr<const GuestMemory>& memory, InterruptSink& sink,
+    ExitPortEvents& events) {
   std::vector<std::unique_ptr<Jobs>> jobs;
   jobs.push_back(std::make_unique<Jobs>("devices"));
   std::vector<std::unique_ptr<VirtioDevice>> devices;

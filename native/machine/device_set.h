@@ -23,7 +23,7 @@ class DeviceSet {
  public:
   // Takes `config`'s disks. `sink` and `events` outlive it.
   static Result<std::unique_ptr<DeviceSet>> create(MachineConfig& config,
-                                                   std::shared_ptr<const GuestMemory> memory,
+                                                   const std::shared_ptr<const GuestMemory>& memory,
                                                    InterruptSink& sink, ExitPortEvents& events);
   // As stop() with a deadline that has passed.
   ~DeviceSet();

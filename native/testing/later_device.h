@@ -72,7 +72,7 @@ class LaterDevice final : public VirtioDevice {
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = work_.config[offset + i];
   }
   void write_config(std::uint32_t, std::span<const std::byte>) override {}
-  void attach(std::shared_ptr<DeviceHandle> handle) override { work_.handle = std::move(handle); }
+  void attach(const std::shared_ptr<DeviceHandle>& handle) override { work_.handle = handle; }
   Result<void> start(const Activation& activation) override {
     queue_ = &activation.queues[0];
     return {};

@@ -27,7 +27,7 @@ class BlkDevice final : public VirtioDevice {
   VirtioTraits traits() const override;
   void read_config(std::uint32_t offset, std::span<std::byte> out) const override;
   void write_config(std::uint32_t, std::span<const std::byte>) override {}
-  void attach(std::shared_ptr<DeviceHandle> handle) override { handle_ = std::move(handle); }
+  void attach(const std::shared_ptr<DeviceHandle>& handle) override { handle_ = handle; }
   Result<void> start(const Activation& activation) override;
   void stop() override { queue_ = nullptr; }
   void on_notify(std::uint16_t queue_index) override;

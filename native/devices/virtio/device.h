@@ -71,7 +71,7 @@ class VirtioDevice {
   virtual void read_config(std::uint32_t offset, std::span<std::byte> out) const = 0;
   virtual void write_config(std::uint32_t offset, std::span<const std::byte> in) = 0;
   // Once, before anything but traits(). A device that answers at once needs no handle.
-  virtual void attach(std::shared_ptr<DeviceHandle>) {}
+  virtual void attach(const std::shared_ptr<DeviceHandle>&) {}
   // After DRIVER_OK. The queues live until stop().
   virtual Result<void> start(const Activation& activation) = 0;
   // After start(). On return no chain is popped and no guest memory touched again, except by chains

@@ -105,7 +105,7 @@ class MmioTransport::Handle final : public DeviceHandle,
 };
 
 MmioTransport::MmioTransport(std::unique_ptr<VirtioDevice> device,
-                             std::shared_ptr<const GuestMemory> memory, IrqLine& irq,
+                             const std::shared_ptr<const GuestMemory>& memory, IrqLine& irq,
                              JobQueue& later)
     : handle_(std::make_shared<Handle>(*this)),
       device_(std::move(device)),

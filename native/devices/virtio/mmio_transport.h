@@ -24,8 +24,8 @@ class MmioTransport final : public BusDevice {
   static constexpr std::uint64_t kSizeBytes = 0x200;
 
   // `irq` and `later`, which has the turns that no register causes, outlive it.
-  MmioTransport(std::unique_ptr<VirtioDevice> device, std::shared_ptr<const GuestMemory> memory,
-                IrqLine& irq, JobQueue& later);
+  MmioTransport(std::unique_ptr<VirtioDevice> device,
+                const std::shared_ptr<const GuestMemory>& memory, IrqLine& irq, JobQueue& later);
   // As stop() with a deadline that has passed.
   ~MmioTransport() override;
 

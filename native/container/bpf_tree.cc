@@ -20,7 +20,6 @@ constexpr std::uint16_t kReturn = 0x06;
 constexpr std::uint32_t kNumberOffset = 0;
 constexpr std::uint32_t kArchitectureOffset = 4;
 constexpr std::uint32_t kArgumentsOffset = 16;
-constexpr std::uint32_t kAuditArchX86_64 = 0xc000003e;
 constexpr std::uint32_t kX32Bit = 0x40000000;
 
 using Program = std::vector<BpfInstruction>;
@@ -154,7 +153,7 @@ void append_tree(Program& program, std::span<const Range> ranges) {
   program[jump].k = static_cast<std::uint32_t>(far - jump - 1);
 }
 
-std::vector<Range> make_ranges(const BpfPolicy& policy) {
+std::vector<Range> make_ranges(const BpfPolicy& policy, std::uint32_t foreign) {
   std::vector<Range> ranges;
   const auto add = [&](std::uint32_t first, const BpfVerdict* verdict, std::uint32_t action) {
     const bool merges = verdict == nullptr && !ranges.empty() && ranges.back().verdict == nullptr &&
@@ -169,19 +168,26 @@ std::vector<Range> make_ranges(const BpfPolicy& policy) {
   }
   if (next <= policy.last_known) add(next, nullptr, policy.otherwise);
   add(policy.last_known + 1, nullptr, policy.newer);
-  add(kX32Bit, nullptr, policy.foreign);
+  if (policy.architecture == linux_abi::Architecture::kX86_64) add(kX32Bit, nullptr, foreign);
   return ranges;
 }
 
 }  // namespace
 
-std::vector<BpfInstruction> compile_bpf(const BpfPolicy& policy) {
+std::vector<BpfInstruction> compile_bpf(std::span<const BpfPolicy> policies,
+                                        std::uint32_t foreign) {
   Program program;
   program.push_back({kLoadWord, 0, 0, kArchitectureOffset});
-  program.push_back({kJumpEqual, 1, 0, kAuditArchX86_64});
-  program.push_back({kReturn, 0, 0, policy.foreign});
-  program.push_back({kLoadWord, 0, 0, kNumberOffset});
-  append_tree(program, make_ranges(policy));
+  for (const BpfPolicy& policy : policies) {
+    program.push_back({kJumpEqual, 1, 0, static_cast<std::uint32_t>(policy.architecture)});
+    const std::size_t jump = program.size();
+    program.push_back({kJump, 0, 0, 0});
+    program.push_back({kLoadWord, 0, 0, kNumberOffset});
+    append_tree(program, make_ranges(policy, foreign));
+    // A tree leaves by its returns alone: the architecture is still loaded where this jump goes.
+    program[jump].k = static_cast<std::uint32_t>(program.size() - jump - 1);
+  }
+  program.push_back({kReturn, 0, 0, foreign});
   return program;
 }
 

@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <vector>
 
+#include "container/linux_abi.h"
 #include "container/oci_config.h"
 
 namespace runhv {
@@ -41,14 +43,16 @@ struct BpfVerdict {
   bool unconditional = false;  // `otherwise` was asked for: no rule may join
 };
 
+// For the calls of one architecture.
 struct BpfPolicy {
-  const std::map<std::uint32_t, BpfVerdict>& verdicts;  // by system call number
+  linux_abi::Architecture architecture;
+  std::map<std::uint32_t, BpfVerdict> verdicts;  // by system call number
   std::uint32_t otherwise;
   std::uint32_t last_known;
-  std::uint32_t newer;    // for numbers above last_known
-  std::uint32_t foreign;  // another architecture, or the x32 numbers
+  std::uint32_t newer;  // for numbers above last_known
 };
 
-std::vector<BpfInstruction> compile_bpf(const BpfPolicy& policy);
+// `foreign` is for calls of every other architecture, and for the x32 numbers.
+std::vector<BpfInstruction> compile_bpf(std::span<const BpfPolicy> policies, std::uint32_t foreign);
 
 }  // namespace runhv

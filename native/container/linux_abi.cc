@@ -119,6 +119,12 @@ constexpr Syscall kSyscalls[] = {
 };
 static_assert(std::ranges::is_sorted(kSyscalls, {}, &Syscall::name));
 
+// syscall_32.tbl of the same.
+constexpr Syscall kSyscalls32[] = {
+#include "container/syscalls_i386.inc"
+};
+static_assert(std::ranges::is_sorted(kSyscalls32, {}, &Syscall::name));
+
 std::optional<std::uint32_t> position(std::span<const std::string_view> names,
                                       std::string_view name) {
   const auto found = std::ranges::find(names, name);
@@ -140,9 +146,11 @@ std::optional<std::uint32_t> find_capability(std::string_view name) {
 
 std::optional<std::uint32_t> find_rlimit(std::string_view name) { return position(kRlimits, name); }
 
-std::optional<std::uint32_t> find_syscall(std::string_view name) {
-  const auto* found = std::ranges::lower_bound(kSyscalls, name, {}, &Syscall::name);
-  if (found == std::end(kSyscalls) || found->name != name) return std::nullopt;
+std::optional<std::uint32_t> find_syscall(Architecture architecture, std::string_view name) {
+  const std::span<const Syscall> calls =
+      architecture == Architecture::kI386 ? std::span<const Syscall>(kSyscalls32) : kSyscalls;
+  const auto found = std::ranges::lower_bound(calls, name, {}, &Syscall::name);
+  if (found == calls.end() || found->name != name) return std::nullopt;
   return found->number;
 }
 

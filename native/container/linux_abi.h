@@ -62,6 +62,11 @@ std::optional<MountOption> find_mount_option(std::string_view name);
 
 std::optional<std::uint32_t> find_capability(std::string_view name);  // "CAP_CHOWN" -> 0
 std::optional<std::uint32_t> find_rlimit(std::string_view name);      // "RLIMIT_NOFILE" -> 7
-std::optional<std::uint32_t> find_syscall(std::string_view name);     // "read" -> 0
+
+// How a program in the guest calls the kernel, by its AUDIT_ARCH_ (linux/audit.h). A program of 32
+// bits has numbers of its own.
+enum class Architecture : std::uint32_t { kX86_64 = 0xc000003e, kI386 = 0x40000003 };
+// "read" -> 0 and 3.
+std::optional<std::uint32_t> find_syscall(Architecture architecture, std::string_view name);
 
 }  // namespace runhv::linux_abi

@@ -104,30 +104,35 @@ void add_rule(Verdicts& verdicts, std::uint32_t number, std::uint32_t action,
   }
 }
 
-void read_rules(const JsonNode& syscalls, std::uint32_t default_action, Verdicts& verdicts,
-                std::uint32_t& last_known) {
+void read_rules(const JsonNode& syscalls, BpfPolicy& policy) {
   for (const JsonNode& node : syscalls.elements()) {
     const std::uint32_t action = read_action(node["action"], node["errnoRet"]);
     const auto alternatives = read_alternatives(node["args"]);
     for (const std::string& name : node["names"].required("an array of strings").strings()) {
-      const auto number = linux_abi::find_syscall(name);
+      const auto number = linux_abi::find_syscall(policy.architecture, name);
       if (!number) continue;
-      last_known = std::max(last_known, *number);
-      if (action != default_action) {
-        add_rule(verdicts, *number, action, default_action, alternatives);
+      policy.last_known = std::max(policy.last_known, *number);
+      if (action != policy.otherwise) {
+        add_rule(policy.verdicts, *number, action, policy.otherwise, alternatives);
       }
     }
   }
 }
 
-bool check_architectures(const JsonNode& architectures) {
-  bool ours = !architectures.present();
+// Those of the guest that the profile is for: the native one, which it must be for, first.
+std::vector<linux_abi::Architecture> read_architectures(const JsonNode& architectures) {
+  bool native = !architectures.present();
+  bool i386 = false;
   for (const JsonNode& node : architectures.elements()) {
     const std::string name = node.string();
     if (!name.starts_with("SCMP_ARCH_")) node.complain("unknown architecture " + name);
-    ours = ours || name == "SCMP_ARCH_X86_64";
+    native = native || name == "SCMP_ARCH_X86_64";
+    i386 = i386 || name == "SCMP_ARCH_X86";
   }
-  return ours;
+  if (!native) architectures.complain("SCMP_ARCH_X86_64 is missing; the guest is x86-64");
+  std::vector<linux_abi::Architecture> found{linux_abi::Architecture::kX86_64};
+  if (i386) found.push_back(linux_abi::Architecture::kI386);
+  return found;
 }
 
 std::uint32_t read_flags(const JsonNode& flags) {
@@ -155,23 +160,22 @@ OciSeccomp compile_seccomp(const JsonNode& section) {
   OciSeccomp result;
   const std::uint32_t default_action =
       read_action(section["defaultAction"], section["defaultErrnoRet"]);
-  if (!check_architectures(section["architectures"])) {
-    section["architectures"].complain("SCMP_ARCH_X86_64 is missing; the guest is x86-64");
-  }
+  const auto architectures = read_architectures(section["architectures"]);
   result.flags = read_flags(section["flags"]);
   if (!section["listenerPath"].string().empty()) {
     section["listenerPath"].complain("not in this version", Code::kUnsupported);
   }
-  Verdicts verdicts;
-  std::uint32_t last_known = 0;
-  read_rules(section["syscalls"], default_action, verdicts, last_known);
-
   // A program asks for a new system call and falls back on ENOSYS. A call that is newer than every
   // call that the profile's author knew must therefore not meet the profile's EPERM (as runc does).
   const bool refuses =
       default_action != kAllow && default_action != kLog && (default_action & 0xffff0000) != kTrace;
-  const std::uint32_t newer = refuses && last_known != 0 ? kErrno | kEnosys : default_action;
-  result.program = compile_bpf({verdicts, default_action, last_known, newer, kKillProcess});
+  std::vector<BpfPolicy> policies;
+  for (const linux_abi::Architecture architecture : architectures) {
+    BpfPolicy& policy = policies.emplace_back(BpfPolicy{architecture, {}, default_action, 0, 0});
+    read_rules(section["syscalls"], policy);
+    policy.newer = refuses && policy.last_known != 0 ? kErrno | kEnosys : default_action;
+  }
+  result.program = compile_bpf(policies, kKillProcess);
   if (result.program.size() > kMaxBpfInstructions) {
     section.complain("the filter has " + std::to_string(result.program.size()) +
                      " instructions; the kernel takes " + std::to_string(kMaxBpfInstructions));

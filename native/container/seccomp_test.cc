@@ -66,7 +66,13 @@ std::optional<std::uint32_t> run(const std::vector<BpfInstruction>& program, con
   return std::nullopt;
 }
 
-std::uint32_t nr(std::string_view name) { return linux_abi::find_syscall(name).value(); }
+std::uint32_t nr(std::string_view name) {
+  return linux_abi::find_syscall(linux_abi::Architecture::kX86_64, name).value();
+}
+
+std::uint32_t nr32(std::string_view name) {
+  return linux_abi::find_syscall(linux_abi::Architecture::kI386, name).value();
+}
 
 Result<OciSeccomp> compile(const std::string& json) {
   auto reader = JsonReader::parse(json, "read seccomp");
@@ -107,11 +113,32 @@ TEST(Seccomp, CallsNewerThanTheProfileAreAbsentInsteadOfForbidden) {
 
 TEST(Seccomp, OtherArchitecturesAndX32AreKilled) {
   const auto filter = program(R"({"defaultAction":"SCMP_ACT_ALLOW",
-      "architectures":["SCMP_ARCH_X86_64","SCMP_ARCH_X86"]})");
+      "architectures":["SCMP_ARCH_X86_64","SCMP_ARCH_X32"]})");
   EXPECT_EQ(run(filter, {nr("read")}), kAllow);
   EXPECT_EQ(run(filter, {nr("read"), {}, kI386}), kKillProcess);
   EXPECT_EQ(run(filter, {0x40000000u | nr("read")}), kKillProcess);
   EXPECT_EQ(run(filter, {0xffffffffu}), kKillProcess);
+}
+
+TEST(Seccomp, ProgramsOf32BitsMeetTheProfileWhereItIsForThem) {
+  EXPECT_EQ(nr32("read"), 3u);
+  EXPECT_EQ(nr32("socketcall"), 102u);
+  const auto filter = program(R"({"defaultAction":"SCMP_ACT_ERRNO",
+      "architectures":["SCMP_ARCH_X86_64","SCMP_ARCH_X86"],"syscalls":[
+      {"names":["read","socketcall","statx"],"action":"SCMP_ACT_ALLOW"},
+      {"names":["personality"],"action":"SCMP_ACT_LOG","args":[{"index":0,"value":8,"op":"SCMP_CMP_EQ"}]}]})");
+  EXPECT_EQ(run(filter, {nr32("read"), {}, kI386}), kAllow);
+  EXPECT_EQ(run(filter, {nr32("socketcall"), {}, kI386}), kAllow);
+  EXPECT_EQ(run(filter, {nr32("personality"), {8}, kI386}), kLog);
+  EXPECT_EQ(run(filter, {nr32("personality"), {4}, kI386}), kEperm);
+  EXPECT_EQ(run(filter, {nr32("write"), {}, kI386}), kEperm);
+  EXPECT_EQ(run(filter, {nr32("statx") + 1, {}, kI386}), kEnosys);
+  EXPECT_EQ(run(filter, {0x40000000u | nr32("read"), {}, kI386}), kEnosys);
+  // A number means another call there, and the other numbers are decided as before.
+  EXPECT_EQ(run(filter, {nr32("read")}), kEperm);
+  EXPECT_EQ(run(filter, {nr("read")}), kAllow);
+  EXPECT_EQ(run(filter, {0x40000000u | nr("read")}), kKillProcess);
+  EXPECT_EQ(run(filter, {nr("read"), {}, 0xc00000b7}), kKillProcess);  // AArch64
 }
 
 TEST(Seccomp, ComparesAll64BitsOfAnArgument) {

@@ -103,7 +103,8 @@ EDITS = [
     # Without a PIC there is no PIT that would have to be stopped.
     ("arch/x86/kernel/i8253.c", "\t\tscoped_guard(irq)\n\t\t\tclockevent_i8253_disable();\n",
      "\t\tif (has_legacy_pic()) {\n\t\t\tscoped_guard(irq)\n\t\t\t\tclockevent_i8253_disable();\n\t\t}\n", 1),
-    ("arch/x86/kernel/i8253.c", "#include <linux/i8253.h>\n", "#include <linux/i8253.h>\n\n#include <asm/i8259.h>\n", 1),
+    ("arch/x86/kernel/i8253.c", "#include <linux/i8253.h>\n",
+     "#include <linux/i8253.h>\n\n#include <asm/i8259.h>\n", 1),
     # A virtio device changes its status by itself in two cases only: it refuses FEATURES_OK, and it
     # sets NEEDS_RESET, which it announces as a configuration change (virtio 1.2 2.1.2, 3.1.1).
     ("drivers/virtio/virtio_mmio.c", "\tunsigned long version;\n",
@@ -213,7 +214,8 @@ EDITS = [
      "static void anon_pipe_buf_release(", 1),
     ("fs/pipe.c", "\tif (page_count(page) == 1 && !pipe->tmp_page)\n\t\tpipe->tmp_page = page;\n",
      "\tif (page_count(page) == 1 && pipe->tmp_pages < min_t(unsigned int, PIPE_DEF_BUFFERS, pipe->max_usage))\n\t\tpipe_keep_page(pipe, page);\n", 1),
-    ("fs/pipe.c", "\t\t\tstruct page *page = pipe->tmp_page;\n", "\t\t\tstruct page *page = pipe_kept_page(pipe);\n", 1),
+    ("fs/pipe.c", "\t\t\tstruct page *page = pipe->tmp_page;\n",
+     "\t\t\tstruct page *page = pipe_kept_page(pipe);\n", 1),
     ("fs/pipe.c", "\t\t\t\t\tbreak;\n\t\t\t\t}\n\t\t\t\tpipe->tmp_page = page;\n\t\t\t}\n",
      "\t\t\t\t\tbreak;\n\t\t\t\t}\n\t\t\t}\n", 1),
     ("fs/pipe.c", "\t\t\tpipe->tmp_page = NULL;\n\n", "\n", 1),
@@ -232,6 +234,15 @@ EDITS = [
      "\t/* Found nothing?!?! */\n", 1),
     ("mm/oom_kill.c", "bool out_of_memory(struct oom_control *oc)\n{\n",
      "bool out_of_memory(struct oom_control *oc)\n{\n\tstatic unsigned int waited; /* under oom_lock */\n", 1),
+    # ---- An overlay asks the lower file system for what it will do to the copy above: EROFS is read-only, and
+    # has no way to set an ACL nor inode flags. Its files can have the first, and have none of the second.
+    ("fs/overlayfs/inode.c", "\tstruct inode *realinode = ovl_inode_real(inode);\n\n"
+     "\tif (!IS_POSIXACL(d_inode(workdir)))\n\t\treturn -EOPNOTSUPP;\n\tif (!realinode->i_op->set_acl)\n",
+     "\n\tif (!IS_POSIXACL(d_inode(workdir)))\n"
+     "\t\treturn -EOPNOTSUPP;\n\tif (!d_inode(workdir)->i_op->set_acl)\n", 1),
+    ("fs/overlayfs/inode.c", "\terr = ovl_real_fileattr_get(&realpath, fa);\n",
+     "\terr = ovl_real_fileattr_get(&realpath, fa);\n"
+     "\tif (err == -ENOTTY && !ovl_inode_upper(inode))\n\t\terr = 0;\n", 1),
 ]
 
 

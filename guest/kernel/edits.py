@@ -243,6 +243,13 @@ EDITS = [
     ("fs/overlayfs/inode.c", "\terr = ovl_real_fileattr_get(&realpath, fa);\n",
      "\terr = ovl_real_fileattr_get(&realpath, fa);\n"
      "\tif (err == -ENOTTY && !ovl_inode_upper(inode))\n\t\terr = 0;\n", 1),
+    # ---- /proc/modules of a kernel that has none: empty, as lsmod and others read it.
+    ("fs/proc/cmdline.c", "static int __init proc_cmdline_init(void)\n{\n",
+     "#ifndef CONFIG_MODULES\nstatic int no_modules_show(struct seq_file *m, void *v)\n{\n\treturn 0;\n}\n#endif\n\n"
+     "static int __init proc_cmdline_init(void)\n{\n", 1),
+    ("fs/proc/cmdline.c", "\tpde->size = saved_command_line_len + 1;\n",
+     "\tpde->size = saved_command_line_len + 1;\n"
+     "#ifndef CONFIG_MODULES\n\tproc_create_single(\"modules\", 0, NULL, no_modules_show);\n#endif\n", 1),
 ]
 
 

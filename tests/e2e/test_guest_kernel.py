@@ -32,3 +32,25 @@ def test_attributes_and_flags_of_files_of_the_image(runhv, check, file):
 
 def test_access_lists_on_a_scratch_disk(runhv):
     silent(runhv.run("acl", "set", "/opt/file", image="guest", before=["--scratch", "16m"]))
+
+
+def test_a_program_of_32_bits(runhv):
+    silent(runhv.run("i386", image="guest"), 42)
+
+
+def test_a_program_has_its_count_of_bytes(runhv):
+    script = "dd if=/dev/zero of=/tmp/x bs=4096 count=25 2>/dev/null; cat /proc/$$/io; head -c 100000 /tmp/x >/dev/null; cat /proc/$$/io"
+    result = runhv.run("sh", "-c", script)
+    counts = [int(line.split()[1]) for line in result.stdout.decode().splitlines() if line.startswith("rchar")]
+    # A process has the counts of its children that ended.
+    assert len(counts) == 2 and counts[1] - counts[0] >= 100_000, result
+
+
+def test_there_are_no_modules_and_lsmod_says_so(runhv):
+    result = runhv.run("sh", "-c", "cat /proc/modules; lsmod")
+    assert result.stdout.split()[:3] == [b"Module", b"Size", b"Used"], result
+    assert (result.stdout.count(b"\n"), result.stderr, result.returncode) == (1, b"", 0)
+
+
+def test_what_programs_count_on_is_there(runhv):
+    silent(runhv.run("calls", image="guest"))

@@ -250,6 +250,60 @@ EDITS = [
     ("fs/proc/cmdline.c", "\tpde->size = saved_command_line_len + 1;\n",
      "\tpde->size = saved_command_line_len + 1;\n"
      "#ifndef CONFIG_MODULES\n\tproc_create_single(\"modules\", 0, NULL, no_modules_show);\n#endif\n", 1),
+    # ---- Limits: the guest has one tenant, whom its memory limits. docs/limits.md has the table.
+    # Threads: their stacks may take all of the memory, not an eighth. No limit for each user.
+    ("kernel/fork.c", "(u64) THREAD_SIZE * 8UL);", "(u64) THREAD_SIZE);", 1),
+    ("kernel/fork.c",
+     "\tinit_task.signal->rlim[RLIMIT_NPROC].rlim_cur = max_threads/2;\n"
+     "\tinit_task.signal->rlim[RLIMIT_NPROC].rlim_max = max_threads/2;\n"
+     "\tinit_task.signal->rlim[RLIMIT_SIGPENDING] =\n\t\tinit_task.signal->rlim[RLIMIT_NPROC];\n\n", "", 1),
+    ("include/asm-generic/resource.h", "[RLIMIT_NPROC]\t\t= {              0,              0 },",
+     "[RLIMIT_NPROC]\t\t= {  RLIM_INFINITY,  RLIM_INFINITY },", 1),
+    ("include/asm-generic/resource.h", "[RLIMIT_SIGPENDING]\t= { \t\t0,\t       0 },",
+     "[RLIMIT_SIGPENDING]\t= {          65536,          65536 },", 1),
+    ("include/asm-generic/resource.h", "[RLIMIT_MSGQUEUE]\t= {   MQ_BYTES_MAX,   MQ_BYTES_MAX },",
+     "[RLIMIT_MSGQUEUE]\t= {  RLIM_INFINITY,  RLIM_INFINITY },", 1),
+    ("include/linux/threads.h", "IS_ENABLED(CONFIG_BASE_SMALL) ? 0x1000 : 0x8000", "0x400000", 1),
+    # Files and what watches them.
+    ("fs/file_table.c", "max_t(unsigned long, n, NR_FILE)", "max_t(unsigned long, n, LONG_MAX)", 1),
+    ("fs/notify/inotify/inotify_user.c", "clamp(watches_max, 8192UL, 1048576UL)", "max(watches_max, 1048576UL)", 1),
+    ("fs/notify/inotify/inotify_user.c", "ucount_max[UCOUNT_INOTIFY_INSTANCES] = 128;",
+     "ucount_max[UCOUNT_INOTIFY_INSTANCES] = 8192;", 1),
+    ("fs/notify/fanotify/fanotify_user.c",
+     "clamp(max_marks, FANOTIFY_OLD_DEFAULT_MAX_MARKS,\n\t\t\t\t     FANOTIFY_DEFAULT_MAX_USER_MARKS)",
+     "max(max_marks, FANOTIFY_DEFAULT_MAX_USER_MARKS)", 1),
+    ("fs/eventpoll.c", "(((si.totalram - si.totalhigh) / 25) << PAGE_SHIFT)",
+     "((si.totalram - si.totalhigh) << PAGE_SHIFT)", 1),
+    ("fs/aio.c", "static unsigned long aio_max_nr = 0x10000;", "static unsigned long aio_max_nr = 0x100000;", 1),
+    ("fs/pipe.c", "pipe_user_pages_soft = PIPE_DEF_BUFFERS * INR_OPEN_CUR;", "pipe_user_pages_soft;", 1),
+    # Names in a tmpfs without content cost a kilobyte each.
+    ("mm/shmem.c", "min3(nr_pages - totalhigh_pages(), nr_pages / 2,\n\t\t\tULONG_MAX / BOGO_INODE_SIZE)",
+     "min(nr_pages * 2, ULONG_MAX / BOGO_INODE_SIZE)", 1),
+    # Memory: what distributions set.
+    ("include/linux/mm.h", "#define DEFAULT_MAX_MAP_COUNT\t(USHRT_MAX - MAPCOUNT_ELF_CORE_MARGIN)",
+     "#define DEFAULT_MAX_MAP_COUNT\t1048576", 1),
+    # Keys: root's quota for everybody.
+    ("security/keys/key.c", "unsigned int key_quota_maxkeys = 200;", "unsigned int key_quota_maxkeys = 1000000;", 1),
+    ("security/keys/key.c", "unsigned int key_quota_maxbytes = 20000;",
+     "unsigned int key_quota_maxbytes = 25000000;", 1),
+    # Messages. How deep a queue is that says nothing stays as it was.
+    ("include/linux/ipc_namespace.h", "#define DFLT_QUEUESMAX\t\t      256",
+     "#define DFLT_QUEUESMAX\t\t     1024", 1),
+    ("include/linux/ipc_namespace.h", "#define DFLT_MSGMAX\t\t       10\n", "#define DFLT_MSGMAX\t\t     1024\n", 1),
+    ("include/linux/ipc_namespace.h", "#define DFLT_MSGSIZEMAX\t\t     8192\n",
+     "#define DFLT_MSGSIZEMAX\t\t  1048576\n", 1),
+    ("include/uapi/linux/msg.h", "#define MSGMAX  8192 ", "#define MSGMAX 65536 ", 1),
+    ("include/uapi/linux/msg.h", "#define MSGMNB 16384 ", "#define MSGMNB 65536 ", 1),
+    # Sockets: buffers that a program may ask for, and connections that are closing.
+    ("net/core/sock.c", "__u32 sysctl_wmem_max __read_mostly = SK_WMEM_MAX;",
+     "__u32 sysctl_wmem_max __read_mostly = 8 << 20;", 1),
+    ("net/core/sock.c", "__u32 sysctl_rmem_max __read_mostly = SK_RMEM_MAX;",
+     "__u32 sysctl_rmem_max __read_mostly = 8 << 20;", 1),
+    ("net/ipv4/tcp.c", "\tsysctl_tcp_max_orphans = cnt / 2;\n",
+     "\tsysctl_tcp_max_orphans = max(65536, cnt / 2);\n", 1),
+    ("net/ipv4/tcp_ipv4.c", "sysctl_max_tw_buckets = ehash_entries / 2;",
+     "sysctl_max_tw_buckets = max(65536U, ehash_entries / 2);", 1),
+    ("net/ipv4/tcp_ipv4.c", "max(128U, ehash_entries / 128)", "max(4096U, ehash_entries / 128)", 1),
 ]
 
 

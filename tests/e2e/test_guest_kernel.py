@@ -54,3 +54,27 @@ def test_there_are_no_modules_and_lsmod_says_so(runhv):
 
 def test_what_programs_count_on_is_there(runhv):
     silent(runhv.run("calls", image="guest"))
+
+
+@pytest.mark.parametrize("what,count", [
+    ("threads", 2000),
+    ("watches", 10_000),
+    ("empty-files", 30_000),
+    ("watchers", 1000),
+    ("open-files", 30_000),
+    ("polled", 100_000),
+    ("mappings", 100_000),
+    ("keys", 1000),
+    ("full-pipes", 2000),
+    ("messages", 1000),
+    ("long-messages", 10),
+    ("queued-signals", 20_000),
+    ("aio-thousands", 500),
+])
+def test_an_ordinary_user_of_a_small_container_gets(runhv, what, count):
+    """With the default of 128 MiB."""
+    silent(runhv.run("limits", what, str(count), image="guest", before=["-u", "1000"]))
+
+
+def test_nothing_limits_how_many_processes_a_user_has(runhv):
+    assert runhv.run("sh", "-c", "ulimit -Hu", before=["-u", "1000"]).stdout == b"unlimited\n"

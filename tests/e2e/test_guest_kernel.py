@@ -3,6 +3,9 @@
 The programs are those of tests/fixtures/guest; each says what is wrong, and nothing where all is well.
 """
 
+import json
+import signal
+
 import pytest
 
 
@@ -36,6 +39,21 @@ def test_access_lists_on_a_scratch_disk(runhv):
 
 def test_a_program_of_32_bits(runhv):
     silent(runhv.run("i386", image="guest"), 42)
+
+
+@pytest.mark.parametrize("architectures,output,status", [
+    (["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"], b"clock_gettime of 32 bits\n", 42),
+    (["SCMP_ARCH_X86_64"], b"", 128 + signal.SIGSYS),
+])
+def test_a_seccomp_profile_is_for_programs_of_32_bits_where_it_says_so(runhv, tmp_path, architectures, output, status):
+    bundle = runhv.prepare(tmp_path / "bundle", "i386", image="guest")
+    config = json.loads((bundle / "config.json").read_text())
+    config["linux"]["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW", "architectures": architectures,
+        "syscalls": [{"names": ["clock_gettime"], "action": "SCMP_ACT_ERRNO"}]}
+    (bundle / "config.json").write_text(json.dumps(config))
+    result = runhv("run", "--bundle", str(bundle), "seccomp")
+    assert (result.stdout, result.returncode) == (output, status), result.stderr
 
 
 def test_a_program_has_its_count_of_bytes(runhv):

@@ -1,7 +1,10 @@
 package dev.runhv.vmm.image;
 
-import dev.runhv.vmm.image.tar.TarEntry;
-import dev.runhv.vmm.image.tar.TarReader;
+import dev.runhv.vmm.content.BlockInputStream;
+import dev.runhv.vmm.content.Compression;
+import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.tar.TarEntry;
+import dev.runhv.vmm.content.tar.TarReader;
 import java.io.BufferedInputStream;
 import java.io.IOException;
 import java.io.InputStream;

@@ -1,5 +1,8 @@
 package dev.runhv.vmm.image;
 
+import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.Digest;
+import dev.runhv.vmm.content.Failures;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;

@@ -1,5 +1,6 @@
 package dev.runhv.vmm.image;
 
+import dev.runhv.vmm.content.Failures;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;

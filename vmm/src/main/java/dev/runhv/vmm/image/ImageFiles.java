@@ -1,5 +1,6 @@
 package dev.runhv.vmm.image;
 
+import dev.runhv.vmm.content.CorruptInputException;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.InputStream;

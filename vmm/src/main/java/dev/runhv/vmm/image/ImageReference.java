@@ -1,6 +1,7 @@
 package dev.runhv.vmm.image;
 
 import dev.runhv.api.ImageException;
+import dev.runhv.vmm.content.Failures;
 import java.nio.file.Path;
 
 /** Where an image lies, as a user writes it: {@code oci:DIR[:TAG]}, {@code oci-archive:FILE[:TAG]} and so on. */

@@ -1,6 +1,7 @@
 package dev.runhv.vmm.image;
 
 import dev.runhv.api.ImageException;
+import dev.runhv.vmm.content.Failures;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -1,5 +1,6 @@
 package dev.runhv.vmm.image;
 
+import dev.runhv.vmm.content.Digest;
 import java.io.IOException;
 import java.io.InputStream;
 

@@ -1,5 +1,6 @@
 package dev.runhv.vmm.image;
 
+import dev.runhv.vmm.content.CorruptInputException;
 import java.util.ArrayList;
 import java.util.List;
 

@@ -1,5 +1,9 @@
 package dev.runhv.vmm.image;
 
+import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.Digest;
+import dev.runhv.vmm.content.Failures;
+import dev.runhv.vmm.content.VerifyingInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.ArrayList;

@@ -1,5 +1,6 @@
 package dev.runhv.vmm.image;
 
+import dev.runhv.vmm.content.Failures;
 import java.io.File;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;

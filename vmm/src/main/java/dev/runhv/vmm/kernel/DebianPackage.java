@@ -1,9 +1,9 @@
 package dev.runhv.vmm.kernel;
 
-import dev.runhv.vmm.image.BlockInputStream;
-import dev.runhv.vmm.image.CorruptInputException;
-import dev.runhv.vmm.image.tar.TarEntry;
-import dev.runhv.vmm.image.tar.TarReader;
+import dev.runhv.vmm.content.BlockInputStream;
+import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.tar.TarEntry;
+import dev.runhv.vmm.content.tar.TarReader;
 import java.io.BufferedInputStream;
 import java.io.EOFException;
 import java.io.IOException;

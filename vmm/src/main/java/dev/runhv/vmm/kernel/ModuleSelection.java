@@ -1,6 +1,6 @@
 package dev.runhv.vmm.kernel;
 
-import dev.runhv.vmm.image.CorruptInputException;
+import dev.runhv.vmm.content.CorruptInputException;
 import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.List;

@@ -1,8 +1,8 @@
 package dev.runhv.vmm.kernel;
 
-import dev.runhv.vmm.image.BlockInputStream;
-import dev.runhv.vmm.image.Compression;
-import dev.runhv.vmm.image.CorruptInputException;
+import dev.runhv.vmm.content.BlockInputStream;
+import dev.runhv.vmm.content.Compression;
+import dev.runhv.vmm.content.CorruptInputException;
 import java.io.BufferedInputStream;
 import java.io.IOException;
 import java.io.InputStream;

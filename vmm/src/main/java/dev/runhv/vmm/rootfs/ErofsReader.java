@@ -1,8 +1,8 @@
 package dev.runhv.vmm.rootfs;
 
 import dev.runhv.api.ImageException;
-import dev.runhv.vmm.image.CorruptInputException;
-import dev.runhv.vmm.image.Failures;
+import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.Failures;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;

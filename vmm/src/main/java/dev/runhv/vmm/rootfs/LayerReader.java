@@ -1,12 +1,12 @@
 package dev.runhv.vmm.rootfs;
 
-import dev.runhv.vmm.image.BlockInputStream;
-import dev.runhv.vmm.image.Compression;
-import dev.runhv.vmm.image.CorruptInputException;
-import dev.runhv.vmm.image.Digest;
+import dev.runhv.vmm.content.BlockInputStream;
+import dev.runhv.vmm.content.Compression;
+import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.Digest;
+import dev.runhv.vmm.content.tar.TarEntry;
+import dev.runhv.vmm.content.tar.TarReader;
 import dev.runhv.vmm.image.Layer;
-import dev.runhv.vmm.image.tar.TarEntry;
-import dev.runhv.vmm.image.tar.TarReader;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;

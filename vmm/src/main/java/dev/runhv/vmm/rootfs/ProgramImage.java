@@ -1,8 +1,8 @@
 package dev.runhv.vmm.rootfs;
 
-import dev.runhv.vmm.image.tar.Sparse;
-import dev.runhv.vmm.image.tar.TarEntry;
-import dev.runhv.vmm.image.tar.TarReader;
+import dev.runhv.vmm.content.tar.Sparse;
+import dev.runhv.vmm.content.tar.TarEntry;
+import dev.runhv.vmm.content.tar.TarReader;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;

@@ -1,6 +1,6 @@
 package dev.runhv.vmm.rootfs;
 
-import dev.runhv.vmm.image.BlockInputStream;
+import dev.runhv.vmm.content.BlockInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;

@@ -2,8 +2,8 @@ package dev.runhv.vmm.rootfs;
 
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.ImageException;
-import dev.runhv.vmm.image.Digest;
-import dev.runhv.vmm.image.Failures;
+import dev.runhv.vmm.content.Digest;
+import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.image.ImageConfig;
 import dev.runhv.vmm.image.ImageSource;
 import dev.runhv.vmm.image.Layer;

@@ -3,6 +3,6 @@
  * place in one uncompressed EROFS image. The tree never touches the host's file system, so there is nothing on the host
  * that a layer could escape to, overwrite or lose its owners in.
  *
- * <p>Names are byte strings as in {@code dev.runhv.vmm.image.tar}: one {@code char} is one byte.
+ * <p>Names are byte strings as in {@code dev.runhv.vmm.content.tar}: one {@code char} is one byte.
  */
 package dev.runhv.vmm.rootfs;

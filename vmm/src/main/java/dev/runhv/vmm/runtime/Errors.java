@@ -1,7 +1,7 @@
 package dev.runhv.vmm.runtime;
 
 import dev.runhv.api.RunhvException;
-import dev.runhv.vmm.image.Failures;
+import dev.runhv.vmm.content.Failures;
 import java.io.IOException;
 
 /** Failures with the host's files that have nothing to do with an image. */

@@ -14,6 +14,9 @@ import static org.assertj.core.api.Assumptions.assumeThat;
 
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.ImageException;
+import dev.runhv.vmm.content.Compression;
+import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.testing.ImageBuilder;
 import dev.runhv.vmm.testing.TarBuilder;
 import java.io.IOException;

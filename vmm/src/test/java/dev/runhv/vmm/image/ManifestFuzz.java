@@ -1,5 +1,7 @@
 package dev.runhv.vmm.image;
 
+import dev.runhv.vmm.content.CorruptInputException;
+
 /** A manifest, an index, docker's manifest.json: never two of them at once. */
 public final class ManifestFuzz {
     private ManifestFuzz() {}

@@ -3,7 +3,7 @@ package dev.runhv.vmm.kernel;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.runhv.vmm.image.CorruptInputException;
+import dev.runhv.vmm.content.CorruptInputException;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;

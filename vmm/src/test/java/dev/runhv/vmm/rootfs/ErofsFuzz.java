@@ -1,9 +1,9 @@
 package dev.runhv.vmm.rootfs;
 
-import dev.runhv.vmm.image.CorruptInputException;
-import dev.runhv.vmm.image.tar.Sparse;
-import dev.runhv.vmm.image.tar.TarEntry;
-import dev.runhv.vmm.image.tar.TarReader;
+import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.tar.Sparse;
+import dev.runhv.vmm.content.tar.TarEntry;
+import dev.runhv.vmm.content.tar.TarReader;
 import dev.runhv.vmm.rootfs.Inode.Child;
 import dev.runhv.vmm.rootfs.Inode.Directory;
 import dev.runhv.vmm.testing.TarBuilder;

@@ -2,11 +2,11 @@ package dev.runhv.vmm.rootfs;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.runhv.vmm.content.tar.Corpus;
+import dev.runhv.vmm.content.tar.TarFuzz;
 import dev.runhv.vmm.image.ConfigFuzz;
 import dev.runhv.vmm.image.ManifestFuzz;
 import dev.runhv.vmm.image.ReferenceFuzz;
-import dev.runhv.vmm.image.tar.Corpus;
-import dev.runhv.vmm.image.tar.TarFuzz;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

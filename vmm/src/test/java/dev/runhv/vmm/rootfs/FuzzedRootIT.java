@@ -2,11 +2,11 @@ package dev.runhv.vmm.rootfs;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.runhv.vmm.content.tar.Corpus;
+import dev.runhv.vmm.content.tar.TarEntry;
+import dev.runhv.vmm.content.tar.TarReader;
 import dev.runhv.vmm.image.ImageReference;
 import dev.runhv.vmm.image.ImageSource;
-import dev.runhv.vmm.image.tar.Corpus;
-import dev.runhv.vmm.image.tar.TarEntry;
-import dev.runhv.vmm.image.tar.TarReader;
 import dev.runhv.vmm.testing.InstalledDistribution;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;

@@ -4,10 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import dev.runhv.api.ErrorCode;
+import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.tar.Sparse;
+import dev.runhv.vmm.content.tar.TarEntry;
 import dev.runhv.vmm.image.ConfigFuzz;
-import dev.runhv.vmm.image.CorruptInputException;
-import dev.runhv.vmm.image.tar.Sparse;
-import dev.runhv.vmm.image.tar.TarEntry;
 import dev.runhv.vmm.testing.InstalledDistribution;
 import java.io.File;
 import java.io.IOException;

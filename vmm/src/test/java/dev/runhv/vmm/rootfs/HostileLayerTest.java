@@ -6,12 +6,12 @@ import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.ImageException;
-import dev.runhv.vmm.image.CorruptInputException;
+import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.tar.Sparse;
+import dev.runhv.vmm.content.tar.TarEntry;
+import dev.runhv.vmm.content.tar.TarLimits;
 import dev.runhv.vmm.image.ImageReference;
 import dev.runhv.vmm.image.ImageSource;
-import dev.runhv.vmm.image.tar.Sparse;
-import dev.runhv.vmm.image.tar.TarEntry;
-import dev.runhv.vmm.image.tar.TarLimits;
 import dev.runhv.vmm.testing.ImageBuilder;
 import dev.runhv.vmm.testing.TarBuilder;
 import java.io.IOException;

@@ -2,7 +2,7 @@ package dev.runhv.vmm.rootfs;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.runhv.vmm.image.Digest;
+import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.testing.ImageBuilder;
 import dev.runhv.vmm.testing.TarBuilder;
 import java.io.IOException;

@@ -1,7 +1,7 @@
 package dev.runhv.vmm.testing;
 
 import com.github.luben.zstd.Zstd;
-import dev.runhv.vmm.image.Digest;
+import dev.runhv.vmm.content.Digest;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;

@@ -1,6 +1,6 @@
-package dev.runhv.vmm.image.tar;
+package dev.runhv.vmm.content.tar;
 
-import dev.runhv.vmm.image.BlockInputStream;
+import dev.runhv.vmm.content.BlockInputStream;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;

@@ -1,4 +1,4 @@
-package dev.runhv.vmm.image;
+package dev.runhv.vmm.content;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -8,7 +8,7 @@ import java.security.MessageDigest;
  * Content that is checked while it is read: no byte beyond the promised size is read, and the end is reported only after
  * size and digest have proved right. Who stops before the end has verified nothing.
  */
-final class VerifyingInputStream extends BlockInputStream {
+public final class VerifyingInputStream extends BlockInputStream {
     private final InputStream in;
     private final String what;
     private final Digest expected;
@@ -17,7 +17,7 @@ final class VerifyingInputStream extends BlockInputStream {
     private long count;
     private boolean verified;
 
-    VerifyingInputStream(InputStream in, String what, Digest expected, long size) {
+    public VerifyingInputStream(InputStream in, String what, Digest expected, long size) {
         this.in = in;
         this.what = what;
         this.expected = expected;

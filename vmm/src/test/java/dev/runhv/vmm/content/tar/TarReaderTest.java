@@ -1,4 +1,4 @@
-package dev.runhv.vmm.image.tar;
+package dev.runhv.vmm.content.tar;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

@@ -1,4 +1,4 @@
-package dev.runhv.vmm.image.tar;
+package dev.runhv.vmm.content.tar;
 
 import java.util.Map;
 

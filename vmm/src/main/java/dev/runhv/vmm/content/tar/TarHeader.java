@@ -1,6 +1,6 @@
-package dev.runhv.vmm.image.tar;
+package dev.runhv.vmm.content.tar;
 
-import dev.runhv.vmm.image.CorruptInputException;
+import dev.runhv.vmm.content.CorruptInputException;
 import java.nio.charset.StandardCharsets;
 
 /** The fields of one 512-byte header block (POSIX.1-2017 pax, "ustar Interchange Format"; GNU tar manual, "Standard"). */

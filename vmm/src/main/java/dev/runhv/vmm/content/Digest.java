@@ -1,4 +1,4 @@
-package dev.runhv.vmm.image;
+package dev.runhv.vmm.content;
 
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;

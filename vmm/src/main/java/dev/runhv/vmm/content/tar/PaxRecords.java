@@ -1,6 +1,6 @@
-package dev.runhv.vmm.image.tar;
+package dev.runhv.vmm.content.tar;
 
-import dev.runhv.vmm.image.CorruptInputException;
+import dev.runhv.vmm.content.CorruptInputException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Base64;

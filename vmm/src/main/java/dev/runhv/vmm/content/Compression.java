@@ -1,4 +1,4 @@
-package dev.runhv.vmm.image;
+package dev.runhv.vmm.content;
 
 import com.github.luben.zstd.ZstdException;
 import com.github.luben.zstd.ZstdIOException;
@@ -32,7 +32,7 @@ public enum Compression {
     }
 
     /** Looks at the first bytes of a stream that can be reset; it stands at its start afterwards. */
-    static Compression of(InputStream in) throws IOException {
+    public static Compression of(InputStream in) throws IOException {
         in.mark(4);
         byte[] magic = in.readNBytes(4);
         in.reset();

@@ -1,6 +1,6 @@
-package dev.runhv.vmm.image.tar;
+package dev.runhv.vmm.content.tar;
 
-import dev.runhv.vmm.image.CorruptInputException;
+import dev.runhv.vmm.content.CorruptInputException;
 
 /**
  * Where the pieces of a sparse file belong: piece i has {@code lengths[i]} bytes at {@code offsets[i]}. The pieces are in

@@ -1,6 +1,6 @@
-package dev.runhv.vmm.image.tar;
+package dev.runhv.vmm.content.tar;
 
-import dev.runhv.vmm.image.Compression;
+import dev.runhv.vmm.content.Compression;
 import java.io.IOException;
 import java.io.InputStream;
 

@@ -1,6 +1,6 @@
-package dev.runhv.vmm.image.tar;
+package dev.runhv.vmm.content.tar;
 
-import dev.runhv.vmm.image.CorruptInputException;
+import dev.runhv.vmm.content.CorruptInputException;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;

@@ -1,4 +1,4 @@
-package dev.runhv.vmm.image.tar;
+package dev.runhv.vmm.content.tar;
 
 /** Bounds on the headers of a tar; a header that is larger is an attack, not an archive. */
 public final class TarLimits {

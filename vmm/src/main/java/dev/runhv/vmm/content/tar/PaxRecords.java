@@ -54,8 +54,16 @@ final class PaxRecords {
         return records;
     }
 
+    // An empty value takes back what an earlier record of the keyword says.
     private void put(String keyword, String value) throws CorruptInputException {
-        if (keyword.startsWith(SCHILY_XATTR)) {
+        if (value.isEmpty()) {
+            values.remove(keyword);
+            if (keyword.startsWith(SCHILY_XATTR)) {
+                xattrs.remove(keyword.substring(SCHILY_XATTR.length()));
+            } else if (keyword.startsWith(LIBARCHIVE_XATTR)) {
+                xattrs.remove(percentDecoded(keyword.substring(LIBARCHIVE_XATTR.length())));
+            }
+        } else if (keyword.startsWith(SCHILY_XATTR)) {
             xattrs.put(xattrName(keyword.substring(SCHILY_XATTR.length())), bytes(value));
         } else if (keyword.startsWith(LIBARCHIVE_XATTR)) {
             // bsdtar writes both; the other one is exact, this one has its name and value encoded.

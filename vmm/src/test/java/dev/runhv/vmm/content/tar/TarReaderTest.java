@@ -6,10 +6,13 @@ import dev.runhv.vmm.testing.TarBuilder;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveInputStream;
 import org.junit.jupiter.api.Test;
@@ -69,6 +72,41 @@ class TarReaderTest {
 
         assertThat(entry.xattrs()).containsOnlyKeys("user.a b");
         assertThat(entry.xattrs().get("user.a b")).containsExactly(0, 1, -1);
+    }
+
+    @Test
+    void anEmptyValueTakesBackWhatARecordSays() throws IOException {
+        byte[] extended = Stream.of(
+                        "SCHILY.xattr.user.a=1",
+                        "SCHILY.xattr.user.a=",
+                        "SCHILY.xattr.user.b=2",
+                        "LIBARCHIVE.xattr.user.b=",
+                        "LIBARCHIVE.xattr.user.c=",
+                        "SCHILY.xattr.user.d=",
+                        "path=gone",
+                        "path=",
+                        "mtime=",
+                        "uid=",
+                        "size=")
+                .map(record -> record.length() + 4 + " " + record + "\n") // two digits, space, newline
+                .map(record -> record.length() < 10 ? "0" + record : record)
+                .collect(Collectors.joining())
+                .getBytes(StandardCharsets.ISO_8859_1);
+        byte[] tar = new TarBuilder()
+                .raw(TarBuilder.header('x', "p", "", extended.length, 0, 0, 0, 0, 0, 0))
+                .raw(Arrays.copyOf(extended, 512))
+                .owner(7, 8)
+                .mtime(9)
+                .file("name", "four")
+                .bytes();
+
+        TarEntry entry = new TarReader(new ByteArrayInputStream(tar)).next();
+
+        assertThat(entry.name()).isEqualTo("name");
+        assertThat(entry.uid()).isEqualTo(7);
+        assertThat(entry.mtimeSeconds()).isEqualTo(9);
+        assertThat(entry.size()).isEqualTo(4);
+        assertThat(entry.xattrs()).isEmpty();
     }
 
     private static List<String> ours(byte[] tar) throws IOException {

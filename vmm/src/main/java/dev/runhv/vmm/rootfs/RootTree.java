@@ -76,7 +76,7 @@ final class RootTree {
             applyWhiteout(path, name);
             return;
         }
-        Directory directory = directory(path, true);
+        Directory directory = directory(path, Missing.MAKE_OVER_LOWER);
         Child existing = directory.children().get(name);
         if (entry.type() == TarEntry.Type.DIRECTORY) {
             if (existing != null && existing.inode() instanceof Directory merged) {
@@ -132,7 +132,7 @@ final class RootTree {
         List<String> path = cleaned(link);
         if (!path.isEmpty()) {
             String name = path.removeLast();
-            Directory directory = directory(path, false);
+            Directory directory = directory(path, Missing.LEAVE);
             Child child = directory == null ? null : directory.children().get(name);
             if (child != null && !(child.inode() instanceof Directory)) {
                 return child.inode();
@@ -146,7 +146,7 @@ final class RootTree {
 
     private void applyWhiteout(List<String> path, String name) throws CorruptInputException {
         if (name.equals(OPAQUE)) {
-            hideLower(directory(path, true));
+            hideLower(directory(path, Missing.MAKE_OVER_LOWER));
             return;
         }
         if (name.startsWith(METADATA)) {
@@ -159,7 +159,7 @@ final class RootTree {
         if (hidden.equals(".") || hidden.equals("..")) {
             return;
         }
-        Directory directory = directory(path, false);
+        Directory directory = directory(path, Missing.LEAVE);
         Child child = directory == null ? null : directory.children().get(hidden);
         if (child != null && hide(child)) {
             directory.children().remove(hidden);
@@ -256,15 +256,37 @@ final class RootTree {
     }
 
     /**
+     * Makes a directory of an absolute path, and those on the way to it, where there is nothing; what is there stays as it
+     * is, a file too.
+     */
+    void makeDirectory(String path) throws CorruptInputException {
+        directory(cleaned(path), Missing.MAKE);
+    }
+
+    /** What becomes of a directory that is not there. */
+    private enum Missing {
+        LEAVE,
+        MAKE,
+        /** Also in place of a file of a lower layer: the newest layer wins. */
+        MAKE_OVER_LOWER
+    }
+
+    /**
      * The directory that a path leads to, through symbolic links.
      *
-     * @param create whether missing directories are made; else the answer is null where one is missing
+     * @return null where there is none, and none was made
      */
-    private Directory directory(List<String> path, boolean create) throws CorruptInputException {
+    private Directory directory(List<String> path, Missing missing) throws CorruptInputException {
         Deque<String> rest = new ArrayDeque<>(path);
         Directory at = root;
         int links = 0;
+        Link link = null; // the one of the path itself that is being followed
+        int own = path.size(); // of what is left, the components of the path itself
         while (!rest.isEmpty()) {
+            if (rest.size() == own) {
+                own--;
+                link = null;
+            }
             String name = rest.pop();
             count(1);
             if (name.equals("..")) {
@@ -274,23 +296,24 @@ final class RootTree {
             Child child = at.children().get(name);
             switch (child == null ? null : child.inode()) {
                 case null -> {
-                    if (!create) {
+                    if (missing == Missing.LEAVE) {
                         return null;
                     }
-                    Directory made = newDirectory(at, Attributes.IMPLIED_DIRECTORY);
-                    put(at, checkedName(name), made);
-                    at = made;
+                    at = makeImplied(at, checkedName(name));
                 }
                 case Directory directory -> at = directory;
-                case SymbolicLink link -> {
+                case SymbolicLink symbolic -> {
                     if (++links > RootfsLimits.SYMBOLIC_LINKS) {
                         throw new CorruptInputException("its path has too many symbolic links");
                     }
-                    count(link.target().length());
-                    if (link.target().startsWith("/")) {
+                    count(symbolic.target().length());
+                    if (link == null) {
+                        link = new Link(at, name, child);
+                    }
+                    if (symbolic.target().startsWith("/")) {
                         at = root;
                     }
-                    List<String> parts = parts(link.target());
+                    List<String> parts = parts(symbolic.target());
                     for (String part : parts.reversed()) {
                         rest.push(part);
                     }
@@ -299,14 +322,45 @@ final class RootTree {
                     }
                 }
                 case RegularFile ignored -> {
-                    return notADirectory(name, create);
+                    at = overFile(link == null ? new Link(at, name, child) : link, missing);
+                    dropTo(rest, own);
                 }
                 case Special ignored -> {
-                    return notADirectory(name, create);
+                    at = overFile(link == null ? new Link(at, name, child) : link, missing);
+                    dropTo(rest, own);
                 }
+            }
+            if (at == null) {
+                return null;
             }
         }
         return at;
+    }
+
+    /** A name on a path that leads to a file, by itself or as a symbolic link. */
+    private record Link(Directory parent, String name, Child child) {}
+
+    /** What leads to a file where a directory must be becomes one: the link, not the file that others may mean. */
+    private Directory overFile(Link link, Missing missing) throws CorruptInputException {
+        if (missing != Missing.MAKE_OVER_LOWER) {
+            return null;
+        }
+        if (link.child.layer() == layer) {
+            throw new CorruptInputException("its parent " + printable(link.name) + " is not a directory");
+        }
+        return makeImplied(link.parent, link.name);
+    }
+
+    private static void dropTo(Deque<String> rest, int size) {
+        while (rest.size() > size) {
+            rest.pop();
+        }
+    }
+
+    private Directory makeImplied(Directory parent, String name) throws CorruptInputException {
+        Directory made = newDirectory(parent, Attributes.IMPLIED_DIRECTORY);
+        put(parent, name, made);
+        return made;
     }
 
     private void count(long more) throws CorruptInputException {
@@ -316,13 +370,6 @@ final class RootTree {
                             .formatted(stepLimit));
         }
         steps += more;
-    }
-
-    private static Directory notADirectory(String name, boolean create) throws CorruptInputException {
-        if (create) {
-            throw new CorruptInputException("its parent " + printable(name) + " is not a directory");
-        }
-        return null;
     }
 
     /** The components of an entry's name; a {@code ..} takes back the one before it, at the root it means nothing. */

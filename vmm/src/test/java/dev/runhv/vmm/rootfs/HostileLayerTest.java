@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import dev.runhv.api.ErrorCode;
-import dev.runhv.api.ImageException;
+import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.tar.Sparse;
 import dev.runhv.vmm.content.tar.TarEntry;
@@ -14,7 +14,6 @@ import dev.runhv.vmm.image.ImageReference;
 import dev.runhv.vmm.image.ImageSource;
 import dev.runhv.vmm.testing.ImageBuilder;
 import dev.runhv.vmm.testing.TarBuilder;
-import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -267,6 +266,10 @@ class HostileLayerTest {
                         "parent is a file",
                         tar().file("a", "1").file("a/b", "2"),
                         "a/b: its parent a is not a directory"),
+                arguments(
+                        "parent is a file that the same layer replaced",
+                        tar().directory("a/").file("a", "1").file("a/b", "2"),
+                        "a/b: its parent a is not a directory"),
                 arguments("name too long", tar().file("n".repeat(256), "1"), "more than 255 bytes"),
                 arguments("path too long", tar().file("p/".repeat(2049), "1"), "more than 4096 bytes"),
                 arguments(
@@ -347,7 +350,7 @@ class HostileLayerTest {
     void areRefusedWithAReason(String name, TarBuilder layer, String message) {
         assertThatThrownBy(() -> Rootfs.of(folder, layer.bytes()))
                 .isInstanceOfSatisfying(
-                        ImageException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CORRUPT_INPUT))
+                        RunhvException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CORRUPT_INPUT))
                 .hasMessageContainingAll("layer 1 of 1", message);
         assertThat(folder.resolve("store/rootfs").toFile().list()).isEmpty();
     }
@@ -358,7 +361,7 @@ class HostileLayerTest {
         byte[] upper = tar().file(".wh.a", "").hardlink("b", "a").bytes();
 
         assertThatThrownBy(() -> Rootfs.of(folder, lower, upper))
-                .isInstanceOf(ImageException.class)
+                .isInstanceOf(RunhvException.class)
                 .hasMessageContainingAll("layer 2 of 2", "hard link to a, which does not exist");
     }
 
@@ -517,7 +520,7 @@ class HostileLayerTest {
         }
 
         assertThatThrownBy(() -> Rootfs.of(folder, tar.bytes()))
-                .isInstanceOf(ImageException.class)
+                .isInstanceOf(RunhvException.class)
                 .hasMessageContainingAll("sparse64", "the sparse files of the image are too many or too large");
     }
 
@@ -535,12 +538,12 @@ class HostileLayerTest {
                 .bytes();
 
         assertThatThrownBy(() -> Rootfs.of(folder, layer))
-                .isInstanceOf(ImageException.class)
+                .isInstanceOf(RunhvException.class)
                 .hasMessageContainingAll("sparse: the image would have more than " + RootfsLimits.DATA_BYTES);
     }
 
     @Test
-    void aLayerHasALimitOnceItIsDecompressed() throws IOException {
+    void aLayerHasALimitOnceItIsDecompressed() throws Exception {
         byte[] bomb = tar().file("a", new byte[1 << 20]).bytes();
         for (ImageBuilder image : List.of(
                 new ImageBuilder().gzipLayer(bomb),
@@ -579,7 +582,7 @@ class HostileLayerTest {
 
         assertThatThrownBy(() -> Rootfs.prepare(folder.resolve("half"), half))
                 .isInstanceOfSatisfying(
-                        ImageException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CORRUPT_INPUT));
+                        RunhvException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CORRUPT_INPUT));
     }
 
     private static byte[] concatenated(byte[] a, byte[] b) {
@@ -608,7 +611,7 @@ class HostileLayerTest {
         byte[] other = tar().file("a", "2").bytes();
 
         assertThatThrownBy(() -> Rootfs.prepare(folder, new ImageBuilder().layer(ImageBuilder.LAYER, one, other)))
-                .isInstanceOf(ImageException.class)
+                .isInstanceOf(RunhvException.class)
                 .hasMessageContainingAll("does not match its diff_id", "expected sha256:", "its content has sha256:");
     }
 
@@ -625,7 +628,7 @@ class HostileLayerTest {
             ImageBuilder image = new ImageBuilder().layer(ImageBuilder.LAYER, stored, content);
             assertThatThrownBy(() -> Rootfs.prepare(folder, image))
                     .isInstanceOfSatisfying(
-                            ImageException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CORRUPT_INPUT));
+                            RunhvException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CORRUPT_INPUT));
         }
     }
 
@@ -636,7 +639,7 @@ class HostileLayerTest {
         ImageBuilder image = new ImageBuilder().layer(ImageBuilder.LAYER, zstd(28, content), content);
 
         assertThatThrownBy(() -> Rootfs.prepare(folder.resolve("28"), image))
-                .isInstanceOf(ImageException.class)
+                .isInstanceOf(RunhvException.class)
                 .hasMessageContaining("zstd data is damaged");
     }
 

@@ -266,6 +266,36 @@ class RootfsTest {
     }
 
     @Test
+    void theNewestLayerWinsOverAFileThatItsEntriesLieBelow() {
+        byte[] lower = new TarBuilder()
+                .file("a", "1")
+                .hardlink("b", "a")
+                .symlink("link", "c")
+                .file("c", "2")
+                .device('3', "d", 1, 3)
+                .file("opaque", "3")
+                .bytes();
+        byte[] upper = new TarBuilder()
+                .file("a/x/y", "4")
+                .file("link/z", "5")
+                .file("d/e", "6")
+                .file("opaque/.wh..wh..opq", "")
+                .file("b/.wh.gone", "")
+                .bytes();
+
+        Path image = Rootfs.of(folder, lower, upper);
+
+        Map<String, String> files = Rootfs.describe(image);
+        assertThat(Rootfs.names(image))
+                .containsExactly("/a", "/a/x", "/a/x/y", "/b", "/c", "/d", "/d/e", "/link", "/link/z", "/opaque");
+        assertThat(files.get("/a")).startsWith("d 755 0:0 0.000000000 ");
+        assertThat(files.get("/b")).startsWith("- 1 ").contains(" n1");
+        assertThat(files.get("/c")).startsWith("- 1 ");
+        assertThat(files.get("/opaque")).startsWith("d 755 ");
+        assertThat(Rootfs.text(image, "/link/z")).isEqualTo("5");
+    }
+
+    @Test
     void dropsTheAttributesThatTheOverlayWouldObey() {
         byte[] layer = new TarBuilder()
                 .xattr("trusted.overlay.opaque", TarBuilder.latin1("y"))

@@ -25,7 +25,7 @@ public final class Main {
     private Main() {}
 
     /** Takes no arguments; exits with 0 when the bundle is there, with 1 when the answer is an error. */
-    public static void main(String[] arguments) throws IOException {
+    public static void main(String[] arguments) throws IOException, InterruptedException {
         OutputStream out = new FileOutputStream(FileDescriptor.out);
         int status = answer(System.in, out, new ProgressLines(System.err));
         out.flush();
@@ -36,7 +36,7 @@ public final class Main {
     /** What an answer holds where all went well. */
     private record Result(String field, String text) {}
 
-    private static Result act(Request request, RootfsProgress lines) throws IOException {
+    private static Result act(Request request, RootfsProgress lines) throws IOException, InterruptedException {
         return switch (request) {
             case Request.Prepare prepare -> {
                 BundlePreparation.prepare(prepare.bundle(), prepare.progress() ? lines : RootfsProgress.NONE);
@@ -61,7 +61,7 @@ public final class Main {
         return new KernelCatalogue(store, Distribution.find());
     }
 
-    static int answer(InputStream in, OutputStream out, RootfsProgress lines) throws IOException {
+    static int answer(InputStream in, OutputStream out, RootfsProgress lines) throws IOException, InterruptedException {
         RunhvException failure = null;
         Result result = null;
         try {

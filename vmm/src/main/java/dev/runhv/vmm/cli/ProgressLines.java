@@ -28,6 +28,11 @@ final class ProgressLines implements RootfsProgress {
                 + mebibytes(totalBytes) + " MiB");
     }
 
+    @Override
+    public void warn(String text) {
+        out.println("runhv: warning: " + text);
+    }
+
     // String.format would load the classes of locales for one number.
     private static double mebibytes(long bytes) {
         return Math.round(bytes / MEBIBYTE * 10) / 10.0;

@@ -1,71 +1,110 @@
 package dev.runhv.vmm.content;
 
 import dev.runhv.api.ErrorCode;
-import dev.runhv.api.ImageException;
+import dev.runhv.api.OsError;
+import dev.runhv.api.RunhvException;
 import java.io.EOFException;
 import java.io.IOException;
-import java.nio.file.AccessDeniedException;
-import java.nio.file.FileAlreadyExistsException;
+import java.io.InterruptedIOException;
+import java.nio.channels.ClosedByInterruptException;
+import java.nio.channels.FileLockInterruptionException;
 import java.nio.file.FileSystemException;
-import java.nio.file.NoSuchFileException;
-import java.util.Locale;
 
-/** The one place where failures of this module's input get their code and their words. */
+/**
+ * The one place where failures with files get their code, the system's number and their words. The code gives the type:
+ * a full disk is the host's fault, whatever was being read.
+ */
 public final class Failures {
     private Failures() {}
 
-    public static ImageException invalid(String operation, String detail) {
-        return new ImageException(ErrorCode.INVALID_ARGUMENT, operation, printable(detail), null, null);
+    public static RunhvException invalid(String operation, String detail) {
+        return RunhvException.of(ErrorCode.INVALID_ARGUMENT, operation, printable(detail), null, null);
     }
 
-    public static ImageException notFound(String operation, String detail) {
-        return new ImageException(ErrorCode.NOT_FOUND, operation, printable(detail), null, null);
+    public static RunhvException notFound(String operation, String detail) {
+        return RunhvException.of(ErrorCode.NOT_FOUND, operation, printable(detail), null, null);
     }
 
-    public static ImageException corrupt(String operation, String detail) {
-        return new ImageException(ErrorCode.CORRUPT_INPUT, operation, printable(detail), null, null);
+    public static RunhvException corrupt(String operation, String detail) {
+        return RunhvException.of(ErrorCode.CORRUPT_INPUT, operation, printable(detail), null, null);
     }
 
-    public static ImageException unsupported(String operation, String detail) {
-        return new ImageException(ErrorCode.UNSUPPORTED, operation, printable(detail), null, null);
+    public static RunhvException unsupported(String operation, String detail) {
+        return RunhvException.of(ErrorCode.UNSUPPORTED, operation, printable(detail), null, null);
     }
 
-    /** A failure of reading or writing a file of the host, or of decoding what was read from it. */
-    public static ImageException of(String operation, IOException cause) {
+    /**
+     * A failure of reading or writing a file of the host, or of decoding what was read from it. What interrupts is no
+     * failure: see {@link #throwIfInterrupted}.
+     */
+    public static RunhvException of(String operation, IOException cause) {
         return switch (cause) {
             case CorruptInputException e ->
-                new ImageException(ErrorCode.CORRUPT_INPUT, operation, printable(e.getMessage()), null, e);
+                RunhvException.of(ErrorCode.CORRUPT_INPUT, operation, printable(e.getMessage()), null, e);
             case EOFException e ->
-                new ImageException(
+                RunhvException.of(
                         ErrorCode.CORRUPT_INPUT, operation, "The data ends too early: it is truncated", null, e);
-            case NoSuchFileException e ->
-                new ImageException(ErrorCode.NOT_FOUND, operation, "No such file: " + e.getFile(), null, e);
-            case AccessDeniedException e ->
-                new ImageException(ErrorCode.ACCESS_DENIED, operation, "Permission denied: " + e.getFile(), null, e);
-            case FileAlreadyExistsException e ->
-                new ImageException(
+            case IOException e -> ofSystem(operation, e);
+        };
+    }
+
+    /**
+     * The way out of work that was interrupted, beside the way of failures.
+     *
+     * @throws InterruptedException where that is what the exception means; then the thread's flag is clear, as usual
+     */
+    public static void throwIfInterrupted(IOException cause) throws InterruptedException {
+        switch (cause) {
+            case ClosedByInterruptException e -> throw interrupted(e);
+            case FileLockInterruptionException e -> throw interrupted(e);
+            case InterruptedIOException e -> throw interrupted(e);
+            case IOException e -> {}
+        }
+    }
+
+    private static InterruptedException interrupted(IOException cause) {
+        Thread.interrupted();
+        InterruptedException interruption = new InterruptedException();
+        interruption.initCause(cause);
+        return interruption;
+    }
+
+    private static RunhvException ofSystem(String operation, IOException e) {
+        int number = SystemErrors.number(e);
+        OsError osError = SystemErrors.osError(number);
+        String file = e instanceof FileSystemException named && named.getFile() != null ? ": " + named.getFile() : "";
+        return switch (number) {
+            case SystemErrors.ENOENT ->
+                RunhvException.of(ErrorCode.NOT_FOUND, operation, printable("No such file" + file), osError, e);
+            case SystemErrors.EACCES, SystemErrors.EPERM ->
+                RunhvException.of(
+                        ErrorCode.ACCESS_DENIED, operation, printable("Permission denied" + file), osError, e);
+            case SystemErrors.EROFS ->
+                RunhvException.of(ErrorCode.ACCESS_DENIED, operation, printable("Read-only" + file), osError, e);
+            case SystemErrors.EEXIST ->
+                RunhvException.of(
                         ErrorCode.HOST_FAILED,
                         operation,
-                        "A file is where a folder should be: " + e.getFile(),
-                        null,
+                        printable("A file is where a folder should be" + file),
+                        osError,
                         e);
-            case FileSystemException e
-            when isReadOnly(e) ->
-                new ImageException(ErrorCode.ACCESS_DENIED, operation, "Read-only: " + e.getFile(), null, e);
-            case IOException e
-            when isTooLarge(e) ->
-                new ImageException(
+            case SystemErrors.EFBIG ->
+                RunhvException.of(
                         ErrorCode.NO_SPACE,
                         operation,
                         "A file would be larger than its file system or the limit of this process (ulimit -f) allows",
-                        null,
+                        osError,
                         e);
-            case FileSystemException e
-            when isFull(e) ->
-                new ImageException(ErrorCode.NO_SPACE, operation, "No space left: " + e.getFile(), null, e);
-            case IOException e
-            when isFull(e) -> new ImageException(ErrorCode.NO_SPACE, operation, "No space left on the device", null, e);
-            case IOException e -> new ImageException(ErrorCode.HOST_FAILED, operation, describe(e), null, e);
+            case SystemErrors.ENOSPC, SystemErrors.EDQUOT ->
+                RunhvException.of(
+                        ErrorCode.NO_SPACE,
+                        operation,
+                        printable("No space left" + (file.isEmpty() ? " on the device" : file)),
+                        osError,
+                        e);
+            case SystemErrors.ENOMEM ->
+                RunhvException.of(ErrorCode.OUT_OF_MEMORY, operation, "The host has too little memory", osError, e);
+            default -> RunhvException.of(ErrorCode.HOST_FAILED, operation, printable(describe(e)), osError, e);
         };
     }
 
@@ -84,21 +123,5 @@ public final class Failures {
 
     private static String describe(IOException e) {
         return e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
-    }
-
-    private static boolean isReadOnly(IOException e) {
-        return describe(e).toLowerCase(Locale.ROOT).contains("read-only file system");
-    }
-
-    private static boolean isTooLarge(IOException e) {
-        return describe(e).toLowerCase(Locale.ROOT).contains("file too large");
-    }
-
-    // The JDK has no type for ENOSPC, EDQUOT or ERROR_DISK_FULL: only the system's words tell.
-    private static boolean isFull(IOException e) {
-        String message = describe(e).toLowerCase(Locale.ROOT);
-        return message.contains("no space left")
-                || message.contains("quota exceeded")
-                || message.contains("not enough space on the disk");
     }
 }

@@ -3,18 +3,16 @@ package dev.runhv.vmm.image;
 import dev.runhv.vmm.content.BlockInputStream;
 import dev.runhv.vmm.content.Compression;
 import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.PositionalFile;
 import dev.runhv.vmm.content.tar.TarEntry;
 import dev.runhv.vmm.content.tar.TarReader;
 import java.io.BufferedInputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
+import java.io.InterruptedIOException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashMap;
@@ -22,21 +20,22 @@ import java.util.Map;
 
 /**
  * The files in a tar, read where they lie: the archive is not unpacked, only its headers are read. A compressed archive
- * cannot be read in any order, so it is decompressed to a temporary file first; that file has no name while it is in use,
- * and is gone with the process, however it ends.
+ * cannot be read in any order, so it is decompressed to a temporary file first.
  */
 final class ArchiveFiles implements ImageFiles {
     private static final int SYMBOLIC_LINKS = 16;
+    private static final int MAGIC_BUFFER = 16;
+    private static final String SPOOL = "runhv-archive-";
 
     private record Member(long offset, long size, String target) {}
 
-    private final FileChannel channel;
+    private final PositionalFile content;
     private final Map<String, Member> members = new HashMap<>();
 
     private long nameBytes;
 
-    private ArchiveFiles(FileChannel channel) {
-        this.channel = channel;
+    private ArchiveFiles(PositionalFile content) {
+        this.content = content;
     }
 
     static ArchiveFiles open(Path file) throws IOException {
@@ -47,7 +46,7 @@ final class ArchiveFiles implements ImageFiles {
             // To open a pipe would be to wait for its writer.
             throw new CorruptInputException(file + " is not a regular file");
         }
-        ArchiveFiles files = new ArchiveFiles(channel(file, ImageLimits.ARCHIVE_BYTES));
+        ArchiveFiles files = new ArchiveFiles(content(file, ImageLimits.ARCHIVE_BYTES));
         try {
             files.index();
             return files;
@@ -57,55 +56,62 @@ final class ArchiveFiles implements ImageFiles {
         }
     }
 
+    /** Whether the archive as a whole is compressed; false where there is no such file, too. */
+    static boolean isCompressed(Path file) throws IOException {
+        if (!Files.isRegularFile(file)) {
+            return false;
+        }
+        try (InputStream in = new BufferedInputStream(Files.newInputStream(file), MAGIC_BUFFER)) {
+            return Compression.of(in) != Compression.NONE;
+        }
+    }
+
     /** @param limit of a compressed archive's bytes once they are decompressed */
-    static FileChannel channel(Path file, long limit) throws IOException {
-        try (InputStream in = new BufferedInputStream(Files.newInputStream(file))) {
-            if (Compression.of(in) == Compression.NONE) {
-                return FileChannel.open(file, StandardOpenOption.READ);
-            }
-            Path spool = Files.createTempFile("runhv-archive-", ".tar");
-            // On POSIX this deletes the name at once, on Windows with the last handle.
-            FileChannel channel = FileChannel.open(
-                    spool, StandardOpenOption.READ, StandardOpenOption.WRITE, StandardOpenOption.DELETE_ON_CLOSE);
-            try (InputStream decompressed = Compression.decompress(in)) {
-                copy(decompressed, channel, limit, spool);
-                return channel;
+    static PositionalFile content(Path file, long limit) throws IOException {
+        if (!isCompressed(file)) {
+            return PositionalFile.open(file);
+        }
+        try (InputStream in = Compression.decompress(Files.newInputStream(file))) {
+            PositionalFile spool = PositionalFile.temporary(SPOOL);
+            try {
+                copy(in, spool, limit);
+                return spool;
             } catch (IOException e) {
-                channel.close();
+                spool.close();
                 throw e;
             }
         }
     }
 
-    private static void copy(InputStream in, FileChannel out, long limit, Path spool) throws IOException {
+    private static void copy(InputStream in, PositionalFile spool, long limit) throws IOException {
         byte[] buffer = new byte[1 << 18];
-        long left = limit;
+        long written = 0;
         for (int count = in.read(buffer); count >= 0; count = in.read(buffer)) {
-            left -= count;
-            if (left < 0) {
+            if (Thread.currentThread().isInterrupted()) {
+                throw new InterruptedIOException();
+            }
+            if (count > limit - written) {
                 throw new CorruptInputException("The archive has more than %d bytes decompressed".formatted(limit));
             }
-            ByteBuffer data = ByteBuffer.wrap(buffer, 0, count);
-            while (data.hasRemaining()) {
-                write(out, data, spool);
+            try {
+                spool.write(buffer, 0, count, written);
+            } catch (IOException e) {
+                throw ofTemporaryFolder(e);
             }
+            written += count;
         }
     }
 
-    private static void write(FileChannel out, ByteBuffer data, Path spool) throws IOException {
-        try {
-            out.write(data);
-        } catch (IOException e) {
-            // With the folder that is full: the archive's own disk has nothing to do with it.
-            FileSystemException named =
-                    new FileSystemException(spool.getParent() + " (java.io.tmpdir)", null, e.getMessage());
-            named.initCause(e);
-            throw named;
-        }
+    /** With the folder that is full: the archive's own disk has nothing to do with it. */
+    private static IOException ofTemporaryFolder(IOException e) {
+        FileSystemException named = new FileSystemException(
+                System.getProperty("java.io.tmpdir") + " (java.io.tmpdir)", null, e.getMessage());
+        named.initCause(e);
+        return named;
     }
 
     private void index() throws IOException {
-        TarReader tar = new TarReader(new Window(0, channel.size()));
+        TarReader tar = new TarReader(new Window(0, content.size()));
         for (TarEntry entry = tar.next(); entry != null; entry = tar.next()) {
             if (members.size() >= ImageLimits.ARCHIVE_ENTRIES) {
                 throw new CorruptInputException(
@@ -128,7 +134,7 @@ final class ArchiveFiles implements ImageFiles {
                 case HARD_LINK -> members.put(name, new Member(0, 0, resolve("", entry.linkName())));
                 case DIRECTORY, FIFO, CHARACTER_DEVICE, BLOCK_DEVICE -> {}
             }
-            if (entry.type() == TarEntry.Type.FILE && entry.size() > channel.size() - tar.position()) {
+            if (entry.type() == TarEntry.Type.FILE && entry.size() > content.size() - tar.position()) {
                 throw new CorruptInputException("The archive ends inside " + name + ": it is truncated");
             }
         }
@@ -144,7 +150,7 @@ final class ArchiveFiles implements ImageFiles {
     public InputStream open(String name) throws IOException {
         Member member = find(name);
         if (member == null) {
-            throw new NoSuchFileException(name);
+            throw new CorruptInputException(name + " is missing");
         }
         return new BufferedInputStream(new Window(member.offset, member.size), 1 << 16);
     }
@@ -159,7 +165,7 @@ final class ArchiveFiles implements ImageFiles {
 
     @Override
     public void close() throws IOException {
-        channel.close();
+        content.close();
     }
 
     private static String parent(String name) {
@@ -198,8 +204,7 @@ final class ArchiveFiles implements ImageFiles {
             if (at >= end) {
                 return -1;
             }
-            // Reading at a place, not at the channel's position: several parts may be open at once.
-            int count = channel.read(ByteBuffer.wrap(buffer, offset, (int) Math.min(length, end - at)), at);
+            int count = content.read(buffer, offset, (int) Math.min(length, end - at), at);
             at += Math.max(count, 0);
             return count;
         }

@@ -7,7 +7,7 @@ import java.util.Map;
 /**
  * Points to content: what it is, how long, and its digest (OCI image 1.1 descriptor.md).
  *
- * @param platform {@linkplain Platform#isUnsaid unsaid} where the entry names none
+ * @param platform unsaid where the entry names none
  */
 record Descriptor(String mediaType, Digest digest, long size, Platform platform, Map<String, String> annotations) {
     private static final String REF_NAME = "org.opencontainers.image.ref.name";

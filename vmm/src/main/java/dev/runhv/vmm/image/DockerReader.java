@@ -1,5 +1,6 @@
 package dev.runhv.vmm.image;
 
+import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.Failures;
@@ -32,8 +33,9 @@ final class DockerReader {
                             : "Not an archive of docker save: it has no manifest.json");
         }
         Image image = named(images(), name);
-        ImageConfig config = config(image);
-        return ImageContents.checked(operation, config, image.layers.size(), index -> {
+        byte[] text = configText(image);
+        ImageConfig config = config(image, text);
+        return ImageContents.checked(operation, config, text, image.layers.size(), index -> {
             String path = image.layers.get(index);
             long size = files.size(path);
             if (size < 0) {
@@ -81,7 +83,7 @@ final class DockerReader {
         throw Failures.notFound(operation, "No such tag: " + name + "; " + list);
     }
 
-    private ImageConfig config(Image image) throws IOException {
+    private byte[] configText(Image image) throws IOException {
         try {
             byte[] text = files.read(image.config, ImageLimits.CONFIG_BYTES);
             String file = image.config.substring(image.config.lastIndexOf('/') + 1);
@@ -95,10 +97,21 @@ final class DockerReader {
                                     .formatted(stem, actual));
                 }
             }
+            return text;
+        } catch (CorruptInputException e) {
+            throw unusable(image, e);
+        }
+    }
+
+    private ImageConfig config(Image image, byte[] text) {
+        try {
             return ImageConfig.parse(text);
         } catch (CorruptInputException e) {
-            throw Failures.corrupt(
-                    operation, "The configuration " + image.config + " cannot be used: " + e.getMessage());
+            throw unusable(image, e);
         }
+    }
+
+    private RunhvException unusable(Image image, CorruptInputException e) {
+        return Failures.corrupt(operation, "The configuration " + image.config + " cannot be used: " + e.getMessage());
     }
 }

@@ -8,8 +8,10 @@ import java.util.Map;
 
 /**
  * What an image says about the process to run, and what its layers must be (OCI image 1.1 config.md). Strings are empty
- * and lists are empty where the image says nothing.
+ * and lists are empty where the image says nothing; null and the empty string are how builders say nothing.
  *
+ * @param os perhaps unsaid, as {@code crane append} leaves it
+ * @param architecture perhaps unsaid
  * @param diffIds the digests of the uncompressed layers, lowest first
  * @param env {@code NAME=value}, in the image's order
  */
@@ -37,11 +39,13 @@ public record ImageConfig(
         labels = Map.copyOf(labels);
     }
 
-    static ImageConfig parse(byte[] text) throws CorruptInputException {
+    /** @param text of the configuration as it is stored */
+    public static ImageConfig parse(byte[] text) throws CorruptInputException {
         Json json = Json.parse(text);
         Json rootfs = json.object("rootfs");
-        if (!rootfs.string("type").equals("layers")) {
-            throw new CorruptInputException("rootfs.type is \"" + rootfs.string("type") + "\", not \"layers\"");
+        String type = rootfs.string("type", "");
+        if (!type.isEmpty() && !type.equals("layers")) {
+            throw new CorruptInputException("rootfs.type is \"" + type + "\", not \"layers\"");
         }
         List<Digest> diffIds = new ArrayList<>();
         for (String diffId : rootfs.strings("diff_ids")) {
@@ -49,11 +53,11 @@ public record ImageConfig(
         }
         Json config = json.objectOrEmpty("config");
         return new ImageConfig(
-                json.string("os"),
-                new Platform("", json.string("architecture"), "").architecture(),
+                json.string("os", ""),
+                new Platform("", json.string("architecture", ""), "").architecture(),
                 diffIds,
-                config.strings("Entrypoint"),
-                config.strings("Cmd"),
+                words(config, "Entrypoint"),
+                words(config, "Cmd"),
                 config.strings("Env"),
                 config.string("User", ""),
                 config.string("WorkingDir", ""),
@@ -61,5 +65,16 @@ public record ImageConfig(
                 config.objectOrEmpty("ExposedPorts").memberNames(),
                 config.objectOrEmpty("Volumes").memberNames(),
                 config.objectOrEmpty("Labels").stringMembers());
+    }
+
+    /** False where it is for linux/amd64 only because it does not say otherwise. */
+    public boolean saysPlatform() {
+        return !os.isEmpty() && !architecture.isEmpty();
+    }
+
+    // docker and podman take [""] for an entry point that was reset.
+    private static List<String> words(Json config, String name) throws CorruptInputException {
+        List<String> words = config.strings(name);
+        return words.equals(List.of("")) ? List.of() : words;
     }
 }

@@ -13,12 +13,12 @@ final class ImageContents {
 
     private ImageContents() {}
 
-    static ImageSource.Contents checked(String operation, ImageConfig config, int count, LayerAt source)
-            throws IOException {
+    static ImageSource.Contents checked(
+            String operation, ImageConfig config, byte[] configText, int count, LayerAt source) throws IOException {
         // The configuration's platform is the authoritative one (OCI image 1.1 config.md).
-        if (!config.os().equals("linux") || !config.architecture().equals("amd64")) {
-            throw Failures.unsupported(
-                    operation, "It is for %s/%s, not for linux/amd64".formatted(config.os(), config.architecture()));
+        Platform platform = new Platform(config.os(), config.architecture(), "");
+        if (!platform.runsHere()) {
+            throw Failures.unsupported(operation, "It is for " + platform + ", not for linux/amd64");
         }
         if (config.diffIds().size() != count) {
             throw Failures.corrupt(
@@ -30,6 +30,6 @@ final class ImageContents {
         for (int index = 0; index < count; index++) {
             layers.add(source.layer(index));
         }
-        return new ImageSource.Contents(config, List.copyOf(layers));
+        return new ImageSource.Contents(config, configText, List.copyOf(layers));
     }
 }

@@ -5,7 +5,6 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 
 /** The files of an image, by name with forward slashes: those of a folder, or those in an archive. */
@@ -13,7 +12,7 @@ interface ImageFiles extends Closeable {
     /** Bytes, or -1 where there is no such file. */
     long size(String name) throws IOException;
 
-    /** @throws NoSuchFileException where there is none */
+    /** @throws IOException where there is none */
     InputStream open(String name) throws IOException;
 
     /** Small files whole. */

@@ -1,6 +1,6 @@
 package dev.runhv.vmm.image;
 
-import dev.runhv.api.ImageException;
+import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.Failures;
 import java.nio.file.Path;
 
@@ -30,7 +30,7 @@ public sealed interface ImageReference {
         }
     }
 
-    /** @throws ImageException with {@code INVALID_ARGUMENT}, saying what to write instead */
+    /** @throws RunhvException with {@code INVALID_ARGUMENT}, saying what to write instead */
     static ImageReference parse(String text) {
         String operation = "read the image name \"" + text + "\"";
         int colon = text.indexOf(':');

@@ -1,6 +1,6 @@
 package dev.runhv.vmm.image;
 
-import dev.runhv.api.ImageException;
+import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.Failures;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -15,20 +15,25 @@ public final class ImageSource implements AutoCloseable {
     private final ImageReference reference;
     private final ImageFiles files;
     private final ImageConfig config;
+    private final byte[] configText;
     private final List<Layer> layers;
 
     private ImageSource(ImageReference reference, ImageFiles files, Contents contents) {
         this.reference = reference;
         this.files = files;
         this.config = contents.config;
+        this.configText = contents.configText;
         this.layers = contents.layers;
     }
 
     /** What the readers of the formats find. */
-    record Contents(ImageConfig config, List<Layer> layers) {}
+    record Contents(ImageConfig config, byte[] configText, List<Layer> layers) {}
 
-    /** @throws ImageException when there is no such image, or it is damaged, or it is not for linux/amd64 */
-    public static ImageSource open(ImageReference reference) {
+    /**
+     * @throws RunhvException when there is no such image, or it is damaged, or it is not for linux/amd64
+     * @throws InterruptedException while a compressed archive is decompressed
+     */
+    public static ImageSource open(ImageReference reference) throws InterruptedException {
         String operation = operation(reference);
         try {
             return switch (reference) {
@@ -49,7 +54,21 @@ public final class ImageSource implements AutoCloseable {
                 }
             };
         } catch (IOException e) {
+            Failures.throwIfInterrupted(e);
             throw Failures.of(operation, e);
+        }
+    }
+
+    /** Whether it is an archive that is compressed as a whole: to open it is to decompress all of it. */
+    public static boolean isCompressedArchive(ImageReference reference) {
+        try {
+            return switch (reference) {
+                case ImageReference.OciLayout layout -> false;
+                case ImageReference.OciArchive(Path file, String tag) -> ArchiveFiles.isCompressed(file);
+                case ImageReference.DockerArchive(Path file, String name) -> ArchiveFiles.isCompressed(file);
+            };
+        } catch (IOException e) {
+            throw Failures.of(operation(reference), e);
         }
     }
 
@@ -59,6 +78,11 @@ public final class ImageSource implements AutoCloseable {
 
     public ImageConfig config() {
         return config;
+    }
+
+    /** The configuration as it is stored, not to be changed: {@link ImageConfig#parse} gives {@link #config} of it. */
+    public byte[] configText() {
+        return configText;
     }
 
     /** Lowest first, as many as the configuration has diff_ids. */

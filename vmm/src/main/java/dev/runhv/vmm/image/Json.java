@@ -9,6 +9,9 @@ import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.core.exc.StreamConstraintsException;
 import dev.runhv.vmm.content.CorruptInputException;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.CharBuffer;
+import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -17,8 +20,9 @@ import java.util.Map;
 
 /**
  * One JSON object of an image, with typed access that names the place of what is wrong
- * ({@code rootfs.diff_ids[2]: expected a string}). A name that occurs twice is refused: two readers would see two
- * different images.
+ * ({@code rootfs.diff_ids[2]: expected a string}). Text is UTF-8 (RFC 8259 §8.1) and one value, with nothing behind it. A
+ * member is found whatever the case of its name, as readers in Go find it. One that occurs twice, or in two spellings, is
+ * refused: two readers would see two different images.
  */
 final class Json {
     private static final JsonFactory FACTORY = JsonFactory.builder()
@@ -38,13 +42,25 @@ final class Json {
     }
 
     static Json parse(byte[] text) throws CorruptInputException {
-        try (JsonParser parser = FACTORY.createParser(text)) {
-            if (parser.nextToken() != JsonToken.START_OBJECT) {
-                throw new CorruptInputException("Not a JSON object");
+        return asObject("", document(text));
+    }
+
+    /** The array of objects that is a whole document, as {@code manifest.json} of docker save. */
+    static List<Json> parseArray(byte[] text) throws CorruptInputException {
+        if (document(text) instanceof List<?> list) {
+            return asObjects("", list);
+        }
+        throw new CorruptInputException("Not a JSON array");
+    }
+
+    private static Object document(byte[] text) throws CorruptInputException {
+        try (JsonParser parser = FACTORY.createParser(characters(text))) {
+            if (parser.nextToken() == null) {
+                throw new CorruptInputException("Not JSON: it is empty");
             }
-            Json document = new Json("", object(parser));
+            Object document = value(parser);
             if (parser.nextToken() != null) {
-                throw new CorruptInputException("Something follows the JSON object");
+                throw new CorruptInputException("Something follows the JSON");
             }
             return document;
         } catch (CorruptInputException e) {
@@ -62,20 +78,40 @@ final class Json {
         }
     }
 
-    /** The array of objects that is a whole document, as {@code manifest.json} of docker save. */
-    static List<Json> parseArray(byte[] text) throws CorruptInputException {
-        // An object around it spares a second way through the parser; the array's own syntax is still checked.
-        String wrapped = "{\"images\":" + new String(text, StandardCharsets.UTF_8) + "}";
-        return parse(wrapped.getBytes(StandardCharsets.UTF_8)).objects("images");
+    /** Decoded here: the parser would take UTF-16 and UTF-32 as well, which other readers do not. */
+    private static char[] characters(byte[] text) throws CorruptInputException {
+        try {
+            CharBuffer characters = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(text));
+            char[] array = new char[characters.remaining()];
+            characters.get(array);
+            return array;
+        } catch (CharacterCodingException e) {
+            throw new CorruptInputException("Not JSON: it is not UTF-8", e);
+        }
     }
 
-    boolean has(String name) {
-        return members.get(name) != null;
+    /** False where the member is null, too. */
+    boolean has(String name) throws CorruptInputException {
+        return find(name) != null;
+    }
+
+    private Object find(String name) throws CorruptInputException {
+        String found = null;
+        for (String member : members.keySet()) {
+            if (member.equalsIgnoreCase(name)) {
+                if (found != null) {
+                    throw new CorruptInputException(
+                            "%s is there twice, as %s and as %s".formatted(place(name), found, member));
+                }
+                found = member;
+            }
+        }
+        return found == null ? null : members.get(found);
     }
 
     /** Without NUL, where Linux would end it, and without half a surrogate pair, which no byte stands for. */
     String string(String name) throws CorruptInputException {
-        return text(name, members.get(name));
+        return text(name, find(name));
     }
 
     /** The string, or {@code absent} where there is none or null. */
@@ -84,14 +120,14 @@ final class Json {
     }
 
     long number(String name) throws CorruptInputException {
-        if (members.get(name) instanceof Long value) {
+        if (find(name) instanceof Long value) {
             return value;
         }
         throw expected(name, "a whole number");
     }
 
     Json object(String name) throws CorruptInputException {
-        return asObject(place(name), members.get(name));
+        return asObject(place(name), find(name));
     }
 
     /** The object, or an empty one where there is none or null. */
@@ -110,11 +146,7 @@ final class Json {
 
     /** The array's objects; empty where there is none or null. */
     List<Json> objects(String name) throws CorruptInputException {
-        List<Json> objects = new ArrayList<>();
-        for (Object element : array(name)) {
-            objects.add(asObject(place(name) + "[" + objects.size() + "]", element));
-        }
-        return List.copyOf(objects);
+        return asObjects(place(name), array(name));
     }
 
     /** The members that are strings; others are left out. */
@@ -133,7 +165,7 @@ final class Json {
     }
 
     private List<?> array(String name) throws CorruptInputException {
-        Object value = members.get(name);
+        Object value = find(name);
         if (value == null) {
             return List.of();
         }
@@ -166,12 +198,20 @@ final class Json {
         return path.isEmpty() ? name : path + "." + name;
     }
 
+    private static List<Json> asObjects(String place, List<?> list) throws CorruptInputException {
+        List<Json> objects = new ArrayList<>();
+        for (Object element : list) {
+            objects.add(asObject(place + "[" + objects.size() + "]", element));
+        }
+        return List.copyOf(objects);
+    }
+
     @SuppressWarnings("unchecked") // only object() below makes maps, always with names for keys
     private static Json asObject(String place, Object value) throws CorruptInputException {
         if (value instanceof Map<?, ?> map) {
             return new Json(place, (Map<String, Object>) map);
         }
-        throw new CorruptInputException(place + ": expected an object");
+        throw new CorruptInputException(place.isEmpty() ? "Not a JSON object" : place + ": expected an object");
     }
 
     private static Map<String, Object> object(JsonParser parser) throws IOException {
@@ -198,7 +238,7 @@ final class Json {
             case START_ARRAY -> list(parser);
             case VALUE_STRING -> parser.getText();
             case VALUE_NUMBER_INT -> integer(parser);
-            case VALUE_NUMBER_FLOAT -> parser.getText().length(); // no field that is read is a fraction
+            case VALUE_NUMBER_FLOAT -> false; // no field that is read is a fraction: "not a whole number"
             case VALUE_TRUE -> true;
             case VALUE_FALSE -> false;
             case VALUE_NULL -> null;
@@ -209,7 +249,7 @@ final class Json {
     private static Object integer(JsonParser parser) throws IOException {
         return switch (parser.getNumberType()) {
             case INT, LONG -> parser.getLongValue();
-            default -> false; // too large for any field: reads as "not a whole number"
+            default -> false; // too large for any field, in the same way
         };
     }
 }

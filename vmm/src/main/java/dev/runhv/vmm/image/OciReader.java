@@ -38,10 +38,11 @@ final class OciReader {
                     "It is not a container image: its configuration has the unknown media type \""
                             + image.config().mediaType() + "\"");
         }
-        ImageConfig config = parsed(
-                "configuration " + image.config().digest(),
-                () -> ImageConfig.parse(blob("configuration", image.config(), ImageLimits.CONFIG_BYTES)));
-        return ImageContents.checked(operation, config, image.layers().size(), index -> layer(image, config, index));
+        String what = "configuration " + image.config().digest();
+        byte[] text = parsed(what, () -> blob("configuration", image.config(), ImageLimits.CONFIG_BYTES));
+        ImageConfig config = parsed(what, () -> ImageConfig.parse(text));
+        return ImageContents.checked(
+                operation, config, text, image.layers().size(), index -> layer(image, config, index));
     }
 
     private Layer layer(Manifest image, ImageConfig config, int index) throws IOException {
@@ -94,7 +95,7 @@ final class OciReader {
             if (platform.isUnknown()) {
                 continue;
             }
-            if (platform.isUnsaid() || platform.isLinuxAmd64()) {
+            if (platform.runsHere()) {
                 fitting.add(candidate);
             } else {
                 others.add(platform.toString());
@@ -152,7 +153,7 @@ final class OciReader {
     }
 
     private static int rank(Descriptor descriptor) {
-        return descriptor.platform().isUnsaid() ? 5 : descriptor.platform().amd64Level();
+        return descriptor.platform().saysAll() ? descriptor.platform().amd64Level() : 5;
     }
 
     private byte[] blob(String what, Descriptor descriptor, int limit) throws IOException {

@@ -16,9 +16,13 @@ record Platform(String os, String architecture, String variant) {
         os = os.toLowerCase(Locale.ROOT);
     }
 
-    /** Of an entry of an index that does not say: it may be for anything. */
+    /** Does not say: it may be for anything. */
     boolean isUnsaid() {
         return os.isEmpty() && architecture.isEmpty();
+    }
+
+    boolean saysAll() {
+        return !os.isEmpty() && !architecture.isEmpty();
     }
 
     /** BuildKit lists its attestations in the index, as images for nothing. */
@@ -26,8 +30,11 @@ record Platform(String os, String architecture, String variant) {
         return os.equals("unknown") && architecture.equals("unknown");
     }
 
-    boolean isLinuxAmd64() {
-        return os.equals("linux") && architecture.equals("amd64") && amd64Level() > 0;
+    /** Is for linux/amd64, as far as it says. */
+    boolean runsHere() {
+        return (os.isEmpty() || os.equals("linux"))
+                && (architecture.isEmpty() || architecture.equals("amd64"))
+                && amd64Level() > 0;
     }
 
     /** 1..4 for x86-64-v1..v4; 0 for a variant that does not exist. */
@@ -43,7 +50,11 @@ record Platform(String os, String architecture, String variant) {
 
     @Override
     public String toString() {
-        return isUnsaid() ? "(unsaid)" : os + "/" + architecture + (variant.isEmpty() ? "" : "/" + variant);
+        return isUnsaid() ? "(unsaid)" : said(os) + "/" + said(architecture) + (variant.isEmpty() ? "" : "/" + variant);
+    }
+
+    private static String said(String part) {
+        return part.isEmpty() ? "(unsaid)" : part;
     }
 
     private static String normalized(String architecture) {

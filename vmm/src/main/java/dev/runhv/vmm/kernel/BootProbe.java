@@ -50,8 +50,10 @@ final class BootProbe {
      * @param image what complaints name: where the kernel came from
      * @param modules null where there are none
      * @throws RunhvException where the kernel does not come to the program
+     * @throws InterruptedException when the thread is interrupted; the kernel is gone
      */
-    Result boot(String operation, Path folder, Path image, Path kernel, Path modules) throws IOException {
+    Result boot(String operation, Path folder, Path image, Path kernel, Path modules)
+            throws IOException, InterruptedException {
         Path root = folder.resolve("program.erofs");
         ProgramImage.write(root, "program", PROGRAM);
         Path bundle = Files.createDirectory(folder.resolve("bundle"));
@@ -64,16 +66,13 @@ final class BootProbe {
             if (!outcome.status().equals(new ExitStatus.Exited(0))
                     || outcome.timings().isEmpty()) {
                 String complaint = complaint(process).replace(kernel.toString(), image.toString());
-                throw failure(operation, "It does not run a program: " + complaint, null);
+                throw failure(operation, "It does not run a program: " + complaint);
             }
             return result(outcome.timings().get());
         } catch (TimeoutException e) {
-            throw failure(operation, "It does not come to a program in " + DEADLINE_SECONDS + " s", null);
+            throw failure(operation, "It does not come to a program in " + DEADLINE_SECONDS + " s");
         } catch (ExecutionException e) {
             throw new IllegalStateException(e);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw failure(operation, "Interrupted while it boots", e);
         } finally {
             process.kill();
         }
@@ -102,8 +101,8 @@ final class BootProbe {
                 .sum();
     }
 
-    private static RunhvException failure(String operation, String detail, Throwable cause) {
-        return RunhvException.of(ErrorCode.GUEST_FAILED, operation, detail, null, cause);
+    private static RunhvException failure(String operation, String detail) {
+        return RunhvException.of(ErrorCode.GUEST_FAILED, operation, detail, null, null);
     }
 
     private static void writeConfig(Path file, Path kernel, Path modules, Path root) throws IOException {

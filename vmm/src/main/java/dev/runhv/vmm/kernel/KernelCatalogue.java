@@ -57,7 +57,7 @@ public final class KernelCatalogue {
     }
 
     /** All kernels, the distribution's first. A kernel of the distribution is booted when nobody has done so yet. */
-    public List<Kernel> list() {
+    public List<Kernel> list() throws InterruptedException {
         List<Kernel> kernels = new ArrayList<>();
         try {
             for (String name : ownNames()) {
@@ -67,6 +67,7 @@ public final class KernelCatalogue {
                 kernels.add(record(entry));
             }
         } catch (IOException e) {
+            Failures.throwIfInterrupted(e);
             throw Failures.of("list the kernels", e);
         }
         return kernels;
@@ -78,7 +79,7 @@ public final class KernelCatalogue {
      * @param image a Debian package, a bzImage or a vmlinux
      * @param modules the folder of its modules; null where it needs none or the image brings them
      */
-    public Kernel add(String name, Path image, Path modules) {
+    public Kernel add(String name, Path image, Path modules) throws InterruptedException {
         String operation = "add kernel " + name;
         checkName(operation, name);
         Path target = folder.resolve(name);
@@ -95,6 +96,7 @@ public final class KernelCatalogue {
             move(operation, name, made, target);
             return kernel;
         } catch (IOException e) {
+            Failures.throwIfInterrupted(e);
             throw Failures.of(operation, e);
         } finally {
             removeQuietly(work);
@@ -179,7 +181,7 @@ public final class KernelCatalogue {
     }
 
     private Kernel boot(String operation, String name, Path image, Path kernel, Path modules, Path work)
-            throws IOException {
+            throws IOException, InterruptedException {
         boolean hasModules = Files.exists(modules);
         BootProbe.Result result =
                 new BootProbe(distribution).boot(operation, work, image, kernel, hasModules ? modules : null);
@@ -231,7 +233,7 @@ public final class KernelCatalogue {
     }
 
     /** From the record of the last time, unless the distribution has another kernel since. */
-    private Kernel own(String name) throws IOException {
+    private Kernel own(String name) throws IOException, InterruptedException {
         Path file = distribution.kernel(name);
         Path kept = folder.resolve("." + name + ".json");
         if (Files.exists(kept)) {

@@ -1,16 +1,15 @@
 package dev.runhv.vmm.rootfs;
 
-import dev.runhv.api.ImageException;
+import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Failures;
+import dev.runhv.vmm.content.PositionalFile;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Map;
@@ -19,7 +18,7 @@ import java.util.TreeMap;
 
 /**
  * Looks into an uncompressed EROFS image. Nothing in the image is believed: every number is checked before it is used, so
- * that a damaged or hostile image gives an {@link ImageException} and nothing else. Names are byte strings, see the
+ * that a damaged or hostile image gives an {@link RunhvException} and nothing else. Names are byte strings, see the
  * package. Not for several threads.
  */
 public final class ErofsReader implements Closeable {
@@ -27,17 +26,17 @@ public final class ErofsReader implements Closeable {
     private static final int TYPE_MASK = 0170000;
 
     private final Path path;
-    private final FileChannel channel;
+    private final PositionalFile file;
     private final long size;
     private final long blocks;
     private final long metaStart;
     private final long rootNid;
     private final long sharedXattrs;
 
-    private ErofsReader(Path path, FileChannel channel) throws IOException {
+    private ErofsReader(Path path, PositionalFile file) throws IOException {
         this.path = path;
-        this.channel = channel;
-        this.size = channel.size();
+        this.file = file;
+        this.size = file.size();
         ByteBuffer sb = bytes(Erofs.SUPERBLOCK_OFFSET, Erofs.BLOCK - Erofs.SUPERBLOCK_OFFSET);
         if (sb.getInt(Erofs.SB_MAGIC) != Erofs.MAGIC) {
             throw new CorruptInputException("it is no EROFS image");
@@ -59,14 +58,14 @@ public final class ErofsReader implements Closeable {
         this.rootNid = Short.toUnsignedLong(sb.getShort(Erofs.SB_ROOT_NID));
     }
 
-    /** @throws ImageException when there is no such image, or it is damaged */
+    /** @throws RunhvException when there is no such image, or it is damaged */
     public static ErofsReader open(Path image) {
         try {
-            FileChannel channel = FileChannel.open(image, StandardOpenOption.READ);
+            PositionalFile file = PositionalFile.open(image);
             try {
-                return new ErofsReader(image, channel);
+                return new ErofsReader(image, file);
             } catch (IOException e) {
-                channel.close();
+                file.close();
                 throw e;
             }
         } catch (IOException e) {
@@ -85,7 +84,7 @@ public final class ErofsReader implements Closeable {
      * @param file an absolute path, such as {@code /etc/passwd}
      * @param limit of the content's bytes
      * @return null where there is no such file, or the links on the way to it have no end
-     * @throws ImageException when it is no regular file, has more bytes than the limit, or the image is damaged
+     * @throws RunhvException when it is no regular file, has more bytes than the limit, or the image is damaged
      */
     public byte[] readFile(String file, int limit) {
         String operation = "read " + file + " in root file system " + path;
@@ -392,13 +391,15 @@ public final class ErofsReader implements Closeable {
         if (offset < 0 || offset > size - length) {
             throw new CorruptInputException("it points to a place behind its end");
         }
-        ByteBuffer bytes = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
-        while (bytes.hasRemaining()) {
-            if (channel.read(bytes, offset + bytes.position()) < 0) {
+        byte[] bytes = new byte[length];
+        for (int filled = 0; filled < length; ) {
+            int count = file.read(bytes, filled, length - filled, offset + filled);
+            if (count < 0) {
                 throw new CorruptInputException("it ends too early: it is truncated");
             }
+            filled += count;
         }
-        return bytes.flip();
+        return ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
     }
 
     private static CorruptInputException damaged(ErofsInode inode) {
@@ -408,7 +409,7 @@ public final class ErofsReader implements Closeable {
     @Override
     public void close() {
         try {
-            channel.close();
+            file.close();
         } catch (IOException e) {
             throw Failures.of("close root file system " + path, e);
         }

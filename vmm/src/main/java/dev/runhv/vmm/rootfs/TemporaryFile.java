@@ -4,12 +4,13 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.util.concurrent.atomic.AtomicLong;
+import java.util.UUID;
 
 /**
  * A file that is being written in a folder, and that gets its name there when it is complete. Its writer holds a lock on
@@ -17,10 +18,14 @@ import java.util.concurrent.atomic.AtomicLong;
  */
 final class TemporaryFile implements Closeable {
     private static final String SUFFIX = ".tmp";
-    private static final AtomicLong NUMBER = new AtomicLong();
-    /** A process number alone comes again: in every container, for instance, that shares a store with others. */
-    private static final String OWNER =
-            "." + ProcessHandle.current().pid() + "-" + Long.toHexString(System.nanoTime()) + "-";
+    /**
+     * Of this JVM, whatever class loaders it has: locks on files are the JVM's, too. A process number alone comes again, in
+     * every container, for instance, that shares a store with others.
+     */
+    private static final String OWNER = "." + ProcessHandle.current().pid() + "-"
+            + System.getProperties()
+                    .computeIfAbsent("dev.runhv.jvm", name -> UUID.randomUUID().toString())
+            + "-";
 
     private final Path path;
     private final FileChannel channel;
@@ -33,7 +38,7 @@ final class TemporaryFile implements Closeable {
 
     static TemporaryFile create(Path folder, String name) throws IOException {
         while (true) {
-            Path path = folder.resolve("." + name + OWNER + NUMBER.incrementAndGet() + SUFFIX);
+            Path path = folder.resolve("." + name + OWNER + UUID.randomUUID() + SUFFIX);
             FileChannel channel = FileChannel.open(
                     path, StandardOpenOption.CREATE_NEW, StandardOpenOption.READ, StandardOpenOption.WRITE);
             // The lock lives as long as the channel. A sweeper may have come first: then the name is gone.
@@ -63,8 +68,9 @@ final class TemporaryFile implements Closeable {
             if (lock != null) {
                 Files.deleteIfExists(file);
             }
-        } catch (IOException e) {
-            // Gone meanwhile, or another user's: it is not ours to sweep.
+        } catch (IOException | OverlappingFileLockException e) {
+            // Gone meanwhile, another user's, or in use here under a name that is none of ours: it is not ours to
+            // sweep.
             return;
         }
     }

@@ -2,7 +2,6 @@ package dev.runhv.vmm.runtime;
 
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.image.ImageReference;
-import dev.runhv.vmm.image.ImageSource;
 import dev.runhv.vmm.rootfs.ErofsReader;
 import dev.runhv.vmm.rootfs.PreparedRootfs;
 import dev.runhv.vmm.rootfs.RootfsProgress;
@@ -18,14 +17,16 @@ public final class BundlePreparation {
      * Makes the root file system, unless the store has it, and the bundle. Where it throws, there is no bundle.
      *
      * @throws RunhvException with what was attempted and why it did not work
+     * @throws InterruptedException when the thread is interrupted; what was begun is gone
      */
-    public static void prepare(BundleRequest request, RootfsProgress progress) {
+    public static void prepare(BundleRequest request, RootfsProgress progress) throws InterruptedException {
         ImageReference reference = ImageReference.parse(request.image());
         BundleWriter.checkAbsent(request);
-        try (ImageSource source = ImageSource.open(reference)) {
-            PreparedRootfs rootfs = new RootfsStore(request.store()).prepare(source, progress);
-            BundleWriter.write(request, ProcessPlan.of(request, rootfs.config(), users(rootfs)), rootfs.image());
+        PreparedRootfs rootfs = new RootfsStore(request.store()).prepare(reference, progress);
+        if (!rootfs.config().saysPlatform()) {
+            progress.warn("the image does not say what it was built for; it is taken for linux/amd64");
         }
+        BundleWriter.write(request, ProcessPlan.of(request, rootfs.config(), users(rootfs)), rootfs.image());
     }
 
     private static UserDatabase users(PreparedRootfs rootfs) {

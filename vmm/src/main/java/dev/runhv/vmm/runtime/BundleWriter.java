@@ -5,6 +5,7 @@ import com.fasterxml.jackson.core.JsonGenerator;
 import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RequestException;
+import dev.runhv.vmm.content.Failures;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.FileAlreadyExistsException;
@@ -95,7 +96,7 @@ final class BundleWriter {
         } catch (FileAlreadyExistsException e) {
             throw taken(request);
         } catch (IOException e) {
-            throw Errors.of(BundleRequest.operation(request.id()), e);
+            throw Failures.of(BundleRequest.operation(request.id()), e);
         }
         Path unfinished = bundle.resolve("config.json.new");
         Path finished = bundle.resolve("config.json");
@@ -108,7 +109,7 @@ final class BundleWriter {
             Files.move(unfinished, finished, StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException e) {
             removeQuietly(unfinished, finished, bundle);
-            throw Errors.of(BundleRequest.operation(request.id()), e);
+            throw Failures.of(BundleRequest.operation(request.id()), e);
         }
     }
 

@@ -14,6 +14,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.CancellationException;
 import java.util.function.Consumer;
 
 /** Containers whose micro-VMs are children of this JVM, and end with it. */
@@ -53,6 +54,9 @@ final class LocalRunhv implements Runhv {
             container.watch(listener);
             started = true;
             return container;
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new CancellationException("The start of container " + id + " was interrupted");
         } finally {
             if (!started && container != null) {
                 container.close();

@@ -1,5 +1,6 @@
 package dev.runhv.vmm.runtime;
 
+import dev.runhv.vmm.content.Failures;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -15,7 +16,7 @@ record WorkFolder(Path path) {
         try {
             return new WorkFolder(Files.createTempDirectory("runhv-").toAbsolutePath());
         } catch (IOException e) {
-            throw Errors.of("make a folder for container " + id, e);
+            throw Failures.of("make a folder for container " + id, e);
         }
     }
 

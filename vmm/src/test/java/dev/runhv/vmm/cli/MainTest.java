@@ -129,9 +129,13 @@ class MainTest {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         InputStream in = new ByteArrayInputStream(
                 request.replace("%1$s", folder.toString()).getBytes(StandardCharsets.UTF_8));
-        assertThat(Main.answer(in, out, RootfsProgress.NONE))
-                .as(out.toString(StandardCharsets.UTF_8))
-                .isEqualTo(status);
+        try {
+            assertThat(Main.answer(in, out, RootfsProgress.NONE))
+                    .as(out.toString(StandardCharsets.UTF_8))
+                    .isEqualTo(status);
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
+        }
         return out.toString(StandardCharsets.UTF_8);
     }
 

@@ -3,7 +3,7 @@ package dev.runhv.vmm.image;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.runhv.api.ImageException;
+import dev.runhv.api.RunhvException;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -41,7 +41,7 @@ class ImageReferenceTest {
             })
     void saysWhatToWriteInstead(String text, String message) {
         assertThatThrownBy(() -> ImageReference.parse(text))
-                .isInstanceOf(ImageException.class)
+                .isInstanceOf(RunhvException.class)
                 .hasMessageContainingAll(text, message);
     }
 }

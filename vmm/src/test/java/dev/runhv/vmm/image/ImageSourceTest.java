@@ -13,7 +13,7 @@ import static org.assertj.core.api.Assertions.catchThrowableOfType;
 import static org.assertj.core.api.Assumptions.assumeThat;
 
 import dev.runhv.api.ErrorCode;
-import dev.runhv.api.ImageException;
+import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.Compression;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
@@ -21,15 +21,19 @@ import dev.runhv.vmm.testing.ImageBuilder;
 import dev.runhv.vmm.testing.TarBuilder;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.charset.Charset;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class ImageSourceTest {
     @TempDir
@@ -250,6 +254,13 @@ class ImageSourceTest {
         assertConfigFails("{\"os\":\"linux\",\"os\":\"windows\"}", "Duplicate");
         assertConfigFails("{\"os\":\"linux\"", "Not JSON");
         assertConfigFails("[]", "Not a JSON object");
+        assertConfigFails("null", "Not a JSON object");
+        assertConfigFails(" ", "empty");
+        assertConfigFails("{},{}", "Not JSON");
+        assertConfigFails("{} {}", "Something follows");
+        assertConfigFails(
+                "{\"os\":\"linux\",\"OS\":\"windows\",\"rootfs\":{\"diff_ids\":[]}}",
+                "os is there twice, as os and as OS");
         assertConfigFails(
                 "{\"os\":1,\"architecture\":\"amd64\",\"rootfs\":{\"type\":\"layers\"}}", "os: expected a string");
         assertConfigFails(
@@ -308,8 +319,8 @@ class ImageSourceTest {
     void aCompressedArchiveHasALimit() throws IOException {
         Path bomb = Files.write(folder.resolve("bomb.tar.gz"), ImageBuilder.gzip(new byte[100_001]));
 
-        ArchiveFiles.channel(bomb, 100_001).close();
-        assertThatThrownBy(() -> ArchiveFiles.channel(bomb, 100_000))
+        ArchiveFiles.content(bomb, 100_001).close();
+        assertThatThrownBy(() -> ArchiveFiles.content(bomb, 100_000))
                 .isInstanceOf(CorruptInputException.class)
                 .hasMessageContaining("more than 100000 bytes decompressed");
     }
@@ -380,6 +391,106 @@ class ImageSourceTest {
         }
     }
 
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "[]}",
+                "[],\"x\":[]",
+                "[{\"Config\":\"c\",\"Layers\":[]}],\"x\":[1]",
+                "[] []",
+                "[",
+                "{\"images\":[]}",
+                "[1]",
+                "[null]",
+                "[{\"Config\":\"c\",\"config\":\"d\"}]",
+                "[\ud83d]"
+            })
+    void anArrayIsAWholeDocument(String text) throws IOException {
+        byte[] bytes = text.equals("[\ud83d]") ? new byte[] {'[', '"', (byte) 0xf0, '"', ']'} : bytes(text);
+        Path file = Files.write(
+                folder.resolve("docker.tar"),
+                new TarBuilder().file("manifest.json", bytes).file("c", "{}").bytes());
+
+        assertFails("docker-archive:" + file, ErrorCode.CORRUPT_INPUT, "The manifest.json cannot be used");
+    }
+
+    @Test
+    void jsonOfAnotherEncodingIsRefused() throws IOException {
+        for (Charset charset : List.of(StandardCharsets.UTF_16LE, StandardCharsets.UTF_16BE)) {
+            Path file = Files.write(
+                    folder.resolve("docker.tar"),
+                    new TarBuilder()
+                            .file("manifest.json", "[{\"Config\":\"c\",\"Layers\":[]}]".getBytes(charset))
+                            .bytes());
+
+            assertFails("docker-archive:" + file, ErrorCode.CORRUPT_INPUT, "Not JSON");
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "{}",
+                "null",
+                "{\"Entrypoint\":null,\"Cmd\":null,\"Env\":null,\"User\":null,\"WorkingDir\":null,\"StopSignal\":null,"
+                        + "\"Labels\":null,\"Volumes\":null,\"ExposedPorts\":null}",
+                "{\"Entrypoint\":[],\"Cmd\":[],\"Env\":[],\"User\":\"\",\"WorkingDir\":\"\",\"StopSignal\":\"\",\"Labels\":{},"
+                        + "\"Volumes\":{},\"ExposedPorts\":{}}",
+                "{\"Entrypoint\":[\"\"],\"Cmd\":[\"\"]}"
+            })
+    void nullAndEmptyAreHowBuildersSayNothing(String config) {
+        Path layout = new ImageBuilder().layer(tar).config(config).writeTo(folder.resolve("oci"), "t");
+
+        try (ImageSource source = open("oci:" + layout)) {
+            assertThat(source.config())
+                    .isEqualTo(new ImageConfig(
+                            "linux",
+                            "amd64",
+                            List.of(Digest.sha256(tar)),
+                            List.of(),
+                            List.of(),
+                            List.of(),
+                            "",
+                            "",
+                            "",
+                            List.of(),
+                            List.of(),
+                            Map.of()));
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"'',''", "linux,''", "'',amd64", "'',x86_64"})
+    void aPlatformThatIsNotSaidIsOurs(String os, String architecture) {
+        ImageBuilder image = new ImageBuilder().layer(tar).platform(os, architecture);
+        ImageBuilder.write(image.layoutOf(image.manifestDescriptor(platform(os, architecture))), folder);
+
+        try (ImageSource source = open("oci:" + folder)) {
+            assertThat(source.config().saysPlatform()).isFalse();
+        }
+    }
+
+    @Test
+    void theEntryThatSaysItsPlatformIsPreferred() {
+        ImageBuilder image = new ImageBuilder().layer(tar);
+        String unsaid = with(image.descriptor(MANIFEST, bytes("{}")), platform("linux", ""));
+        String said = image.manifestDescriptor(platform("linux", "amd64"));
+        ImageBuilder.write(
+                image.layoutOf(with(image.descriptor(INDEX, bytes(index(unsaid, said))), tagged("t"))), folder);
+
+        try (ImageSource source = open("oci:" + folder)) {
+            assertThat(source.layers()).hasSize(1);
+        }
+    }
+
+    @Test
+    void halfAPlatformOfAnotherKindIsRefused() {
+        new ImageBuilder().layer(tar).platform("", "arm64").writeTo(folder.resolve("1"), "t");
+        assertFails("oci:" + folder.resolve("1"), ErrorCode.UNSUPPORTED, "(unsaid)/arm64");
+        new ImageBuilder().layer(tar).platform("windows", "").writeTo(folder.resolve("2"), "t");
+        assertFails("oci:" + folder.resolve("2"), ErrorCode.UNSUPPORTED, "windows/(unsaid)");
+    }
+
     @Test
     void noNameMovesATerminalsCursor() throws IOException {
         Path layout = new ImageBuilder().layer(tar).writeTo(folder.resolve("oci"), "\\u001b[2J\\n\\u009b1m");
@@ -404,12 +515,16 @@ class ImageSourceTest {
     }
 
     private static ImageSource open(String reference) {
-        return ImageSource.open(ImageReference.parse(reference));
+        try {
+            return ImageSource.open(ImageReference.parse(reference));
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
+        }
     }
 
     private static void assertFails(String reference, ErrorCode code, String... messages) {
-        ImageException thrown =
-                catchThrowableOfType(ImageException.class, () -> open(reference).close());
+        RunhvException thrown =
+                catchThrowableOfType(RunhvException.class, () -> open(reference).close());
         assertThat(thrown).as(reference).isNotNull().hasMessageContainingAll(messages);
         assertThat(thrown.code()).isEqualTo(code);
         assertThat(thrown.operation()).startsWith("read image " + reference.substring(0, reference.indexOf(':')));

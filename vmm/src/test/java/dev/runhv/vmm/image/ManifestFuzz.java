@@ -1,6 +1,7 @@
 package dev.runhv.vmm.image;
 
 import dev.runhv.vmm.content.CorruptInputException;
+import java.util.Arrays;
 
 /** A manifest, an index, docker's manifest.json: never two of them at once. */
 public final class ManifestFuzz {
@@ -17,6 +18,16 @@ public final class ManifestFuzz {
                 entry.string("Config");
                 entry.strings("RepoTags");
             }
+        } catch (CorruptInputException e) {
+            return;
+        }
+        // What is a whole document is none with more behind it.
+        byte[] more = Arrays.copyOf(data, data.length + 2);
+        more[data.length] = ',';
+        more[data.length + 1] = '1';
+        try {
+            throw new AssertionError(
+                    "More than one document: " + Json.parseArray(more).size());
         } catch (CorruptInputException e) {
             return;
         }

@@ -1,6 +1,6 @@
 package dev.runhv.vmm.image;
 
-import dev.runhv.api.ImageException;
+import dev.runhv.api.RunhvException;
 import java.nio.charset.StandardCharsets;
 
 /** What a user types: it is read or refused, and what is read is written so that it is read again. */
@@ -11,7 +11,7 @@ public final class ReferenceFuzz {
         ImageReference reference;
         try {
             reference = ImageReference.parse(new String(data, StandardCharsets.UTF_8));
-        } catch (ImageException e) {
+        } catch (RunhvException e) {
             return;
         }
         if (!ImageReference.parse(reference.toString()).equals(reference)) {

@@ -61,7 +61,11 @@ public final class Bundles {
                 null,
                 false,
                 "");
-        BundlePreparation.prepare(request, RootfsProgress.NONE);
+        try {
+            BundlePreparation.prepare(request, RootfsProgress.NONE);
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
+        }
         return bundle;
     }
 }

@@ -3,7 +3,7 @@ package dev.runhv.vmm.rootfs;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.fail;
 
-import dev.runhv.api.ImageException;
+import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.tar.Corpus;
 import dev.runhv.vmm.content.tar.TarEntry;
 import dev.runhv.vmm.content.tar.TarReader;
@@ -101,7 +101,7 @@ class FuzzTest {
                         reader.target(inode);
                     }
                 });
-            } catch (IOException | ImageException e) {
+            } catch (IOException | RunhvException e) {
                 continue;
             } catch (RuntimeException | Error e) {
                 fail("seed " + seed, e);
@@ -122,14 +122,14 @@ class FuzzTest {
             Files.write(image, damaged);
             try (ErofsReader _ = ErofsReader.open(image)) {
                 fail("seed " + seed + " went unnoticed at " + at);
-            } catch (ImageException e) {
+            } catch (RunhvException e) {
                 assertThat(e).hasMessageContaining("Cannot read root file system");
             }
         }
     }
 
     @Test
-    void damagedManifestsAndConfigurationsGiveAnImageOrAnError() {
+    void damagedManifestsAndConfigurationsGiveAnImageOrAnError() throws Exception {
         byte[] tar = new TarBuilder().file("a", "1").bytes();
         for (int seed = 0; seed < ROUNDS; seed++) {
             Random random = new Random(seed);
@@ -152,7 +152,7 @@ class FuzzTest {
             Path layout = ImageBuilder.write(files, folder.resolve("layout"));
             try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(layout, ""))) {
                 assertThat(source.layers()).hasSize(1);
-            } catch (ImageException e) {
+            } catch (RunhvException e) {
                 assertThat(e.detail()).isNotBlank();
             } catch (RuntimeException | Error e) {
                 fail("seed " + seed, e);

@@ -64,7 +64,7 @@ class FuzzedRootIT {
         assertThat(output.lines()).containsExactly(expected(image));
     }
 
-    private static void write(Path image) throws IOException {
+    private static void write(Path image) throws IOException, InterruptedException {
         RootTree tree = new RootTree();
         try (FileChannel channel = FileChannel.open(image, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
             ErofsWriter writer = new ErofsWriter(new ImageOutput(channel));

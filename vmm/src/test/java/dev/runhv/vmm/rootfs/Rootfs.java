@@ -31,6 +31,8 @@ final class Rootfs {
             return new RootfsStore(folder.resolve("store"))
                     .prepare(source, RootfsProgress.NONE)
                     .image();
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
         }
     }
 

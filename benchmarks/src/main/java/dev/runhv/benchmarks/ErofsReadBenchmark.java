@@ -40,7 +40,7 @@ public class ErofsReadBenchmark {
     private String program;
 
     @Setup
-    public void prepare() throws IOException {
+    public void prepare() throws IOException, InterruptedException {
         workspace = Workspace.create();
         try (ImageSource source = ImageSource.open(ImageReference.parse(Workspace.image(image)))) {
             rootfs = new RootfsStore(workspace.store()).prepare(source, RootfsProgress.NONE);

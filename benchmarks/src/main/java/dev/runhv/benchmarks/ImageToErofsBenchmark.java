@@ -62,7 +62,7 @@ public class ImageToErofsBenchmark {
     }
 
     @Benchmark
-    public PreparedRootfs make() throws IOException {
+    public PreparedRootfs make() throws IOException, InterruptedException {
         long begun = System.nanoTime();
         try (ImageSource source = ImageSource.open(reference)) {
             PreparedRootfs rootfs = new RootfsStore(store).prepare(source, RootfsProgress.NONE);

@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 
 /**
@@ -61,8 +62,13 @@ record Workspace(Path path) {
                 null,
                 null,
                 false,
-                "");
-        BundlePreparation.prepare(request, RootfsProgress.NONE);
+                "",
+                Map.of());
+        try {
+            BundlePreparation.prepare(request, RootfsProgress.NONE);
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e); // JMH interrupts what hangs
+        }
         return bundle;
     }
 

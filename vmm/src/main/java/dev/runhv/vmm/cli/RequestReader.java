@@ -14,6 +14,7 @@ import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 /** Reads the request of docs/prepare.md. */
 final class RequestReader {
@@ -147,7 +148,8 @@ final class RequestReader {
                 kernel.isEmpty() ? null : path("kernel", kernel),
                 modulesPath(),
                 stdin,
-                engine);
+                engine,
+                Map.of());
     }
 
     private Path storePath() {

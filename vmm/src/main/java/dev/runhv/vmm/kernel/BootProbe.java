@@ -1,21 +1,24 @@
 package dev.runhv.vmm.kernel;
 
-import com.fasterxml.jackson.core.JsonFactory;
-import com.fasterxml.jackson.core.JsonGenerator;
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.ExitStatus;
 import dev.runhv.api.RunhvException;
 import dev.runhv.api.StartTimings;
 import dev.runhv.api.StartTimings.Stage;
+import dev.runhv.vmm.bundle.Annotations;
+import dev.runhv.vmm.bundle.Bundle;
 import dev.runhv.vmm.process.Distribution;
 import dev.runhv.vmm.process.VmmProcess;
 import dev.runhv.vmm.rootfs.ProgramImage;
 import java.io.IOException;
-import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -57,7 +60,7 @@ final class BootProbe {
         Path root = folder.resolve("program.erofs");
         ProgramImage.write(root, "program", PROGRAM);
         Path bundle = Files.createDirectory(folder.resolve("bundle"));
-        writeConfig(bundle.resolve("config.json"), kernel, modules, root);
+        bundle(kernel, modules, root).write(bundle.resolve("config.json"));
         VmmProcess process =
                 VmmProcess.spawn(distribution, "boot-" + folder.getFileName(), bundle, folder.resolve("timings.json"));
         try {
@@ -105,35 +108,21 @@ final class BootProbe {
         return RunhvException.of(ErrorCode.GUEST_FAILED, operation, detail, null, null);
     }
 
-    private static void writeConfig(Path file, Path kernel, Path modules, Path root) throws IOException {
-        try (OutputStream out = Files.newOutputStream(file);
-                JsonGenerator json = new JsonFactory().createGenerator(out)) {
-            json.writeStartObject();
-            json.writeStringField("ociVersion", "1.2.0");
-            json.writeObjectFieldStart("process");
-            json.writeArrayFieldStart("args");
-            json.writeString("/program");
-            json.writeEndArray();
-            json.writeStringField("cwd", "/");
-            json.writeEndObject();
-            json.writeObjectFieldStart("vm");
-            json.writeObjectFieldStart("kernel");
-            json.writeStringField("path", kernel.toAbsolutePath().toString());
-            json.writeEndObject();
-            json.writeObjectFieldStart("image");
-            json.writeStringField("path", root.toAbsolutePath().toString());
-            json.writeStringField("format", "raw");
-            json.writeEndObject();
-            json.writeEndObject();
-            json.writeObjectFieldStart("annotations");
-            json.writeStringField("dev.runhv.memory", Long.toString(MEMORY_BYTES));
-            json.writeStringField("dev.runhv.stdin", "false");
-            if (modules != null) {
-                json.writeStringField(
-                        "dev.runhv.kernel.modules", modules.toAbsolutePath().toString());
-            }
-            json.writeEndObject();
-            json.writeEndObject();
+    /** Without mounts and namespaces: what a kernel costs, not a container. */
+    private static Bundle bundle(Path kernel, Path modules, Path root) {
+        Map<String, String> annotations = new HashMap<>();
+        annotations.put(Annotations.MEMORY, Long.toString(MEMORY_BYTES));
+        annotations.put(Annotations.STDIN, "false");
+        if (modules != null) {
+            annotations.put(Annotations.KERNEL_MODULES, modules.toAbsolutePath().toString());
         }
+        return new Bundle(
+                "",
+                new Bundle.Program(
+                        List.of("/program"), List.of(), "/", Bundle.User.ROOT, Bundle.Capabilities.UNSAID, List.of()),
+                List.of(),
+                Bundle.Linux.UNSAID,
+                new Bundle.Vm(Optional.of(kernel), root),
+                annotations);
     }
 }

@@ -5,6 +5,7 @@ import dev.runhv.api.RequestException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.regex.Pattern;
 
 /**
@@ -17,6 +18,7 @@ import java.util.regex.Pattern;
  * @param kernel null: runhv's own
  * @param modules of the kernel; null: none
  * @param engine empty or as {@code --engine}
+ * @param sysctls values by name, beside those that every container has
  */
 public record BundleRequest(
         String id,
@@ -35,8 +37,12 @@ public record BundleRequest(
         Path kernel,
         Path modules,
         boolean stdin,
-        String engine) {
+        String engine,
+        Map<String, String> sysctls) {
     private static final Pattern ID = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}");
+    /** As sysctl(8) takes it: dots or slashes between the parts, and no part leads out of /proc/sys. */
+    private static final Pattern SYSCTL = Pattern.compile("[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)+");
+
     private static final int HOST_NAME_BYTES = 64; // Linux: __NEW_UTS_LEN
 
     /** @throws RequestException that names the value and what it should be */
@@ -44,6 +50,7 @@ public record BundleRequest(
         environment = List.copyOf(environment);
         entrypoint = entrypoint == null ? null : List.copyOf(entrypoint);
         arguments = List.copyOf(arguments);
+        sysctls = Map.copyOf(sysctls);
         require(
                 ID.matcher(id).matches(),
                 id,
@@ -68,6 +75,13 @@ public record BundleRequest(
             for (String word : entrypoint) {
                 requireText(id, "entry point", word);
             }
+        }
+        for (Map.Entry<String, String> sysctl : sysctls.entrySet()) {
+            require(
+                    SYSCTL.matcher(sysctl.getKey()).matches(),
+                    id,
+                    "\"" + sysctl.getKey() + "\" is no name of a sysctl");
+            requireText(id, "sysctl", sysctl.getValue());
         }
         require(memoryBytes >= 0, id, "The memory is negative");
         require(cpus >= 0, id, "The number of processors is negative");

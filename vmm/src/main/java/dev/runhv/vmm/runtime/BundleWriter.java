@@ -1,23 +1,22 @@
 package dev.runhv.vmm.runtime;
 
-import com.fasterxml.jackson.core.JsonFactory;
-import com.fasterxml.jackson.core.JsonGenerator;
-import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RequestException;
+import dev.runhv.vmm.bundle.Annotations;
+import dev.runhv.vmm.bundle.Bundle;
 import dev.runhv.vmm.content.Failures;
 import java.io.IOException;
-import java.io.OutputStream;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 
-/** Writes the bundle that docs/bundle.md describes, with the defaults of {@code docker run}. */
+/** Makes a bundle with the defaults of {@code docker run}. */
 final class BundleWriter {
-    private static final String OCI_VERSION = "1.2.0";
-
     // What docker grants; the inheritable set stays empty (CVE-2022-24769).
     private static final List<String> CAPABILITIES = List.of(
             "CAP_CHOWN",
@@ -53,25 +52,29 @@ final class BundleWriter {
     private static final List<String> READ_ONLY_PATHS =
             List.of("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger");
 
-    private record Mount(String destination, String type, String source, List<String> options) {}
-
     // Each after the one it lies in.
-    private static final List<Mount> MOUNTS = List.of(
-            new Mount("/proc", "proc", "proc", List.of("nosuid", "noexec", "nodev")),
-            new Mount("/dev", "tmpfs", "tmpfs", List.of("nosuid", "strictatime", "mode=755", "size=65536k")),
-            new Mount(
+    private static final List<Bundle.Mount> MOUNTS = List.of(
+            new Bundle.Mount("/proc", "proc", "proc", List.of("nosuid", "noexec", "nodev")),
+            new Bundle.Mount("/dev", "tmpfs", "tmpfs", List.of("nosuid", "strictatime", "mode=755", "size=65536k")),
+            new Bundle.Mount(
                     "/dev/pts",
                     "devpts",
                     "devpts",
                     List.of("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")),
-            new Mount("/dev/shm", "tmpfs", "shm", List.of("nosuid", "noexec", "nodev", "mode=1777", "size=65536k")),
-            new Mount("/dev/mqueue", "mqueue", "mqueue", List.of("nosuid", "noexec", "nodev")),
-            new Mount("/sys", "sysfs", "sysfs", List.of("nosuid", "noexec", "nodev", "ro")),
-            new Mount("/sys/fs/cgroup", "cgroup", "cgroup", List.of("nosuid", "noexec", "nodev", "relatime", "ro")));
+            new Bundle.Mount(
+                    "/dev/shm", "tmpfs", "shm", List.of("nosuid", "noexec", "nodev", "mode=1777", "size=65536k")),
+            new Bundle.Mount("/dev/mqueue", "mqueue", "mqueue", List.of("nosuid", "noexec", "nodev")),
+            new Bundle.Mount("/sys", "sysfs", "sysfs", List.of("nosuid", "noexec", "nodev", "ro")),
+            new Bundle.Mount(
+                    "/sys/fs/cgroup", "cgroup", "cgroup", List.of("nosuid", "noexec", "nodev", "relatime", "ro")));
 
     // The soft limit is low because programs close or poll everything below it; they may raise it.
-    private static final long OPEN_FILES_SOFT = 1024;
-    private static final long OPEN_FILES_HARD = 524288;
+    private static final Bundle.Limit OPEN_FILES = new Bundle.Limit("RLIMIT_NOFILE", 1024, 524288);
+
+    // Every user may serve on any port and may ping: nobody else is in the network namespace.
+    private static final Map<String, String> SYSCTLS = Map.of(
+            "net.ipv4.ip_unprivileged_port_start", "0",
+            "net.ipv4.ping_group_range", "0 2147483647");
 
     private BundleWriter() {}
 
@@ -101,11 +104,7 @@ final class BundleWriter {
         Path unfinished = bundle.resolve("config.json.new");
         Path finished = bundle.resolve("config.json");
         try {
-            try (OutputStream out = Files.newOutputStream(unfinished);
-                    JsonGenerator json =
-                            new JsonFactory().createGenerator(out).setPrettyPrinter(new DefaultPrettyPrinter())) {
-                writeConfig(json, request, process, rootfs);
-            }
+            bundle(request, process, rootfs).write(unfinished);
             Files.move(unfinished, finished, StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException e) {
             removeQuietly(unfinished, finished, bundle);
@@ -133,122 +132,56 @@ final class BundleWriter {
         }
     }
 
-    private static void writeConfig(JsonGenerator json, BundleRequest request, ProcessPlan process, Path rootfs)
-            throws IOException {
-        json.writeStartObject();
-        json.writeStringField("ociVersion", OCI_VERSION);
-        json.writeStringField("hostname", process.hostname());
-        json.writeObjectFieldStart("root");
-        json.writeStringField("path", "rootfs");
-        json.writeBooleanField("readonly", false);
-        json.writeEndObject();
-        writeProcess(json, process);
-        writeMounts(json);
-        writeLinux(json);
-        writeVm(json, request, rootfs);
-        writeAnnotations(json, request);
-        json.writeEndObject();
+    private static Bundle bundle(BundleRequest request, ProcessPlan process, Path rootfs) {
+        return new Bundle(
+                process.hostname(),
+                program(process),
+                MOUNTS,
+                new Bundle.Linux(NAMESPACES, sysctls(request), MASKED_PATHS, READ_ONLY_PATHS),
+                new Bundle.Vm(Optional.ofNullable(request.kernel()), rootfs),
+                annotations(request));
     }
 
-    private static void writeProcess(JsonGenerator json, ProcessPlan process) throws IOException {
+    private static Bundle.Program program(ProcessPlan process) {
         ResolvedUser user = process.user();
-        json.writeObjectFieldStart("process");
-        json.writeBooleanField("terminal", false);
-        json.writeObjectFieldStart("user");
-        json.writeNumberField("uid", user.uid());
-        json.writeNumberField("gid", user.gid());
-        json.writeArrayFieldStart("additionalGids");
-        for (long gid : user.additionalGids()) {
-            json.writeNumber(gid);
-        }
-        json.writeEndArray();
-        json.writeEndObject();
-        writeStrings(json, "args", process.arguments());
-        writeStrings(json, "env", process.environment());
-        json.writeStringField("cwd", process.cwd());
-        json.writeObjectFieldStart("capabilities");
-        for (String set : List.of("bounding", "effective", "permitted")) {
-            writeStrings(json, set, CAPABILITIES);
-        }
-        json.writeEndObject();
-        json.writeArrayFieldStart("rlimits");
-        json.writeStartObject();
-        json.writeStringField("type", "RLIMIT_NOFILE");
-        json.writeNumberField("soft", OPEN_FILES_SOFT);
-        json.writeNumberField("hard", OPEN_FILES_HARD);
-        json.writeEndObject();
-        json.writeEndArray();
-        json.writeEndObject();
+        // What execve(2) gives root and takes from anybody else. The agent searches for the program and executes it
+        // with
+        // these, so that others get at no file that is closed to them.
+        List<String> held = user.uid() == 0 ? CAPABILITIES : List.of();
+        return new Bundle.Program(
+                process.arguments(),
+                process.environment(),
+                process.cwd(),
+                new Bundle.User(user.uid(), user.gid(), user.additionalGids()),
+                new Bundle.Capabilities(CAPABILITIES, held, held),
+                List.of(OPEN_FILES));
     }
 
-    private static void writeMounts(JsonGenerator json) throws IOException {
-        json.writeArrayFieldStart("mounts");
-        for (Mount mount : MOUNTS) {
-            json.writeStartObject();
-            json.writeStringField("destination", mount.destination);
-            json.writeStringField("type", mount.type);
-            json.writeStringField("source", mount.source);
-            writeStrings(json, "options", mount.options);
-            json.writeEndObject();
-        }
-        json.writeEndArray();
+    private static Map<String, String> sysctls(BundleRequest request) {
+        Map<String, String> sysctls = new HashMap<>(SYSCTLS);
+        sysctls.putAll(request.sysctls());
+        return sysctls;
     }
 
-    private static void writeLinux(JsonGenerator json) throws IOException {
-        json.writeObjectFieldStart("linux");
-        json.writeArrayFieldStart("namespaces");
-        for (String namespace : NAMESPACES) {
-            json.writeStartObject();
-            json.writeStringField("type", namespace);
-            json.writeEndObject();
-        }
-        json.writeEndArray();
-        writeStrings(json, "maskedPaths", MASKED_PATHS);
-        writeStrings(json, "readonlyPaths", READ_ONLY_PATHS);
-        json.writeEndObject();
-    }
-
-    private static void writeVm(JsonGenerator json, BundleRequest request, Path rootfs) throws IOException {
-        json.writeObjectFieldStart("vm");
-        if (request.kernel() != null) {
-            json.writeObjectFieldStart("kernel");
-            json.writeStringField("path", request.kernel().toString());
-            json.writeEndObject();
-        }
-        json.writeObjectFieldStart("image");
-        json.writeStringField("path", rootfs.toAbsolutePath().toString());
-        json.writeStringField("format", "raw");
-        json.writeEndObject();
-        json.writeEndObject();
-    }
-
-    private static void writeAnnotations(JsonGenerator json, BundleRequest request) throws IOException {
-        json.writeObjectFieldStart("annotations");
-        json.writeStringField("dev.runhv.rootfs.type", "erofs");
-        json.writeStringField("dev.runhv.stdin", Boolean.toString(request.stdin()));
+    private static Map<String, String> annotations(BundleRequest request) {
+        Map<String, String> annotations = new HashMap<>();
+        annotations.put(Annotations.ROOTFS_TYPE, Annotations.EROFS);
+        annotations.put(Annotations.STDIN, Boolean.toString(request.stdin()));
         if (request.modules() != null) {
-            json.writeStringField("dev.runhv.kernel.modules", request.modules().toString());
+            annotations.put(Annotations.KERNEL_MODULES, request.modules().toString());
         }
         if (request.memoryBytes() != 0) {
-            json.writeStringField("dev.runhv.memory", Long.toString(request.memoryBytes()));
+            annotations.put(Annotations.MEMORY, Long.toString(request.memoryBytes()));
         }
         if (request.cpus() != 0) {
-            json.writeStringField("dev.runhv.cpus", Long.toString(request.cpus()));
+            annotations.put(Annotations.CPUS, Long.toString(request.cpus()));
         }
         if (request.scratchBytes() != 0) {
-            json.writeStringField("dev.runhv.scratch", Long.toString(request.scratchBytes()));
+            annotations.put(Annotations.SCRATCH, Long.toString(request.scratchBytes()));
         }
         if (!request.engine().isEmpty()) {
-            json.writeStringField("dev.runhv.engine", request.engine());
+            annotations.put(Annotations.ENGINE, request.engine());
         }
-        json.writeEndObject();
-    }
-
-    private static void writeStrings(JsonGenerator json, String name, List<String> strings) throws IOException {
-        json.writeArrayFieldStart(name);
-        for (String string : strings) {
-            json.writeString(string);
-        }
-        json.writeEndArray();
+        return annotations;
     }
 }

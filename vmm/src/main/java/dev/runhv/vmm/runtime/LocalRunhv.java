@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.CancellationException;
@@ -98,7 +99,8 @@ final class LocalRunhv implements Runhv {
                 spec.kernel() == null ? null : spec.kernel().toAbsolutePath(),
                 null,
                 spec.stdin(),
-                spec.engine() == Engine.AUTO ? "" : spec.engine().optionName());
+                spec.engine() == Engine.AUTO ? "" : spec.engine().optionName(),
+                Map.of());
     }
 
     private void checkOpen(String id) {

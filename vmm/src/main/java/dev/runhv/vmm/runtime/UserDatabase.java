@@ -7,10 +7,14 @@ import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /**
- * The users and groups of a root file system: its {@code /etc/passwd} and {@code /etc/group}. Lines that are not of their
- * form are passed over, as the C library does.
+ * The users and groups of a root file system: its {@code /etc/passwd} and {@code /etc/group}, read by the rules that docker
+ * and the C library share. Spaces around a line and a carriage return do not count; lines may end after the id that makes
+ * them one of a user or group (docker; glibc asks for the group's id as well); comments and the lines of NIS, which begin with
+ * {@code +} or {@code -}, name nobody (glibc). Where the id is no number, docker takes the user for root: here, as in glibc
+ * and musl, there is no such user.
  */
 final class UserDatabase {
     private static final long MAXIMUM_ID = Integer.MAX_VALUE;
@@ -28,16 +32,28 @@ final class UserDatabase {
      */
     UserDatabase(byte[] passwd, byte[] group) {
         for (String[] fields : lines(passwd)) {
-            if (fields.length >= 6 && isId(fields[2]) && isId(fields[3])) {
-                users.add(new User(fields[0], Long.parseLong(fields[2]), Long.parseLong(fields[3]), fields[5]));
+            String gid = field(fields, 3);
+            if (isId(field(fields, 2)) && (gid.isEmpty() || isId(gid))) {
+                users.add(new User(
+                        fields[0],
+                        Long.parseLong(fields[2]),
+                        gid.isEmpty() ? 0 : Long.parseLong(gid),
+                        field(fields, 5)));
             }
         }
         for (String[] fields : lines(group)) {
-            if (fields.length >= 3 && isId(fields[2])) {
-                List<String> members = fields.length > 3 ? List.of(fields[3].split(",")) : List.of();
+            if (isId(field(fields, 2))) {
+                List<String> members = Stream.of(field(fields, 3).split(","))
+                        .map(String::strip)
+                        .toList();
                 groups.add(new Group(fields[0], Long.parseLong(fields[2]), members));
             }
         }
+    }
+
+    /** Empty where the line ends before it. */
+    private static String field(String[] fields, int index) {
+        return index < fields.length ? fields[index] : "";
     }
 
     /**
@@ -106,7 +122,8 @@ final class UserDatabase {
         }
         return new String(content, StandardCharsets.UTF_8)
                 .lines()
-                .filter(line -> !line.startsWith("#"))
+                .map(String::strip)
+                .filter(line -> !line.isEmpty() && "#+-".indexOf(line.charAt(0)) < 0)
                 .map(line -> line.split(":", -1))
                 .toList();
     }

@@ -53,6 +53,22 @@ class MainTest {
                 .doesNotContain("dev.runhv.memory", "dev.runhv.scratch", "dev.runhv.engine", "\"kernel\"");
     }
 
+    @ParameterizedTest
+    @CsvSource({"'', true", "0, true", "root, true", "www:staff, false", "1000:0, false"})
+    void onlyRootHoldsWhatRootMayUse(String user, boolean held) throws IOException {
+        image();
+
+        answer(0, minimal("\"arguments\":[\"true\"],\"user\":\"" + user + "\""));
+
+        String config = contentOf(folder.resolve("run/web/config.json").toFile());
+        assertThat(config).contains("\"bounding\" : [ \"CAP_CHOWN\"").doesNotContain("\"inheritable\"", "\"ambient\"");
+        for (String set : List.of("effective", "permitted")) {
+            assertThat(config.contains("\"" + set + "\" : [ \"CAP_CHOWN\""))
+                    .as(set)
+                    .isEqualTo(held);
+        }
+    }
+
     @Test
     void twoOfOneNameAreAConflict() throws IOException {
         image();

@@ -7,6 +7,7 @@ import dev.runhv.vmm.runtime.BundleRequest;
 import dev.runhv.vmm.testing.InstalledDistribution;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 
 /** Micro-VMs of the busybox image in this process, for tests; skips the test where there is no native build. */
 public final class Bundles {
@@ -60,7 +61,8 @@ public final class Bundles {
                 null,
                 null,
                 false,
-                "");
+                "",
+                Map.of());
         try {
             BundlePreparation.prepare(request, RootfsProgress.NONE);
         } catch (InterruptedException e) {

@@ -23,6 +23,32 @@ class ProcessPlanTest {
         assertThat(arguments(null, List.of(), List.of(), List.of("sh"))).containsExactly("sh");
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"", "x", "../x", "net..x", "net/../x", "net.\0", ".net", "kernel.a b"})
+    void aNameOfASysctlLeadsNowhereElse(String name) {
+        assertThatThrownBy(() -> new BundleRequest(
+                        "web",
+                        "oci:web",
+                        Path.of("/store"),
+                        Path.of("/run/web"),
+                        List.of(),
+                        "",
+                        "",
+                        null,
+                        List.of(),
+                        "",
+                        0,
+                        0,
+                        0,
+                        null,
+                        null,
+                        true,
+                        "",
+                        Map.of(name, "1")))
+                .isInstanceOf(RequestException.class)
+                .hasMessageContaining("no name of a sysctl");
+    }
+
     @Test
     void anEntryPointOfOnesOwnDropsTheImagesCommand() {
         assertThat(arguments(List.of("ls"), List.of(), List.of("serve"), List.of("-v")))
@@ -126,7 +152,8 @@ class ProcessPlanTest {
                 null,
                 null,
                 true,
-                "");
+                "",
+                Map.of());
         return ProcessPlan.of(request, image(imageCmd, imageEntrypoint, List.of(), ""), NO_USERS)
                 .arguments();
     }
@@ -149,7 +176,8 @@ class ProcessPlanTest {
                 null,
                 null,
                 true,
-                "");
+                "",
+                Map.of());
     }
 
     private static ImageConfig image(List<String> cmd, List<String> entrypoint, List<String> env, String workingDir) {

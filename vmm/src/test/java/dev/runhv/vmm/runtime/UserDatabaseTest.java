@@ -22,6 +22,18 @@ class UserDatabaseTest {
             web:x:33:34:web:/srv/web:/bin/false
             homeless:x:50:51:::
             77:x:78:79::/seven:
+            +nis::7:7::/:
+            -nis:x:8:8::/:
+            +::::::
+              indented:x:90:91::/in:/bin/sh \s
+            four:x:92:93
+            three:x:94
+            two:x
+            letters:x:9a:9
+            letters2:x:96:9a
+            empty:x::
+            windows:x:97:98::/win\r
+            windows4:x:99:34\r
             """;
     private static final String GROUP = """
             root:x:0:
@@ -30,6 +42,9 @@ class UserDatabaseTest {
             wheel:x:10:root
             tape:x:26:webby
             short:x:60
+            +:::
+            spaced:x:61: root , indented
+            crlf:x:62:windows\r
             """;
 
     private final UserDatabase database = new UserDatabase(bytes(PASSWD), bytes(GROUP));
@@ -37,9 +52,9 @@ class UserDatabaseTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
                     # user      | uid   | gid   | groups   | home
-                    ''          | 0     | 0     | 0 10     | /root
-                    root        | 0     | 0     | 0 10     | /root
-                    0           | 0     | 0     | 0 10     | /root
+                    ''          | 0     | 0     | 0 10 61  | /root
+                    root        | 0     | 0     | 0 10 61  | /root
+                    0           | 0     | 0     | 0 10 61  | /root
                     web         | 33    | 34    | 34 40    | /srv/web
                     33          | 33    | 34    | 34 40    | /srv/web
                     web:staff   | 33    | 40    | 40       | /srv/web
@@ -51,6 +66,12 @@ class UserDatabaseTest {
                     1000:short  | 1000  | 60    | 60       | /
                     homeless    | 50    | 51    | 51       | /
                     77          | 77    | 0     | 0        | /
+                    indented    | 90    | 91    | 91 61    | /in
+                    four        | 92    | 93    | 93       | /
+                    three       | 94    | 0     | 0        | /
+                    windows     | 97    | 98    | 98 62    | /win
+                    windows4    | 99    | 34    | 34       | /
+                    7           | 7     | 0     | 0        | /
                     2147483647  | 2147483647 | 0 | 0       | /
                     """)
     void usersAreResolvedAsDockerDoes(String user, long uid, long gid, String groups, String home) {
@@ -74,7 +95,16 @@ class UserDatabaseTest {
         "0:4294967296, no group \"4294967296\"",
         "0:-1, no group \"-1\"",
         "negative, no user \"negative\"",
-        "huge, no user \"huge\""
+        "huge, no user \"huge\"",
+        "+nis, no user",
+        "nis, no user",
+        "-nis, no user",
+        "+, no user",
+        "two, no user",
+        "letters, no user",
+        "letters2, no user",
+        "empty, no user",
+        "0:+, no group"
     })
     void aNameThatIsNotThereIsAnError(String user, String why) {
         assertThatThrownBy(() -> database.resolve(user))

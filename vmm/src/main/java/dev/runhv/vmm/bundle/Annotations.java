@@ -1,0 +1,23 @@
+package dev.runhv.vmm.bundle;
+
+/** The annotations of docs/bundle.md. */
+public final class Annotations {
+    /** What {@code vm.image} holds. */
+    public static final String ROOTFS_TYPE = "dev.runhv.rootfs.type";
+
+    public static final String EROFS = "erofs";
+    /** {@code true} or {@code false}: whether the container's stdin is connected. */
+    public static final String STDIN = "dev.runhv.stdin";
+    /** The absolute path of the archive with the kernel's modules. */
+    public static final String KERNEL_MODULES = "dev.runhv.kernel.modules";
+    /** Bytes. */
+    public static final String MEMORY = "dev.runhv.memory";
+
+    public static final String CPUS = "dev.runhv.cpus";
+    /** Bytes. */
+    public static final String SCRATCH = "dev.runhv.scratch";
+
+    public static final String ENGINE = "dev.runhv.engine";
+
+    private Annotations() {}
+}

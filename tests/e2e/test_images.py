@@ -9,6 +9,9 @@ import subprocess
 
 import pytest
 
+from made_images import base_layer, make  # noqa: F401
+from make_images import Layer, busybox_binary
+
 # Mount points of the container and files that the runtime itself touches.
 NOT_THE_IMAGES = ["/proc", "/sys", "/dev"]
 
@@ -111,3 +114,37 @@ def test_two_imports_of_one_image_are_equal(runhv, tmp_path):
         assert len(images) == 1
         made.append((images[0].name, hashlib.sha256(images[0].read_bytes()).hexdigest()))
     assert made[0] == made[1]
+
+
+def test_what_an_image_leaves_empty_is_not_said(runhv, make):
+    config = {"Entrypoint": [""], "Cmd": ["echo", "from the image"], "User": "", "WorkingDir": "", "Volumes": None}
+    image = make(base_layer(runhv), config=config, architecture="", system="")
+    assert runhv("run", image).stdout == b"from the image\n"
+    assert runhv("run", image, "echo", "mine").stdout == b"mine\n"
+
+
+def test_a_volume_is_a_folder_and_keeps_what_the_image_has_there(runhv, make):
+    layer = Layer()
+    layer.add("kept/file", data=b"kept\n")
+    image = make(base_layer(runhv), layer.done(), config={"Volumes": {"/srv/new": {}, "/kept": {}}})
+    result = runhv("run", image, "sh", "-c", "stat -c '%a %u:%g' /srv/new && echo x >/srv/new/f && cat /srv/new/f /kept/file")
+    assert result.stdout.decode().splitlines() == ["755 0:0", "x", "kept"], result.stderr
+
+
+def test_the_users_own_rights_decide_what_can_be_run(runhv, make):
+    busybox = busybox_binary()
+    layer = Layer()
+    layer.directory("closed", mode=0o700)
+    layer.add("closed/true", mode=0o755, data=busybox)
+    layer.add("usr/bin/secret", mode=0o700, data=busybox)
+    image = make(base_layer(runhv), layer.done(), config={"User": "1000"})
+    for program in ("/closed/true", "/usr/bin/secret", "secret"):
+        assert runhv("run", image, program).returncode == 126, program
+    assert runhv("run", "-u", "0", image, "/closed/true").returncode == 0
+    assert b"CapBnd:\t00000000a80425fb" in runhv("run", image, "grep", "CapBnd", "/proc/self/status").stdout
+
+
+def test_every_user_may_serve_on_a_low_port(runhv):
+    script = "(echo served | nc -l -p 80) & until nc 127.0.0.1 80 </dev/null; do :; done"
+    result = runhv.run("sh", "-c", script, before=["-u", "1000:1000"])
+    assert result.stdout == b"served\n", result.stderr

@@ -77,8 +77,8 @@ final class SystemErrors {
                         .downcallHandle(
                                 Linker.nativeLinker().defaultLookup().findOrThrow("strerror"),
                                 FunctionDescriptor.of(ValueLayout.ADDRESS, ValueLayout.JAVA_INT));
-                Charset charset = Charset.forName(
-                        System.getProperty("sun.jnu.encoding", System.getProperty("native.encoding")));
+                Charset charset =
+                        Charset.forName(System.getProperty("sun.jnu.encoding", System.getProperty("native.encoding")));
                 for (int number = 1; number < SystemErrors.NUMBERS; number++) {
                     MemorySegment text = (MemorySegment) strerror.invokeExact(number);
                     numbers.putIfAbsent(text.reinterpret(Long.MAX_VALUE).getString(0, charset), number);

@@ -13,6 +13,8 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.EnumSet;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -25,6 +27,8 @@ class StoreLockTest {
             + "print('held',flush=True); sys.stdin.read()";
     private static final String TRY =
             "import fcntl,sys; f=open(sys.argv[1],'w'); fcntl.lockf(f,fcntl.LOCK_EX|fcntl.LOCK_NB)";
+
+    private static final Set<Thread.State> WAITS = EnumSet.of(Thread.State.WAITING, Thread.State.TIMED_WAITING);
 
     @TempDir
     private Path store;
@@ -82,6 +86,9 @@ class StoreLockTest {
                         thrown.set(e);
                     }
                 });
+                while (waiting.isAlive() && !WAITS.contains(waiting.getState())) {
+                    Thread.onSpinWait(); // until it waits, or has given up
+                }
                 waiting.interrupt();
                 waiting.join();
                 assertThat(thrown.get()).isInstanceOf(InterruptedException.class);
@@ -125,13 +132,15 @@ class StoreLockTest {
 
     /** This project's classes once more, as a second application in a server has them. */
     private static URLClassLoader otherLoader() throws IOException {
-        return new URLClassLoader(
-                new URL[] {Path.of("target/classes").toUri().toURL()}, ClassLoader.getPlatformClassLoader());
+        // The platform's loader would ask that of the application for the packages of its modules.
+        return new URLClassLoader(new URL[] {Path.of("target/classes").toUri().toURL()}, null);
     }
 
     private static Method method(ClassLoader loader, String type, String name, Class<?>... parameters)
             throws ReflectiveOperationException {
-        Method method = loader.loadClass("dev.runhv.vmm.rootfs." + type).getDeclaredMethod(name, parameters);
+        Class<?> loaded = loader.loadClass("dev.runhv.vmm.rootfs." + type);
+        assertThat(loaded.getClassLoader()).isSameAs(loader);
+        Method method = loaded.getDeclaredMethod(name, parameters);
         method.setAccessible(true);
         return method;
     }

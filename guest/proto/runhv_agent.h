@@ -10,11 +10,11 @@
 #include <stdint.h>
 
 #define RUNHV_PROTO_MAGIC 0x41565248u /* "HRVA" */
-#define RUNHV_PROTO_VERSION 2u
+#define RUNHV_PROTO_VERSION 3u
 
-/* vsock: the agent connects to the host (CID 2). */
+/* vsock: the agent connects to the host (CID 2). The ports of streams are the host's to choose,
+ * above this one, each for one connection. */
 #define RUNHV_CONTROL_PORT 1024u
-#define RUNHV_FIRST_STREAM_PORT 1025u
 
 /* Frame on the control connection: header, then length bytes of payload. */
 struct runhv_frame {
@@ -25,16 +25,26 @@ struct runhv_frame {
 #define RUNHV_MAX_FRAME_TO_AGENT (1u << 20)
 #define RUNHV_MAX_FRAME_TO_HOST (64u << 10)
 
+/* Processes that the agent knows at one time: prepared, running, or ended with output on its way.
+ * The host asks for no more. */
+#define RUNHV_MAX_PROCESSES 128u
+
 enum {
   /* agent -> host */
-  RUNHV_MSG_HELLO = 1,   /* struct runhv_hello */
-  RUNHV_MSG_STARTED = 3, /* struct runhv_started */
-  RUNHV_MSG_FAILED = 4,  /* struct runhv_failed, then a UTF-8 text without NUL */
-  RUNHV_MSG_EXITED = 5,  /* struct runhv_exited */
+  RUNHV_MSG_HELLO = 1,          /* struct runhv_hello */
+  RUNHV_MSG_STARTED = 3,        /* struct runhv_process_id: execve succeeded */
+  RUNHV_MSG_FAILED = 4,         /* struct runhv_failed, then a UTF-8 text without NUL */
+  RUNHV_MSG_EXITED = 5,         /* struct runhv_exited */
+  RUNHV_MSG_PREPARED = 8,       /* struct runhv_process_id; left out where STARTED comes with it */
+  RUNHV_MSG_OUT_OF_MEMORY = 9,  /* struct runhv_out_of_memory */
+  RUNHV_MSG_WARNING = 10,       /* struct runhv_process_id, then a UTF-8 text without NUL */
   /* host -> agent */
-  RUNHV_MSG_START = 2,    /* records, see below */
-  RUNHV_MSG_SIGNAL = 6,   /* struct runhv_signal */
-  RUNHV_MSG_POWER_OFF = 7 /* empty: kill everything, write the exit port */
+  RUNHV_MSG_CONTAINER = 2,  /* records of the container; once, before the first PREPARE */
+  RUNHV_MSG_PREPARE = 11,   /* struct runhv_process_id, then records of the process */
+  RUNHV_MSG_EXECUTE = 12,   /* struct runhv_process_id */
+  RUNHV_MSG_SIGNAL = 6,     /* struct runhv_signal */
+  RUNHV_MSG_RESIZE = 13,    /* struct runhv_resize */
+  RUNHV_MSG_POWER_OFF = 7   /* empty: kill everything, write the exit port */
 };
 
 struct runhv_hello {
@@ -42,29 +52,40 @@ struct runhv_hello {
   uint16_t version;
   uint16_t zero;
 };
-struct runhv_started {
-  uint32_t process; /* 0 = the container's first process */
+/* 0 = the container's first process; every other number is the host's choice and used once. */
+struct runhv_process_id {
+  uint32_t process;
+  uint32_t zero;
 };
 struct runhv_failed {
   uint32_t process;
   int32_t guest_errno;  /* 0 = none */
   uint32_t exit_status; /* 126 cannot be run, 127 not found, 125 anything else */
+  uint32_t zero;
 };
 struct runhv_exited {
   uint32_t process;
   uint32_t signaled; /* 0: value is the exit status; 1: the signal */
   uint32_t value;
-  uint32_t oom_kills; /* processes that the kernel killed because memory had run out; 0 beside an
-                         exit status of 0 */
+  uint32_t oom_kills; /* processes that the kernel killed because memory had run out, since the
+                         guest began; 0 beside an exit status of 0 */
+};
+struct runhv_out_of_memory {
+  uint32_t kills; /* since the guest began */
+  uint32_t zero;
 };
 struct runhv_signal {
   uint32_t process;
   uint32_t signal; /* Linux number, 1..64 */
 };
+struct runhv_resize {
+  uint32_t process;
+  uint16_t columns, rows;
+};
 
-/* RUNHV_MSG_START is a sequence of records: header, `length` bytes, padding with zeros to a
- * multiple of 8. A record that may repeat keeps its order. The agent refuses a tag that it does not
- * know. A string is UTF-8 or any bytes, ends with a NUL that `length` counts, and holds no other.
+/* Records: header, `length` bytes, padding with zeros to a multiple of 8. A record that may repeat
+ * keeps its order. The agent refuses a tag that it does not know, and one in the wrong message. A
+ * string is UTF-8 or any bytes, ends with a NUL that `length` counts, and holds no other.
  */
 struct runhv_record {
   uint16_t tag;
@@ -73,33 +94,36 @@ struct runhv_record {
 };
 
 enum {
-  RUNHV_REC_ARG = 1,         /* string; repeats, at least one */
-  RUNHV_REC_ENV = 2,         /* string NAME=value; repeats */
-  RUNHV_REC_CWD = 3,         /* string, absolute; made where missing */
-  RUNHV_REC_USER = 4,        /* struct runhv_user */
-  RUNHV_REC_GROUPS = 5,      /* u32 each: additional groups */
-  RUNHV_REC_CAPS = 6,        /* struct runhv_caps; absent = none in any set */
-  RUNHV_REC_RLIMIT = 7,      /* struct runhv_rlimit; repeats */
-  RUNHV_REC_FLAGS = 8,       /* u32: RUNHV_START_* */
+  /* of a process */
+  RUNHV_REC_ARG = 1,            /* string; repeats, at least one */
+  RUNHV_REC_ENV = 2,            /* string NAME=value; repeats */
+  RUNHV_REC_CWD = 3,            /* string, absolute; made where missing */
+  RUNHV_REC_USER = 4,           /* struct runhv_user */
+  RUNHV_REC_GROUPS = 5,         /* u32 each: additional groups */
+  RUNHV_REC_CAPS = 6,           /* struct runhv_caps; absent = none in any set */
+  RUNHV_REC_RLIMIT = 7,         /* struct runhv_rlimit; repeats */
+  RUNHV_REC_FLAGS = 8,          /* u32: RUNHV_PROCESS_* */
+  RUNHV_REC_SECCOMP = 17,       /* u32 flags of seccomp(2), u32 zero, then struct sock_filter[] */
+  RUNHV_REC_STDIO = 18,         /* struct runhv_stdio */
+  RUNHV_REC_OOM_SCORE_ADJ = 20, /* i32 */
+  /* of the container */
   RUNHV_REC_NAMESPACES = 9,  /* u32: CLONE_NEW* of the container */
   RUNHV_REC_HOSTNAME = 10,   /* string */
   RUNHV_REC_DOMAINNAME = 11, /* string */
   RUNHV_REC_ROOT = 12,  /* struct runhv_root, then 2 strings: type ("erofs"), device ("/dev/vda") */
   RUNHV_REC_MOUNT = 13, /* struct runhv_mount, then 4 strings: destination, type, source, data */
-  RUNHV_REC_DEVICE = 14,        /* struct runhv_device, then string path */
-  RUNHV_REC_MASKED = 15,        /* string; repeats */
-  RUNHV_REC_READONLY = 16,      /* string; repeats */
-  RUNHV_REC_SECCOMP = 17,       /* u32 flags of seccomp(2), u32 zero, then struct sock_filter[] */
-  RUNHV_REC_STDIO = 18,         /* struct runhv_stdio */
-  RUNHV_REC_SYSCTL = 19,        /* 2 strings: name with dots, value; repeats */
-  RUNHV_REC_OOM_SCORE_ADJ = 20, /* i32 */
-  RUNHV_REC_CLOCK = 21,         /* u64: nanoseconds since the epoch, at sending */
-  RUNHV_REC_ENTROPY = 22        /* 32 bytes for the guest's generator */
+  RUNHV_REC_DEVICE = 14,   /* struct runhv_device, then string path */
+  RUNHV_REC_MASKED = 15,   /* string; repeats */
+  RUNHV_REC_READONLY = 16, /* string; repeats */
+  RUNHV_REC_SYSCTL = 19,   /* 2 strings: name with dots, value; repeats */
+  RUNHV_REC_CLOCK = 21,    /* u64: nanoseconds since the epoch, at sending */
+  RUNHV_REC_ENTROPY = 22,  /* 32 bytes for the guest's generator */
+  RUNHV_REC_FILE = 23, /* struct runhv_file, then 2 strings: path, content or target; repeats */
 };
 
 enum {
-  RUNHV_START_NO_NEW_PRIVILEGES = 1u << 0,
-  RUNHV_START_UMASK = 1u << 1 /* runhv_user.umask counts */
+  RUNHV_PROCESS_NO_NEW_PRIVILEGES = 1u << 0,
+  RUNHV_PROCESS_UMASK = 1u << 1 /* runhv_user.umask counts */
 };
 
 struct runhv_user {
@@ -117,7 +141,6 @@ enum { RUNHV_ROOT_READONLY = 1u << 0, RUNHV_ROOT_SCRATCH_DISK = 1u << 1 /* upper
 struct runhv_root {
   uint32_t flags;
   uint32_t propagation; /* MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE | MS_REC; 0 = slave */
-  uint64_t tmpfs_bytes; /* limit of the writable layer on tmpfs; 0 = half of the guest's memory */
 };
 enum { RUNHV_MOUNT_TMPCOPYUP = 1u << 0, RUNHV_MOUNT_RECURSIVE_READONLY = 1u << 1 };
 struct runhv_mount {
@@ -130,8 +153,17 @@ struct runhv_device {
   uint32_t mode; /* S_IFCHR, S_IFBLK or S_IFIFO | permissions */
   uint32_t major, minor, uid, gid, zero;
 };
+/* A file of the container's root, written before its mounts are made. */
+enum { RUNHV_FILE_IF_MISSING = 1u << 0 /* else it replaces what the image has */ };
+struct runhv_file {
+  uint32_t mode;  /* S_IFREG, S_IFLNK or S_IFDIR | permissions; uid and gid are 0 */
+  uint32_t flags; /* RUNHV_FILE_* */
+};
+enum { RUNHV_STDIO_TERMINAL = 1u << 0 /* one pseudo-terminal: stdin_port carries both directions */ };
 struct runhv_stdio {
   uint32_t stdin_port, stdout_port, stderr_port; /* the agent connects to these; 0 = /dev/null */
+  uint32_t flags;                                /* RUNHV_STDIO_* */
+  uint16_t columns, rows;                        /* of a terminal, 0 = unknown */
   uint32_t zero;
 };
 
@@ -139,6 +171,6 @@ struct runhv_stdio {
 #define RUNHV_PORT_EXIT 0xf4u     /* outb: the machine powers off */
 #define RUNHV_PORT_STAGE 0xf5u    /* outb RUNHV_STAGE_PORT_*: the agent says how far the start is */
 #define RUNHV_STAGE_PORT_AGENT 1u /* the agent's first act */
-#define RUNHV_STAGE_PORT_FIRST_INSTRUCTION 2u /* execve of the container's program is done */
+#define RUNHV_STAGE_PORT_FIRST_INSTRUCTION 2u /* execve of the first process's program is done */
 
 #endif

@@ -2,9 +2,15 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  *
- * Life: runhv_vm_create (reads and checks the bundle, opens the disks, makes the VM and loads the
- * kernel; nothing runs yet) -> runhv_vm_start -> runhv_vm_wait -> runhv_vm_destroy. Signals and
- * statistics between start and destroy.
+ * Life (docs/life.md has the state diagram): runhv_vm_create reads and checks the bundle, opens the
+ * disks, makes the VM and loads the kernel; nothing runs yet. runhv_vm_boot runs the guest: its agent
+ * prepares the container, and RUNHV_EVENT_CREATED says that only execve is left. runhv_vm_start lets
+ * the program run, and boots where that was not done; it need not wait for CREATED. Further
+ * processes, signals, pause and statistics between start and the end. runhv_vm_destroy gives
+ * everything back.
+ *
+ * What happens is told by events, which the caller pulls: runhv_vm_event, and a handle that is
+ * readable while there is one. RUNHV_EVENT_ENDED is the last.
  *
  * Handles carry a generation: a handle that was destroyed, or never made, gives RUNHV_CLOSED on
  * every call and never a crash. One VM at a time may exist in a process: Windows maps memory for
@@ -12,10 +18,11 @@
  *
  * Structures start with struct_size, set by the caller to sizeof; fields are only ever appended; a
  * shorter structure means zeros in what it lacks. Strings are UTF-8, NUL-terminated, owned by the
- * caller and copied. No call keeps a pointer of the caller. There are no callbacks.
+ * caller and copied. No call keeps a pointer of the caller. There are no callbacks. No call changes
+ * what the process does with its signals.
  *
  * Threads: every function may be called from any thread. runhv_vm_wait may block; nothing else does
- * for longer than it takes to start a VM.
+ * for longer than it takes to make a VM.
  *
  * Errors: every function returns a runhv_code and, where `error` is not null, fills it.
  */
@@ -34,7 +41,7 @@ extern "C" {
 #define RUNHV_API __attribute__((visibility("default")))
 #endif
 
-#define RUNHV_ABI_VERSION 1u
+#define RUNHV_ABI_VERSION 2u
 
 /* Limits of one VM. */
 #define RUNHV_MIN_MEMORY_BYTES (24ull << 20)
@@ -43,8 +50,12 @@ extern "C" {
 #define RUNHV_MAX_ID_BYTES 128u
 #define RUNHV_MIN_SCRATCH_BYTES (16ull << 20)
 #define RUNHV_MAX_SCRATCH_BYTES (1ull << 40)
+#define RUNHV_MAX_PROCESSES 128u /* of a container at one time, the first included */
+#define RUNHV_MAX_PROCESS_JSON_BYTES (1u << 20)
 
-typedef uint64_t runhv_vm; /* generation << 32 | slot; 0 is never valid */
+typedef uint64_t runhv_vm;      /* generation << 32 | slot; 0 is never valid */
+typedef uint32_t runhv_process; /* of a container; a number is used once */
+#define RUNHV_FIRST_PROCESS 0u
 
 typedef enum runhv_code {
   RUNHV_OK = 0,
@@ -204,7 +215,7 @@ typedef struct runhv_guest_memory {
 typedef enum runhv_end {
   RUNHV_END_EXITED = 0,     /* value = the program's exit status, 0..255 */
   RUNHV_END_SIGNALED = 1,   /* value = the signal that ended it */
-  RUNHV_END_NOT_STARTED = 2 /* value = 126 or 127; error says why (no such file, no permission) */
+  RUNHV_END_NOT_STARTED = 2 /* value = 125, 126 or 127; error says why (no such file, no permission) */
 } runhv_end;
 
 typedef struct runhv_exit_status {
@@ -216,26 +227,122 @@ typedef struct runhv_exit_status {
                           run out; counted where exit_status is not 0 */
 } runhv_exit_status;
 
+/* OCI runtime specification, "State"; creating and paused as its errata name them. */
+typedef enum runhv_status {
+  RUNHV_STATUS_CREATING = 0, /* nothing is prepared yet */
+  RUNHV_STATUS_CREATED = 1,  /* all is done but execve of the first program */
+  RUNHV_STATUS_RUNNING = 2,
+  RUNHV_STATUS_PAUSED = 3,
+  RUNHV_STATUS_STOPPED = 4
+} runhv_status;
+
+typedef struct runhv_state {
+  uint32_t struct_size;
+  int32_t status; /* runhv_status */
+  char id[RUNHV_MAX_ID_BYTES + 8];
+  int64_t pid;                 /* of this process */
+  uint64_t created_at_ns;      /* since 1970, when the VM was made */
+  uint64_t started_at_ns;      /* since 1970, when the first program was in place; 0 = not yet */
+  uint64_t ended_at_ns;        /* since 1970; 0 = not yet */
+  uint32_t process_count;      /* prepared or running now */
+  int32_t end_code;            /* of RUNHV_EVENT_ENDED, where status is STOPPED */
+  runhv_exit_status end;       /* the same */
+} runhv_state;
+
+typedef enum runhv_event_kind {
+  RUNHV_EVENT_CREATED = 1,         /* the container is prepared */
+  RUNHV_EVENT_STARTED = 2,         /* the first program is in place; runhv_vm_statistics has its counts */
+  RUNHV_EVENT_PROCESS_STARTED = 3, /* another process's program is in place */
+  RUNHV_EVENT_PROCESS_ENDED = 4,   /* another process has ended and its output is delivered, or it was
+                                      not started: status, and error where that has a reason */
+  RUNHV_EVENT_OUT_OF_MEMORY = 5,   /* oom_kills has grown */
+  RUNHV_EVENT_PAUSED = 6,
+  RUNHV_EVENT_RESUMED = 7,
+  RUNHV_EVENT_WARNING = 8, /* something that was asked for could not be granted: error says what */
+  RUNHV_EVENT_ENDED = 9    /* the container has ended, its output is delivered and its machine is off:
+                              code, status, error as runhv_vm_wait gives them. The last. */
+} runhv_event_kind;
+
+typedef struct runhv_event {
+  uint32_t struct_size;
+  int32_t kind;          /* runhv_event_kind; a caller passes over kinds that it does not know */
+  runhv_process process; /* of PROCESS_* and WARNING */
+  int32_t code;          /* runhv_code of ENDED */
+  uint64_t at_ns;        /* monotonic */
+  uint32_t oom_kills;    /* of OUT_OF_MEMORY: since the guest began */
+  uint32_t reserved;
+  runhv_exit_status status; /* of PROCESS_ENDED and ENDED */
+  runhv_error error;        /* of PROCESS_ENDED, WARNING and ENDED; code 0 = none */
+} runhv_event;
+
+enum { RUNHV_PROCESS_TERMINAL = 1u << 0 /* stdio[0] carries both directions of a pseudo-terminal */ };
+
+/* Another process in a running container. */
+typedef struct runhv_process_config {
+  uint32_t struct_size;
+  uint32_t flags;   /* RUNHV_PROCESS_* */
+  const char* json; /* the `process` object of the OCI runtime specification; what it leaves out
+                       (user, env, cwd, capabilities, rlimits, seccomp …) is none, not the first
+                       process's; at most RUNHV_MAX_PROCESS_JSON_BYTES */
+  int64_t stdio[3]; /* as runhv_vm_config.stdio */
+  uint16_t columns, rows; /* of a terminal, 0 = unknown */
+  uint32_t reserved;
+} runhv_process_config;
+
 RUNHV_API uint32_t runhv_abi_version(void);
 RUNHV_API const char* runhv_version(void);           /* "0.1.0" */
 RUNHV_API const char* runhv_code_name(int32_t code); /* "not found"; never null */
 RUNHV_API const char* runhv_stage_name(int32_t stage);
 
 RUNHV_API int32_t runhv_vm_create(const runhv_vm_config* config, runhv_vm* vm, runhv_error* error);
+/* Runs the guest up to RUNHV_EVENT_CREATED. RUNHV_CONFLICT where it was booted or started before. */
+RUNHV_API int32_t runhv_vm_boot(runhv_vm vm, runhv_error* error);
+/* Once, before or after RUNHV_EVENT_CREATED; RUNHV_CONFLICT the second time. */
 RUNHV_API int32_t runhv_vm_start(runhv_vm vm, runhv_error* error);
+
+/* The next event; RUNHV_NOT_FOUND where there is none now. Events that nobody takes are kept. */
+RUNHV_API int32_t runhv_vm_event(runhv_vm vm, runhv_event* event, runhv_error* error);
+/* Of the operating system, readable (poll(2); a waitable handle on Windows) while there is an event.
+ * Valid until runhv_vm_destroy; not to be read from or closed. */
+RUNHV_API int32_t runhv_vm_event_handle(runhv_vm vm, int64_t* handle, runhv_error* error);
 
 /* Until the VM has ended and all output is delivered, or timeout_ms has passed (RUNHV_TIMED_OUT;
  * UINT32_MAX = no limit). A guest that crashed or lied gives RUNHV_GUEST_FAILED. May be called
  * again; the answer stays the same. With RUNHV_END_NOT_STARTED the code is RUNHV_OK and `error`
- * holds the reason. */
+ * holds the reason. Takes no event. */
 RUNHV_API int32_t runhv_vm_wait(runhv_vm vm, uint32_t timeout_ms, runhv_exit_status* status,
                                 runhv_error* error);
 
-/* A Linux signal number for the container's first process. SIGKILL ends the VM at once, whatever
- * the guest does, with RUNHV_END_SIGNALED 9. Before the container started the signal is kept;
- * before the guest's agent has spoken, SIGINT and SIGTERM end the VM with RUNHV_END_SIGNALED, and a
- * second one does before the container started. */
-RUNHV_API int32_t runhv_vm_signal(runhv_vm vm, int32_t signal, runhv_error* error);
+RUNHV_API int32_t runhv_vm_state(runhv_vm vm, runhv_state* state, runhv_error* error);
+
+/* A Linux signal number for a process: RUNHV_NOT_FOUND where there is none of that number, or it has
+ * ended. Before its program runs the signal is kept. For the first process, SIGKILL ends the VM at
+ * once, whatever the guest does, with RUNHV_END_SIGNALED 9; before the guest's agent has spoken,
+ * SIGINT and SIGTERM end the VM with RUNHV_END_SIGNALED, and a second one does before the container
+ * started. */
+RUNHV_API int32_t runhv_vm_signal(runhv_vm vm, runhv_process process, int32_t signal,
+                                  runhv_error* error);
+
+/* `signal` to the first process (0 = the bundle's stop signal, else SIGTERM), and SIGKILL after
+ * grace_ms. Returns at once. */
+RUNHV_API int32_t runhv_vm_stop(runhv_vm vm, int32_t signal, uint32_t grace_ms, runhv_error* error);
+
+/* No instruction of the guest runs and no device acts when it returns; output that has left the
+ * guest still reaches the host. The guest's clocks go on, as under SIGSTOP. RUNHV_CONFLICT where it
+ * is paused, or not running. */
+RUNHV_API int32_t runhv_vm_pause(runhv_vm vm, runhv_error* error);
+RUNHV_API int32_t runhv_vm_resume(runhv_vm vm, runhv_error* error);
+
+/* Begins another process: its events tell the rest. RUNHV_CONFLICT where the container does not run
+ * or has RUNHV_MAX_PROCESSES. */
+RUNHV_API int32_t runhv_process_start(runhv_vm vm, const runhv_process_config* config,
+                                      runhv_process* process, runhv_error* error);
+RUNHV_API int32_t runhv_process_resize(runhv_vm vm, runhv_process process, uint16_t columns,
+                                       uint16_t rows, runhv_error* error);
+/* Gives stream 0, 1 or 2 of a process another end on the host (duplicated), or none (-1): then output
+ * waits until there is one again, and input has no end. What an end took is not given again. */
+RUNHV_API int32_t runhv_process_attach(runhv_vm vm, runhv_process process, int32_t stream,
+                                       int64_t handle, runhv_error* error);
 
 RUNHV_API int32_t runhv_vm_statistics(runhv_vm vm, runhv_statistics* statistics,
                                       runhv_error* error);

@@ -13,8 +13,9 @@
 #define RUNHV_PROTO_VERSION 3u
 
 /* vsock: the agent connects to the host (CID 2). The ports of streams are the host's to choose,
- * above this one, each for one connection. */
+ * above this one, each for one connection; those of the first process begin here. */
 #define RUNHV_CONTROL_PORT 1024u
+#define RUNHV_FIRST_STREAM_PORT 1025u
 
 /* Frame on the control connection: header, then length bytes of payload. */
 struct runhv_frame {
@@ -35,12 +36,12 @@ enum {
   RUNHV_MSG_STARTED = 3,        /* struct runhv_process_id: execve succeeded */
   RUNHV_MSG_FAILED = 4,         /* struct runhv_failed, then a UTF-8 text without NUL */
   RUNHV_MSG_EXITED = 5,         /* struct runhv_exited */
-  RUNHV_MSG_PREPARED = 8,       /* struct runhv_process_id; left out where STARTED comes with it */
+  RUNHV_MSG_PREPARED = 8,       /* struct runhv_process_id */
   RUNHV_MSG_OUT_OF_MEMORY = 9,  /* struct runhv_out_of_memory */
   RUNHV_MSG_WARNING = 10,       /* struct runhv_process_id, then a UTF-8 text without NUL */
   /* host -> agent */
   RUNHV_MSG_CONTAINER = 2,  /* records of the container; once, before the first PREPARE */
-  RUNHV_MSG_PREPARE = 11,   /* struct runhv_process_id, then records of the process */
+  RUNHV_MSG_PREPARE = 11,   /* struct runhv_prepare, then records of the process */
   RUNHV_MSG_EXECUTE = 12,   /* struct runhv_process_id */
   RUNHV_MSG_SIGNAL = 6,     /* struct runhv_signal */
   RUNHV_MSG_RESIZE = 13,    /* struct runhv_resize */
@@ -56,6 +57,11 @@ struct runhv_hello {
 struct runhv_process_id {
   uint32_t process;
   uint32_t zero;
+};
+enum { RUNHV_PREPARE_EXECUTE = 1u << 0 /* as if EXECUTE came, too: no PREPARED is sent */ };
+struct runhv_prepare {
+  uint32_t process;
+  uint32_t flags; /* RUNHV_PREPARE_* */
 };
 struct runhv_failed {
   uint32_t process;

@@ -1,4 +1,4 @@
-// Why the container could not be started: what FAILED carries.
+// Why a process could not be started: what FAILED carries.
 #pragma once
 
 #include <cstdint>

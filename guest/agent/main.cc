@@ -4,24 +4,31 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 
-#include "container.h"
+#include <new>
+
 #include "failure.h"
 #include "frame.h"
+#include "launch.h"
 #include "modules.h"
 #include "oom.h"
+#include "request.h"
 #include "runhv_agent.h"
-#include "start.h"
 #include "streams.h"
 #include "sys.h"
+#include "terminal.h"
 #include "vsock.h"
 
 namespace runhv::agent {
 namespace {
 
-constexpr std::uint32_t kControlToken = 100;
-constexpr std::uint32_t kSignalToken = 101;
+// Epoll tokens: those of process i begin at i * kTokens, with its streams.
+constexpr std::uint32_t kTokens = 4;
+constexpr std::uint32_t kReportToken = 3;  // of a process
+constexpr std::uint32_t kControlToken = RUNHV_MAX_PROCESSES * kTokens;
+constexpr std::uint32_t kChildrenToken = kControlToken + 1;
 
 [[noreturn]] void power_off() {
   for (;;) sys::outb(RUNHV_PORT_EXIT, 0);
@@ -37,7 +44,35 @@ constexpr std::uint32_t kSignalToken = 101;
   power_off();
 }
 
-// The memory of the agent: one frame of the largest size. Pages are made when they are touched.
+// A process of the container, from PREPARE to the end of its streams.
+struct Process {
+  enum class State : std::uint8_t {
+    kFree,
+    kPreparing,  // the child exists
+    kPrepared,   // it waits for EXECUTE
+    kExecuting,
+    kRunning,
+    kOver  // FAILED or EXITED was sent; its output may be on its way
+  };
+  State state = State::kFree;
+  bool execute = false;  // EXECUTE has come
+  bool reaped = false;   // with `status`, before its launch was over
+  int status = 0;
+  int pid = -1;
+  int report = -1;
+  std::uint32_t index = 0;  // in the agent's table
+  std::uint32_t id = 0;
+  std::uint64_t signals = 0;  // kept until it runs; bit n - 1
+  Launch* launch = nullptr;
+  Streams streams;
+
+  bool is_launching() const {
+    return state == State::kPreparing || state == State::kPrepared || state == State::kExecuting;
+  }
+  bool is_alive() const { return is_launching() || state == State::kRunning; }
+};
+
+// One frame of the largest size. Pages are made when they are touched.
 alignas(16) std::byte frame_buffer[FrameReader::kRoom];
 
 class Agent {
@@ -60,7 +95,15 @@ class Agent {
     }
     const runhv_hello hello = {RUNHV_PROTO_MAGIC, RUNHV_PROTO_VERSION, 0};
     send(RUNHV_MSG_HELLO, &hello, sizeof hello);
-    start();
+    // The handler's mask: children are told through a descriptor, not by interrupting us.
+    const std::uint64_t child_signal = std::uint64_t{1} << (SIGCHLD - 1);
+    sys::sigprocmask(SIG_BLOCK, &child_signal);
+    // The first process is on its way before anything is made that only the rest of the life needs.
+    while (!is_known(0)) {
+      receive(0);
+      handle_frames();
+    }
+    watch_all();
     serve();
   }
 
@@ -80,77 +123,96 @@ class Agent {
     }
   }
 
-  // Reads once. False when nothing is there (with MSG_DONTWAIT).
-  bool receive(int flags) {
+  void send_id(std::uint16_t type, std::uint32_t process, std::string_view text = {}) {
+    const runhv_process_id id = {process, 0};
+    send(type, &id, sizeof id, text);
+  }
+
+  // Reads once. Nothing may be there, with MSG_DONTWAIT.
+  void receive(int flags) {
     const std::span<std::byte> room = frames_.room();
     const long result = sys::recv(control_, room.data(), room.size(), flags);
-    if (result == -EAGAIN || result == -EINTR) return false;
+    if (result == -EAGAIN || result == -EINTR) return;
     // The host has gone: nobody is left to run for.
     if (result <= 0) power_off();
     frames_.received(static_cast<std::size_t>(result));
-    return true;
   }
 
-  bool next_frame(Frame& frame) {
-    const FrameReader::Next next = frames_.next(frame);
-    if (next == FrameReader::Next::kBroken) power_off();
-    return next == FrameReader::Next::kFrame;
-  }
-
-  void start() {
+  void handle_frames() {
     Frame frame;
-    while (!next_frame(frame)) receive(0);
-    if (frame.type == RUNHV_MSG_POWER_OFF) power_off();
-    if (frame.type != RUNHV_MSG_START) power_off();
-
-    Failure failure;
-    StartRequest start;
-    Text<512> error;
-    if (!parse_start(frame.payload, start, error)) {
-      failure.set(-EINVAL, error.view());
-    } else {
-      set_clock_and_entropy(start);
-      // The handler's mask: children are told through a descriptor, not by interrupting us.
-      const std::uint64_t child_signal = std::uint64_t{1} << (SIGCHLD - 1);
-      sys::sigprocmask(SIG_BLOCK, &child_signal);
-      own_pid_namespace_ = (start.namespaces & CLONE_NEWPID) != 0;
-      if (streams_.open(start.stdio, failure)) first_ = start_container(start, streams_, failure);
+    for (;;) {
+      const FrameReader::Next next = frames_.next(frame);
+      if (next == FrameReader::Next::kMore) return;
+      if (next == FrameReader::Next::kBroken) power_off();
+      handle(frame);
     }
-    if (failure.failed) {
-      fail(failure);
-      return;
-    }
-    sys::outb(RUNHV_PORT_STAGE, RUNHV_STAGE_PORT_FIRST_INSTRUCTION);
-    streams_.close_container_ends();
-    const runhv_started started = {0};
-    send(RUNHV_MSG_STARTED, &started, sizeof started);
   }
 
-  void fail(const Failure& failure) {
-    // A path of an image may hold any byte, the protocol's text must be UTF-8.
-    char text[sizeof(Text<512>)];
-    const std::string_view view = failure.text.view();
-    for (std::size_t i = 0; i < view.size(); ++i) {
-      text[i] = view[i] >= ' ' && view[i] <= '~' ? view[i] : '?';
-    }
-    const runhv_failed failed = {0, failure.guest_errno, failure.exit_status};
-    send(RUNHV_MSG_FAILED, &failed, sizeof failed, {text, view.size()});
-    failed_ = true;
+  template <typename Head>
+  static Head head_of(const Frame& frame, bool whole = true) {
+    Head head;
+    if (whole ? frame.payload.size() != sizeof head : frame.payload.size() < sizeof head)
+      power_off();
+    memcpy(&head, frame.payload.data(), sizeof head);
+    return head;
   }
 
-  static void set_clock_and_entropy(const StartRequest& start) {
-    if (start.clock_ns != 0) {
-      const timespec now = {static_cast<time_t>(start.clock_ns / 1'000'000'000),
-                            static_cast<long>(start.clock_ns % 1'000'000'000)};
+  void handle(const Frame& frame) {
+    switch (frame.type) {
+      case RUNHV_MSG_CONTAINER:
+        return keep_container(frame.payload);
+      case RUNHV_MSG_PREPARE: {
+        const auto head = head_of<runhv_prepare>(frame, false);
+        return start_process(head.process, (head.flags & RUNHV_PREPARE_EXECUTE) != 0,
+                             frame.payload.subspan(sizeof head));
+      }
+      case RUNHV_MSG_EXECUTE:
+        return on_execute(head_of<runhv_process_id>(frame).process);
+      case RUNHV_MSG_SIGNAL: {
+        const auto signal = head_of<runhv_signal>(frame);
+        if (signal.signal == 0 || signal.signal > 64) power_off();
+        return on_signal(signal);
+      }
+      case RUNHV_MSG_RESIZE: {
+        const auto size = head_of<runhv_resize>(frame);
+        Process* process = find(size.process);
+        if (process != nullptr && process->streams.terminal() >= 0) {
+          set_terminal_size(process->streams.terminal(), size.columns, size.rows);
+        }
+        return;
+      }
+      default:
+        power_off();
+    }
+  }
+
+  // ---- the container ----
+  // The records stay until the first process has made the container of them.
+  void keep_container(std::span<const std::byte> records) {
+    if (container_memory_ != nullptr || made_) power_off();
+    container_memory_ = static_cast<std::byte*>(sys::map(records.size()));
+    if (sys::map_failed(container_memory_)) power_off();
+    container_bytes_ = records.size();
+    memcpy(container_memory_, records.data(), records.size());
+    container_ok_ = parse({container_memory_, records.size()}, container_, container_error_);
+    if (!container_ok_) return;
+    namespaces_ = container_.namespaces;
+    set_clock_and_entropy();
+  }
+
+  void set_clock_and_entropy() const {
+    if (container_.clock_ns != 0) {
+      const timespec now = {static_cast<time_t>(container_.clock_ns / 1'000'000'000),
+                            static_cast<long>(container_.clock_ns % 1'000'000'000)};
       sys::clock_settime(CLOCK_REALTIME, &now);
     }
-    if (start.entropy.empty()) return;
+    if (container_.entropy.empty()) return;
     struct {  // struct rand_pool_info of random(4)
       int entropy_bits = 256;
       int size = 32;
       std::byte bytes[32];
     } pool;
-    memcpy(pool.bytes, start.entropy.data(), sizeof pool.bytes);
+    memcpy(pool.bytes, container_.entropy.data(), sizeof pool.bytes);
     const int random = sys::open("/dev/random", O_WRONLY);
     if (random < 0) return;
     sys::ioctl(random, RNDADDENTROPY, &pool);
@@ -158,86 +220,373 @@ class Agent {
     sys::close(random);
   }
 
-  [[noreturn]] void serve() {
-    const int epoll = sys::epoll_create();
-    const std::uint64_t child_signal = std::uint64_t{1} << (SIGCHLD - 1);
-    const int children = sys::signalfd(-1, &child_signal, O_NONBLOCK | O_CLOEXEC);
-    epoll_event event = {};
-    event.events = EPOLLIN | EPOLLRDHUP;
-    event.data.u32 = kControlToken;
-    sys::epoll_ctl(epoll, EPOLL_CTL_ADD, control_, &event);
-    event.data.u32 = kSignalToken;
-    sys::epoll_ctl(epoll, EPOLL_CTL_ADD, children, &event);
-    if (!failed_) streams_.watch(epoll);
-    handle_frames();  // what came with START
+  void forget_container() {
+    if (container_memory_ != nullptr) sys::unmap(container_memory_, container_bytes_);
+    container_memory_ = nullptr;
+    made_ = true;
+  }
 
-    for (;;) {
-      epoll_event events[8];
-      const long count = sys::call(__NR_epoll_wait, epoll, events, 8, streams_.busy() ? 0 : -1);
-      for (long i = 0; i < count; ++i) {
-        const std::uint32_t token = events[i].data.u32;
-        if (token == kControlToken) {
-          if (receive(MSG_DONTWAIT)) handle_frames();
-        } else if (token == kSignalToken) {
-          char information[128];  // struct signalfd_siginfo: wait4 tells all there is
-          sys::read(children, information, sizeof information);
-          reap();
-        } else {
-          streams_.move(token);
-        }
+  // ---- processes ----
+  Process* find(std::uint32_t id) {
+    for (Process* process : processes()) {
+      if (process->state != Process::State::kFree && process->id == id) return process;
+    }
+    return nullptr;
+  }
+  bool is_known(std::uint32_t id) { return find(id) != nullptr; }
+
+  std::span<Process*> processes() { return {processes_, process_count_}; }
+
+  // Null where there is no room.
+  Process* new_process(std::uint32_t id) {
+    Process* process = nullptr;
+    for (Process* each : processes()) {
+      if (each->state == Process::State::kFree) process = each;
+    }
+    if (process == nullptr) {
+      if (process_count_ == RUNHV_MAX_PROCESSES) return nullptr;
+      void* memory = sys::map(sizeof(Process));
+      if (sys::map_failed(memory)) return nullptr;
+      process = new (memory) Process;
+      process->index = static_cast<std::uint32_t>(process_count_);
+      processes_[process_count_++] = process;
+    }
+    process->id = id;
+    process->execute = process->reaped = false;
+    process->signals = 0;
+    process->pid = -1;
+    return process;
+  }
+
+  void start_process(std::uint32_t id, bool execute, std::span<const std::byte> records) {
+    const bool first = id == 0;
+    if (is_known(id) || (first ? made_ : first_pid_ <= 0)) power_off();
+    // The host may not know yet what has ended, and what still has bytes on their way.
+    Process* room = over_ ? nullptr : new_process(id);
+    Failure failure;
+    if (room == nullptr) {
+      failure.set(over_ ? -ESRCH : -EAGAIN,
+                  over_ ? "the container has ended" : "the container has 128 processes");
+      return send_failure(id, failure);
+    }
+    Process& process = *room;
+    process.execute = execute;
+    process.state = Process::State::kPreparing;
+    std::span<const std::byte> copy;
+    process.launch = make_launch(records, copy);
+    if (process.launch == nullptr) {
+      failure.set(-ENOMEM, "make room for a process");
+      return fail(process, failure);
+    }
+    Text<512> error;
+    if (first && !container_ok_) error.add(container_error_.view());
+    if (error.size() != 0 || !parse(copy, process.launch->process, error)) {
+      failure.set(-EINVAL, error.view());
+      return fail(process, failure);
+    }
+    const ProcessRequest& request = process.launch->process;
+    if (!process.streams.open(request.stdio, failure) || (!first && !join(request, failure))) {
+      return fail(process, failure);
+    }
+    Launch& launch = *process.launch;
+    launch.container = first ? &container_ : nullptr;
+    launch.first_process = pidfd_;
+    launch.namespaces = namespaces_;
+    launch.streams = &process.streams;
+    // Nothing else waits for the agent yet: the cheap way, without a pipe.
+    if (first && execute && !request.wants_terminal()) {
+      process.pid = execute_at_once(launch);
+      if (process.pid < 0) return fail(process, launch.failure);
+      return on_executed(process);
+    }
+    launch.stops = !execute || request.wants_terminal();
+    process.pid = prepare(launch, process.report);
+    if (process.pid < 0) return fail(process, launch.failure);
+    process.streams.close_container_ends();
+    if (epoll_ >= 0) watch_report(process);
+  }
+
+  // What every process but the first needs of the agent.
+  bool join(const ProcessRequest& request, Failure& failure) {
+    if (pidfd_ < 0) {
+      pidfd_ = sys::pidfd_open(first_pid_);
+      if (pidfd_ < 0) return failure.set(pidfd_, "open the container's first process");
+      if ((namespaces_ & CLONE_NEWPID) != 0) {
+        const long result = sys::setns(pidfd_, CLONE_NEWPID);
+        if (result < 0) return failure.set(result, "join the container's pid namespace");
       }
-      for (unsigned stream = 0; stream < 3; ++stream) {
-        if (streams_.busy(stream)) streams_.move(stream);
+    }
+    if (!request.has_oom_score_adj) return true;
+    const long result = mount_proc();
+    return result == 0 || failure.set(result, "mount proc on /proc of the agent");
+  }
+
+  void watch_report(Process& process) {
+    epoll_event event = {};
+    event.events = EPOLLIN;
+    event.data.u32 = process.index * kTokens + kReportToken;
+    sys::epoll_ctl(epoll_, EPOLL_CTL_ADD, process.report, &event);
+  }
+
+  // Prepared, executed, or dead.
+  void on_report(Process& process) {
+    char byte;
+    const long result = sys::read(process.report, &byte, 1);
+    if (result < 0) return;
+    if (result == 1) return on_prepared(process);
+    sys::close(process.report);
+    process.report = -1;
+    if (!executed(*process.launch)) return fail(process, process.launch->failure);
+    on_executed(process);
+    if (process.reaped) on_end(process, process.status);
+  }
+
+  void on_prepared(Process& process) {
+    process.state = Process::State::kPrepared;
+    if (process.launch->process.wants_terminal()) {
+      const int child = sys::pidfd_open(process.pid);
+      const int terminal = child < 0 ? child : sys::pidfd_getfd(child, process.launch->terminal);
+      if (child >= 0) sys::close(child);
+      if (terminal < 0) {
+        process.launch->failure.set(terminal, "take over the terminal");
+        sys::kill(process.pid, SIGKILL);  // the rest at the end of the pipe
+        return;
       }
+      process.streams.set_terminal(terminal);
+    }
+    if (process.execute) return release(process);
+    send_id(RUNHV_MSG_PREPARED, process.id);
+  }
+
+  void on_execute(std::uint32_t id) {
+    Process* process = find(id);
+    if (process == nullptr || process->state == Process::State::kOver) return;
+    if (process->execute || !process->is_launching()) power_off();
+    process->execute = true;
+    if (process->state == Process::State::kPrepared) release(*process);
+  }
+
+  static void release(Process& process) {
+    process.state = Process::State::kExecuting;
+    execute(*process.launch);
+  }
+
+  void on_executed(Process& process) {
+    if (process.id == 0) {
+      sys::outb(RUNHV_PORT_STAGE, RUNHV_STAGE_PORT_FIRST_INSTRUCTION);
+      first_pid_ = process.pid;
+    }
+    process.state = Process::State::kRunning;
+    process.streams.close_container_ends();
+    send_id(RUNHV_MSG_STARTED, process.id);
+    warn(process);
+    end_launch(process);
+    for (std::uint32_t signal = 1; process.signals != 0; ++signal, process.signals >>= 1) {
+      if ((process.signals & 1) != 0) sys::kill(process.pid, static_cast<int>(signal));
+    }
+    if (epoll_ >= 0) process.streams.watch(epoll_, process.index * kTokens);
+  }
+
+  void warn(const Process& process) {
+    const std::uint64_t refused = process.launch->refused_capabilities;
+    for (std::uint64_t number = 0; number < 64; ++number) {
+      if ((refused >> number & 1) == 0) continue;
+      send_id(RUNHV_MSG_WARNING, process.id,
+              Text<64>("capability ").add_number(number).add(" cannot be made ambient").view());
     }
   }
 
-  void handle_frames() {
-    Frame frame;
-    while (next_frame(frame)) {
-      runhv_signal signal;
-      if (frame.type != RUNHV_MSG_SIGNAL || frame.payload.size() != sizeof signal) power_off();
-      memcpy(&signal, frame.payload.data(), sizeof signal);
-      if (signal.process != 0 || signal.signal == 0 || signal.signal > 64) power_off();
-      if (first_ > 0 && !ended_) sys::kill(first_, static_cast<int>(signal.signal));
+  void end_launch(Process& process) {
+    if (process.launch != nullptr) free_launch(process.launch);
+    process.launch = nullptr;
+    if (process.id == 0) forget_container();
+  }
+
+  void fail(Process& process, const Failure& failure) {
+    send_failure(process.id, failure);
+    if (process.report >= 0) sys::close(process.report);
+    process.report = -1;
+    process.streams.close();
+    end_launch(process);
+    // The first one's number stays taken: the host powers off.
+    process.state = process.id == 0 ? Process::State::kOver : Process::State::kFree;
+  }
+
+  void send_failure(std::uint32_t process, const Failure& failure) {
+    // A path of an image may hold any byte, the protocol's text must be UTF-8.
+    char text[sizeof(Text<512>)];
+    const std::string_view view = failure.text.view();
+    for (std::size_t i = 0; i < view.size(); ++i) {
+      text[i] = view[i] >= ' ' && view[i] <= '~' ? view[i] : '?';
+    }
+    const runhv_failed failed = {process, failure.guest_errno, failure.exit_status, 0};
+    send(RUNHV_MSG_FAILED, &failed, sizeof failed, {text, view.size()});
+  }
+
+  void on_signal(const runhv_signal& signal) {
+    Process* process = find(signal.process);
+    if (process == nullptr || !process->is_alive()) return;
+    if (process->state == Process::State::kRunning || signal.signal == SIGKILL) {
+      sys::kill(process->pid, static_cast<int>(signal.signal));
+    } else {
+      process->signals |= std::uint64_t{1} << (signal.signal - 1);
     }
   }
 
   void reap() {
-    int status;
     for (;;) {
+      int status;
       const long pid = sys::wait4(-1, &status, WNOHANG);
       if (pid <= 0) return;
-      if (pid == first_) on_first_process_end(status);
+      for (Process* each : processes()) {
+        Process& process = *each;
+        if (!process.is_alive() || process.pid != pid) continue;
+        if (process.state == Process::State::kRunning) {
+          on_end(process, status);
+        } else {
+          process.reaped = true;
+          process.status = status;
+        }
+        break;
+      }
     }
   }
 
-  void on_first_process_end(int status) {
-    ended_ = true;
+  void on_end(Process& process, int status) {
+    process.state = Process::State::kOver;
+    if (process.id == 0) end_container();
+    for (const unsigned output : {1u, 2u}) process.streams.move(output);
+    std::uint32_t kills = 0;
+    if (status != 0) {
+      kills = mount_proc() == 0 ? count_oom_kills() : 0;
+      if (kills > oom_kills_) {
+        oom_kills_ = kills;
+        const runhv_out_of_memory memory = {kills, 0};
+        send(RUNHV_MSG_OUT_OF_MEMORY, &memory, sizeof memory);
+      }
+    }
+    // Said before the outputs are drained: a host that cannot take them must know that nothing else
+    // is to come.
+    const runhv_exited exited = {
+        process.id, WIFSIGNALED(status) ? 1u : 0u,
+        static_cast<std::uint32_t>(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)),
+        kills};
+    send(RUNHV_MSG_EXITED, &exited, sizeof exited);
+    process.streams.end_input();
+    release_finished(process);
+  }
+
+  void end_container() {
+    over_ = true;
     // With a pid namespace the kernel has killed the rest. Without one, all that is left is ours,
     // and its ends of the pipes close with it.
-    if (!own_pid_namespace_) {
+    if ((namespaces_ & CLONE_NEWPID) == 0) {
       sys::kill(-1, SIGKILL);
       while (sys::wait4(-1, nullptr, 0) > 0) {
       }
     }
-    for (const unsigned output : {1u, 2u}) streams_.move(output);
-    // Said before the outputs are drained: a host that cannot take them must know that nothing else
-    // is to come.
-    const runhv_exited exited = {
-        0, WIFSIGNALED(status) ? 1u : 0u,
-        static_cast<std::uint32_t>(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)),
-        status != 0 ? count_oom_kills() : 0};
-    send(RUNHV_MSG_EXITED, &exited, sizeof exited);
+    for (Process* each : processes()) {
+      Process& process = *each;
+      if (process.id != 0 && process.is_alive()) process.state = Process::State::kOver;
+    }
+  }
+
+  void release_finished(Process& process) {
+    if (process.state != Process::State::kOver || process.id == 0 || !process.streams.finished()) {
+      return;
+    }
+    process.streams.close();
+    if (process.launch != nullptr) end_launch(process);
+    process.state = Process::State::kFree;
+  }
+
+  // The agent's own /proc, on an initramfs that holds nothing else of this name.
+  long mount_proc() {
+    if (has_proc_) return 0;
+    const long result = sys::mount("proc", "/proc", "proc", 0, nullptr);
+    has_proc_ = result == 0;
+    return result;
+  }
+
+  // ---- the rest of the life ----
+  void watch_all() {
+    epoll_ = sys::epoll_create();
+    const std::uint64_t child_signal = std::uint64_t{1} << (SIGCHLD - 1);
+    children_ = sys::signalfd(-1, &child_signal, O_NONBLOCK | O_CLOEXEC);
+    epoll_event event = {};
+    event.events = EPOLLIN | EPOLLRDHUP;
+    event.data.u32 = kControlToken;
+    sys::epoll_ctl(epoll_, EPOLL_CTL_ADD, control_, &event);
+    event.data.u32 = kChildrenToken;
+    sys::epoll_ctl(epoll_, EPOLL_CTL_ADD, children_, &event);
+    for (Process* each : processes()) {
+      Process& process = *each;
+      if (process.report >= 0) watch_report(process);
+      if (process.state == Process::State::kRunning) {
+        process.streams.watch(epoll_, process.index * kTokens);
+      }
+    }
+  }
+
+  bool busy() {
+    for (const Process* process : processes()) {
+      if (process->streams.busy()) return true;
+    }
+    return false;
+  }
+
+  [[noreturn]] void serve() {
+    for (;;) {
+      epoll_event events[8];
+      const long count = sys::call(__NR_epoll_wait, epoll_, events, 8, busy() ? 0 : -1);
+      for (long i = 0; i < count; ++i) on_event(events[i].data.u32);
+      for (Process* each : processes()) {
+        Process& process = *each;
+        for (unsigned lane = 0; lane < Streams::kLanes; ++lane) {
+          if (process.streams.busy(lane)) process.streams.move(lane);
+        }
+        release_finished(process);
+      }
+    }
+  }
+
+  void on_event(std::uint32_t token) {
+    if (token == kControlToken) {
+      receive(MSG_DONTWAIT);
+      return handle_frames();
+    }
+    if (token == kChildrenToken) {
+      char information[128];  // struct signalfd_siginfo: wait4 tells all there is
+      sys::read(children_, information, sizeof information);
+      return reap();
+    }
+    Process& process = *processes_[token / kTokens];
+    if (token % kTokens != kReportToken) {
+      process.streams.move(token % kTokens);
+    } else if (process.report >= 0) {
+      on_report(process);
+    }
   }
 
   int control_ = -1;
+  int epoll_ = -1;
+  int children_ = -1;
   FrameReader frames_;
-  Streams streams_;
-  int first_ = -1;
-  bool own_pid_namespace_ = false;
-  bool ended_ = false;   // the first process
-  bool failed_ = false;  // FAILED has been sent
+  Process* processes_[RUNHV_MAX_PROCESSES] = {};
+  std::size_t process_count_ = 0;  // of them, from the front; they are used again
+
+  std::byte* container_memory_ = nullptr;
+  std::size_t container_bytes_ = 0;
+  bool container_ok_ = false;
+  bool made_ = false;  // the container, or it failed
+  ContainerRequest container_;
+  Text<512> container_error_;
+  std::uint32_t namespaces_ = 0;
+  int first_pid_ = -1;
+  int pidfd_ = -1;     // of the first process
+  bool over_ = false;  // the first process has ended
+  bool has_proc_ = false;
+  std::uint32_t oom_kills_ = 0;
 };
 
 }  // namespace

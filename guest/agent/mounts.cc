@@ -69,8 +69,8 @@ struct DefaultDevice {
   std::uint32_t major, minor;
 };
 constexpr DefaultDevice kDefaultDevices[] = {
-    {"/dev/null", 1, 3},    {"/dev/zero", 1, 5}, {"/dev/full", 1, 7},    {"/dev/random", 1, 8},
-    {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0},  {"/dev/console", 5, 1},
+    {"/dev/null", 1, 3},   {"/dev/zero", 1, 5},    {"/dev/full", 1, 7},
+    {"/dev/random", 1, 8}, {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0},
 };
 struct DefaultLink {
   const char* target;
@@ -96,15 +96,15 @@ long make_read_only(const char* path) {
 
 }  // namespace
 
-bool make_mounts(const StartRequest& start, Failure& failure) {
-  return for_each(start, RUNHV_REC_MOUNT, [&](const Record& record) {
+bool make_mounts(const ContainerRequest& container, Failure& failure) {
+  return for_each(container.records, RUNHV_REC_MOUNT, [&](const Record& record) {
     MountRecord mount;
     return decode(record, mount) && make_mount(mount, failure);
   });
 }
 
-bool make_devices(const StartRequest& start, Failure& failure) {
-  const bool made = for_each(start, RUNHV_REC_DEVICE, [&](const Record& record) {
+bool make_devices(const ContainerRequest& container, Failure& failure) {
+  const bool made = for_each(container.records, RUNHV_REC_DEVICE, [&](const Record& record) {
     DeviceRecord device;
     decode(record, device);
     const runhv_device& what = device.what;
@@ -124,8 +124,8 @@ bool make_devices(const StartRequest& start, Failure& failure) {
   return true;
 }
 
-bool finish_mounts(const StartRequest& start, Failure& failure) {
-  return for_each(start, RUNHV_REC_MOUNT, [&](const Record& record) {
+bool finish_mounts(const ContainerRequest& container, Failure& failure) {
+  return for_each(container.records, RUNHV_REC_MOUNT, [&](const Record& record) {
     MountRecord mount;
     decode(record, mount);
     const bool recursive = (mount.how.options & RUNHV_MOUNT_RECURSIVE_READONLY) != 0;
@@ -135,13 +135,13 @@ bool finish_mounts(const StartRequest& start, Failure& failure) {
   });
 }
 
-bool hide_paths(const StartRequest& start, Failure& failure) {
-  return for_each(start, RUNHV_REC_READONLY,
+bool hide_paths(const ContainerRequest& container, Failure& failure) {
+  return for_each(container.records, RUNHV_REC_READONLY,
                   [&](const Record& record) {
                     const long result = make_read_only(record.text());
                     return result == 0 || failure.set(result, "make read-only ", record.text());
                   }) &&
-         for_each(start, RUNHV_REC_MASKED, [&](const Record& record) {
+         for_each(container.records, RUNHV_REC_MASKED, [&](const Record& record) {
            const long result = mask(record.text());
            return result == 0 || failure.set(result, "mask ", record.text());
          });

@@ -2,14 +2,14 @@
 #pragma once
 
 #include "failure.h"
-#include "start.h"
+#include "request.h"
 
 namespace runhv::agent {
 
-bool make_mounts(const StartRequest& start, Failure& failure);
-bool make_devices(const StartRequest& start, Failure& failure);
+bool make_mounts(const ContainerRequest& container, Failure& failure);
+bool make_devices(const ContainerRequest& container, Failure& failure);
 // After make_devices: tmpfs mounts that were asked for as read-only become so.
-bool finish_mounts(const StartRequest& start, Failure& failure);
-bool hide_paths(const StartRequest& start, Failure& failure);
+bool finish_mounts(const ContainerRequest& container, Failure& failure);
+bool hide_paths(const ContainerRequest& container, Failure& failure);
 
 }  // namespace runhv::agent

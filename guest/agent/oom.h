@@ -9,7 +9,7 @@ namespace runhv::agent {
 // The count in the text of /proc/vmstat; 0 where it is not there. UINT32_MAX stands for any more.
 std::uint32_t oom_kills_in(std::string_view vmstat);
 
-// Mounts a /proc of the agent's own to ask. 0 where the kernel does not tell.
+// Asks /proc, which is mounted. 0 where the kernel does not tell.
 std::uint32_t count_oom_kills();
 
 }  // namespace runhv::agent

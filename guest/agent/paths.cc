@@ -56,12 +56,6 @@ long make_all(const Path& path, int links) {
   return 0;
 }
 
-long make_parent(const char* path) {
-  const char* slash = strrchr(path, '/');
-  if (slash == nullptr || slash == path) return 0;
-  return make_all(Path({path, static_cast<std::size_t>(slash - path)}), 0);
-}
-
 // The kernel's 12:20 split of a device number as user space hands it over.
 std::uint64_t device_number(std::uint32_t major, std::uint32_t minor) {
   return (minor & 0xffu) | (major & 0xfffu) << 8 | std::uint64_t{minor & ~0xffu} << 12;
@@ -70,6 +64,12 @@ std::uint64_t device_number(std::uint32_t major, std::uint32_t minor) {
 }  // namespace
 
 long make_directories(const char* path) { return make_all(Path(path), 0); }
+
+long make_parent(const char* path) {
+  const char* slash = strrchr(path, '/');
+  if (slash == nullptr || slash == path) return 0;
+  return make_all(Path({path, static_cast<std::size_t>(slash - path)}), 0);
+}
 
 long make_node(const char* path, std::uint32_t mode, std::uint32_t major, std::uint32_t minor,
                std::uint32_t uid, std::uint32_t gid) {

@@ -10,6 +10,9 @@ namespace runhv::agent {
 // Returns 0 or a negative errno; -ENOTDIR where something else is in the way.
 long make_directories(const char* path);
 
+// The same of what `path` lies in.
+long make_parent(const char* path);
+
 // Makes a node, and the directories above it. One that exists already with that type and number is
 // kept as it is; another one is -EEXIST. `mode` counts as it is: the caller has cleared the umask.
 long make_node(const char* path, std::uint32_t mode, std::uint32_t major, std::uint32_t minor,

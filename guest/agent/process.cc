@@ -22,7 +22,7 @@ bool drop_bounding_set(std::uint64_t keep, Failure& failure) {
   return true;
 }
 
-bool set_capabilities(const runhv_caps& caps, Failure& failure) {
+bool set_capabilities(const runhv_caps& caps, std::uint64_t& refused, Failure& failure) {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
   for (unsigned i = 0; i < _LINUX_CAPABILITY_U32S_3; ++i) {
@@ -34,18 +34,19 @@ bool set_capabilities(const runhv_caps& caps, Failure& failure) {
   if (result < 0) return failure.set(result, "set capabilities");
   for (unsigned capability = 0; capability <= kMaxCapability; ++capability) {
     if ((caps.ambient >> capability & 1) == 0) continue;
+    // Not permitted, not inheritable, or beyond what this kernel knows.
     const long raised = sys::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability);
-    if (raised < 0) return failure.set(raised, "raise an ambient capability");
+    if (raised < 0) refused |= std::uint64_t{1} << capability;
   }
   return true;
 }
 
-bool load_filter(const StartRequest& start, Failure& failure) {
-  if (start.seccomp_filter.empty()) return true;
+bool load_filter(const ProcessRequest& process, Failure& failure) {
+  if (process.seccomp_filter.empty()) return true;
   const sock_fprog program = {
-      static_cast<unsigned short>(start.seccomp_filter.size() / sizeof(sock_filter)),
-      reinterpret_cast<sock_filter*>(const_cast<std::byte*>(start.seccomp_filter.data()))};
-  const long result = sys::seccomp(SECCOMP_SET_MODE_FILTER, start.seccomp_flags, &program);
+      static_cast<unsigned short>(process.seccomp_filter.size() / sizeof(sock_filter)),
+      reinterpret_cast<sock_filter*>(const_cast<std::byte*>(process.seccomp_filter.data()))};
+  const long result = sys::seccomp(SECCOMP_SET_MODE_FILTER, process.seccomp_flags, &program);
   return result == 0 || failure.set(result, "load the seccomp filter");
 }
 
@@ -57,29 +58,43 @@ long write_parameter(int proc, const char* path, std::string_view value) {
   return result;
 }
 
+bool set_groups(const ProcessRequest& process, Failure& failure) {
+  const long result = sys::setgroups(process.groups.size() / sizeof(std::uint32_t),
+                                     reinterpret_cast<const std::uint32_t*>(process.groups.data()));
+  return result == 0 || failure.set(result, "set the additional groups");
+}
+
+template <typename Try>
+long search(const Vectors& vectors, Try try_path) {
+  const char* path = find_variable(vectors.environment, "PATH");
+  return search_program(vectors.arguments[0],
+                        path == nullptr ? kDefaultPath : std::string_view(path), try_path);
+}
+
 }  // namespace
 
-bool make_vectors(const StartRequest& start, Vectors& out, Failure& failure) {
-  const std::size_t count = start.argument_count + start.environment_count + 2;
+bool make_vectors(const ProcessRequest& process, Vectors& out, Failure& failure) {
+  const std::size_t count = process.argument_count + process.environment_count + 2;
   void* memory = sys::map(count * sizeof(char*));
   if (sys::map_failed(memory)) return failure.set(-ENOMEM, "make room for the arguments");
+  out.size_bytes = count * sizeof(char*);
   out.arguments = static_cast<char**>(memory);
-  out.environment = out.arguments + start.argument_count + 1;
+  out.environment = out.arguments + process.argument_count + 1;
   char** argument = out.arguments;
   char** variable = out.environment;
-  return for_each(start, RUNHV_REC_ARG,
+  return for_each(process.records, RUNHV_REC_ARG,
                   [&](const Record& record) {
                     *argument++ = const_cast<char*>(record.text());
                     return true;
                   }) &&
-         for_each(start, RUNHV_REC_ENV, [&](const Record& record) {
+         for_each(process.records, RUNHV_REC_ENV, [&](const Record& record) {
            *variable++ = const_cast<char*>(record.text());
            return true;
          });
 }
 
-bool set_limits(const StartRequest& start, Failure& failure) {
-  return for_each(start, RUNHV_REC_RLIMIT, [&](const Record& record) {
+bool set_limits(const ProcessRequest& process, Failure& failure) {
+  return for_each(process.records, RUNHV_REC_RLIMIT, [&](const Record& record) {
     runhv_rlimit limit;
     decode(record, limit);
     const std::uint64_t values[2] = {limit.soft, limit.hard};
@@ -89,8 +104,8 @@ bool set_limits(const StartRequest& start, Failure& failure) {
   });
 }
 
-bool set_kernel_parameters(const StartRequest& start, int proc, Failure& failure) {
-  const bool set = for_each(start, RUNHV_REC_SYSCTL, [&](const Record& record) {
+bool set_kernel_parameters(const ContainerRequest& container, int proc, Failure& failure) {
+  return for_each(container.records, RUNHV_REC_SYSCTL, [&](const Record& record) {
     SysctlRecord sysctl;
     decode(record, sysctl);
     Text<PATH_MAX> path("sys/");
@@ -100,49 +115,63 @@ bool set_kernel_parameters(const StartRequest& start, int proc, Failure& failure
     const long result = write_parameter(proc, path.c_str(), sysctl.value);
     return result >= 0 || failure.set(result, "set kernel parameter ", sysctl.name);
   });
-  if (!set) return false;
-  if (start.has_oom_score_adj) {
-    Text<24> value(start.oom_score_adj < 0 ? "-" : "");
-    value.add_number(static_cast<std::uint64_t>(start.oom_score_adj < 0 ? -start.oom_score_adj
-                                                                        : start.oom_score_adj));
-    const long result = write_parameter(proc, "self/oom_score_adj", value.view());
-    if (result < 0) return failure.set(result, "set oom_score_adj");
-  }
-  return true;
 }
 
-bool become_user(const StartRequest& start, Failure& failure) {
-  const bool no_new_privileges = (start.flags & RUNHV_START_NO_NEW_PRIVILEGES) != 0;
+bool set_oom_score(const ProcessRequest& process, int proc, Failure& failure) {
+  if (!process.has_oom_score_adj) return true;
+  const std::int32_t score = process.oom_score_adj;
+  Text<24> value(score < 0 ? "-" : "");
+  value.add_number(static_cast<std::uint64_t>(score < 0 ? -score : score));
+  const long result = write_parameter(proc, "self/oom_score_adj", value.view());
+  return result >= 0 || failure.set(result, "set oom_score_adj");
+}
+
+bool find_program(const ProcessRequest& process, const Vectors& vectors, Failure& failure) {
+  // With the user's own rights: the kernel takes those that go past them away with fsuid 0
+  // (capabilities(7)).
+  if (!set_groups(process, failure)) return false;
+  sys::setfsgid(process.user.gid);
+  sys::setfsuid(process.user.uid);
+  const long result = search(vectors, [](const char* candidate) {
+    struct stat status;
+    const long found = sys::fstatat(AT_FDCWD, candidate, &status, 0);
+    if (found < 0) return found;
+    if (!S_ISREG(status.st_mode)) return long{-EACCES};
+    return sys::faccessat2(AT_FDCWD, candidate, 1 /* X_OK */, AT_EACCESS);
+  });
+  sys::setfsuid(0);
+  sys::setfsgid(0);
+  return result == 0 ||
+         failure.set(result, "run ", vectors.arguments[0], {}, exit_status_of(result));
+}
+
+bool become_user(const ProcessRequest& process, std::uint64_t& refused, Failure& failure) {
+  const bool no_new_privileges = (process.flags & RUNHV_PROCESS_NO_NEW_PRIVILEGES) != 0;
   if (no_new_privileges) {
     const long result = sys::prctl(PR_SET_NO_NEW_PRIVS, 1);
     if (result < 0) return failure.set(result, "set no_new_privs");
-  } else if (!load_filter(start, failure)) {
+  } else if (!load_filter(process, failure)) {
     return false;
   }
-  if (!drop_bounding_set(start.caps.bounding, failure)) return false;
+  if (!drop_bounding_set(process.caps.bounding, failure)) return false;
   long result = sys::prctl(PR_SET_KEEPCAPS, 1);
   if (result < 0) return failure.set(result, "keep capabilities");
-  result = sys::setgroups(start.groups.size() / sizeof(std::uint32_t),
-                          reinterpret_cast<const std::uint32_t*>(start.groups.data()));
-  if (result < 0) return failure.set(result, "set the additional groups");
-  result = sys::setresgid(start.user.gid);
+  if (!set_groups(process, failure)) return false;
+  result = sys::setresgid(process.user.gid);
   if (result < 0) return failure.set(result, "set the group");
-  result = sys::setresuid(start.user.uid);
+  result = sys::setresuid(process.user.uid);
   if (result < 0) return failure.set(result, "set the user");
   result = sys::prctl(PR_SET_KEEPCAPS, 0);
   if (result < 0) return failure.set(result, "keep no capabilities");
-  if (!set_capabilities(start.caps, failure)) return false;
-  return !no_new_privileges || load_filter(start, failure);
+  if (!set_capabilities(process.caps, refused, failure)) return false;
+  return !no_new_privileges || load_filter(process, failure);
 }
 
 void run_program(const Vectors& vectors, Failure& failure) {
-  const char* path = find_variable(vectors.environment, "PATH");
-  const char* name = vectors.arguments[0];
-  const long result = search_program(
-      name, path == nullptr ? kDefaultPath : std::string_view(path), [&](const char* candidate) {
-        return sys::execve(candidate, vectors.arguments, vectors.environment);
-      });
-  failure.set(result, "run ", name, {}, exit_status_of(result));
+  const long result = search(vectors, [&](const char* candidate) {
+    return sys::execve(candidate, vectors.arguments, vectors.environment);
+  });
+  failure.set(result, "run ", vectors.arguments[0], {}, exit_status_of(result));
 }
 
 }  // namespace runhv::agent

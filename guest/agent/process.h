@@ -1,8 +1,8 @@
-// The container's first process: what it may do, who it is, and its program.
+// A process of the container: what it may do, who it is, and its program.
 #pragma once
 
 #include "failure.h"
-#include "start.h"
+#include "request.h"
 
 namespace runhv::agent {
 
@@ -10,15 +10,23 @@ namespace runhv::agent {
 struct Vectors {
   char** arguments = nullptr;
   char** environment = nullptr;
+  std::size_t size_bytes = 0;  // of that memory
 };
-bool make_vectors(const StartRequest& start, Vectors& out, Failure& failure);
+bool make_vectors(const ProcessRequest& process, Vectors& out, Failure& failure);
 
-bool set_limits(const StartRequest& start, Failure& failure);
-bool set_kernel_parameters(const StartRequest& start, int proc, Failure& failure);
+bool set_limits(const ProcessRequest& process, Failure& failure);
+// `proc`: a /proc that no link of the container's leads out of.
+bool set_kernel_parameters(const ContainerRequest& container, int proc, Failure& failure);
+bool set_oom_score(const ProcessRequest& process, int proc, Failure& failure);
+
+// Whether the program is there and the process's user may execute it, as far as that can be told
+// before become_user.
+bool find_program(const ProcessRequest& process, const Vectors& vectors, Failure& failure);
 
 // Seccomp, identity, capabilities, in the order of other runtimes: a filter without
 // no_new_privileges needs CAP_SYS_ADMIN, so it comes before the capabilities go; with it, last.
-bool become_user(const StartRequest& start, Failure& failure);
+// `refused`: the ambient capabilities that could not be raised, which is no failure.
+bool become_user(const ProcessRequest& process, std::uint64_t& refused, Failure& failure);
 
 // Returns only when the program cannot be run.
 void run_program(const Vectors& vectors, Failure& failure);

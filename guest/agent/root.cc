@@ -53,11 +53,9 @@ bool mount_scratch_disk(Failure& failure) {
   return result == 0 || failure.set(result, "set up the scratch disk ", kScratchDisk);
 }
 
-bool mount_writable_layer(const StartRequest& start, Failure& failure) {
-  if ((start.root.flags & RUNHV_ROOT_SCRATCH_DISK) != 0) return mount_scratch_disk(failure);
-  Text<64> options("mode=755");
-  if (start.root.tmpfs_bytes != 0) options.add(",size=").add_number(start.root.tmpfs_bytes);
-  const long result = sys::mount("tmpfs", kWritable, "tmpfs", 0, options.c_str());
+bool mount_writable_layer(const ContainerRequest& container, Failure& failure) {
+  if ((container.root.flags & RUNHV_ROOT_SCRATCH_DISK) != 0) return mount_scratch_disk(failure);
+  const long result = sys::mount("tmpfs", kWritable, "tmpfs", 0, "mode=755");
   return result == 0 || failure.set(result, "mount tmpfs for the writable layer");
 }
 
@@ -74,12 +72,12 @@ long copy_root_attributes() {
 
 }  // namespace
 
-bool enter_root(const StartRequest& start, Failure& failure) {
+bool enter_root(const ContainerRequest& container, Failure& failure) {
   long result = sys::mount("dev", "/dev", "devtmpfs", 0, nullptr);
   if (result < 0) return failure.set(result, "mount devtmpfs on /dev of the agent");
-  result = sys::mount(start.root_device, kImage, start.root_type, MS_RDONLY, nullptr);
-  if (result < 0) return failure.set(result, "mount the image ", start.root_device);
-  if (!mount_writable_layer(start, failure)) return false;
+  result = sys::mount(container.root_device, kImage, container.root_type, MS_RDONLY, nullptr);
+  if (result < 0) return failure.set(result, "mount the image ", container.root_device);
+  if (!mount_writable_layer(container, failure)) return false;
 
   result = sys::mkdir(kUpper, 0755);
   if (result == 0) result = sys::mkdir(kWork, 0755);
@@ -98,15 +96,15 @@ bool enter_root(const StartRequest& start, Failure& failure) {
   return result == 0 || failure.set(result, "enter the root");
 }
 
-bool finish_root(const StartRequest& start, Failure& failure) {
-  if ((start.root.flags & RUNHV_ROOT_READONLY) != 0) {
+bool finish_root(const ContainerRequest& container, Failure& failure) {
+  if ((container.root.flags & RUNHV_ROOT_READONLY) != 0) {
     const long result =
         sys::mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr);
     if (result < 0) return failure.set(result, "make the root read-only");
   }
   // Mounts of a new namespace without peers are slaves of nobody: 0 asks for nothing.
-  if (start.root.propagation != 0) {
-    const long result = sys::mount(nullptr, "/", nullptr, start.root.propagation, nullptr);
+  if (container.root.propagation != 0) {
+    const long result = sys::mount(nullptr, "/", nullptr, container.root.propagation, nullptr);
     if (result < 0) return failure.set(result, "set the propagation of the root");
   }
   return true;

@@ -2,14 +2,14 @@
 #pragma once
 
 #include "failure.h"
-#include "start.h"
+#include "request.h"
 
 namespace runhv::agent {
 
 // Afterwards "/" is the container's root, still writable, and the working directory is "/".
-bool enter_root(const StartRequest& start, Failure& failure);
+bool enter_root(const ContainerRequest& container, Failure& failure);
 
 // The last word on the root itself: propagation and, if asked, read-only.
-bool finish_root(const StartRequest& start, Failure& failure);
+bool finish_root(const ContainerRequest& container, Failure& failure);
 
 }  // namespace runhv::agent

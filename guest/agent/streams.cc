@@ -8,49 +8,83 @@ namespace {
 
 constexpr std::size_t kStep = 64u << 10;  // a pipe's room
 constexpr int kStepsAtOnce = 16;
+constexpr std::size_t kPageBytes = 4096;
+constexpr unsigned kInput = 0;  // lanes of a terminal
+constexpr unsigned kOutput = 1;
+
+void close_if_open(int& file) {
+  if (file >= 0) sys::close(file);
+  file = -1;
+}
 
 }  // namespace
 
 bool Streams::open(const runhv_stdio& stdio, Failure& failure) {
-  const std::uint32_t ports[3] = {stdio.stdin_port, stdio.stdout_port, stdio.stderr_port};
-  for (unsigned stream = 0; stream < 3; ++stream) {
+  const std::uint32_t ports[kLanes] = {stdio.stdin_port, stdio.stdout_port, stdio.stderr_port};
+  is_terminal_ = (stdio.flags & RUNHV_STDIO_TERMINAL) != 0;
+  if (is_terminal_) {
+    void* memory = sys::map(2 * kPageBytes);
+    if (sys::map_failed(memory)) return failure.set(-ENOMEM, "make room for a terminal");
+    pages_[kInput].bytes = static_cast<std::byte*>(memory);
+    pages_[kOutput].bytes = pages_[kInput].bytes + kPageBytes;
+  }
+  for (unsigned stream = 0; stream < kLanes; ++stream) {
     if (ports[stream] == 0) continue;
     Lane& lane = lanes_[stream];
-    int ends[2];
-    const long result = sys::pipe2(ends, O_CLOEXEC);
-    if (result < 0) return failure.set(result, "make a pipe");
-    lane.agent = ends[stream == 0 ? 1 : 0];
-    lane.container = ends[stream == 0 ? 0 : 1];
+    if (!is_terminal_) {
+      int ends[2];
+      const long result = sys::pipe2(ends, O_CLOEXEC);
+      if (result < 0) return failure.set(result, "make a pipe");
+      lane.agent = ends[stream == 0 ? 1 : 0];
+      lane.container = ends[stream == 0 ? 0 : 1];
+    }
     lane.connection = vsock_connect(ports[stream], SOCK_NONBLOCK);
     if (lane.connection < 0) return failure.set(lane.connection, "connect a standard stream");
   }
   return true;
 }
 
+void Streams::set_terminal(int terminal) {
+  terminal_ = terminal;
+  sys::fcntl(terminal, F_SETFL, O_RDWR | O_NONBLOCK);
+}
+
 void Streams::close_container_ends() {
-  for (Lane& lane : lanes_) {
-    if (lane.container >= 0) sys::close(lane.container);
-    lane.container = -1;
-  }
+  for (Lane& lane : lanes_) close_if_open(lane.container);
 }
 
-void Streams::watch(int epoll) {
-  for (unsigned stream = 0; stream < 3; ++stream) {
+void Streams::watch(int epoll, std::uint32_t first_token) {
+  // Edge-triggered: move() goes on until one side says EAGAIN, whichever it is.
+  epoll_event event = {};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  for (unsigned stream = 0; stream < kLanes; ++stream) {
     const Lane& lane = lanes_[stream];
-    if (lane.finished()) continue;
-    // Edge-triggered: move() goes on until one side says EAGAIN, whichever it is.
-    epoll_event event = {};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-    event.data.u32 = stream;
-    sys::epoll_ctl(epoll, EPOLL_CTL_ADD, lane.connection, &event);
-    sys::epoll_ctl(epoll, EPOLL_CTL_ADD, lane.agent, &event);
+    event.data.u32 = first_token + stream;
+    if (lane.connection >= 0) sys::epoll_ctl(epoll, EPOLL_CTL_ADD, lane.connection, &event);
+    if (lane.agent >= 0) sys::epoll_ctl(epoll, EPOLL_CTL_ADD, lane.agent, &event);
   }
+  event.data.u32 = first_token;
+  if (terminal_ >= 0) sys::epoll_ctl(epoll, EPOLL_CTL_ADD, terminal_, &event);
 }
 
-void Streams::move(unsigned stream) {
-  Lane& lane = lanes_[stream];
-  if (lane.finished()) return;
-  const bool output = stream != 0;
+void Streams::move(unsigned lane) {
+  if (is_terminal_) {
+    move_terminal(kInput);
+    move_terminal(kOutput);
+    return;
+  }
+  move_pipe(lanes_[lane], lane != 0);
+}
+
+void Streams::move_pipe(Lane& lane, bool output) {
+  if (lane.drained) {
+    // Whatever comes now, and be it bytes, only an end has a meaning.
+    std::byte byte;
+    const long result = sys::recv(lane.connection, &byte, 1, MSG_DONTWAIT);
+    if (result != -EAGAIN && result != -EINTR) close_connection(lane);
+    return;
+  }
+  if (lane.agent < 0) return;
   const int from = output ? lane.agent : lane.connection;
   const int to = output ? lane.connection : lane.agent;
   for (int step = 0; step < kStepsAtOnce; ++step) {
@@ -67,21 +101,87 @@ void Streams::move(unsigned stream) {
   lane.busy = true;
 }
 
+void Streams::move_terminal(unsigned direction) {
+  const int connection = lanes_[0].connection;
+  if (connection < 0 || terminal_ < 0) return;
+  const bool output = direction == kOutput;
+  Page& page = pages_[direction];
+  Lane& lane = lanes_[direction];
+  lane.busy = false;
+  for (int step = 0; step < kStepsAtOnce; ++step) {
+    if (page.first == page.last) {
+      page.first = page.last = 0;
+      const long got = output ? sys::read(terminal_, page.bytes, kPageBytes)
+                              : sys::recv(connection, page.bytes, kPageBytes, MSG_DONTWAIT);
+      if (got == -EINTR) continue;
+      if (got == -EAGAIN || got == -ENOTCONN) return;
+      // EIO: nobody holds the terminal any more. An end of the host's side hangs up.
+      if (got <= 0) return hang_up();
+      page.last = static_cast<std::size_t>(got);
+    }
+    const std::size_t size = page.last - page.first;
+    const long put = output ? sys::send(connection, page.bytes + page.first, size, MSG_DONTWAIT)
+                            : sys::write(terminal_, page.bytes + page.first, size);
+    if (put == -EINTR) continue;
+    if (put == -EAGAIN || put == -ENOTCONN) return;
+    if (put < 0) return hang_up();
+    page.first += static_cast<std::size_t>(put);
+  }
+  lane.busy = true;
+}
+
+void Streams::hang_up() {
+  close_if_open(terminal_);
+  sys::shutdown(lanes_[0].connection, SHUT_WR);
+  // From here on a lane like that of a pipe at its end.
+  is_terminal_ = false;
+  lanes_[kInput].busy = lanes_[kOutput].busy = false;
+  lanes_[kInput].drained = true;
+}
+
 void Streams::finish(Lane& lane, bool by_end_of_file, bool output) {
-  // End of an output: tell the host, and keep the connection until the host has taken the bytes.
-  // Otherwise one side has gone: close both, so that the other one learns it.
+  lane.busy = false;
+  close_if_open(lane.agent);
+  // The end of an output: tell the host, and keep the connection until the host has taken the
+  // bytes.
   if (output && by_end_of_file) {
     sys::shutdown(lane.connection, SHUT_WR);
-  } else if (!output && by_end_of_file) {
-    // The host has no more input: the container reads end of file.
-  } else {
-    sys::shutdown(lane.connection, SHUT_RDWR);
-    sys::close(lane.connection);
-    lane.connection = -1;
+    lane.drained = true;
+    return;
   }
-  sys::close(lane.agent);
-  lane.agent = -1;
-  lane.busy = false;
+  // One side has gone, or the host has no more input: close, so that the other one learns it.
+  close_connection(lane);
+}
+
+void Streams::close_connection(Lane& lane) {
+  lane.drained = false;
+  close_if_open(lane.connection);
+}
+
+void Streams::end_input() {
+  // A terminal ends with its last holder.
+  if (is_terminal_ || lanes_[0].agent < 0) return;
+  finish(lanes_[0], false, false);
+}
+
+bool Streams::finished() const {
+  for (const Lane& lane : lanes_) {
+    if (lane.connection >= 0) return false;
+  }
+  return true;
+}
+
+void Streams::close() {
+  for (Lane& lane : lanes_) {
+    lane.busy = lane.drained = false;
+    close_if_open(lane.container);
+    close_if_open(lane.agent);
+    close_if_open(lane.connection);
+  }
+  close_if_open(terminal_);
+  if (pages_[kInput].bytes != nullptr) sys::unmap(pages_[kInput].bytes, 2 * kPageBytes);
+  pages_[kInput] = pages_[kOutput] = {};
+  is_terminal_ = false;
 }
 
 }  // namespace runhv::agent

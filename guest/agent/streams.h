@@ -1,7 +1,9 @@
-// The container's standard streams: a pipe for the container, a vsock connection to the host, and
-// bytes moved between them by splice(2), so that the agent holds none itself.
+// A process's streams: bytes between vsock connections to the host and what the process holds.
+// Pipes are moved by splice(2), so that the agent holds no byte of them; a terminal, which splice
+// cannot take from, through a page for each direction.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "failure.h"
@@ -11,34 +13,60 @@ namespace runhv::agent {
 
 class Streams {
  public:
+  static constexpr unsigned kLanes = 3;
+
   // Connects what has a port, all connects in flight at once, and makes the pipes.
   bool open(const runhv_stdio& stdio, Failure& failure);
+  // The agent's side of the terminal, owned from here on.
+  void set_terminal(int terminal);
 
-  // The container's end of stream 0, 1 or 2; -1 = /dev/null.
+  // The process's end of stream 0, 1 or 2; -1 = /dev/null.
   int container_end(unsigned stream) const { return lanes_[stream].container; }
   void close_container_ends();
+  int terminal() const { return terminal_; }
 
-  // Epoll tokens are 0..2.
-  void watch(int epoll);
+  // Epoll tokens are first_token + lane.
+  void watch(int epoll, std::uint32_t first_token);
 
   // Moves what can be moved. Called for a token that epoll gave, and again while busy().
-  void move(unsigned stream);
-  // True when a stream was left with bytes to move, so that no other stream and no signal starves.
+  void move(unsigned lane);
+  // True when a lane was left with bytes to move, so that no other stream and no signal starves.
   bool busy() const { return lanes_[0].busy || lanes_[1].busy || lanes_[2].busy; }
-  bool busy(unsigned stream) const { return lanes_[stream].busy; }
+  bool busy(unsigned lane) const { return lanes_[lane].busy; }
+
+  // The process has ended: nobody reads its input any more.
+  void end_input();
+  // Nothing is open any more.
+  bool finished() const;
+  // Closes everything, whatever is on its way.
+  void close();
 
  private:
+  // Output lanes go from the process to the host. A terminal has lane 0 for its input and lane 1
+  // for its output, both on lane 0's connection.
   struct Lane {
     int connection = -1;
     int agent = -1;      // our end of the pipe
-    int container = -1;  // the container's end
+    int container = -1;  // the process's end
     bool busy = false;
-    bool finished() const { return agent < 0; }
+    bool drained = false;  // our sending side is shut down; the host has not closed yet
   };
 
+  void move_pipe(Lane& lane, bool output);
+  void move_terminal(unsigned lane);
+  void hang_up();
   void finish(Lane& lane, bool by_end_of_file, bool output);
+  void close_connection(Lane& lane);
 
-  Lane lanes_[3];
+  Lane lanes_[kLanes];
+  int terminal_ = -1;
+  bool is_terminal_ = false;
+  // Of the terminal: bytes [first, last) of a page each.
+  struct Page {
+    std::byte* bytes = nullptr;
+    std::size_t first = 0, last = 0;
+  };
+  Page pages_[2];
 };
 
 }  // namespace runhv::agent

@@ -69,6 +69,9 @@ inline long mkdir(const char* path, unsigned mode) { return mkdirat(AT_FDCWD, pa
 inline long mknodat(int dir, const char* path, unsigned mode, std::uint64_t device) {
   return call(__NR_mknodat, dir, path, mode, device);
 }
+inline long unlinkat(int dir, const char* path, int flags) {
+  return call(__NR_unlinkat, dir, path, flags);
+}
 inline long symlinkat(const char* target, int dir, const char* path) {
   return call(__NR_symlinkat, target, dir, path);
 }
@@ -130,6 +133,18 @@ inline long sigprocmask(int how, const std::uint64_t* set) {
   return call(__NR_rt_sigprocmask, how, set, nullptr, sizeof *set);
 }
 inline long kill(int pid, int signal) { return call(__NR_kill, pid, signal); }
+inline int pidfd_open(int pid) { return static_cast<int>(call(__NR_pidfd_open, pid, 0)); }
+inline int pidfd_getfd(int pidfd, int fd) {
+  return static_cast<int>(call(__NR_pidfd_getfd, pidfd, fd, 0));
+}
+inline long setns(int fd, int namespaces) { return call(__NR_setns, fd, namespaces); }
+// The word lies in memory that another process shares.
+inline long futex_wait(const std::uint32_t* word, std::uint32_t value) {
+  return call(__NR_futex, word, 0 /* FUTEX_WAIT */, value, nullptr, nullptr, 0);
+}
+inline long futex_wake(const std::uint32_t* word) {
+  return call(__NR_futex, word, 1 /* FUTEX_WAKE */, 1, nullptr, nullptr, 0);
+}
 inline long wait4(int pid, int* status, int options) {
   return call(__NR_wait4, pid, status, options, nullptr);
 }
@@ -149,6 +164,7 @@ inline void* map(std::size_t size) {
 inline bool map_failed(const void* address) {
   return reinterpret_cast<std::uintptr_t>(address) >= static_cast<std::uintptr_t>(-4095L);
 }
+inline long unmap(void* address, std::size_t size) { return call(__NR_munmap, address, size); }
 inline long setsid() { return call(__NR_setsid); }
 inline long sethostname(const char* name, std::size_t size) {
   return call(__NR_sethostname, name, size);
@@ -161,6 +177,11 @@ inline long setrlimit(unsigned resource, const std::uint64_t limit[2]) {
 }
 inline long setgroups(std::size_t count, const std::uint32_t* groups) {
   return call(__NR_setgroups, count, groups);
+}
+inline long setfsuid(std::uint32_t uid) { return call(__NR_setfsuid, uid); }
+inline long setfsgid(std::uint32_t gid) { return call(__NR_setfsgid, gid); }
+inline long faccessat2(int dir, const char* path, int mode, int flags) {
+  return call(__NR_faccessat2, dir, path, mode, flags);
 }
 inline long setresgid(std::uint32_t gid) { return call(__NR_setresgid, gid, gid, gid); }
 inline long setresuid(std::uint32_t uid) { return call(__NR_setresuid, uid, uid, uid); }
@@ -179,7 +200,7 @@ inline long clock_settime(int clock, const timespec* time) {
 inline long finit_module(int fd, const char* parameters, int flags) {
   return call(__NR_finit_module, fd, parameters, flags);
 }
-inline long unlink(const char* path) { return call(__NR_unlinkat, AT_FDCWD, path, 0); }
+inline long unlink(const char* path) { return unlinkat(AT_FDCWD, path, 0); }
 inline long iopl(unsigned level) { return call(__NR_iopl, level); }
 inline long mount_setattr(int dir, const char* path, unsigned flags, const void* attributes,
                           std::size_t size) {

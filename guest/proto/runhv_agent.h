@@ -32,20 +32,20 @@ struct runhv_frame {
 
 enum {
   /* agent -> host */
-  RUNHV_MSG_HELLO = 1,          /* struct runhv_hello */
-  RUNHV_MSG_STARTED = 3,        /* struct runhv_process_id: execve succeeded */
-  RUNHV_MSG_FAILED = 4,         /* struct runhv_failed, then a UTF-8 text without NUL */
-  RUNHV_MSG_EXITED = 5,         /* struct runhv_exited */
-  RUNHV_MSG_PREPARED = 8,       /* struct runhv_process_id */
-  RUNHV_MSG_OUT_OF_MEMORY = 9,  /* struct runhv_out_of_memory */
-  RUNHV_MSG_WARNING = 10,       /* struct runhv_process_id, then a UTF-8 text without NUL */
+  RUNHV_MSG_HELLO = 1,         /* struct runhv_hello */
+  RUNHV_MSG_STARTED = 3,       /* struct runhv_process_id: execve succeeded */
+  RUNHV_MSG_FAILED = 4,        /* struct runhv_failed, then a UTF-8 text without NUL */
+  RUNHV_MSG_EXITED = 5,        /* struct runhv_exited */
+  RUNHV_MSG_PREPARED = 8,      /* struct runhv_process_id */
+  RUNHV_MSG_OUT_OF_MEMORY = 9, /* struct runhv_out_of_memory */
+  RUNHV_MSG_WARNING = 10,      /* struct runhv_process_id, then a UTF-8 text without NUL */
   /* host -> agent */
-  RUNHV_MSG_CONTAINER = 2,  /* records of the container; once, before the first PREPARE */
-  RUNHV_MSG_PREPARE = 11,   /* struct runhv_prepare, then records of the process */
-  RUNHV_MSG_EXECUTE = 12,   /* struct runhv_process_id */
-  RUNHV_MSG_SIGNAL = 6,     /* struct runhv_signal */
-  RUNHV_MSG_RESIZE = 13,    /* struct runhv_resize */
-  RUNHV_MSG_POWER_OFF = 7   /* empty: kill everything, write the exit port */
+  RUNHV_MSG_CONTAINER = 2, /* records of the container; once, before the first PREPARE */
+  RUNHV_MSG_PREPARE = 11,  /* struct runhv_prepare, then records of the process */
+  RUNHV_MSG_EXECUTE = 12,  /* struct runhv_process_id */
+  RUNHV_MSG_SIGNAL = 6,    /* struct runhv_signal */
+  RUNHV_MSG_RESIZE = 13,   /* struct runhv_resize */
+  RUNHV_MSG_POWER_OFF = 7  /* empty: kill everything, write the exit port */
 };
 
 struct runhv_hello {
@@ -124,7 +124,7 @@ enum {
   RUNHV_REC_SYSCTL = 19,   /* 2 strings: name with dots, value; repeats */
   RUNHV_REC_CLOCK = 21,    /* u64: nanoseconds since the epoch, at sending */
   RUNHV_REC_ENTROPY = 22,  /* 32 bytes for the guest's generator */
-  RUNHV_REC_FILE = 23, /* struct runhv_file, then 2 strings: path, content or target; repeats */
+  RUNHV_REC_FILE = 23,     /* struct runhv_file, then 2 strings: path, content or target; repeats */
 };
 
 enum {
@@ -165,7 +165,9 @@ struct runhv_file {
   uint32_t mode;  /* S_IFREG, S_IFLNK or S_IFDIR | permissions; uid and gid are 0 */
   uint32_t flags; /* RUNHV_FILE_* */
 };
-enum { RUNHV_STDIO_TERMINAL = 1u << 0 /* one pseudo-terminal: stdin_port carries both directions */ };
+enum {
+  RUNHV_STDIO_TERMINAL = 1u << 0 /* one pseudo-terminal: stdin_port carries both directions */
+};
 struct runhv_stdio {
   uint32_t stdin_port, stdout_port, stderr_port; /* the agent connects to these; 0 = /dev/null */
   uint32_t flags;                                /* RUNHV_STDIO_* */

@@ -2,11 +2,11 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  *
- * Each runhv-vmm serves one local stream socket, `control` in the container's folder. Both sides send
- * frames; a payload is a structure of runhv.h or of this file, byte for byte (little-endian, the
- * alignment of C on x86-64), then bytes whose number the structure says. A structure may be longer or
- * shorter than the reader's: struct_size is the sender's; what is lacking is zeros, what is more is
- * passed over.
+ * Each runhv-vmm serves one local stream socket, `control` in the container's folder. Both sides
+ * send frames; a payload is a structure of runhv.h or of this file, byte for byte (little-endian,
+ * the alignment of C on x86-64), then bytes whose number the structure says. A structure may be
+ * longer or shorter than the reader's: struct_size is the sender's; what is lacking is zeros, what
+ * is more is passed over.
  */
 #ifndef RUNHV_CONTROL_H
 #define RUNHV_CONTROL_H
@@ -44,14 +44,14 @@ typedef enum runhv_control_type {
   RUNHV_CONTROL_STOP = 5,   /* runhv_control_stop -> */
   RUNHV_CONTROL_PAUSE = 6,  /* -> */
   RUNHV_CONTROL_RESUME = 7, /* -> */
-  RUNHV_CONTROL_STATISTICS = 8,     /* -> runhv_statistics */
-  RUNHV_CONTROL_PROCESS_START = 9,  /* runhv_control_process_start, then the JSON
-                                       -> runhv_control_process */
-  RUNHV_CONTROL_RESIZE = 10,        /* runhv_control_resize -> */
-  RUNHV_CONTROL_ATTACH = 11,        /* runhv_control_attach -> */
-  RUNHV_CONTROL_STREAM = 12,        /* runhv_control_stream, the first frame in place of HELLO. After
-                                       the answer the connection carries the bytes of a stream, for
-                                       clients that cannot send descriptors. */
+  RUNHV_CONTROL_STATISTICS = 8,    /* -> runhv_statistics */
+  RUNHV_CONTROL_PROCESS_START = 9, /* runhv_control_process_start, then the JSON
+                                      -> runhv_control_process */
+  RUNHV_CONTROL_RESIZE = 10,       /* runhv_control_resize -> */
+  RUNHV_CONTROL_ATTACH = 11,       /* runhv_control_attach -> */
+  RUNHV_CONTROL_STREAM = 12,       /* runhv_control_stream, the first frame in place of HELLO. After
+                                      the answer the connection carries the bytes of a stream, for
+                                      clients that cannot send descriptors. */
   /* VMM -> client */
   RUNHV_CONTROL_EVENT = 0x4000, /* runhv_event, to clients that asked in HELLO */
   RUNHV_CONTROL_ERROR = 0x4001, /* runhv_error */

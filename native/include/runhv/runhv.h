@@ -3,11 +3,11 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Life (docs/life.md has the state diagram): runhv_vm_create reads and checks the bundle, opens the
- * disks, makes the VM and loads the kernel; nothing runs yet. runhv_vm_boot runs the guest: its agent
- * prepares the container, and RUNHV_EVENT_CREATED says that only execve is left. runhv_vm_start lets
- * the program run, and boots where that was not done; it need not wait for CREATED. Further
- * processes, signals, pause and statistics between start and the end. runhv_vm_destroy gives
- * everything back.
+ * disks, makes the VM and loads the kernel; nothing runs yet. runhv_vm_boot runs the guest: its
+ * agent prepares the container, and RUNHV_EVENT_CREATED says that only execve is left.
+ * runhv_vm_start lets the program run, and boots where that was not done; it need not wait for
+ * CREATED. Further processes, signals, pause and statistics between start and the end.
+ * runhv_vm_destroy gives everything back.
  *
  * What happens is told by events, which the caller pulls: runhv_vm_event, and a handle that is
  * readable while there is one. RUNHV_EVENT_ENDED is the last.
@@ -213,9 +213,10 @@ typedef struct runhv_guest_memory {
 } runhv_guest_memory;
 
 typedef enum runhv_end {
-  RUNHV_END_EXITED = 0,     /* value = the program's exit status, 0..255 */
-  RUNHV_END_SIGNALED = 1,   /* value = the signal that ended it */
-  RUNHV_END_NOT_STARTED = 2 /* value = 125, 126 or 127; error says why (no such file, no permission) */
+  RUNHV_END_EXITED = 0,   /* value = the program's exit status, 0..255 */
+  RUNHV_END_SIGNALED = 1, /* value = the signal that ended it */
+  RUNHV_END_NOT_STARTED =
+      2 /* value = 125, 126 or 127; error says why (no such file, no permission) */
 } runhv_end;
 
 typedef struct runhv_exit_status {
@@ -240,27 +241,27 @@ typedef struct runhv_state {
   uint32_t struct_size;
   int32_t status; /* runhv_status */
   char id[RUNHV_MAX_ID_BYTES + 8];
-  int64_t pid;                 /* of this process */
-  uint64_t created_at_ns;      /* since 1970, when the VM was made */
-  uint64_t started_at_ns;      /* since 1970, when the first program was in place; 0 = not yet */
-  uint64_t ended_at_ns;        /* since 1970; 0 = not yet */
-  uint32_t process_count;      /* prepared or running now */
-  int32_t end_code;            /* of RUNHV_EVENT_ENDED, where status is STOPPED */
-  runhv_exit_status end;       /* the same */
+  int64_t pid;            /* of this process */
+  uint64_t created_at_ns; /* since 1970, when the VM was made */
+  uint64_t started_at_ns; /* since 1970, when the first program was in place; 0 = not yet */
+  uint64_t ended_at_ns;   /* since 1970; 0 = not yet */
+  uint32_t process_count; /* prepared or running now */
+  int32_t end_code;       /* of RUNHV_EVENT_ENDED, where status is STOPPED */
+  runhv_exit_status end;  /* the same */
 } runhv_state;
 
 typedef enum runhv_event_kind {
-  RUNHV_EVENT_CREATED = 1,         /* the container is prepared */
-  RUNHV_EVENT_STARTED = 2,         /* the first program is in place; runhv_vm_statistics has its counts */
+  RUNHV_EVENT_CREATED = 1, /* the container is prepared */
+  RUNHV_EVENT_STARTED = 2, /* the first program is in place; runhv_vm_statistics has its counts */
   RUNHV_EVENT_PROCESS_STARTED = 3, /* another process's program is in place */
-  RUNHV_EVENT_PROCESS_ENDED = 4,   /* another process has ended and its output is delivered, or it was
-                                      not started: status, and error where that has a reason */
-  RUNHV_EVENT_OUT_OF_MEMORY = 5,   /* oom_kills has grown */
+  RUNHV_EVENT_PROCESS_ENDED = 4, /* another process has ended and its output is delivered, or it was
+                                    not started: status, and error where that has a reason */
+  RUNHV_EVENT_OUT_OF_MEMORY = 5, /* oom_kills has grown */
   RUNHV_EVENT_PAUSED = 6,
   RUNHV_EVENT_RESUMED = 7,
   RUNHV_EVENT_WARNING = 8, /* something that was asked for could not be granted: error says what */
-  RUNHV_EVENT_ENDED = 9    /* the container has ended, its output is delivered and its machine is off:
-                              code, status, error as runhv_vm_wait gives them. The last. */
+  RUNHV_EVENT_ENDED = 9 /* the container has ended, its output is delivered and its machine is off:
+                           code, status, error as runhv_vm_wait gives them. The last. */
 } runhv_event_kind;
 
 typedef struct runhv_event {
@@ -275,7 +276,9 @@ typedef struct runhv_event {
   runhv_error error;        /* of PROCESS_ENDED, WARNING and ENDED; code 0 = none */
 } runhv_event;
 
-enum { RUNHV_PROCESS_TERMINAL = 1u << 0 /* stdio[0] carries both directions of a pseudo-terminal */ };
+enum {
+  RUNHV_PROCESS_TERMINAL = 1u << 0 /* stdio[0] carries both directions of a pseudo-terminal */
+};
 
 /* Another process in a running container. */
 typedef struct runhv_process_config {
@@ -295,15 +298,16 @@ RUNHV_API const char* runhv_code_name(int32_t code); /* "not found"; never null 
 RUNHV_API const char* runhv_stage_name(int32_t stage);
 
 RUNHV_API int32_t runhv_vm_create(const runhv_vm_config* config, runhv_vm* vm, runhv_error* error);
-/* Runs the guest up to RUNHV_EVENT_CREATED. RUNHV_CONFLICT where it was booted or started before. */
+/* Runs the guest up to RUNHV_EVENT_CREATED. RUNHV_CONFLICT where it was booted or started before.
+ */
 RUNHV_API int32_t runhv_vm_boot(runhv_vm vm, runhv_error* error);
 /* Once, before or after RUNHV_EVENT_CREATED; RUNHV_CONFLICT the second time. */
 RUNHV_API int32_t runhv_vm_start(runhv_vm vm, runhv_error* error);
 
 /* The next event; RUNHV_NOT_FOUND where there is none now. Events that nobody takes are kept. */
 RUNHV_API int32_t runhv_vm_event(runhv_vm vm, runhv_event* event, runhv_error* error);
-/* Of the operating system, readable (poll(2); a waitable handle on Windows) while there is an event.
- * Valid until runhv_vm_destroy; not to be read from or closed. */
+/* Of the operating system, readable (poll(2); a waitable handle on Windows) while there is an
+ * event. Valid until runhv_vm_destroy; not to be read from or closed. */
 RUNHV_API int32_t runhv_vm_event_handle(runhv_vm vm, int64_t* handle, runhv_error* error);
 
 /* Until the VM has ended and all output is delivered, or timeout_ms has passed (RUNHV_TIMED_OUT;
@@ -315,9 +319,9 @@ RUNHV_API int32_t runhv_vm_wait(runhv_vm vm, uint32_t timeout_ms, runhv_exit_sta
 
 RUNHV_API int32_t runhv_vm_state(runhv_vm vm, runhv_state* state, runhv_error* error);
 
-/* A Linux signal number for a process: RUNHV_NOT_FOUND where there is none of that number, or it has
- * ended. Before its program runs the signal is kept. For the first process, SIGKILL ends the VM at
- * once, whatever the guest does, with RUNHV_END_SIGNALED 9; before the guest's agent has spoken,
+/* A Linux signal number for a process: RUNHV_NOT_FOUND where there is none of that number, or it
+ * has ended. Before its program runs the signal is kept. For the first process, SIGKILL ends the VM
+ * at once, whatever the guest does, with RUNHV_END_SIGNALED 9; before the guest's agent has spoken,
  * SIGINT and SIGTERM end the VM with RUNHV_END_SIGNALED, and a second one does before the container
  * started. */
 RUNHV_API int32_t runhv_vm_signal(runhv_vm vm, runhv_process process, int32_t signal,
@@ -339,8 +343,9 @@ RUNHV_API int32_t runhv_process_start(runhv_vm vm, const runhv_process_config* c
                                       runhv_process* process, runhv_error* error);
 RUNHV_API int32_t runhv_process_resize(runhv_vm vm, runhv_process process, uint16_t columns,
                                        uint16_t rows, runhv_error* error);
-/* Gives stream 0, 1 or 2 of a process another end on the host (duplicated), or none (-1): then output
- * waits until there is one again, and input has no end. What an end took is not given again. */
+/* Gives stream 0, 1 or 2 of a process another end on the host (duplicated), or none (-1): then
+ * output waits until there is one again, and input has no end. What an end took is not given again.
+ */
 RUNHV_API int32_t runhv_process_attach(runhv_vm vm, runhv_process process, int32_t stream,
                                        int64_t handle, runhv_error* error);
 

@@ -1,6 +1,7 @@
-// RUNHV_MSG_START: what the container is, checked once, then read in place.
+// RUNHV_MSG_CONTAINER and RUNHV_MSG_PREPARE: what the container and a process of it are, checked
+// once, then read in place.
 //
-// The frame stays where it was received; strings and tables are pointers into it. The host is
+// The records stay where they were put; strings and tables are pointers into them. The host is
 // trusted, but a mistake of the host must show as an error and not as a container that is another
 // one than asked for: so every length, NUL, padding and range is checked before anything is done.
 #pragma once
@@ -54,38 +55,52 @@ bool decode(const Record& record, DeviceRecord& out);
 bool decode(const Record& record, SysctlRecord& out);
 bool decode(const Record& record, runhv_rlimit& out);
 
-struct StartRequest {
+struct FileRecord {
+  runhv_file what;
+  const char* path;
+  const char* content;  // of a link: its target
+};
+bool decode(const Record& record, FileRecord& out);
+
+struct ContainerRequest {
   std::span<const std::byte> records;
-  std::size_t argument_count = 0;
-  std::size_t environment_count = 0;
   std::size_t sysctl_count = 0;
-  const char* cwd = "/";
-  runhv_user user = {};
-  std::span<const std::byte> groups;  // u32 each
-  runhv_caps caps = {};
-  std::uint32_t flags = 0;
   std::uint32_t namespaces = 0;
   const char* hostname = nullptr;
   const char* domainname = nullptr;
   runhv_root root = {};
   const char* root_type = nullptr;
   const char* root_device = nullptr;
+  std::uint64_t clock_ns = 0;          // 0 = not given
+  std::span<const std::byte> entropy;  // empty = not given
+};
+
+struct ProcessRequest {
+  std::span<const std::byte> records;
+  std::size_t argument_count = 0;
+  std::size_t environment_count = 0;
+  const char* cwd = "/";
+  runhv_user user = {};
+  std::span<const std::byte> groups;  // u32 each
+  runhv_caps caps = {};
+  std::uint32_t flags = 0;
   std::uint32_t seccomp_flags = 0;
   std::span<const std::byte> seccomp_filter;  // struct sock_filter each; empty = none
   runhv_stdio stdio = {};
   bool has_oom_score_adj = false;
   std::int32_t oom_score_adj = 0;
-  std::uint64_t clock_ns = 0;          // 0 = not given
-  std::span<const std::byte> entropy;  // empty = not given
+
+  bool wants_terminal() const { return (stdio.flags & RUNHV_STDIO_TERMINAL) != 0; }
 };
 
 // False: `error` says which record is wrong and how.
-bool parse_start(std::span<const std::byte> payload, StartRequest& out, Text<512>& error);
+bool parse(std::span<const std::byte> records, ContainerRequest& out, Text<512>& error);
+bool parse(std::span<const std::byte> records, ProcessRequest& out, Text<512>& error);
 
 // Calls `act(record)` for each record of `tag`, in order, until it returns false.
 template <typename Act>
-bool for_each(const StartRequest& start, std::uint16_t tag, Act act) {
-  RecordReader reader(start.records);
+bool for_each(std::span<const std::byte> records, std::uint16_t tag, Act act) {
+  RecordReader reader(records);
   Record record;
   while (reader.next(record)) {
     if (record.tag == tag && !act(record)) return false;

@@ -1,4 +1,4 @@
-#include "start.h"
+#include "request.h"
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -50,7 +50,7 @@ bool is_string(const Record& record) {
 bool absolute(const char* path) { return path[0] == '/'; }
 
 // One record into `out`. Returns what is wrong, or null.
-const char* apply(const Record& record, StartRequest& out) {
+const char* apply(const Record& record, ProcessRequest& out) {
   switch (record.tag) {
     case RUNHV_REC_ARG:
       ++out.argument_count;
@@ -85,9 +85,41 @@ const char* apply(const Record& record, StartRequest& out) {
     }
     case RUNHV_REC_FLAGS:
       if (!exactly(record, out.flags)) return "expected a number";
-      return (out.flags & ~(RUNHV_START_NO_NEW_PRIVILEGES | RUNHV_START_UMASK)) == 0
+      return (out.flags & ~(RUNHV_PROCESS_NO_NEW_PRIVILEGES | RUNHV_PROCESS_UMASK)) == 0
                  ? nullptr
                  : "unknown flag";
+    case RUNHV_REC_SECCOMP: {
+      std::uint32_t zero;
+      if (!load(record.data, out.seccomp_flags) || !load(record.data.subspan(4), zero) ||
+          zero != 0) {
+        return "expected flags and a filter";
+      }
+      out.seccomp_filter = record.data.subspan(8);
+      if ((out.seccomp_flags & ~kSeccompFlags) != 0) return "unknown flag";
+      return out.seccomp_filter.size() % sizeof(sock_filter) == 0 && !out.seccomp_filter.empty() &&
+                     out.seccomp_filter.size() / sizeof(sock_filter) <= BPF_MAXINSNS
+                 ? nullptr
+                 : "expected 1 to 4096 instructions";
+    }
+    case RUNHV_REC_STDIO:
+      if (!exactly(record, out.stdio)) return "expected struct runhv_stdio";
+      if ((out.stdio.flags & ~std::uint32_t{RUNHV_STDIO_TERMINAL}) != 0) return "unknown flag";
+      if (out.wants_terminal() &&
+          (out.stdio.stdin_port == 0 || out.stdio.stdout_port != 0 || out.stdio.stderr_port != 0)) {
+        return "expected one port for a terminal";
+      }
+      return out.stdio.zero == 0 ? nullptr : "a field that must be zero is not";
+    case RUNHV_REC_OOM_SCORE_ADJ:
+      out.has_oom_score_adj = true;
+      if (!exactly(record, out.oom_score_adj)) return "expected a number";
+      return out.oom_score_adj >= -1000 && out.oom_score_adj <= 1000 ? nullptr : "out of range";
+    default:
+      return "unknown tag";
+  }
+}
+
+const char* apply(const Record& record, ContainerRequest& out) {
+  switch (record.tag) {
     case RUNHV_REC_NAMESPACES:
       if (!exactly(record, out.namespaces)) return "expected a number";
       return (out.namespaces & ~kNamespaces) == 0 ? nullptr : "unknown namespace";
@@ -134,22 +166,6 @@ const char* apply(const Record& record, StartRequest& out) {
     case RUNHV_REC_MASKED:
     case RUNHV_REC_READONLY:
       return is_string(record) && absolute(record.text()) ? nullptr : "expected an absolute path";
-    case RUNHV_REC_SECCOMP: {
-      std::uint32_t zero;
-      if (!load(record.data, out.seccomp_flags) || !load(record.data.subspan(4), zero) ||
-          zero != 0) {
-        return "expected flags and a filter";
-      }
-      out.seccomp_filter = record.data.subspan(8);
-      if ((out.seccomp_flags & ~kSeccompFlags) != 0) return "unknown flag";
-      return out.seccomp_filter.size() % sizeof(sock_filter) == 0 && !out.seccomp_filter.empty() &&
-                     out.seccomp_filter.size() / sizeof(sock_filter) <= BPF_MAXINSNS
-                 ? nullptr
-                 : "expected 1 to 4096 instructions";
-    }
-    case RUNHV_REC_STDIO:
-      if (!exactly(record, out.stdio)) return "expected struct runhv_stdio";
-      return out.stdio.zero == 0 ? nullptr : "a field that must be zero is not";
     case RUNHV_REC_SYSCTL: {
       ++out.sysctl_count;
       SysctlRecord sysctl;
@@ -160,15 +176,21 @@ const char* apply(const Record& record, StartRequest& out) {
                  ? nullptr
                  : "expected a name with dots";
     }
-    case RUNHV_REC_OOM_SCORE_ADJ:
-      out.has_oom_score_adj = true;
-      if (!exactly(record, out.oom_score_adj)) return "expected a number";
-      return out.oom_score_adj >= -1000 && out.oom_score_adj <= 1000 ? nullptr : "out of range";
     case RUNHV_REC_CLOCK:
       return exactly(record, out.clock_ns) ? nullptr : "expected nanoseconds";
     case RUNHV_REC_ENTROPY:
       out.entropy = record.data;
       return record.data.size() == 32 ? nullptr : "expected 32 bytes";
+    case RUNHV_REC_FILE: {
+      FileRecord file;
+      if (!decode(record, file)) return "expected struct runhv_file and 2 strings";
+      if ((file.what.flags & ~std::uint32_t{RUNHV_FILE_IF_MISSING}) != 0) return "unknown flag";
+      const std::uint32_t mode = file.what.mode;
+      if (!S_ISREG(mode) && !S_ISLNK(mode) && !S_ISDIR(mode)) {
+        return "expected a file, a link or a directory";
+      }
+      return absolute(file.path) ? nullptr : "expected an absolute path";
+    }
     default:
       return "unknown tag";
   }
@@ -184,10 +206,38 @@ bool may_repeat(std::uint16_t tag) {
     case RUNHV_REC_MASKED:
     case RUNHV_REC_READONLY:
     case RUNHV_REC_SYSCTL:
+    case RUNHV_REC_FILE:
       return true;
     default:
       return false;
   }
+}
+
+template <typename Request>
+bool parse_records(std::span<const std::byte> records, Request& out, std::string_view message,
+                   Text<512>& error) {
+  out = {};
+  out.records = records;
+  RecordReader reader(records);
+  Record record;
+  std::uint64_t seen = 0;
+  std::uint64_t number = 0;
+  const char* wrong = nullptr;
+  for (; wrong == nullptr && reader.next(record); ++number) {
+    wrong = apply(record, out);
+    if (wrong == nullptr && !may_repeat(record.tag)) {
+      const std::uint64_t bit = std::uint64_t{1} << record.tag;
+      if ((seen & bit) != 0) wrong = "given twice";
+      seen |= bit;
+    }
+  }
+  if (wrong == nullptr) {
+    wrong = reader.broken();
+    ++number;
+  }
+  if (wrong == nullptr) return true;
+  error.add(message).add(": record ").add_number(number).add(": ").add(wrong);
+  return false;
 }
 
 }  // namespace
@@ -244,41 +294,31 @@ bool decode(const Record& record, SysctlRecord& out) {
   return true;
 }
 
+bool decode(const Record& record, FileRecord& out) {
+  const char* strings[2];
+  if (!load(record.data, out.what) ||
+      !take_strings(record.data.subspan(sizeof out.what), strings)) {
+    return false;
+  }
+  out.path = strings[0];
+  out.content = strings[1];
+  return true;
+}
+
 bool decode(const Record& record, runhv_rlimit& out) { return exactly(record, out); }
 
-bool parse_start(std::span<const std::byte> payload, StartRequest& out, Text<512>& error) {
-  out = {};
-  out.records = payload;
-  RecordReader reader(payload);
-  Record record;
-  std::uint64_t seen = 0;
-  std::uint64_t number = 0;
-  const char* wrong = nullptr;
-  for (; wrong == nullptr && reader.next(record); ++number) {
-    wrong = apply(record, out);
-    if (wrong == nullptr && !may_repeat(record.tag)) {
-      const std::uint64_t bit = std::uint64_t{1} << record.tag;
-      if ((seen & bit) != 0) wrong = "given twice";
-      seen |= bit;
-    }
-  }
-  if (wrong == nullptr) {
-    wrong = reader.broken();
-    ++number;
-  }
-  if (wrong != nullptr) {
-    error.add("START: record ").add_number(number).add(": ").add(wrong);
-    return false;
-  }
-  if (out.argument_count == 0) {
-    error.add("START: no argument");
-    return false;
-  }
-  if (out.root_type == nullptr) {
-    error.add("START: no root");
-    return false;
-  }
-  return true;
+bool parse(std::span<const std::byte> records, ContainerRequest& out, Text<512>& error) {
+  if (!parse_records(records, out, "CONTAINER", error)) return false;
+  if (out.root_type != nullptr) return true;
+  error.add("CONTAINER: no root");
+  return false;
+}
+
+bool parse(std::span<const std::byte> records, ProcessRequest& out, Text<512>& error) {
+  if (!parse_records(records, out, "PREPARE", error)) return false;
+  if (out.argument_count != 0) return true;
+  error.add("PREPARE: no argument");
+  return false;
 }
 
 }  // namespace runhv::agent

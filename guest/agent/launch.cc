@@ -1,0 +1,254 @@
+#include "launch.h"
+
+#include <net/if.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+
+#include <new>
+
+#include "files.h"
+#include "mounts.h"
+#include "paths.h"
+#include "root.h"
+#include "sys.h"
+#include "terminal.h"
+
+namespace runhv::agent {
+namespace {
+
+constexpr std::size_t kStackBytes = 1u << 20;  // copy_up recurses
+
+bool set_names(const ContainerRequest& container, Failure& failure) {
+  if (container.hostname != nullptr) {
+    const long result = sys::sethostname(container.hostname, strlen(container.hostname));
+    if (result < 0) return failure.set(result, "set the host name");
+  }
+  if (container.domainname != nullptr) {
+    const long result = sys::setdomainname(container.domainname, strlen(container.domainname));
+    if (result < 0) return failure.set(result, "set the domain name");
+  }
+  return true;
+}
+
+bool bring_up_loopback(Failure& failure) {
+  const int socket = sys::socket(AF_INET, SOCK_DGRAM);
+  if (socket < 0) return failure.set(socket, "open a socket for the loopback interface");
+  ifreq request = {};
+  memcpy(request.ifr_name, "lo", sizeof "lo");
+  request.ifr_flags = IFF_UP;
+  const long result = sys::ioctl(socket, SIOCSIFFLAGS, &request);
+  sys::close(socket);
+  return result == 0 || failure.set(result, "bring up the loopback interface");
+}
+
+bool enter_working_directory(const ProcessRequest& process, Failure& failure) {
+  long result = sys::chdir(process.cwd);
+  if (result == -ENOENT) {
+    result = make_directories(process.cwd);
+    if (result == 0) result = sys::chdir(process.cwd);
+  }
+  return result == 0 || failure.set(result, "enter the working directory ", process.cwd);
+}
+
+bool attach(Launch& launch) {
+  const ProcessRequest& process = launch.process;
+  if (process.wants_terminal()) {
+    launch.terminal = open_terminal(process, launch.container != nullptr, launch.failure);
+    return launch.terminal >= 0;
+  }
+  for (int stream = 0; stream < 3; ++stream) {
+    const int end = launch.streams->container_end(static_cast<unsigned>(stream));
+    if (end < 0) {
+      const int null = sys::open("/dev/null", stream == 0 ? O_RDONLY : O_WRONLY);
+      if (null < 0) return launch.failure.set(null, "open /dev/null");
+      const long result = sys::dup3(null, stream, 0);
+      sys::close(null);
+      if (result < 0) return launch.failure.set(result, "attach a standard stream");
+      continue;
+    }
+    // The process's user opens /dev/stdout as a file: it must be that user's.
+    long result = sys::call(__NR_fchown, end, process.user.uid, process.user.gid);
+    if (result == 0) result = sys::dup3(end, stream, 0);
+    if (result < 0) return launch.failure.set(result, "attach a standard stream");
+  }
+  return true;
+}
+
+// A /proc of the agent's own, that the container never sees.
+bool open_proc(int& proc, Failure& failure) {
+  const long result = sys::mount("proc", "/proc", "proc", 0, nullptr);
+  if (result < 0) return failure.set(result, "mount proc on /proc of the agent");
+  proc = sys::open("/proc", O_PATH | O_DIRECTORY);
+  return proc >= 0 || failure.set(proc, "open /proc of the agent");
+}
+
+bool make_container(Launch& launch) {
+  const ContainerRequest& container = *launch.container;
+  const ProcessRequest& process = launch.process;
+  Failure& failure = launch.failure;
+  int proc = -1;
+  if ((container.sysctl_count != 0 || process.has_oom_score_adj) && !open_proc(proc, failure)) {
+    return false;
+  }
+  if (!enter_root(container, failure) || !make_files(container, failure) ||
+      !make_mounts(container, failure) || !make_devices(container, failure) ||
+      !finish_mounts(container, failure) || !set_names(container, failure) ||
+      !bring_up_loopback(failure) || !attach(launch)) {
+    return false;
+  }
+  if (proc >= 0 &&
+      !(set_kernel_parameters(container, proc, failure) && set_oom_score(process, proc, failure))) {
+    return false;
+  }
+  // The working directory is made before the root may become read-only.
+  return enter_working_directory(process, failure) && finish_root(container, failure) &&
+         hide_paths(container, failure);
+}
+
+bool join_container(Launch& launch) {
+  Failure& failure = launch.failure;
+  int proc = -1;
+  if (launch.process.has_oom_score_adj) {
+    // Mounted by the agent before.
+    proc = sys::open("/proc", O_PATH | O_DIRECTORY);
+    if (proc < 0) return failure.set(proc, "open /proc of the agent");
+    if (!set_oom_score(launch.process, proc, failure)) return false;
+  }
+  // A process cannot change its own pid namespace: the agent has set that of its children.
+  const int namespaces = static_cast<int>(launch.namespaces) & ~CLONE_NEWPID;
+  long result = namespaces == 0 ? 0 : sys::setns(launch.first_process, namespaces);
+  if (result < 0) return failure.set(result, "join the container's namespaces");
+  // The container's root lies on the root of the namespace: ".." leads up onto it (path_lookup of
+  // Linux), where setns has not.
+  result = sys::chdir("/..");
+  if (result == 0) result = sys::chroot(".");
+  if (result < 0) return failure.set(result, "enter the container's root");
+  return attach(launch) && enter_working_directory(launch.process, failure);
+}
+
+bool set_up(Launch& launch) {
+  Failure& failure = launch.failure;
+  const std::uint64_t no_signals = 0;
+  sys::sigprocmask(SIG_SETMASK, &no_signals);
+  sys::umask(0);
+  sys::setsid();
+  if (!(launch.container != nullptr ? make_container(launch) : join_container(launch)))
+    return false;
+  if (launch.process.wants_terminal() && !take_terminal(failure)) return false;
+  if (!set_limits(launch.process, failure)) return false;
+  const long result = sys::iopl(0);
+  return result == 0 || failure.set(result, "give up the ports");
+}
+
+bool stop_until_go(Launch& launch) {
+  if (!find_program(launch.process, launch.vectors, launch.failure)) return false;
+  const char prepared = 'p';
+  sys::write(launch.report, &prepared, 1);
+  while (__atomic_load_n(&launch.go, __ATOMIC_ACQUIRE) == 0) sys::futex_wait(&launch.go, 0);
+  return true;
+}
+
+[[noreturn]] void child_main(Launch* launch) {
+  const ProcessRequest& process = launch->process;
+  if (set_up(*launch) && (!launch->stops || stop_until_go(*launch)) &&
+      become_user(process, launch->refused_capabilities, launch->failure)) {
+    sys::umask((process.flags & RUNHV_PROCESS_UMASK) != 0 ? process.user.umask : 022);
+    launch->at_exec = true;
+    run_program(launch->vectors, launch->failure);
+  }
+  sys::exit(255);
+}
+
+// clone3(2) with a stack of its own for the child, which must not return into the caller's frames.
+long clone_child(const clone_args& arguments, void (*entry)(Launch*), Launch* launch) {
+  long result;
+  register void (*child)(Launch*) asm("r12") = entry;
+  register Launch* argument asm("r13") = launch;
+  asm volatile(
+      "syscall\n\t"
+      "test %%rax, %%rax\n\t"
+      "jnz 1f\n\t"
+      "xor %%ebp, %%ebp\n\t"
+      "mov %%r13, %%rdi\n\t"
+      "call *%%r12\n\t"
+      "hlt\n"
+      "1:"
+      : "=a"(result)
+      : "a"(__NR_clone3), "D"(&arguments), "S"(sizeof arguments), "r"(child), "r"(argument)
+      : "rcx", "r11", "memory");
+  return result;
+}
+
+int start_child(Launch& launch, std::uint64_t flags) {
+  if (!make_vectors(launch.process, launch.vectors, launch.failure)) return -1;
+  clone_args arguments = {};
+  arguments.flags = CLONE_VM | flags | (launch.container != nullptr ? launch.namespaces : 0);
+  arguments.exit_signal = SIGCHLD;
+  // The records lie behind the stack.
+  arguments.stack = reinterpret_cast<std::uintptr_t>(&launch) - kStackBytes;
+  arguments.stack_size = kStackBytes;
+  const long pid = clone_child(arguments, child_main, &launch);
+  if (pid < 0) {
+    launch.failure.set(
+        pid, launch.container != nullptr ? "make the container's namespaces" : "make a process");
+  }
+  return static_cast<int>(pid);
+}
+
+}  // namespace
+
+Launch* make_launch(std::span<const std::byte> records, std::span<const std::byte>& copy) {
+  const std::size_t size = kStackBytes + sizeof(Launch) + records.size();
+  void* memory = sys::map(size);
+  if (sys::map_failed(memory)) return nullptr;
+  auto* at = static_cast<std::byte*>(memory) + kStackBytes;
+  auto* launch = new (at) Launch;
+  launch->memory_bytes = size;
+  memcpy(at + sizeof(Launch), records.data(), records.size());
+  copy = {at + sizeof(Launch), records.size()};
+  return launch;
+}
+
+void free_launch(Launch* launch) {
+  if (launch->vectors.arguments != nullptr) {
+    sys::unmap(launch->vectors.arguments, launch->vectors.size_bytes);
+  }
+  sys::unmap(reinterpret_cast<std::byte*>(launch) - kStackBytes, launch->memory_bytes);
+}
+
+int execute_at_once(Launch& launch) {
+  const int pid = start_child(launch, CLONE_VFORK);
+  return pid >= 0 && executed(launch) ? pid : -1;
+}
+
+int prepare(Launch& launch, int& report) {
+  int ends[2];
+  const long result = sys::pipe2(ends, O_CLOEXEC);
+  if (result < 0) {
+    launch.failure.set(result, "make a pipe");
+    return -1;
+  }
+  launch.report = ends[1];
+  const int pid = start_child(launch, 0);
+  sys::close(ends[1]);
+  report = ends[0];
+  if (pid < 0) sys::close(ends[0]);
+  return pid;
+}
+
+void execute(Launch& launch) {
+  __atomic_store_n(&launch.go, 1u, __ATOMIC_RELEASE);
+  sys::futex_wake(&launch.go);
+}
+
+bool executed(Launch& launch) {
+  if (!launch.failure.failed && !launch.at_exec) {
+    // Killed on the way, by a seccomp filter that forbids what was left to do.
+    launch.failure.set(0, "the process was killed before its program ran");
+  }
+  return !launch.failure.failed;
+}
+
+}  // namespace runhv::agent

@@ -1,0 +1,101 @@
+// What the host sends to the agent: frames, and in CONTAINER and PREPARE every record. The parser
+// must end, stay inside the frame (the sanitizers watch) and accept only what it can decode again.
+
+#include <string.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/check.h"
+#include "frame.h"
+#include "request.h"
+#include "testing/fuzz.h"
+
+namespace runhv {
+namespace {
+
+using namespace agent;  // NOLINT(google-build-using-namespace): what is tested here
+
+template <typename Request>
+bool accepts(std::span<const std::byte> records, Request& request) {
+  Text<512> error;
+  const bool accepted = parse(records, request, error);
+  RUNHV_CHECK(accepted == error.view().empty());
+  return accepted;
+}
+
+void check_container(std::span<const std::byte> records) {
+  ContainerRequest request;
+  if (!accepts(records, request)) return;
+  std::size_t length = strlen(request.root_type) + strlen(request.root_device);
+  if (request.hostname != nullptr) length += strlen(request.hostname);
+  if (request.domainname != nullptr) length += strlen(request.domainname);
+  RUNHV_CHECK(for_each(records, RUNHV_REC_MOUNT, [&](const Record& record) {
+    MountRecord mount;
+    if (!decode(record, mount)) return false;
+    length +=
+        strlen(mount.destination) + strlen(mount.type) + strlen(mount.source) + strlen(mount.data);
+    return true;
+  }));
+  RUNHV_CHECK(for_each(records, RUNHV_REC_DEVICE, [&](const Record& record) {
+    DeviceRecord device;
+    return decode(record, device) && device.path[0] == '/';
+  }));
+  RUNHV_CHECK(for_each(records, RUNHV_REC_FILE, [&](const Record& record) {
+    FileRecord file;
+    if (!decode(record, file)) return false;
+    length += strlen(file.content);
+    return file.path[0] == '/';
+  }));
+  RUNHV_CHECK(for_each(records, RUNHV_REC_SYSCTL, [&](const Record& record) {
+    SysctlRecord sysctl;
+    return decode(record, sysctl) && strstr(sysctl.name, "..") == nullptr;
+  }));
+  RUNHV_CHECK(length <= records.size());
+}
+
+void check_process(std::span<const std::byte> records) {
+  ProcessRequest request;
+  if (!accepts(records, request)) return;
+  std::size_t length = strlen(request.cwd);
+  std::size_t arguments = 0;
+  RUNHV_CHECK(for_each(records, RUNHV_REC_ARG, [&](const Record& record) {
+    length += strlen(record.text());
+    ++arguments;
+    return true;
+  }));
+  RUNHV_CHECK(arguments == request.argument_count);
+  RUNHV_CHECK(for_each(records, RUNHV_REC_RLIMIT, [&](const Record& record) {
+    runhv_rlimit limit;
+    return decode(record, limit) && limit.resource < 16;
+  }));
+  RUNHV_CHECK(length <= records.size() + 1);  // the working directory may be the default, "/"
+  RUNHV_CHECK(request.seccomp_filter.size() % 8 == 0);
+}
+
+}  // namespace
+
+void fuzz(std::span<const std::byte> bytes) {
+  testing::FuzzInput input(bytes);
+  static std::vector<std::byte> buffer(FrameReader::kRoom);
+  FrameReader reader(buffer.data());
+  Frame frame;
+  while (!input.empty()) {
+    const auto piece = input.take_bytes(input.take<std::uint16_t>() % 2048 + 1);
+    RUNHV_CHECK(piece.size() <= reader.room().size());
+    std::copy(piece.begin(), piece.end(), reader.room().begin());
+    reader.received(piece.size());
+    FrameReader::Next next;
+    while ((next = reader.next(frame)) == FrameReader::Next::kFrame) {
+      // A copy, for an end that sanitizers see.
+      const std::vector<std::byte> exact(frame.payload.begin(), frame.payload.end());
+      if (frame.type == RUNHV_MSG_CONTAINER) check_container(exact);
+      if (frame.type == RUNHV_MSG_PREPARE && exact.size() >= sizeof(runhv_prepare)) {
+        check_process(std::span(exact).subspan(sizeof(runhv_prepare)));
+      }
+    }
+    if (next == FrameReader::Next::kBroken) return;
+  }
+}
+
+}  // namespace runhv

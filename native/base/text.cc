@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <algorithm>
 #include <cstdio>
 
 namespace runhv {
@@ -26,18 +27,16 @@ std::size_t utf8_length(std::string_view text) {
   return length;
 }
 
-}  // namespace
-
-std::string escape_controls(std::string_view text) {
+std::string escape(std::string_view text, bool controls_too) {
   std::string shown;
   while (!text.empty()) {
     const std::size_t length = utf8_length(text);
     const auto first = static_cast<unsigned char>(text.front());
     // C1 controls are U+0080 to U+009F: two bytes, the first 0xc2.
     const bool control =
-        length == 0 || (length == 1 && (first < 0x20 || first == 0x7f)) ||
+        (length == 1 && (first < 0x20 || first == 0x7f)) ||
         (length == 2 && first == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0);
-    if (!control) {
+    if (length != 0 && !(control && controls_too)) {
       shown += text.substr(0, length);
       text.remove_prefix(length);
       continue;
@@ -48,6 +47,21 @@ std::string escape_controls(std::string_view text) {
     text.remove_prefix(1);
   }
   return shown;
+}
+
+}  // namespace
+
+std::string escape_controls(std::string_view text) { return escape(text, true); }
+
+std::string escape_invalid_utf8(std::string_view text) { return escape(text, false); }
+
+bool is_name(std::string_view text, std::size_t most_bytes) {
+  const bool allowed = std::ranges::all_of(text, [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '-';
+  });
+  return allowed && !text.empty() && text.size() <= most_bytes && text.front() != '.' &&
+         text.front() != '-';
 }
 
 }  // namespace runhv

@@ -1,4 +1,4 @@
-// Something that happens once, and that an EventLoop or a Poller waits for.
+// Something that has happened, and that an EventLoop, a Poller or a caller with poll(2) waits for.
 #pragma once
 
 #include "base/result.h"
@@ -20,7 +20,9 @@ class Event {
 
   // Threads: any. Idempotent.
   void set();
-  // Readable (Poller) from set() on.
+  // The same.
+  void clear();
+  // Readable (Poller) from set() on, until clear().
   OsHandle handle() const { return handle_.get(); }
 
   // A source (platform/event_loop.h).

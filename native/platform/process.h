@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,14 +30,18 @@ struct Captured {
   int exit_status = 0;              // 128 + signal where a signal ended it
   std::string output;               // stdout, at most the limit
   std::optional<int> asked_to_end;  // the signal, where one that ends a process came meanwhile
+  std::string early_errors;         // stderr, where stdout did not begin so; at most 4 KiB
 };
 
 // Runs a program in the folder `directory` with `input` as its stdin, stdout captured up to
-// `limit_bytes` (more is an error), stderr inherited. The child ends when we do. Its locale is
-// C.UTF-8. A signal in `signals` that asks us to end kills the child.
+// `limit_bytes` (more is an error). Its stderr is held back until its stdout begins with one of
+// `first_bytes` (any, where there are none), and is ours from then on: what comes before is of a
+// runtime that may not come up. The child ends when we do. Its locale is C.UTF-8. A signal in
+// `signals` that asks us to end kills the child.
 Result<Captured> run_captured(const std::string& program, const std::vector<std::string>& arguments,
                               const std::string& directory, const std::string& input,
-                              std::uint64_t limit_bytes, SignalQueue* signals = nullptr);
+                              std::uint64_t limit_bytes, SignalQueue* signals = nullptr,
+                              std::string_view first_bytes = {});
 
 // An absolute name of every process's own working directory: the same wherever that is.
 std::string working_directory_name();
@@ -67,7 +72,8 @@ class ProcessEnd {
   Readiness readiness_;
 };
 
-// Bytes that only this process holds (Linux: Pss of private pages from smaps_rollup).
+// Anonymous memory of this process that the host holds, guest RAM included (Linux: RssAnon, which
+// the kernel counts anyway; smaps_rollup walks all page tables for a little more).
 std::uint64_t private_bytes();
 
 // Every file called `name` in the folders of PATH, in their order, links resolved.
@@ -75,5 +81,8 @@ std::vector<std::string> programs_in_path(const std::string& name);
 
 std::string environment(const char* name);  // empty where unset
 std::uint32_t current_user_id();
+std::uint64_t current_process_id();
+// Ends another process of this user, whatever it does. None of that number: nothing.
+void kill_process(std::uint64_t pid);
 
 }  // namespace runhv

@@ -21,4 +21,11 @@ void Event::set() {
   RUNHV_CHECK(::write(static_cast<int>(handle_.get()), &one, sizeof one) == sizeof one);
 }
 
+void Event::clear() {
+  std::uint64_t count = 0;
+  // EAGAIN: it was not set.
+  [[maybe_unused]] const ssize_t ignored =
+      ::read(static_cast<int>(handle_.get()), &count, sizeof count);
+}
+
 }  // namespace runhv

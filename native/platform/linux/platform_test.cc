@@ -384,6 +384,12 @@ TEST(ProcessTest, FeedsInputAndCapturesOutputAndStatus) {
 }
 
 TEST(ProcessTest, NamesTheProgramThatIsMissingAndLimitsTheAnswer) {
+  const auto early = [](const char* script) {
+    return run_captured("/bin/sh", {"-c", script}, "/", "", 10, nullptr, "\n{")->early_errors;
+  };
+  EXPECT_EQ(early("echo one >&2; echo two >&2; exit 1"), "one\ntwo\n");
+  EXPECT_EQ(early("echo '# no'; echo one >&2"), "one\n");
+  EXPECT_EQ(early("echo; echo held back no longer >&2"), "");
   EXPECT_EQ(run_captured("/no/such", {}, "/", "", 10).error().os_code, ENOENT);
   EXPECT_EQ(run_captured("/bin/cat", {}, "/no/such", "", 10).error().os_code, ENOENT);
   EXPECT_THAT(run_captured("/bin/cat", {}, "/", "12345678901", 10).error().detail,

@@ -37,13 +37,14 @@ std::vector<char*> argument_vector(const std::string& program,
 
 // In the child, between fork and exec: only async-signal-safe calls.
 [[noreturn]] void exec_child(const char* program, char* const* arguments, char* const* environment,
-                             const char* directory, int in, int out, int failure, pid_t parent) {
+                             const char* directory, int in, int out, int errors, int failure,
+                             pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   if (::getppid() == parent && ::chdir(directory) == 0 && ::dup2(in, 0) >= 0 &&
-      ::dup2(out, 1) >= 0) {
+      ::dup2(out, 1) >= 0 && ::dup2(errors, 2) >= 0) {
     ::execve(program, arguments, environment);
   }
   const int why = errno;
@@ -102,6 +103,60 @@ bool make_pipe(UniqueHandle& reader, UniqueHandle& writer) {
   return true;
 }
 
+// What a child says on stderr, until it is known whether it comes up.
+class EarlyErrors {
+ public:
+  explicit EarlyErrors(std::string_view first_bytes) : first_bytes_(first_bytes) {}
+
+  bool open() { return make_pipe(reader_, writer_); }
+  int reader() const { return reader_.is_open() ? static_cast<int>(reader_.get()) : -1; }
+  int writer() const { return static_cast<int>(writer_.get()); }
+  void close_writer() { writer_.reset(); }
+
+  // What is there now. Once the child is up it goes on to our stderr, and all that was held with
+  // it. False where there was nothing.
+  bool read(const Captured& captured) {
+    char buffer[4096];
+    const ssize_t count = ::read(reader(), buffer, sizeof buffer);
+    if (count == 0) reader_.reset();
+    if (count > 0) held_.append(buffer, static_cast<std::size_t>(count));
+    if (is_up(captured) || held_.size() >= kMaxHeldBytes) pass_on();
+    return count > 0;
+  }
+
+  // The child has ended, and what it said is all there; a child of its own may still hold the pipe.
+  void finish(Captured& captured) {
+    if (reader_.is_open()) ::fcntl(reader(), F_SETFL, O_NONBLOCK);
+    while (reader_.is_open() && read(captured)) {
+    }
+    if (is_up(captured)) {
+      pass_on();
+    } else {
+      captured.early_errors = std::move(held_);
+    }
+  }
+
+ private:
+  static constexpr std::size_t kMaxHeldBytes = 4096;
+
+  bool is_up(const Captured& captured) const {
+    return !captured.output.empty() &&
+           (first_bytes_.empty() ||
+            first_bytes_.find(captured.output[0]) != std::string_view::npos);
+  }
+
+  void pass_on() {
+    std::fwrite(held_.data(), 1, held_.size(), stderr);
+    std::fflush(stderr);
+    held_.clear();
+  }
+
+  const std::string_view first_bytes_;
+  UniqueHandle reader_;
+  UniqueHandle writer_;
+  std::string held_;
+};
+
 }  // namespace
 
 Result<void> close_inherited_handles(std::span<const OsHandle> keep) {
@@ -130,11 +185,13 @@ Error become(const std::string& program, const std::vector<std::string>& argumen
 
 Result<Captured> run_captured(const std::string& program, const std::vector<std::string>& arguments,
                               const std::string& directory, const std::string& input,
-                              std::uint64_t limit_bytes, SignalQueue* signals) {
+                              std::uint64_t limit_bytes, SignalQueue* signals,
+                              std::string_view first_bytes) {
   const std::string operation = "run " + program;
   UniqueHandle in_reader, in_writer, out_reader, out_writer, failed_reader, failed_writer;
+  EarlyErrors errors(first_bytes);
   if (!make_pipe(in_reader, in_writer) || !make_pipe(out_reader, out_writer) ||
-      !make_pipe(failed_reader, failed_writer)) {
+      !make_pipe(failed_reader, failed_writer) || !errors.open()) {
     return Fail{last_os_error(operation)};
   }
   const std::vector<char*> vector = argument_vector(program, arguments);
@@ -145,7 +202,7 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
   if (child == 0) {
     exec_child(program.c_str(), vector.data(), environment.data(), directory.c_str(),
                static_cast<int>(in_reader.get()), static_cast<int>(out_writer.get()),
-               static_cast<int>(failed_writer.get()), parent);
+               errors.writer(), static_cast<int>(failed_writer.get()), parent);
   }
   ScopeExit reap([&] {
     ::kill(child, SIGKILL);
@@ -153,6 +210,7 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
   });
   in_reader.reset();
   out_writer.reset();
+  errors.close_writer();
   failed_writer.reset();
   int why = 0;
   if (::read(static_cast<int>(failed_reader.get()), &why, sizeof why) ==
@@ -169,11 +227,11 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
   char buffer[16 * 1024];
   while (true) {
     if (in_writer.is_open() && written == input.size()) in_writer.reset();
-    pollfd entries[3] = {
-        {static_cast<int>(out_reader.get()), POLLIN, 0},
-        {in_writer.is_open() ? static_cast<int>(in_writer.get()) : -1, POLLOUT, 0},
-        {signals != nullptr ? static_cast<int>(signals->handle()) : -1, POLLIN, 0}};
-    if (::poll(entries, 3, -1) < 0 && errno != EINTR) return Fail{last_os_error(operation)};
+    pollfd entries[4] = {{static_cast<int>(out_reader.get()), POLLIN, 0},
+                         {in_writer.is_open() ? static_cast<int>(in_writer.get()) : -1, POLLOUT, 0},
+                         {signals != nullptr ? static_cast<int>(signals->handle()) : -1, POLLIN, 0},
+                         {errors.reader(), POLLIN, 0}};
+    if (::poll(entries, 4, -1) < 0 && errno != EINTR) return Fail{last_os_error(operation)};
     captured.asked_to_end = asked_to_end(signals);
     if (captured.asked_to_end) return captured;
     if (entries[1].revents != 0) {
@@ -181,6 +239,7 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
       if (count > 0) written += static_cast<std::size_t>(count);
       if (count < 0 && errno != EAGAIN && errno != EINTR) in_writer.reset();
     }
+    if (entries[3].revents != 0) errors.read(captured);
     if (entries[0].revents == 0) continue;
     const ssize_t count = ::read(entries[0].fd, buffer, sizeof buffer);
     if (count < 0 && errno == EINTR) continue;
@@ -198,6 +257,7 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
   }
   // A terminal's interrupt ends the child as well, and maybe sooner than we look.
   captured.asked_to_end = asked_to_end(signals);
+  errors.finish(captured);
   captured.exit_status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   return captured;
 }
@@ -223,19 +283,15 @@ Result<ProcessEnd> ProcessEnd::watch(std::uint64_t pid) {
 }
 
 std::uint64_t private_bytes() {
-  std::FILE* file = std::fopen("/proc/self/smaps_rollup", "re");
+  std::FILE* file = std::fopen("/proc/self/status", "re");
   if (file == nullptr) return 0;
   const ScopeExit close([&] { std::fclose(file); });
-  std::uint64_t total_kib = 0;
   char line[256];
   while (std::fgets(line, sizeof line, file) != nullptr) {
     unsigned long long kib = 0;
-    if (std::sscanf(line, "Private_Clean: %llu kB", &kib) == 1 ||
-        std::sscanf(line, "Private_Dirty: %llu kB", &kib) == 1) {
-      total_kib += kib;
-    }
+    if (std::sscanf(line, "RssAnon: %llu kB", &kib) == 1) return kib * 1024;
   }
-  return total_kib * 1024;
+  return 0;
 }
 
 std::vector<std::string> programs_in_path(const std::string& name) {
@@ -259,5 +315,12 @@ std::string environment(const char* name) {
 }
 
 std::uint32_t current_user_id() { return ::getuid(); }
+
+std::uint64_t current_process_id() { return static_cast<std::uint64_t>(::getpid()); }
+
+void kill_process(std::uint64_t pid) {
+  // 0 and what is negative are groups of processes.
+  if (pid > 1 && pid <= INT32_MAX) ::kill(static_cast<pid_t>(pid), SIGKILL);
+}
 
 }  // namespace runhv

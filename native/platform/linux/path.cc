@@ -1,0 +1,7 @@
+#include "platform/path.h"
+
+namespace runhv {
+
+bool is_absolute_path(std::string_view path) { return path.starts_with('/'); }
+
+}  // namespace runhv

@@ -1,12 +1,9 @@
 #include "machine/machine.h"
 
-#include <atomic>
-#include <chrono>
-#include <condition_variable>
-#include <mutex>
-#include <thread>
+#include <string>
 #include <utility>
 
+#include "base/check.h"
 #include "base/log.h"
 #include "hv/partition.h"
 #include "hv/whp_library.h"
@@ -21,14 +18,13 @@
 #include "machine/run_state.h"
 #include "memory/guest_memory.h"
 #include "platform/clock.h"
-#include "platform/event.h"
 #include "platform/thread.h"
 
 namespace runhv {
 namespace {
 
-// Files of the host that hang are waited for so long when a machine is destroyed.
-constexpr std::uint64_t kDiskPatienceNs = 2'000'000'000;
+// A processor leaves its run in microseconds, and waits for no device.
+constexpr std::uint64_t kPausePatienceNs = 10'000'000'000;
 
 std::string mib(std::uint64_t bytes) {
   const bool whole = bytes % (1u << 20) == 0;
@@ -94,36 +90,41 @@ class WhpMachine final : public Machine,
   ~WhpMachine() override;
 
   Result<void> start() override;
-  std::optional<MachineEnd> wait(std::optional<std::uint64_t> deadline_ns) override;
-  OsHandle ended_handle() const override { return ended_event_.handle(); }
-  void stop() override { end(MachineEnd::kStopped); }
+  void stop() override { end_with(MachineEnd::kStopped); }
+  Result<void> pause() override;
+  Result<void> resume() override;
+  MachineEnd end() const override { return state_.reason().value_or(MachineEnd::kStopped); }
   Error error() const override;
   VsockWaker* vsock_waker() override { return devices_->vsock_waker(); }
   std::string engine_name() const override { return library_->engine(); }
   std::string kernel_name() const override { return kernel_release(kernel_); }
+  std::uint64_t partition_made_ns() const override { return partition_made_ns_; }
   std::uint64_t guest_memory_resident_bytes() const override { return memory_->resident_bytes(); }
   std::optional<MachineMemory> guest_memory(std::size_t index) const override;
 
  private:
-  WhpMachine(File kernel, Event ended, Timeline& timeline)
-      : kernel_(std::move(kernel)), ended_event_(std::move(ended)), timeline_(timeline) {}
+  enum class Phase { kMade, kRunning, kPaused, kNeverRuns };
+
+  WhpMachine(File kernel, const MachineConfig& config)
+      : kernel_(std::move(kernel)), observer_(*config.observer), counts_(config.counts) {}
 
   Result<void> make(MachineConfig config);
   Result<void> load(const MachineConfig& config, const RamLayout& layout);
   void run_processor(std::uint32_t index);
-  void end(MachineEnd reason);
+  void end_with(MachineEnd reason);
   void cancel_processors();
-  void finish();
+  void join();
 
   void written(Gpa first, std::uint64_t size_bytes) override;
   void request(const ApicMessage& message) override;
-  void on_power_off() override { end(MachineEnd::kPoweredOff); }
-  void on_stage(std::uint8_t stage) override;
+  void on_power_off() override { end_with(MachineEnd::kPoweredOff); }
+  void on_stage(std::uint8_t stage) override { observer_.on_stage(stage); }
 
   const File kernel_;
-  Event ended_event_;
-  Timeline& timeline_;
+  MachineObserver& observer_;
+  const std::span<ProcessorCounts> counts_;
   RunState state_;
+  std::uint64_t partition_made_ns_ = 0;
 
   // Given back in the reverse order: devices, partition, memory.
   std::unique_ptr<hv::WhpLibrary> library_;
@@ -131,22 +132,17 @@ class WhpMachine final : public Machine,
   std::unique_ptr<hv::Partition> partition_;
   std::unique_ptr<DeviceSet> devices_;
 
-  std::atomic<std::uint32_t> running_{0};
-  std::mutex mutex_;  // of started_, ended_, threads_
-  std::condition_variable ended_changed_;
-  bool started_ = false;
-  bool ended_ = false;
-  std::vector<std::thread> threads_;
+  // Of the owner's thread.
+  Phase phase_ = Phase::kMade;
+  std::vector<Thread> threads_;
 };
 
 Result<std::unique_ptr<Machine>> WhpMachine::create(MachineConfig config) {
-  config.timeline->mark(Stage::kPartition, monotonic_ns());
+  RUNHV_CHECK(config.observer != nullptr);
   RUNHV_TRY(check(config));
-  config.timeline->describe(config.processor_count, config.memory_bytes);
+  RUNHV_CHECK(config.counts.size() >= config.processor_count);
   RUNHV_TRY_ASSIGN(File kernel, File::open(config.kernel_path, File::Access::kRead));
-  RUNHV_TRY_ASSIGN(Event ended, Event::create());
-  std::unique_ptr<WhpMachine> machine(
-      new WhpMachine(std::move(kernel), std::move(ended), *config.timeline));
+  std::unique_ptr<WhpMachine> machine(new WhpMachine(std::move(kernel), config));
   RUNHV_TRY(machine->make(std::move(config)));
   return std::unique_ptr<Machine>(std::move(machine));
 }
@@ -155,7 +151,7 @@ Result<void> WhpMachine::make(MachineConfig config) {
   RUNHV_TRY_ASSIGN(library_, hv::WhpLibrary::open(config.engine));
   RUNHV_TRY_ASSIGN(partition_, hv::Partition::create(*library_, config.processor_count));
 
-  timeline_.mark(Stage::kMemory, monotonic_ns());
+  partition_made_ns_ = monotonic_ns();
   const RamLayout layout = ram_layout(config.memory_bytes);
   RUNHV_TRY_ASSIGN(memory_, make_memory(layout, this));
   RUNHV_TRY_ASSIGN(devices_, DeviceSet::create(config, memory_, *this, *this));
@@ -186,81 +182,94 @@ Result<void> WhpMachine::load(const MachineConfig& config, const RamLayout& layo
 }
 
 WhpMachine::~WhpMachine() {
-  stop();
-  for (std::thread& thread : threads_) thread.join();
+  if (!threads_.empty()) stop();
+  join();
   if (devices_) devices_->stop(monotonic_ns() + kDiskPatienceNs);
 }
 
+void WhpMachine::join() {
+  for (Thread& thread : threads_) thread.join();
+  threads_.clear();
+}
+
 Result<void> WhpMachine::start() {
-  const std::lock_guard lock(mutex_);
-  if (started_ || ended_) {
+  if (phase_ != Phase::kMade || state_.ending()) {
     return Fail{Error{Code::kConflict, "start the machine",
-                      started_ ? "it was started before" : "it was stopped"}};
+                      phase_ == Phase::kMade ? "it was stopped" : "it was started before"}};
   }
-  started_ = true;
   const std::uint32_t count = partition_->processor_count();
-  running_ = count;
-  timeline_.mark(Stage::kKernel, monotonic_ns());
-  for (std::uint32_t i = 0; i < count; ++i) threads_.emplace_back([this, i] { run_processor(i); });
+  state_.enter(count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    auto thread =
+        Thread::start(("vcpu" + std::to_string(i)).c_str(), [this, i] { run_processor(i); });
+    if (!thread) {
+      // Those that are there wait at the gate: nothing has run.
+      phase_ = Phase::kNeverRuns;
+      state_.end(MachineEnd::kStopped, std::nullopt);
+      join();
+      return Fail{std::move(thread).error()};
+    }
+    threads_.push_back(*std::move(thread));
+  }
+  phase_ = Phase::kRunning;
+  state_.resume();
   return {};
 }
 
 void WhpMachine::run_processor(std::uint32_t index) {
-  block_forwarded_signals();
-  set_thread_name(("vcpu" + std::to_string(index)).c_str());
   ProcessorLoop loop({.processor = partition_->processor(index),
                       .memory = *memory_,
                       .ports = devices_->ports(),
                       .mmio = devices_->mmio(),
                       .io_apic = devices_->io_apic(),
                       .state = state_,
-                      .counts = timeline_.counts_of(index)});
+                      .counts = counts_[index]});
   loop.run();
   cancel_processors();
-  if (running_.fetch_sub(1) == 1) finish();
+  // A machine that was not started as a whole leaves its count above zero.
+  if (state_.leave()) observer_.on_ended();
+}
+
+Result<void> WhpMachine::pause() {
+  const auto refuse = [](Code code, const char* why) {
+    return Fail{Error{code, "pause the machine", why}};
+  };
+  if (phase_ == Phase::kPaused) return refuse(Code::kConflict, "it is paused");
+  if (phase_ != Phase::kRunning) return refuse(Code::kConflict, "it does not run");
+  state_.hold();
+  cancel_processors();
+  if (!state_.wait_until_held(monotonic_ns() + kPausePatienceNs)) {
+    state_.resume();
+    return refuse(Code::kTimedOut, "a processor did not leave the guest");
+  }
+  if (state_.ending()) return refuse(Code::kConflict, "it has ended");
+  if (!devices_->pause(monotonic_ns() + kDiskPatienceNs)) {
+    state_.resume();
+    return refuse(Code::kTimedOut, "a disk of the host does not answer");
+  }
+  phase_ = Phase::kPaused;
+  return {};
+}
+
+Result<void> WhpMachine::resume() {
+  if (phase_ != Phase::kPaused) {
+    return Fail{Error{Code::kConflict, "resume the machine", "it is not paused"}};
+  }
+  phase_ = Phase::kRunning;
+  devices_->resume();
+  state_.resume();
+  return {};
 }
 
 // The first end wins; whoever runs a processor leaves its loop.
-void WhpMachine::end(MachineEnd reason) {
-  state_.end(reason, std::nullopt);
-  const std::lock_guard lock(mutex_);
-  if (started_) {
-    if (!ended_) cancel_processors();
-    return;
-  }
-  ended_ = true;
-  ended_event_.set();
-  ended_changed_.notify_all();
+void WhpMachine::end_with(MachineEnd reason) {
+  if (state_.end(reason, std::nullopt)) cancel_processors();
 }
 
 void WhpMachine::cancel_processors() {
   for (std::uint32_t i = 0; i < partition_->processor_count(); ++i) {
     partition_->processor(i).cancel();
   }
-}
-
-// On the thread of the last processor.
-void WhpMachine::finish() {
-  timeline_.finish(monotonic_ns());
-  const std::lock_guard lock(mutex_);
-  ended_ = true;
-  ended_event_.set();
-  ended_changed_.notify_all();
-}
-
-std::optional<MachineEnd> WhpMachine::wait(std::optional<std::uint64_t> deadline_ns) {
-  std::unique_lock lock(mutex_);
-  const auto over = [this] { return ended_; };
-  if (!deadline_ns) {
-    ended_changed_.wait(lock, over);
-  } else {
-    const std::uint64_t now = monotonic_ns();
-    const std::uint64_t left = *deadline_ns > now ? *deadline_ns - now : 0;
-    constexpr std::uint64_t kLongest = 3'600'000'000'000'000;  // 1000 hours: no clock overflows
-    const std::chrono::nanoseconds limit(std::min(left, kLongest));
-    if (!ended_changed_.wait_for(lock, limit, over)) return std::nullopt;
-  }
-  return state_.reason();
 }
 
 Error WhpMachine::error() const {
@@ -304,13 +313,6 @@ void WhpMachine::request(const ApicMessage& message) {
     debug_log("machine", "%s", to_string(requested.error()).c_str());
   }
   state_.halt_gate().open();
-}
-
-void WhpMachine::on_stage(std::uint8_t stage) {
-  if (stage == RUNHV_STAGE_PORT_AGENT) timeline_.mark(Stage::kAgent, monotonic_ns());
-  if (stage == RUNHV_STAGE_PORT_FIRST_INSTRUCTION) {
-    timeline_.mark_first_instruction(monotonic_ns());
-  }
 }
 
 }  // namespace

@@ -1,6 +1,14 @@
 // A machine: one partition, its memory, processors and devices, from a kernel to its end.
 //
-// The machine knows nothing of containers: what runs inside it talks to a VsockService.
+// The machine knows nothing of containers: what runs inside it talks to a VsockService, and what it
+// tells of itself goes to a MachineObserver.
+//
+//                  start()              pause() / resume()
+//   made ------------------> running <---------------------> paused
+//     |                         |                               |
+//     | stop()                  | stop(), the guest, a fault    | stop()
+//     v                         v                               v
+//   stopped                   ended ------- on_ended() ------ ended
 #pragma once
 
 #include <cstddef>
@@ -16,7 +24,7 @@
 #include "base/result.h"
 #include "devices/blk/disk.h"
 #include "devices/vsock/vsock_host.h"
-#include "machine/timeline.h"
+#include "machine/processor_counts.h"
 #include "platform/file.h"
 
 namespace runhv {
@@ -41,6 +49,21 @@ struct MachineDisk {
   bool read_only;
 };
 
+// Hears of a running machine, on its processors' threads: must not block and must not call the
+// machine, but for stop().
+class MachineObserver {
+ public:
+  // The guest wrote `stage` to the stage port (guest/proto/runhv_agent.h: any value may come, any
+  // number of times).
+  virtual void on_stage(std::uint8_t stage) = 0;
+  // No processor runs any more: end() and error() are there. Once, and the last call. It comes only
+  // where start() succeeded, and does not wait for a disk that hangs.
+  virtual void on_ended() = 0;
+
+ protected:
+  ~MachineObserver() = default;
+};
+
 struct MachineConfig {
   std::string engine = "auto";            // auto, soft, kvm, whp
   std::string kernel_path;                // vmlinux (ELF64) or bzImage
@@ -48,11 +71,12 @@ struct MachineConfig {
   std::string extra_command_line;
   std::uint64_t memory_bytes = 128ull << 20;
   std::uint32_t processor_count = 1;
-  std::vector<MachineDisk> disks;  // /dev/vda, /dev/vdb, … in this order
-  VsockService* vsock = nullptr;   // outlives the machine; null = no vsock device
-  bool console = false;            // guest console to stderr
-  bool entropy = false;            // an entropy device; docs/adr/0005 says why not by default
-  Timeline* timeline = nullptr;    // outlives the machine; not null
+  std::vector<MachineDisk> disks;       // /dev/vda, /dev/vdb, … in this order
+  VsockService* vsock = nullptr;        // outlives the machine; null = no vsock device
+  bool console = false;                 // guest console to stderr
+  bool entropy = false;                 // an entropy device; docs/adr/0005 says why not by default
+  MachineObserver* observer = nullptr;  // outlives the machine; not null
+  std::span<ProcessorCounts> counts;    // outlive the machine; at least processor_count
 };
 
 // A piece of guest RAM in this process.
@@ -72,23 +96,32 @@ enum class MachineEnd {
 
 class Machine {
  public:
+  // A disk that hangs is waited for so long when the machine is destroyed, then left behind; and
+  // when it is paused, which then fails.
+  static constexpr std::uint64_t kDiskPatienceNs = 2'000'000'000;
+
   // Checks everything and takes what it needs; nothing runs yet. The error names the field.
   static Result<std::unique_ptr<Machine>> create(MachineConfig config);
-  virtual ~Machine() = default;  // stops, joins, gives back
+  // Stops, joins, gives back.
+  virtual ~Machine() = default;
 
+  // Once. After an error (a thread that the host refuses) nothing runs, and nothing ever will.
   virtual Result<void> start() = 0;
 
-  // Blocks until the machine has ended or `deadline_ns` (monotonic) has passed: then nullopt.
-  // Threads: any.
-  virtual std::optional<MachineEnd> wait(std::optional<std::uint64_t> deadline_ns) = 0;
-
-  // A handle for Poller that becomes readable when the machine has ended.
-  virtual OsHandle ended_handle() const = 0;
-
-  // Ends it now, whatever the guest does. Idempotent. Threads: any.
+  // Asks it to end now, whatever the guest does, also while it is paused. on_ended() tells that it
+  // has. Idempotent. Threads: any, also from inside the observer.
   virtual void stop() = 0;
 
-  // The reason of kFailed, or what the guest did, of kTripleFault and kGuestStuck. After the end.
+  // When pause() returns, no instruction of the guest runs and no device acts. kConflict where the
+  // machine is not running (pause) or not paused (resume). A machine that was stopped while it was
+  // paused still has to be resumed for its devices to give what they hold. Threads: the owner's.
+  virtual Result<void> pause() = 0;
+  virtual Result<void> resume() = 0;
+
+  // After on_ended().
+  virtual MachineEnd end() const = 0;
+  // The reason of kFailed, or what the guest did, of kTripleFault and kGuestStuck. After
+  // on_ended().
   virtual Error error() const = 0;
 
   // For the endpoints of `vsock`. Valid for the machine's life; null without a vsock device.
@@ -96,8 +129,10 @@ class Machine {
 
   virtual std::string engine_name() const = 0;  // "soft", never "auto"
   virtual std::string kernel_name() const = 0;
+  // Monotonic: when create() had its partition and went on to memory.
+  virtual std::uint64_t partition_made_ns() const = 0;
   virtual std::uint64_t guest_memory_resident_bytes() const = 0;
-  // By ascending addresses; nullopt after the last. Valid for the machine's life.
+  // By ascending addresses; nullopt after the last. Valid for the machine's life. Threads: any.
   virtual std::optional<MachineMemory> guest_memory(std::size_t index) const = 0;
 };
 

@@ -4,12 +4,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 
 #include <array>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <filesystem>
 #include <mutex>
-#include <numeric>
 #include <random>
 #include <string>
 #include <thread>
@@ -18,8 +22,7 @@
 #include "base/bytes.h"
 #include "machine/bz_image_fixture.h"
 #include "machine/elf_fixture.h"
-#include "platform/clock.h"
-#include "platform/poller.h"
+#include "platform/linux/deny_system_calls.h"
 #include "runhv_agent.h"
 #include "testing/files.h"
 #include "testing/slow_disk.h"
@@ -29,13 +32,54 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr std::uint64_t kSecond = 1'000'000'000;
-constexpr std::uint64_t kLimit = 60 * kSecond;  // a machine that takes longer hangs
+constexpr std::uint64_t kLimit = 60'000'000'000;  // a machine that takes longer hangs
 
 // What a build makes before these tests can run.
 void expect_file(const char* path, const char* variable) {
   ASSERT_TRUE(file_exists(path)) << path << " is missing: build it, or set -D" << variable;
 }
+
+// What a machine's owner hears, for a test that waits.
+class Observer final : public MachineObserver {
+ public:
+  void on_stage(std::uint8_t stage) override {
+    const std::lock_guard lock(mutex_);
+    stages_.push_back(stage);
+    changed_.notify_all();
+  }
+  void on_ended() override {
+    const std::lock_guard lock(mutex_);
+    ++ends_;
+    changed_.notify_all();
+  }
+
+  bool wait_for_end() {
+    return wait([this] { return ends_ != 0; });
+  }
+  bool wait_for_stages(std::size_t count) {
+    return wait([&] { return stages_.size() >= count; });
+  }
+  int ends() {
+    const std::lock_guard lock(mutex_);
+    return ends_;
+  }
+  std::vector<std::uint8_t> stages() {
+    const std::lock_guard lock(mutex_);
+    return stages_;
+  }
+
+ private:
+  template <class Predicate>
+  bool wait(Predicate predicate) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::nanoseconds(kLimit), predicate);
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::uint8_t> stages_;
+  int ends_ = 0;
+};
 
 class MachineOnSoft : public ::testing::Test {
  protected:
@@ -49,7 +93,8 @@ class MachineOnSoft : public ::testing::Test {
   MachineConfig config(const std::string& kernel) {
     MachineConfig config;
     config.kernel_path = kernel;
-    config.timeline = &timeline_;
+    config.observer = &observer_;
+    config.counts = counts_;
     return config;
   }
 
@@ -59,7 +104,41 @@ class MachineOnSoft : public ::testing::Test {
     return machine ? std::move(*machine) : nullptr;
   }
 
-  Timeline timeline_;
+  std::optional<MachineEnd> run(Machine& machine) {
+    EXPECT_TRUE(machine.start());
+    return end_of(machine);
+  }
+
+  std::optional<MachineEnd> end_of(Machine& machine) {
+    if (!observer_.wait_for_end()) return std::nullopt;
+    return machine.end();
+  }
+
+  std::uint64_t instructions() {
+    std::uint64_t sum = 0;
+    for (ProcessorCounts& counts : counts_) {
+      sum += std::atomic_ref(counts.instructions).load(std::memory_order_relaxed);
+    }
+    return sum;
+  }
+  std::uint64_t exits(ExitReason reason) {
+    std::uint64_t sum = 0;
+    for (ProcessorCounts& counts : counts_) {
+      sum += std::atomic_ref(counts.exits[static_cast<std::size_t>(reason)])
+                 .load(std::memory_order_relaxed);
+    }
+    return sum;
+  }
+  std::uint64_t all_exits() {
+    std::uint64_t sum = 0;
+    for (std::size_t reason = 0; reason < kExitReasonCount; ++reason) {
+      sum += exits(static_cast<ExitReason>(reason));
+    }
+    return sum;
+  }
+
+  Observer observer_;
+  std::array<ProcessorCounts, 4> counts_;
 };
 
 // A kernel that is a few instructions of machine code, entered in 64-bit mode.
@@ -75,30 +154,12 @@ class TinyGuest : public MachineOnSoft {
     return make(std::move(guest));
   }
 
-  std::optional<MachineEnd> run(Machine& machine) {
-    EXPECT_TRUE(machine.start());
-    return machine.wait(monotonic_ns() + kLimit);
-  }
-
-  // Until the guest has executed kSayAgent.
-  void wait_for_agent(Machine& machine) {
-    const auto agent = static_cast<std::size_t>(Stage::kAgent);
-    while (timeline_.snapshot().start_ns[agent] == 0) {
-      ASSERT_EQ(machine.wait(0), std::nullopt);
-      std::this_thread::yield();
-    }
-  }
-
-  std::uint64_t exits(ExitReason reason) const {
-    return timeline_.snapshot().total.exits[static_cast<std::size_t>(reason)];
-  }
-
   const std::string path_ = std::filesystem::temp_directory_path() /
                             ("runhv-guest-" + std::to_string(std::random_device{}()));
 };
 
 constexpr std::string_view kSpin = "\xeb\xfe";     // jmp .
-const std::string kSayAgent = "\xb0\x01\xe6\xf5";  // mov al, 1; out 0xf5, al: Stage::kAgent
+const std::string kSayAgent = "\xb0\x01\xe6\xf5";  // mov al, 1; out 0xf5, al: says that it runs
 
 TEST_F(TinyGuest, PowersOffThroughTheExitPort) {
   // mov al, 1; out 0xf5, al; mov al, 2; out 0xf5, al; out 0xf4, al; jmp .
@@ -109,12 +170,8 @@ TEST_F(TinyGuest, PowersOffThroughTheExitPort) {
 
   EXPECT_EQ(end, MachineEnd::kPoweredOff);
   EXPECT_EQ(exits(ExitReason::kIoPort), 3u);
-  const TimelineSnapshot timeline = timeline_.snapshot();
-  EXPECT_NE(timeline.start_ns[static_cast<std::size_t>(Stage::kAgent)], 0u);
-  EXPECT_NE(timeline.start_ns[static_cast<std::size_t>(Stage::kFirstInstruction)], 0u);
-  const Counts& first = timeline.to_first_instruction;
-  EXPECT_EQ(first.exits[static_cast<std::size_t>(ExitReason::kIoPort)], 2u);
-  EXPECT_EQ(first.instructions, 2u);  // the host completes the OUTs
+  EXPECT_THAT(observer_.stages(), ::testing::ElementsAre(1, 2));
+  EXPECT_GT(machine->partition_made_ns(), 0u);
   EXPECT_EQ(machine->engine_name(), "soft");
 }
 
@@ -239,7 +296,7 @@ TEST_F(TinyGuest, ReadsRamAndADeviceAcrossTheirPages) {
                                   "\xc7\x04\x25\x00\x10\x80\x00\x01\x00\x00\x00"
                                   "\x8b\x04\x25\xff\x0f\x80\x00"
                                   "\x3c\x5a\x75\x02\xe6\xf4\xeb\xfe",
-                                  79));
+                                  77));
   ASSERT_NE(machine, nullptr);
 
   EXPECT_EQ(run(*machine), MachineEnd::kPoweredOff);
@@ -250,39 +307,23 @@ TEST_F(TinyGuest, StopsWhileItSpins) {
   auto machine = make_guest(kSayAgent + std::string(kSpin));
   ASSERT_NE(machine, nullptr);
   ASSERT_TRUE(machine->start());
-  wait_for_agent(*machine);
+  ASSERT_TRUE(observer_.wait_for_stages(1));
 
   machine->stop();
   machine->stop();
 
-  EXPECT_EQ(machine->wait(monotonic_ns() + kLimit), MachineEnd::kStopped);
+  EXPECT_EQ(end_of(*machine), MachineEnd::kStopped);
 }
 
 TEST_F(TinyGuest, StopsWhileEveryProcessorIsHalted) {
   auto machine = make_guest(kSayAgent + "\xfa\xf4\xeb\xfd", 2);  // cli; hlt; jmp hlt
   ASSERT_NE(machine, nullptr);
   ASSERT_TRUE(machine->start());
-  wait_for_agent(*machine);
+  ASSERT_TRUE(observer_.wait_for_stages(1));
 
   machine->stop();
 
-  EXPECT_EQ(machine->wait(monotonic_ns() + kLimit), MachineEnd::kStopped);
-}
-
-TEST_F(TinyGuest, TellsAPollerThatItHasEnded) {
-  auto machine = make_guest("\xe6\xf4\xeb\xfe");  // out 0xf4, al; jmp .
-  ASSERT_NE(machine, nullptr);
-  const auto poller = Poller::create();
-  ASSERT_TRUE(poller);
-  ASSERT_TRUE((*poller)->watch(machine->ended_handle(), 7, true, false));
-  ASSERT_TRUE(machine->start());
-
-  const auto ready = (*poller)->wait(monotonic_ns() + kLimit);
-
-  ASSERT_TRUE(ready);
-  ASSERT_EQ(ready->size(), 1u);
-  EXPECT_EQ(ready->front().token, 7u);
-  EXPECT_TRUE(machine->wait(0));
+  EXPECT_EQ(end_of(*machine), MachineEnd::kStopped);
 }
 
 TEST_F(TinyGuest, CanBeStoppedBeforeItStarts) {
@@ -291,10 +332,149 @@ TEST_F(TinyGuest, CanBeStoppedBeforeItStarts) {
 
   machine->stop();
 
-  EXPECT_EQ(machine->wait(0), MachineEnd::kStopped);
   const auto started = machine->start();
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().code, Code::kConflict);
+  machine.reset();
+  EXPECT_EQ(observer_.ends(), 0);
+}
+
+// As under `ulimit -u` or a cgroup's pids.max.
+TEST_F(TinyGuest, EndsWithOneErrorWhereTheHostRefusesAThread) {
+  auto machine = make_guest(kSpin, 2);
+  ASSERT_NE(machine, nullptr);
+
+  EXPECT_EXIT(
+      {
+        if (!deny_system_calls({SYS_clone, SYS_clone3}, EAGAIN)) std::_Exit(2);
+        const auto started = machine->start();
+        if (started || started.error().code != Code::kOutOfMemory) std::_Exit(3);
+        const auto again = machine->start();
+        if (again || again.error().code != Code::kConflict || machine->pause()) std::_Exit(4);
+        machine.reset();
+        std::_Exit(observer_.ends() == 0 ? 0 : 5);
+      },
+      ::testing::ExitedWithCode(0), "");
+}
+
+TEST_F(TinyGuest, StartsOnce) {
+  auto machine = make_guest(kSpin);
+  ASSERT_NE(machine, nullptr);
+  ASSERT_TRUE(machine->start());
+
+  const auto again = machine->start();
+
+  ASSERT_FALSE(again);
+  EXPECT_EQ(to_string(again.error()), "start the machine: it was started before");
+}
+
+// Nothing of these guests' doing lets them notice: mov al, 1; out 0xf5, al; jmp back.
+const std::string kSayForEver = "\xb0\x01\xe6\xf5\xeb\xfa";
+
+class PausedGuest : public TinyGuest {
+ protected:
+  // Nothing runs between two looks, however far apart they are: the processors are at their gate.
+  void expect_standstill() {
+    const std::uint64_t instructions_before = instructions();
+    const std::uint64_t exits_before = all_exits();
+    std::this_thread::yield();
+    EXPECT_EQ(instructions(), instructions_before);
+    EXPECT_EQ(all_exits(), exits_before);
+  }
+};
+
+TEST_F(PausedGuest, StandsStillAndGoesOn) {
+  for (const std::uint32_t processors : {1u, 2u}) {
+    auto machine = make_guest(kSayForEver, processors);
+    ASSERT_NE(machine, nullptr);
+    ASSERT_TRUE(machine->start());
+    for (int round = 0; round < 20; ++round) {
+      ASSERT_TRUE(observer_.wait_for_stages(observer_.stages().size() + 1));
+      ASSERT_TRUE(machine->pause());
+      expect_standstill();
+      ASSERT_TRUE(machine->resume());
+    }
+    const std::size_t said = observer_.stages().size();
+    EXPECT_TRUE(observer_.wait_for_stages(said + 1));
+  }
+}
+
+TEST_F(PausedGuest, StandsStillWhileItSpinsWithoutAnExit) {
+  auto machine = make_guest(kSayAgent + std::string(kSpin));
+  ASSERT_NE(machine, nullptr);
+  ASSERT_TRUE(machine->start());
+  ASSERT_TRUE(observer_.wait_for_stages(1));
+
+  ASSERT_TRUE(machine->pause());
+
+  expect_standstill();
+  EXPECT_EQ(observer_.ends(), 0);
+}
+
+TEST_F(PausedGuest, MayBeHalted) {
+  auto machine = make_guest(kSayAgent + "\xfa\xf4\xeb\xfd", 2);  // cli; hlt; jmp hlt
+  ASSERT_NE(machine, nullptr);
+  ASSERT_TRUE(machine->start());
+  ASSERT_TRUE(observer_.wait_for_stages(1));
+
+  ASSERT_TRUE(machine->pause());
+  expect_standstill();
+  ASSERT_TRUE(machine->resume());
+  ASSERT_TRUE(machine->pause());
+  machine->stop();
+
+  EXPECT_EQ(end_of(*machine), MachineEnd::kStopped);
+}
+
+TEST_F(PausedGuest, StopsAtItsGate) {
+  auto machine = make_guest(kSayForEver, 2);
+  ASSERT_NE(machine, nullptr);
+  ASSERT_TRUE(machine->start());
+  ASSERT_TRUE(machine->pause());
+
+  machine->stop();
+
+  EXPECT_EQ(end_of(*machine), MachineEnd::kStopped);
+  EXPECT_EQ(observer_.ends(), 1);
+  EXPECT_TRUE(machine->resume()) << "for its devices";
+  EXPECT_FALSE(machine->pause());
+}
+
+TEST_F(PausedGuest, IsDestroyedAtItsGate) {
+  auto machine = make_guest(kSayForEver, 2);
+  ASSERT_NE(machine, nullptr);
+  ASSERT_TRUE(machine->start());
+  ASSERT_TRUE(machine->pause());
+
+  machine.reset();
+
+  EXPECT_EQ(observer_.ends(), 1);
+}
+
+TEST_F(PausedGuest, HasOneStateAtATime) {
+  const auto text = [](const Result<void>& result) {
+    return result ? std::string("done") : to_string(result.error());
+  };
+  auto machine = make_guest("\xe6\xf4\xeb\xfe");  // out 0xf4, al; jmp .
+  ASSERT_NE(machine, nullptr);
+  EXPECT_EQ(text(machine->pause()), "pause the machine: it does not run");
+  EXPECT_EQ(text(machine->resume()), "resume the machine: it is not paused");
+  ASSERT_EQ(run(*machine), MachineEnd::kPoweredOff);
+
+  EXPECT_EQ(text(machine->pause()), "pause the machine: it has ended");
+  EXPECT_EQ(text(machine->resume()), "resume the machine: it is not paused");
+}
+
+TEST_F(PausedGuest, IsPausedOnce) {
+  auto machine = make_guest(kSayForEver);
+  ASSERT_NE(machine, nullptr);
+  ASSERT_TRUE(machine->start());
+  ASSERT_TRUE(machine->pause());
+
+  const auto again = machine->pause();
+
+  ASSERT_FALSE(again);
+  EXPECT_EQ(to_string(again.error()), "pause the machine: it is paused");
 }
 
 TEST_F(TinyGuest, CanBeDestroyedWhileItSpins) {
@@ -304,7 +484,7 @@ TEST_F(TinyGuest, CanBeDestroyedWhileItSpins) {
 
   machine.reset();
 
-  EXPECT_NE(timeline_.snapshot().end_ns, 0u);
+  EXPECT_EQ(observer_.ends(), 1);
 }
 
 TEST_F(TinyGuest, NamesTheFieldThatCannotBe) {
@@ -393,7 +573,7 @@ class LinuxGuest : public MachineOnSoft {
 
   void expect_hello(Machine& machine) {
     ASSERT_TRUE(machine.start());
-    const auto end = machine.wait(monotonic_ns() + kLimit);
+    const auto end = end_of(machine);
     ASSERT_EQ(end, MachineEnd::kPoweredOff) << to_string(machine.error());
     const auto bytes = service_.received();
     ASSERT_EQ(bytes.size(), sizeof(runhv_frame) + sizeof(runhv_hello));
@@ -413,9 +593,8 @@ TEST_F(LinuxGuest, AgentSaysHelloWithinTheBudget) {
 
   expect_hello(*machine);
 
-  const Counts total = timeline_.snapshot().total;
-  EXPECT_LE(total.instructions, 15'000'000u);
-  EXPECT_LE(std::accumulate(total.exits.begin(), total.exits.end(), std::uint64_t{0}), 200u);
+  EXPECT_LE(instructions(), 15'000'000u);
+  EXPECT_LE(all_exits(), 200u);
   EXPECT_EQ(machine->kernel_name().substr(0, 2), "6.");
   EXPECT_GT(machine->guest_memory_resident_bytes(), 8u << 20);
 }
@@ -456,6 +635,44 @@ TEST_F(LinuxGuest, BootsInTheLeastMemory) {
 }
 
 // The kernel mounts its root, and never gets an answer.
+class GuestOfAHangingDisk : public LinuxGuest {
+ protected:
+  std::unique_ptr<Machine> started() {
+    auto guest = config(RUNHV_TEST_KERNEL);
+    guest.extra_command_line = "root=/dev/vda rootfstype=erofs";
+    guest.disks.emplace_back(disk_, true);
+    auto machine = make(std::move(guest));
+    if (machine == nullptr || !machine->start()) return nullptr;
+    disk_->wait_for_calls(1);
+    return machine;
+  }
+  const std::shared_ptr<testing::SlowDisk> disk_ = std::make_shared<testing::SlowDisk>(1 << 20);
+};
+
+TEST_F(GuestOfAHangingDisk, Stops) {
+  auto machine = started();
+  ASSERT_NE(machine, nullptr);
+
+  machine->stop();
+
+  EXPECT_EQ(end_of(*machine), MachineEnd::kStopped);
+  machine.reset();
+  disk_->let_go();
+}
+
+TEST_F(GuestOfAHangingDisk, IsNotPausedAndGoesOn) {
+  auto machine = started();
+  ASSERT_NE(machine, nullptr);
+
+  const auto paused = machine->pause();
+
+  ASSERT_FALSE(paused);
+  EXPECT_EQ(to_string(paused.error()), "pause the machine: a disk of the host does not answer");
+  disk_->let_go();
+  EXPECT_EQ(end_of(*machine), MachineEnd::kTripleFault) << "it runs: zeros are no root";
+}
+
+// The kernel mounts its root, and never gets an answer.
 TEST_F(LinuxGuest, StopsThoughADiskHangs) {
   const auto disk = std::make_shared<testing::SlowDisk>(1 << 20);
   auto guest = config(RUNHV_TEST_KERNEL);
@@ -468,7 +685,7 @@ TEST_F(LinuxGuest, StopsThoughADiskHangs) {
 
   machine->stop();
 
-  EXPECT_EQ(machine->wait(monotonic_ns() + kLimit), MachineEnd::kStopped);
+  EXPECT_EQ(end_of(*machine), MachineEnd::kStopped);
   machine.reset();
   disk->let_go();
 }
@@ -478,7 +695,7 @@ TEST_F(LinuxGuest, PanicEndsTheMachine) {
   ASSERT_NE(machine, nullptr);
   ASSERT_TRUE(machine->start());
 
-  const auto end = machine->wait(monotonic_ns() + kLimit);
+  const auto end = end_of(*machine);
 
   EXPECT_EQ(end, MachineEnd::kTripleFault);
   EXPECT_EQ(machine->error().code, Code::kGuestFailed);
@@ -491,7 +708,7 @@ TEST_F(LinuxGuest, StopsInTheMiddleOfABoot) {
 
   machine->stop();
 
-  EXPECT_EQ(machine->wait(monotonic_ns() + kLimit), MachineEnd::kStopped);
+  EXPECT_EQ(end_of(*machine), MachineEnd::kStopped);
 }
 
 }  // namespace

@@ -110,7 +110,7 @@ bool needs_register(const MmioInstruction& instruction) {
 ProcessorLoop::ProcessorLoop(const Parts& parts) : parts_(parts) {}
 
 void ProcessorLoop::run() {
-  while (!parts_.state.ending()) {
+  while (parts_.state.may_run()) {
     halt_ticket_ = parts_.state.halt_gate().ticket();
     const auto exit = parts_.processor.run();
     parts_.counts.set_instructions(parts_.processor.instruction_count());

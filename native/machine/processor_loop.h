@@ -11,8 +11,8 @@
 #include "emu/mmio_instruction.h"
 #include "hv/virtual_processor.h"
 #include "machine/memory_operand.h"
+#include "machine/processor_counts.h"
 #include "machine/run_state.h"
-#include "machine/timeline.h"
 #include "memory/guest_memory.h"
 
 namespace runhv {
@@ -27,7 +27,7 @@ class ProcessorLoop {
     Bus& mmio;
     IoApic& io_apic;
     RunState& state;
-    ProcessorCounts counts;  // its own
+    ProcessorCounts& counts;  // its own
   };
   explicit ProcessorLoop(const Parts& parts);
 

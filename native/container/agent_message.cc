@@ -28,39 +28,37 @@ Result<AgentMessage> decode_hello(std::span<const std::byte> payload) {
   return AgentMessage{AgentHello{}};
 }
 
-// Every message but HELLO begins with the process; there is one.
-Result<void> check_process(std::span<const std::byte> payload, const char* name) {
-  const auto process = load_le<std::uint32_t>(payload, 0);
-  if (process != 0) {
-    return broken(std::string(name) + " names the unknown process " + std::to_string(process));
-  }
-  return {};
+std::uint32_t process_of(std::span<const std::byte> payload) {
+  return load_le<std::uint32_t>(payload, 0);
 }
 
-Result<AgentMessage> decode_started(std::span<const std::byte> payload) {
-  if (payload.size() != sizeof(runhv_started)) return broken("STARTED has a wrong length");
-  RUNHV_TRY(check_process(payload, "STARTED"));
-  return AgentMessage{AgentStarted{}};
+// PREPARED and STARTED.
+template <class Message>
+Result<AgentMessage> decode_process_id(std::span<const std::byte> payload, const char* name) {
+  if (payload.size() != sizeof(runhv_process_id)) {
+    return broken(std::string(name) + " has a wrong length");
+  }
+  return AgentMessage{Message{process_of(payload)}};
+}
+
+std::string shown_text(std::span<const std::byte> text) {
+  return escape_controls(std::string_view(reinterpret_cast<const char*>(text.data()),
+                                          std::min(text.size(), kMaxTextBytes)));
 }
 
 Result<AgentMessage> decode_failed(std::span<const std::byte> payload) {
   if (payload.size() < sizeof(runhv_failed)) return broken("FAILED is too short");
-  RUNHV_TRY(check_process(payload, "FAILED"));
   const auto status = load_le<std::uint32_t>(payload, offsetof(runhv_failed, exit_status));
   if (status < 125 || status > 127) {
     return broken("FAILED has the exit status " + std::to_string(status));
   }
-  const auto text = payload.subspan(sizeof(runhv_failed));
-  const std::string_view shown(reinterpret_cast<const char*>(text.data()),
-                               std::min(text.size(), kMaxTextBytes));
-  return AgentMessage{
-      AgentFailed{load_le<std::int32_t>(payload, offsetof(runhv_failed, guest_errno)),
-                  static_cast<int>(status), escape_controls(shown)}};
+  return AgentMessage{AgentFailed{
+      process_of(payload), load_le<std::int32_t>(payload, offsetof(runhv_failed, guest_errno)),
+      static_cast<int>(status), shown_text(payload.subspan(sizeof(runhv_failed)))}};
 }
 
 Result<AgentMessage> decode_exited(std::span<const std::byte> payload) {
   if (payload.size() != sizeof(runhv_exited)) return broken("EXITED has a wrong length");
-  RUNHV_TRY(check_process(payload, "EXITED"));
   const auto signaled = load_le<std::uint32_t>(payload, offsetof(runhv_exited, signaled));
   const auto value = load_le<std::uint32_t>(payload, offsetof(runhv_exited, value));
   const bool in_range = signaled == 0   ? value <= 255
@@ -69,19 +67,40 @@ Result<AgentMessage> decode_exited(std::span<const std::byte> payload) {
   if (!in_range) return broken("EXITED has a status out of range");
   const auto oom_kills = load_le<std::uint32_t>(payload, offsetof(runhv_exited, oom_kills));
   if (value == 0 && oom_kills != 0) return broken("EXITED counts kills beside a status of 0");
-  return AgentMessage{AgentExited{signaled == 1, static_cast<int>(value), oom_kills}};
+  return AgentMessage{
+      AgentExited{process_of(payload), signaled == 1, static_cast<int>(value), oom_kills}};
+}
+
+Result<AgentMessage> decode_out_of_memory(std::span<const std::byte> payload) {
+  if (payload.size() != sizeof(runhv_out_of_memory)) {
+    return broken("OUT_OF_MEMORY has a wrong length");
+  }
+  return AgentMessage{
+      AgentOutOfMemory{load_le<std::uint32_t>(payload, offsetof(runhv_out_of_memory, kills))}};
+}
+
+Result<AgentMessage> decode_warning(std::span<const std::byte> payload) {
+  if (payload.size() < sizeof(runhv_process_id)) return broken("WARNING is too short");
+  return AgentMessage{
+      AgentWarning{process_of(payload), shown_text(payload.subspan(sizeof(runhv_process_id)))}};
 }
 
 Result<AgentMessage> decode(std::uint16_t type, std::span<const std::byte> payload) {
   switch (type) {
     case RUNHV_MSG_HELLO:
       return decode_hello(payload);
+    case RUNHV_MSG_PREPARED:
+      return decode_process_id<AgentPrepared>(payload, "PREPARED");
     case RUNHV_MSG_STARTED:
-      return decode_started(payload);
+      return decode_process_id<AgentStarted>(payload, "STARTED");
     case RUNHV_MSG_FAILED:
       return decode_failed(payload);
     case RUNHV_MSG_EXITED:
       return decode_exited(payload);
+    case RUNHV_MSG_OUT_OF_MEMORY:
+      return decode_out_of_memory(payload);
+    case RUNHV_MSG_WARNING:
+      return decode_warning(payload);
     default:
       return broken("a message of the unknown type " + std::to_string(type));
   }

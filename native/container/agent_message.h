@@ -15,18 +15,34 @@
 namespace runhv {
 
 struct AgentHello {};
-struct AgentStarted {};
+struct AgentPrepared {
+  std::uint32_t process;
+};
+struct AgentStarted {
+  std::uint32_t process;
+};
 struct AgentFailed {
+  std::uint32_t process;
   std::int32_t guest_errno;  // 0 = none
   int exit_status;           // 125, 126 or 127
   std::string text;          // control characters escaped
 };
 struct AgentExited {
+  std::uint32_t process;
   bool signaled;
   int value;                // 0..255, or the signal 1..64
   std::uint32_t oom_kills;  // as the guest says
 };
-using AgentMessage = std::variant<AgentHello, AgentStarted, AgentFailed, AgentExited>;
+struct AgentOutOfMemory {
+  std::uint32_t kills;  // as the guest says
+};
+struct AgentWarning {
+  std::uint32_t process;
+  std::string text;  // control characters escaped
+};
+// Process numbers are any: who knows the processes checks them.
+using AgentMessage = std::variant<AgentHello, AgentPrepared, AgentStarted, AgentFailed, AgentExited,
+                                  AgentOutOfMemory, AgentWarning>;
 
 // Cuts the byte stream of the control connection into messages.
 class AgentMessageParser {

@@ -6,7 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/text.h"
-#include "container/start_message.h"
+#include "container/agent_request.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -35,8 +35,12 @@ TEST(AgentMessage, StreamMayBeCutAnywhere) {
   std::vector<std::byte> stream;
   for (const auto& frame :
        {frame_of(RUNHV_MSG_HELLO, runhv_hello{RUNHV_PROTO_MAGIC, RUNHV_PROTO_VERSION, 0}),
-        frame_of(RUNHV_MSG_FAILED, runhv_failed{0, 2, 127}, "exec \"foo\""),
-        frame_of(RUNHV_MSG_EXITED, runhv_exited{0, 1, 9, 2})}) {
+        frame_of(RUNHV_MSG_FAILED, runhv_failed{3, 2, 127, 0}, "exec \"foo\""),
+        frame_of(RUNHV_MSG_EXITED, runhv_exited{4, 1, 9, 2}),
+        frame_of(RUNHV_MSG_PREPARED, runhv_process_id{5, 0}),
+        frame_of(RUNHV_MSG_STARTED, runhv_process_id{6, 0}),
+        frame_of(RUNHV_MSG_OUT_OF_MEMORY, runhv_out_of_memory{7, 0}),
+        frame_of(RUNHV_MSG_WARNING, runhv_process_id{8, 0}, "no CAP_\x1b")}) {
     stream.insert(stream.end(), frame.begin(), frame.end());
   }
   for (std::size_t step = 1; step <= stream.size(); ++step) {
@@ -46,14 +50,21 @@ TEST(AgentMessage, StreamMayBeCutAnywhere) {
       const auto part = std::span(stream).subspan(at, std::min(step, stream.size() - at));
       ASSERT_TRUE(parser.push(part, messages));
     }
-    ASSERT_EQ(messages.size(), 3u) << step;
+    ASSERT_EQ(messages.size(), 7u) << step;
     const auto& failed = std::get<AgentFailed>(messages[1]);
+    EXPECT_EQ(failed.process, 3u);
     EXPECT_EQ(failed.text, "exec \"foo\"");
     EXPECT_EQ(failed.exit_status, 127);
     EXPECT_EQ(failed.guest_errno, 2);
+    EXPECT_EQ(std::get<AgentExited>(messages[2]).process, 4u);
     EXPECT_EQ(std::get<AgentExited>(messages[2]).value, 9);
     EXPECT_TRUE(std::get<AgentExited>(messages[2]).signaled);
     EXPECT_EQ(std::get<AgentExited>(messages[2]).oom_kills, 2u);
+    EXPECT_EQ(std::get<AgentPrepared>(messages[3]).process, 5u);
+    EXPECT_EQ(std::get<AgentStarted>(messages[4]).process, 6u);
+    EXPECT_EQ(std::get<AgentOutOfMemory>(messages[5]).kills, 7u);
+    EXPECT_EQ(std::get<AgentWarning>(messages[6]).process, 8u);
+    EXPECT_EQ(std::get<AgentWarning>(messages[6]).text, "no CAP_\\x1b");
   }
 }
 
@@ -64,8 +75,12 @@ TEST(AgentMessage, WhatBreaksTheRulesIsOneClearError) {
               HasSubstr("speaks version 9"));
   EXPECT_THAT(complaint(encode_frame(RUNHV_MSG_HELLO, {})), HasSubstr("wrong length"));
   EXPECT_THAT(complaint(encode_frame(99, {})), HasSubstr("unknown type 99"));
-  EXPECT_THAT(complaint(frame_of(RUNHV_MSG_STARTED, runhv_started{7})),
-              HasSubstr("unknown process 7"));
+  for (const std::uint16_t type :
+       {RUNHV_MSG_PREPARED, RUNHV_MSG_STARTED, RUNHV_MSG_EXITED, RUNHV_MSG_OUT_OF_MEMORY}) {
+    EXPECT_THAT(complaint(encode_frame(type, as_bytes("1234"))), HasSubstr("wrong length")) << type;
+  }
+  EXPECT_THAT(complaint(encode_frame(RUNHV_MSG_WARNING, as_bytes("1234"))), HasSubstr("too short"));
+  EXPECT_THAT(complaint(encode_frame(RUNHV_MSG_FAILED, as_bytes("1234"))), HasSubstr("too short"));
   EXPECT_THAT(complaint(frame_of(RUNHV_MSG_EXITED, runhv_exited{0, 0, 256, 0})),
               HasSubstr("out of range"));
   EXPECT_THAT(complaint(frame_of(RUNHV_MSG_EXITED, runhv_exited{0, 1, 0, 0})),
@@ -74,7 +89,7 @@ TEST(AgentMessage, WhatBreaksTheRulesIsOneClearError) {
               HasSubstr("out of range"));
   EXPECT_THAT(complaint(frame_of(RUNHV_MSG_EXITED, runhv_exited{0, 0, 0, 1})),
               HasSubstr("kills beside a status of 0"));
-  EXPECT_THAT(complaint(frame_of(RUNHV_MSG_FAILED, runhv_failed{0, 0, 1})),
+  EXPECT_THAT(complaint(frame_of(RUNHV_MSG_FAILED, runhv_failed{0, 0, 1, 0})),
               HasSubstr("exit status 1"));
   EXPECT_THAT(complaint(frame_of(0, runhv_frame{})), HasSubstr("unknown type 0"));
 

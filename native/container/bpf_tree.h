@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "container/linux_abi.h"
-#include "container/oci_config.h"
+#include "container/process_spec.h"
 
 namespace runhv {
 

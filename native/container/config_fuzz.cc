@@ -3,24 +3,43 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "container/oci_config.h"
-#include "container/start_message.h"
+#include "container/agent_request.h"
+#include "container/bundle.h"
 #include "testing/fuzz.h"
 
 namespace runhv {
 
+namespace {
+
+void check(const ProcessSpec& process) {
+  RUNHV_CHECK(!process.arguments.empty());
+  RUNHV_CHECK(process.cwd.front() == '/');
+  if (process.capabilities) {
+    const runhv_caps& caps = *process.capabilities;
+    RUNHV_CHECK((caps.ambient & ~(caps.permitted & caps.inheritable)) == 0);
+  }
+  RUNHV_CHECK(encode_process(1, process, {}));
+}
+
+}  // namespace
+
 void fuzz(std::span<const std::byte> bytes) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  const auto config = parse_oci_config(text, "read config");
-  if (!config) {
-    RUNHV_CHECK(!config.error().detail.empty());
+  if (const auto process = parse_process(text, "read process")) {
+    check(*process);
+  } else {
+    RUNHV_CHECK(!process.error().detail.empty());
+  }
+  const auto bundle = parse_bundle(text, "read config");
+  if (!bundle) {
+    RUNHV_CHECK(!bundle.error().detail.empty());
     return;
   }
-  RUNHV_CHECK(!config->arguments.empty());
-  RUNHV_CHECK(config->cwd.front() == '/');
-  RUNHV_CHECK(config->memory_bytes >= 24u << 20);
-  RUNHV_CHECK(config->processor_count >= 1 && config->processor_count <= 64);
-  RUNHV_CHECK(encode_start(*config, {}));
+  check(bundle->process);
+  RUNHV_CHECK(bundle->vm.memory_bytes >= 24u << 20);
+  RUNHV_CHECK(bundle->vm.processor_count >= 1 && bundle->vm.processor_count <= 64);
+  RUNHV_CHECK(bundle->stop_signal >= 1 && bundle->stop_signal <= 64);
+  RUNHV_CHECK(encode_container(bundle->container));
 }
 
 }  // namespace runhv

@@ -1,378 +1,336 @@
 #include "container/container.h"
 
-#include <algorithm>
-#include <chrono>
-#include <condition_variable>
-#include <mutex>
+#include <array>
+#include <cstddef>
 #include <string_view>
-#include <thread>
 #include <utility>
 
-#include "container/agent_session.h"
+#include "container/agent_request.h"
+#include "container/container_impl.h"
 #include "container/linux_abi.h"
-#include "container/oci_config.h"
-#include "container/start_message.h"
-#include "machine/machine.h"
+#include "container/machine_config.h"
 #include "platform/clock.h"
-#include "platform/file.h"
-#include "platform/poller.h"
 #include "platform/process.h"
-#include "platform/stream.h"
-#include "platform/thread.h"
-#include "runhv/runhv.h"
+#include "platform/random.h"
 
 namespace runhv {
-namespace {
 
-constexpr std::uint64_t kMachineEndedToken = 3;  // 0 to 2 are the session's streams
-
-// A guest that was told to power off, or whose agent has gone, gets this long to end by itself.
-constexpr std::uint64_t kLastWordsNs = 1'000'000'000;
-
-Result<void> check_id(const std::string& id) {
+Result<void> check_container_id(const std::string& id) {
   static constexpr std::string_view kAllowed =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
-  if (!id.empty() && id.size() <= RUNHV_MAX_ID_BYTES && id.front() != '.' && id.front() != '-' &&
+  if (!id.empty() && id.size() <= kMaxIdBytes && id.front() != '.' && id.front() != '-' &&
       id.find_first_not_of(kAllowed) == std::string::npos) {
     return {};
   }
   return Fail{Error{Code::kInvalidArgument, "name the container",
-                    "a name has 1 to " + std::to_string(RUNHV_MAX_ID_BYTES) +
+                    "a name has 1 to " + std::to_string(kMaxIdBytes) +
                         " of the characters A-Z a-z 0-9 _ . -, first a letter, digit or _"}};
 }
 
-Result<OciConfig> read_bundle(const std::string& bundle) {
-  const std::string path = bundle + "/config.json";
-  RUNHV_TRY_ASSIGN(const std::vector<std::byte> text, read_file(path, kMaxConfigBytes));
-  return parse_oci_config({reinterpret_cast<const char*>(text.data()), text.size()},
-                          "read " + path);
-}
-
-// A disk that is gone with the last handle of it: the template's file system at the beginning of a
-// larger disk. The guest grows it.
-Result<File> make_scratch_disk(const std::string& template_path, std::uint64_t size_bytes) {
-  if (template_path.empty()) {
-    return Fail{Error{Code::kInvalidArgument, "make a scratch disk",
-                      "dev.runhv.scratch needs the template share/runhv/scratch.ext4, and the "
-                      "caller named none"}};
-  }
-  RUNHV_TRY_ASSIGN(const std::vector<std::byte> content,
-                   read_file(template_path, kScratchUnitBytes));
-  RUNHV_TRY_ASSIGN(File disk, File::create_anonymous(temporary_directory(), size_bytes));
-  RUNHV_TRY(disk.write_at(0, content));
-  return disk;
-}
-
-bool is_automatic(const std::string& engine) { return engine.empty() || engine == "auto"; }
-
-class RunningContainer final : public Container {
- public:
-  static Result<std::unique_ptr<Container>> create(const ContainerConfig& config);
-  ~RunningContainer() override;
-
-  Result<void> start() override;
-  Result<std::optional<ContainerEnd>> wait(std::optional<std::uint64_t> deadline_ns) override;
-  Result<void> signal(int signal) override;
-  ContainerStatistics statistics() override;
-  const runhv_statistics_page& statistics_page() const override { return timeline_.page(); }
-  std::optional<MachineMemory> guest_memory(std::size_t index) const override {
-    return machine_->guest_memory(index);
-  }
-
- private:
-  RunningContainer(std::string id, std::uint64_t memory_bytes, std::uint64_t tick_ns)
-      : id_(std::move(id)),
-        memory_bytes_(memory_bytes),
-        tick_ns_(tick_ns),
-        patience_(memory_bytes) {}
-
-  void run_io();
-  std::optional<std::uint64_t> next_look() const;
-  void wake(VsockConnectionId connection);
-  std::optional<std::string> lose_patience();
-  // What to do after something happened; true when the container is over.
-  bool step();
-  bool step_after_end(const AgentSession::View& now);
-  bool finish(Result<ContainerEnd> result);
-  bool deadline_passed() const { return deadline_ns_ && monotonic_ns() >= *deadline_ns_; }
-  Error machine_failure() const;
-
-  const std::string id_;
-  const std::uint64_t memory_bytes_;
-  const std::uint64_t tick_ns_;
-  std::uint32_t processor_count_ = 0;
-  Timeline timeline_;
-  std::unique_ptr<Poller> poller_;
-  std::unique_ptr<AgentSession> session_;
-  std::unique_ptr<Machine> machine_;  // before the session and the poller in destruction
-  std::thread io_;
-
-  // Of the I/O thread.
-  std::optional<MachineEnd> machine_end_;
-  std::optional<std::uint64_t> deadline_ns_;
-  std::uint64_t next_tick_ns_ = 0;
-  Patience patience_;
-  bool powering_off_ = false;
-
-  std::mutex mutex_;
-  std::condition_variable finished_;
-  bool started_ = false;
-  std::optional<int> killed_by_;  // SIGKILL, or what came before there was anyone to tell
-  bool asked_to_end_ = false;     // SIGINT or SIGTERM, at any time
-  bool output_given_up_ = false;  // the same after the end
-  bool closing_ = false;
-  bool ended_ = false;  // EXITED was said
-  std::optional<Result<ContainerEnd>> result_;
-};
-
-Result<std::unique_ptr<Container>> RunningContainer::create(const ContainerConfig& config) {
-  RUNHV_TRY(check_id(config.id));
-  const std::uint64_t now = monotonic_ns();
-  RUNHV_TRY_ASSIGN(const OciConfig bundle, read_bundle(config.bundle));
-  std::unique_ptr<RunningContainer> made(
-      new RunningContainer(config.id, bundle.memory_bytes, config.tick_ns));
-  made->timeline_.mark(Stage::kSpawn, config.spawned_at_ns != 0 ? config.spawned_at_ns : now);
-  made->timeline_.mark(Stage::kPartition, now);
-
-  made->processor_count_ = bundle.processor_count;
-  RUNHV_TRY_ASSIGN(made->poller_, Poller::create());
-
-  std::array<std::optional<Stream>, 3> streams;
-  for (std::size_t i = 0; i < streams.size(); ++i) {
-    const bool wanted = i != 0 || bundle.connect_stdin;
-    if (config.stdio[i] == kInvalidHandle || !wanted) continue;
-    RUNHV_TRY_ASSIGN(streams[i], Stream::adopt(config.stdio[i], i == 0));
-  }
-  RUNHV_TRY_ASSIGN(std::vector<std::byte> start,
-                   encode_start(bundle, AgentSession::ports(streams)));
-  made->session_ = std::make_unique<AgentSession>(std::move(start), std::move(streams),
-                                                  *made->poller_, made->timeline_);
-
-  MachineConfig machine;
-  machine.engine = is_automatic(config.engine) ? bundle.engine : config.engine;
-  if (machine.engine.empty()) machine.engine = "auto";
-  machine.kernel_path = bundle.kernel.empty() ? config.default_kernel : bundle.kernel;
-  for (const std::string& archive :
-       {bundle.initrd.empty() ? config.default_initrd : bundle.initrd,
-        bundle.kernel.empty() ? config.default_modules : bundle.modules}) {
-    if (!archive.empty()) machine.initrd_paths.push_back(archive);
-  }
-  machine.extra_command_line = bundle.kernel_parameters;
-  machine.memory_bytes = bundle.memory_bytes;
-  machine.processor_count = bundle.processor_count;
-  RUNHV_TRY_ASSIGN(File image, File::open(bundle.root_image, File::Access::kRead));
-  machine.disks.push_back({std::move(image), true});
-  if (bundle.scratch_bytes != 0) {
-    RUNHV_TRY_ASSIGN(File scratch, make_scratch_disk(config.default_scratch, bundle.scratch_bytes));
-    machine.disks.push_back({std::move(scratch), false});
-  }
-  machine.vsock = made->session_.get();
-  machine.console = config.console;
-  machine.timeline = &made->timeline_;
-  RUNHV_TRY_ASSIGN(made->machine_, Machine::create(std::move(machine)));
-  RUNHV_TRY(made->poller_->watch(made->machine_->ended_handle(), kMachineEndedToken, true, false));
-  return std::unique_ptr<Container>(std::move(made));
-}
-
-RunningContainer::~RunningContainer() {
-  {
-    const std::lock_guard lock(mutex_);
-    closing_ = true;
-  }
-  if (io_.joinable()) {
-    poller_->wake();
-    io_.join();
-  }
-  // Its devices speak to the session until they are gone.
-  machine_.reset();
-}
-
-Result<void> RunningContainer::start() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (started_) {
-      return Fail{Error{Code::kConflict, "start container " + id_, "it was started before"}};
-    }
-    started_ = true;
-  }
-  if (auto running = machine_->start(); !running) {
-    finish(Fail{running.error()});
-    return Fail{running.error()};
-  }
-  io_ = std::thread([this] { run_io(); });
-  return {};
-}
-
-void RunningContainer::run_io() {
-  block_forwarded_signals();
-  set_thread_name("runhv-io");
-  next_tick_ns_ = monotonic_ns() + tick_ns_;
-  while (!step()) {
-    const auto ready = poller_->wait(next_look());
-    if (!ready) {
-      machine_->stop();
-      finish(Fail{ready.error()});
-      return;
-    }
-    for (const Poller::Ready& event : *ready) {
-      if (event.token == kMachineEndedToken) {
-        poller_->forget(machine_->ended_handle());
-        machine_end_ = machine_->wait(std::nullopt);
-      } else if (const auto connection = session_->on_ready(event.token)) {
-        wake(*connection);
-      }
-    }
-  }
-}
-
-// No later than the next tick, while something is expected of the guest.
-std::optional<std::uint64_t> RunningContainer::next_look() const {
-  if (session_->waits_for().what == Patience::For::kNothing) return deadline_ns_;
-  return std::min(next_tick_ns_, deadline_ns_.value_or(next_tick_ns_));
-}
-
-void RunningContainer::wake(VsockConnectionId connection) {
-  machine_->vsock_waker()->wake(connection);
-}
-
-std::optional<std::string> RunningContainer::lose_patience() {
-  const std::uint64_t now = monotonic_ns();
-  if (now < next_tick_ns_) return std::nullopt;
-  next_tick_ns_ = now + tick_ns_;
-  return patience_.tick(session_->waits_for());
-}
-
-bool RunningContainer::step() {
-  std::optional<int> killed_by;
-  bool closing = false;
-  {
-    const std::lock_guard lock(mutex_);
-    killed_by = killed_by_;
-    closing = closing_;
-  }
-  const AgentSession::View now = session_->view();
-  if (closing) {
-    return finish(Fail{Error{Code::kClosed, "run container " + id_, "it was destroyed"}});
-  }
-  if (killed_by) {
-    if (now.end) return finish(*now.end);
-    timeline_.mark(Stage::kExit, monotonic_ns());
-    return finish(ContainerEnd{ContainerEnd::Kind::kSignaled, *killed_by, std::nullopt});
-  }
-  if (now.failure) return finish(Fail{*now.failure});
-  if (const auto fault = lose_patience(); fault && !machine_end_ && !powering_off_) {
-    return finish(Fail{Error{Code::kGuestFailed, "run container " + id_, *fault}});
-  }
-  if (now.end) return step_after_end(now);
-  if (machine_end_) return finish(Fail{machine_failure()});
-  if (now.lost && !deadline_ns_) deadline_ns_ = monotonic_ns() + kLastWordsNs;
-  if (deadline_passed()) {
-    return finish(
-        Fail{Error{Code::kGuestFailed, "run container " + id_, "the agent closed its connection"}});
-  }
-  if (const auto control = session_->take_control_wake()) wake(*control);
-  return false;
-}
-
-bool RunningContainer::step_after_end(const AgentSession::View& now) {
-  const ContainerEnd& end = *now.end;
-  bool delivered = now.delivered;
-  {
-    const std::lock_guard lock(mutex_);
-    ended_ = true;
-    // A program that was never in place has written nothing; its streams stay open in the agent.
-    delivered = delivered || output_given_up_ || end.kind == ContainerEnd::Kind::kNotStarted;
-  }
-  if (machine_end_ || deadline_passed()) {
-    // A status of success would hide that output, or the rest of the input, was not there.
-    if (now.lost_bytes) return finish(Fail{*now.lost_bytes});
-    return finish(end);
-  }
-  if (delivered && !std::exchange(powering_off_, true)) {
-    session_->power_off();
-    deadline_ns_ = monotonic_ns() + kLastWordsNs;
-  }
-  if (const auto control = session_->take_control_wake()) wake(*control);
-  return false;
-}
-
-bool RunningContainer::finish(Result<ContainerEnd> result) {
-  machine_->stop();
-  machine_->wait(std::nullopt);
-  {
-    const std::lock_guard lock(mutex_);
-    result_ = std::move(result);
-  }
-  finished_.notify_all();
-  return true;
-}
-
-Error RunningContainer::machine_failure() const {
-  switch (*machine_end_) {
-    case MachineEnd::kTripleFault:
-    case MachineEnd::kGuestStuck:
-    case MachineEnd::kFailed:
-      return machine_->error();
-    case MachineEnd::kPoweredOff:
-    case MachineEnd::kStopped:
+const char* status_name(ContainerStatus status) {
+  switch (status) {
+    case ContainerStatus::kCreating:
+      return "creating";
+    case ContainerStatus::kCreated:
+      return "created";
+    case ContainerStatus::kRunning:
+      return "running";
+    case ContainerStatus::kPaused:
+      return "paused";
+    case ContainerStatus::kStopped:
       break;
   }
-  return Error{Code::kGuestFailed, "run container " + id_,
-               "the guest powered off and gave no exit status"};
+  return "stopped";
 }
 
-Result<std::optional<ContainerEnd>> RunningContainer::wait(
-    std::optional<std::uint64_t> deadline_ns) {
-  std::unique_lock lock(mutex_);
-  if (!started_) {
-    return Fail{Error{Code::kConflict, "wait for container " + id_, "it was not started"}};
-  }
-  const auto over = [&] { return result_.has_value(); };
-  if (!deadline_ns) {
-    finished_.wait(lock, over);
-  } else {
-    const std::uint64_t now = monotonic_ns();
-    const std::uint64_t left = *deadline_ns > now ? *deadline_ns - now : 0;
-    if (!finished_.wait_for(lock, std::chrono::nanoseconds(left), over)) {
-      return std::optional<ContainerEnd>();
-    }
-  }
-  if (!*result_) return Fail{result_->error()};
-  return std::optional<ContainerEnd>(**result_);
+Container::Impl::Impl(EventLoop& loop, ContainerEvents& events, std::string id,
+                      std::uint64_t tick_ns)
+    : loop_(loop),
+      events_(events),
+      id_(std::move(id)),
+      tick_ns_(tick_ns),
+      look_(loop, [this] { step(); }),
+      channel_([this] { look_.request(); }),
+      tick_(loop, [this] { on_tick(); }),
+      last_words_(loop, [this] { on_last_words(); }),
+      grace_(loop, [this] { kill(linux_abi::kSigkill); }) {}
+
+Container::Impl::~Impl() {
+  // Its devices speak to the channel and the streams until they are gone.
+  machine_.reset();
+  processes_.clear();
 }
 
-Result<void> RunningContainer::signal(int signal) {
-  if (signal < 1 || signal > linux_abi::kMaxSignal) {
-    return Fail{Error{Code::kInvalidArgument, "signal container " + id_,
-                      std::to_string(signal) + " is no signal; they are 1 to 64"}};
-  }
-  {
-    const std::lock_guard lock(mutex_);
-    if (result_) return Fail{Error{Code::kClosed, "signal container " + id_, "it has ended"}};
-    const bool asks_to_end = signal == linux_abi::kSigint || signal == linux_abi::kSigterm;
-    if (asks_to_end) output_given_up_ = output_given_up_ || ended_;
-    // A kernel that never comes to the agent would else be deaf to Ctrl-C, and an agent that never
-    // starts the program to the second one.
-    const bool deaf = !session_->heard() || (asked_to_end_ && !session_->started());
-    if (signal == linux_abi::kSigkill || (asks_to_end && deaf)) killed_by_ = signal;
-    asked_to_end_ = asked_to_end_ || asks_to_end;
-  }
-  if (signal != linux_abi::kSigkill) session_->signal(signal);
-  poller_->wake();
+Result<void> Container::Impl::make(ContainerConfig config, const MakeMachine& make_machine) {
+  RUNHV_TRY(check_container_id(id_));
+  const std::uint64_t now = monotonic_ns();
+  RUNHV_TRY_ASSIGN(bundle_, read_bundle(config.bundle));
+  timeline_.mark(Stage::kSpawn, config.spawned_at_ns != 0 ? config.spawned_at_ns : now);
+  timeline_.mark(Stage::kPartition, now);
+  timeline_.describe(bundle_.vm.processor_count, bundle_.vm.memory_bytes);
+
+  RUNHV_TRY_ASSIGN(container_request_, encode_container(bundle_.container));
+  if (!bundle_.connect_stdin) config.streams[0].reset();
+  const auto on_first_byte = [this] { timeline_.mark(Stage::kFirstOutput, monotonic_ns()); };
+  RUNHV_TRY_ASSIGN(auto process,
+                   Process::create(next_number_, bundle_.process, std::move(config.streams), loop_,
+                                   channel_, hooks(on_first_byte), bundle_.vm.memory_bytes));
+  processes_.emplace(next_number_++, std::move(process));
+
+  RUNHV_TRY_ASSIGN(MachineConfig machine, machine_config(config, bundle_.vm));
+  machine.vsock = &channel_;
+  machine.observer = this;
+  machine.counts = timeline_.counts();
+  RUNHV_TRY_ASSIGN(machine_, make_machine(std::move(machine)));
+  timeline_.mark(Stage::kMemory, machine_->partition_made_ns());
+  created_at_ns_ = realtime_ns();
+  for (const Error& warning : bundle_.process.warnings) warn(kFirstProcess, warning);
+  look_.request();
   return {};
 }
 
-ContainerStatistics RunningContainer::statistics() {
-  const std::uint64_t resident_bytes = machine_->guest_memory_resident_bytes();
-  timeline_.set_resident_bytes(resident_bytes);
-  return {machine_->engine_name(), machine_->kernel_name(), processor_count_, memory_bytes_,
-          timeline_.snapshot(),    private_bytes(),         resident_bytes};
+StreamPort::Hooks Container::Impl::hooks(std::function<void()> on_first_byte) {
+  return {.on_change = [this] { look_.request(); },
+          .on_first_byte = std::move(on_first_byte),
+          .wake = [this](VsockConnectionId connection) { wake(connection); }};
 }
 
-}  // namespace
+void Container::Impl::on_stage(std::uint8_t stage) {
+  if (stage == RUNHV_STAGE_PORT_AGENT) timeline_.mark(Stage::kAgent, monotonic_ns());
+  if (stage == RUNHV_STAGE_PORT_FIRST_INSTRUCTION) {
+    timeline_.mark_first_instruction(monotonic_ns());
+  }
+}
 
-Result<std::unique_ptr<Container>> Container::create(const ContainerConfig& config) {
-  return RunningContainer::create(config);
+void Container::Impl::on_ended() {
+  timeline_.finish(monotonic_ns());
+  machine_ended_.store(true, std::memory_order_release);
+  look_.request();
+}
+
+// --- requests ------------------------------------------------------------------------------------
+
+Result<void> Container::Impl::boot() {
+  if (phase_ != Phase::kMade) {
+    return Fail{Error{Code::kConflict, operation("boot"), "it was booted before"}};
+  }
+  return run_machine();
+}
+
+Result<void> Container::Impl::start() {
+  if (start_wanted_ || phase_ >= Phase::kStopping) {
+    return Fail{Error{Code::kConflict, operation("start"),
+                      start_wanted_ ? "it was started before" : "it has ended"}};
+  }
+  start_wanted_ = true;
+  if (phase_ == Phase::kMade) return run_machine();
+  if (phase_ == Phase::kCreated) {
+    first().execute();
+    phase_ = Phase::kStarting;
+    look_.request();
+  }
+  return {};
+}
+
+Result<void> Container::Impl::run_machine() {
+  phase_ = Phase::kBooting;
+  // Answered where HELLO is heard, on a processor's thread: by way of the loop it would cost the
+  // guest a halt and an interrupt.
+  channel_.open_with([request = std::move(container_request_)]() mutable {
+    std::array<std::byte, kEntropyBytes> entropy;
+    fill_random(entropy);
+    append_identity(request, realtime_ns(), entropy);
+    return encode_frame(RUNHV_MSG_CONTAINER, request);
+  });
+  first().offer(start_wanted_);
+  timeline_.mark(Stage::kKernel, monotonic_ns());
+  auto running = machine_->start();
+  if (!running) {
+    on_ended();
+    fail(running.error());
+  }
+  look_.request();
+  return running;
+}
+
+Result<Process*> Container::Impl::find(ProcessNumber number, const char* verb) {
+  if (phase_ == Phase::kStopped) {
+    return Fail{Error{Code::kClosed, operation(verb), "it has ended"}};
+  }
+  const auto found = processes_.find(number);
+  if (found == processes_.end() || (number != kFirstProcess && found->second->ended())) {
+    return Fail{Error{Code::kNotFound, verb + (" process " + std::to_string(number)),
+                      "container " + id_ + " has no such process, or it has ended"}};
+  }
+  return found->second.get();
+}
+
+Result<void> Container::Impl::signal(ProcessNumber number, int signal) {
+  if (signal < 1 || signal > linux_abi::kMaxSignal) {
+    return Fail{Error{Code::kInvalidArgument, operation("signal"),
+                      std::to_string(signal) + " is no signal; they are 1 to 64"}};
+  }
+  RUNHV_TRY_ASSIGN(Process* const process, find(number, "signal"));
+  if (number == kFirstProcess) {
+    const bool asks_to_end = signal == linux_abi::kSigint || signal == linux_abi::kSigterm;
+    // A kernel that never comes to the agent would else be deaf to Ctrl-C, and an agent that never
+    // starts the program to the second one.
+    const bool deaf = phase_ <= Phase::kBooting || (asked_to_end_ && phase_ < Phase::kRunning);
+    if (signal == linux_abi::kSigkill || (asks_to_end && deaf)) {
+      kill(signal);
+      return {};
+    }
+    if (asks_to_end && phase_ >= Phase::kDraining) output_given_up_ = true;
+    asked_to_end_ = asked_to_end_ || asks_to_end;
+  }
+  process->signal(signal);
+  look_.request();
+  return {};
+}
+
+Result<void> Container::Impl::stop(int signal, std::uint32_t grace_ms) {
+  RUNHV_TRY(this->signal(kFirstProcess, signal == 0 ? bundle_.stop_signal : signal));
+  grace_.set(monotonic_ns() + std::uint64_t{grace_ms} * 1'000'000);
+  return {};
+}
+
+Result<void> Container::Impl::pause() {
+  if (phase_ != Phase::kRunning || paused_) {
+    return Fail{
+        Error{Code::kConflict, operation("pause"), paused_ ? "it is paused" : "it does not run"}};
+  }
+  RUNHV_TRY(machine_->pause());
+  paused_ = true;
+  last_words_.cancel();
+  tell([](ContainerEvents& events) { events.on_paused(); });
+  look_.request();
+  return {};
+}
+
+Result<void> Container::Impl::resume() {
+  if (!paused_) {
+    return Fail{Error{Code::kConflict, operation("resume"), "it is not paused"}};
+  }
+  RUNHV_TRY(machine_->resume());
+  paused_ = false;
+  if (deaf_) last_words_.set(monotonic_ns() + kLastWordsNs);
+  tell([](ContainerEvents& events) { events.on_resumed(); });
+  look_.request();
+  return {};
+}
+
+Result<ProcessNumber> Container::Impl::start_process(ProcessConfig config) {
+  const auto refuse = [&](const std::string& why) {
+    return Fail{Error{Code::kConflict, "start a process in container " + id_, why}};
+  };
+  if (phase_ != Phase::kRunning) return refuse("it does not run");
+  if (paused_) return refuse("it is paused");
+  if (processes_.size() >= kMaxProcesses) {
+    return refuse("it has " + std::to_string(kMaxProcesses) + " processes, the most it may have");
+  }
+  RUNHV_TRY_ASSIGN(ProcessSpec spec, parse_process(config.json, "read the process"));
+  spec.terminal = spec.terminal || config.terminal;
+  if (config.columns != 0) spec.columns = config.columns;
+  if (config.rows != 0) spec.rows = config.rows;
+  RUNHV_TRY_ASSIGN(auto process,
+                   Process::create(next_number_, spec, std::move(config.streams), loop_, channel_,
+                                   hooks(nullptr), bundle_.vm.memory_bytes));
+  const ProcessNumber number = next_number_++;
+  process->prepare(true);
+  processes_.emplace(number, std::move(process));
+  for (const Error& warning : spec.warnings) warn(number, warning);
+  look_.request();
+  return number;
+}
+
+Result<void> Container::Impl::resize(ProcessNumber number, std::uint16_t columns,
+                                     std::uint16_t rows) {
+  RUNHV_TRY_ASSIGN(Process* const process, find(number, "resize the terminal of"));
+  RUNHV_TRY(process->resize(columns, rows));
+  look_.request();
+  return {};
+}
+
+Result<void> Container::Impl::attach(ProcessNumber number, int stream, std::optional<Stream> end) {
+  RUNHV_TRY_ASSIGN(Process* const process, find(number, "attach to"));
+  return process->attach(stream, std::move(end));
+}
+
+// --- questions -----------------------------------------------------------------------------------
+
+ContainerState Container::Impl::state() const {
+  ContainerState state{.status = ContainerStatus::kCreating,
+                       .created_at_ns = created_at_ns_,
+                       .started_at_ns = started_at_ns_,
+                       .ended_at_ns = ended_at_ns_,
+                       .process_count = 0};
+  if (phase_ == Phase::kStopped) {
+    state.status = ContainerStatus::kStopped;
+    return state;
+  }
+  if (started_at_ns_ != 0) {
+    state.status = paused_ ? ContainerStatus::kPaused : ContainerStatus::kRunning;
+  } else if (is_created_) {
+    state.status = ContainerStatus::kCreated;
+  }
+  for (const auto& [number, process] : processes_) {
+    const Process::Phase phase = process->phase();
+    if (phase == Process::Phase::kPrepared || phase == Process::Phase::kStarting ||
+        phase == Process::Phase::kRunning) {
+      ++state.process_count;
+    }
+  }
+  return state;
+}
+
+ContainerStatistics Container::Impl::statistics() {
+  const std::uint64_t resident_bytes = machine_->guest_memory_resident_bytes();
+  timeline_.set_resident_bytes(resident_bytes);
+  return {machine_->engine_name(), machine_->kernel_name(), bundle_.vm.processor_count,
+          bundle_.vm.memory_bytes, timeline_.snapshot(),    private_bytes(),
+          resident_bytes};
+}
+
+// --- the public face -----------------------------------------------------------------------------
+
+Result<std::unique_ptr<Container>> Container::create(EventLoop& loop, ContainerConfig config,
+                                                     ContainerEvents& events,
+                                                     const MakeMachine& make_machine) {
+  auto impl = std::make_unique<Impl>(loop, events, config.id, config.tick_ns);
+  RUNHV_TRY(impl->make(std::move(config), make_machine));
+  return std::unique_ptr<Container>(new Container(std::move(impl)));
+}
+
+Container::Container(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Container::~Container() = default;
+
+Result<void> Container::boot() { return impl_->boot(); }
+Result<void> Container::start() { return impl_->start(); }
+Result<void> Container::signal(ProcessNumber process, int signal) {
+  return impl_->signal(process, signal);
+}
+Result<void> Container::stop(int signal, std::uint32_t grace_ms) {
+  return impl_->stop(signal, grace_ms);
+}
+Result<void> Container::pause() { return impl_->pause(); }
+Result<void> Container::resume() { return impl_->resume(); }
+Result<ProcessNumber> Container::start_process(ProcessConfig config) {
+  return impl_->start_process(std::move(config));
+}
+Result<void> Container::resize(ProcessNumber process, std::uint16_t columns, std::uint16_t rows) {
+  return impl_->resize(process, columns, rows);
+}
+Result<void> Container::attach(ProcessNumber process, int stream, std::optional<Stream> end) {
+  return impl_->attach(process, stream, std::move(end));
+}
+const std::string& Container::id() const { return impl_->id(); }
+const Bundle& Container::bundle() const { return impl_->bundle(); }
+ContainerState Container::state() const { return impl_->state(); }
+const std::optional<Result<ExitStatus>>& Container::end() const { return impl_->end(); }
+ContainerStatistics Container::statistics() { return impl_->statistics(); }
+const StatisticsPage& Container::statistics_page() const { return impl_->statistics_page(); }
+std::optional<MachineMemory> Container::guest_memory(std::size_t index) const {
+  return impl_->guest_memory(index);
 }
 
 }  // namespace runhv

@@ -1,37 +1,68 @@
-// One container in its own machine, from a bundle to an exit status.
+// One container in its own machine, from a bundle to an exit status. docs/life.md has the state
+// diagram.
+//
+// Threads: a container lives on the event loop that it is given. It is made, used and destroyed on
+// the loop's thread, and calls its ContainerEvents there. Only statistics_page() and guest_memory()
+// may be called, and what they give read, from any thread.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
-#include "container/patience.h"
+#include "container/bundle.h"
+#include "container/timeline.h"
 #include "machine/machine.h"
-#include "machine/timeline.h"
-#include "platform/handle.h"
+#include "platform/event_loop.h"
+#include "platform/stream.h"
 
 namespace runhv {
 
+using ProcessNumber = std::uint32_t;  // of a container; used once
+inline constexpr ProcessNumber kFirstProcess = 0;
+inline constexpr std::size_t kMaxProcesses = 128;  // at one time, the first included
+inline constexpr std::size_t kMaxIdBytes = 128;
+inline constexpr std::size_t kMaxWarnings = 64;  // of one container that are told
+
+// [A-Za-z0-9_][A-Za-z0-9_.-]{0,127}
+Result<void> check_container_id(const std::string& id);
+
+// The host's ends of stdin, stdout and stderr of a process. Empty: the null device, inside the
+// guest. With a terminal the first is its input, and the second its output where there is one, else
+// the first is both.
+using HostStreams = std::array<std::optional<Stream>, 3>;
+
 struct ContainerConfig {
-  std::string id;               // [A-Za-z0-9_][A-Za-z0-9_.-]{0,127}
-  std::string bundle;           // folder with config.json; see docs/bundle.md
-  std::string engine;           // "auto" or empty: as the bundle says
-  std::string default_kernel;   // used where the bundle names no kernel
-  std::string default_initrd;   // used where the bundle names no initrd: it holds the agent
-  std::string default_modules;  // of the default kernel; empty = none
-  std::string default_scratch;  // the empty file system of scratch disks
-  bool console = false;         // the guest kernel's console goes to stderr
-  // stdin, stdout, stderr; duplicated. kInvalidHandle = the null device, inside the guest.
-  std::array<OsHandle, 3> stdio{kInvalidHandle, kInvalidHandle, kInvalidHandle};
-  std::uint64_t spawned_at_ns = 0;            // monotonic, when the launcher began; 0 = now
-  std::uint64_t tick_ns = Patience::kTickNs;  // what a second of patience takes
+  std::string id;
+  std::string bundle;               // folder with config.json; docs/bundle.md
+  std::string engine;               // "auto" or empty: as the bundle says
+  std::string default_kernel;       // used where the bundle names no kernel
+  std::string default_initrd;       // used where the bundle names no initrd: it holds the agent
+  std::string default_modules;      // of the default kernel; empty = none
+  std::string default_scratch;      // the empty file system of scratch disks
+  bool console = false;             // the guest kernel's console goes to stderr
+  HostStreams streams;              // of the first process
+  std::uint64_t spawned_at_ns = 0;  // monotonic, when the launcher began; 0 = now
+  std::uint64_t tick_ns = 1'000'000'000;  // what a second of the watchdog's takes
 };
 
-struct ContainerEnd {
+// One more process.
+struct ProcessConfig {
+  std::string_view json;  // parse_process
+  HostStreams streams;
+  bool terminal = false;      // or as the text says
+  std::uint16_t columns = 0;  // of a terminal; 0 = as the text says
+  std::uint16_t rows = 0;
+};
+
+// How a process ended.
+struct ExitStatus {
   enum class Kind {
     kExited,     // value = the program's exit status, 0..255
     kSignaled,   // value = the signal that ended it, 1..64
@@ -41,6 +72,24 @@ struct ContainerEnd {
   int value;
   std::optional<Error> reason;  // with kNotStarted, always
   std::uint32_t oom_kills = 0;  // runhv_exit_status::oom_kills
+
+  // What a shell would show.
+  int shell_status() const { return kind == Kind::kSignaled ? 128 + value : value; }
+};
+
+// In the order of runhv_status (runhv/runhv.h).
+enum class ContainerStatus : std::uint8_t { kCreating, kCreated, kRunning, kPaused, kStopped };
+
+// "creating", "created", "running", "paused", "stopped": the words of the OCI runtime
+// specification.
+const char* status_name(ContainerStatus status);
+
+struct ContainerState {
+  ContainerStatus status = ContainerStatus::kCreating;
+  std::uint64_t created_at_ns = 0;  // since 1970: when the machine was made
+  std::uint64_t started_at_ns = 0;  // when the first program was in place; 0 = not yet
+  std::uint64_t ended_at_ns = 0;    // 0 = not yet
+  std::uint32_t process_count = 0;  // prepared or running now
 };
 
 struct ContainerStatistics {
@@ -53,39 +102,90 @@ struct ContainerStatistics {
   std::uint64_t guest_memory_resident_bytes = 0;
 };
 
-// Threads: every function may be called from any thread; only wait() blocks. The caller keeps the
-// object alive while a call is under way.
+// What happens to a container (runhv_event_kind), on the loop's thread and never from inside a call
+// of the container's functions. A handler may call them, but must not destroy the container.
+class ContainerEvents {
+ public:
+  virtual void on_created() = 0;
+  virtual void on_started() = 0;
+  // Of the processes after the first.
+  virtual void on_process_started(ProcessNumber process) = 0;
+  virtual void on_process_ended(ProcessNumber process, const ExitStatus& status) = 0;
+  virtual void on_out_of_memory(std::uint32_t kills) = 0;  // since the guest began
+  virtual void on_paused() = 0;
+  virtual void on_resumed() = 0;
+  virtual void on_warning(ProcessNumber process, const Error& warning) = 0;
+  // Output is delivered and the machine is off. The status of the first process; an error where the
+  // guest crashed or lied (kGuestFailed), or the host could not run it or deliver its output. The
+  // last call.
+  virtual void on_ended(const Result<ExitStatus>& end) = 0;
+
+ protected:
+  ~ContainerEvents() = default;
+};
+
+using MakeMachine = std::function<Result<std::unique_ptr<Machine>>(MachineConfig)>;
+
 class Container {
  public:
   // Reads the bundle, opens every file and makes the machine: after it, the bundle folder is no
-  // longer needed. Nothing runs yet.
-  static Result<std::unique_ptr<Container>> create(const ContainerConfig& config);
-  virtual ~Container() = default;  // ends it if it runs, joins its threads, gives everything back
+  // longer needed. Nothing runs yet. `loop` and `events` outlive the container.
+  static Result<std::unique_ptr<Container>> create(
+      EventLoop& loop, ContainerConfig config, ContainerEvents& events,
+      const MakeMachine& make_machine = Machine::create);
+  Container(const Container&) = delete;
+  Container& operator=(const Container&) = delete;
+  // Stops the machine if it runs, joins its threads, gives everything back. No event comes any
+  // more.
+  ~Container();
 
-  // Once; a second call is kConflict.
-  virtual Result<void> start() = 0;
+  // Runs the guest up to on_created(). kConflict where it was booted or started before.
+  Result<void> boot();
+  // Lets the first program run, and boots where that was not done. Once; need not wait for
+  // on_created(). kConflict the second time.
+  Result<void> start();
 
-  // Until the container has ended, its output is delivered and its machine is off, or
-  // `deadline_ns` (monotonic; nullopt = none) has passed: then the value is nullopt. kGuestFailed
-  // where the guest crashed or lied, the host's error where it could not write the output. The
-  // answer stays the same when asked again.
-  virtual Result<std::optional<ContainerEnd>> wait(std::optional<std::uint64_t> deadline_ns) = 0;
+  // A Linux signal, 1..64. kNotFound where there is no such process, or it has ended; kClosed after
+  // the end. Before the program runs the signal is kept. For the first process: SIGKILL ends the
+  // machine at once, with kSignaled 9; SIGINT and SIGTERM do, with kSignaled, before the agent has
+  // spoken, and the second one before the program runs; after the process has ended they give up
+  // output that nobody reads.
+  Result<void> signal(ProcessNumber process, int signal);
+  // `signal` (0 = the bundle's stop signal) to the first process, and SIGKILL after grace_ms.
+  Result<void> stop(int signal, std::uint32_t grace_ms);
 
-  // Linux number, 1..64, for the container's first process; before it started the signal is kept.
-  // SIGINT and SIGTERM that come before the agent has spoken end the machine, with kSignaled; so
-  // does the second one before the program is started. SIGKILL ends the machine at once, with
-  // kSignaled 9. After the first process has ended, SIGINT and SIGTERM give up output that nobody
-  // reads.
-  virtual Result<void> signal(int signal) = 0;
+  // When it returns no instruction of the guest runs; output that has left the guest still reaches
+  // the host. kConflict where the container is not running (pause) or not paused (resume).
+  Result<void> pause();
+  Result<void> resume();
+
+  // Begins one more process; its events tell the rest. kConflict where the container does not run
+  // or has kMaxProcesses.
+  Result<ProcessNumber> start_process(ProcessConfig config);
+  // kNotFound as signal(); kConflict where the process has no terminal.
+  Result<void> resize(ProcessNumber process, std::uint16_t columns, std::uint16_t rows);
+  // Gives stream 0, 1 or 2 another end on the host, or none: then output waits until there is one
+  // again, and input has no end. kConflict where the process was given the null device.
+  Result<void> attach(ProcessNumber process, int stream, std::optional<Stream> end);
+
+  const std::string& id() const;
+  ContainerState state() const;
+  // Of on_ended(); nullopt before.
+  const std::optional<Result<ExitStatus>>& end() const;
+  // As it was read.
+  const Bundle& bundle() const;
 
   // Looks through all of the process's memory: some milliseconds.
-  virtual ContainerStatistics statistics() = 0;
-
-  // What the machine counts, while it does. Valid as long as the container.
-  virtual const runhv_statistics_page& statistics_page() const = 0;
-
+  ContainerStatistics statistics();
+  // What is counted, while it is. Valid as long as the container.
+  const StatisticsPage& statistics_page() const;
   // See Machine::guest_memory. Valid as long as the container.
-  virtual std::optional<MachineMemory> guest_memory(std::size_t index) const = 0;
+  std::optional<MachineMemory> guest_memory(std::size_t index) const;
+
+ private:
+  class Impl;
+  explicit Container(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace runhv

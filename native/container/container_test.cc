@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include <array>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -19,6 +18,24 @@ namespace {
 
 using testing::HasSubstr;
 
+// Runs the loop until the end is told.
+class UntilTheEnd final : public ContainerEvents {
+ public:
+  explicit UntilTheEnd(EventLoop& loop) : loop_(loop) {}
+  void on_created() override {}
+  void on_started() override {}
+  void on_process_started(ProcessNumber) override {}
+  void on_process_ended(ProcessNumber, const ExitStatus&) override {}
+  void on_out_of_memory(std::uint32_t) override {}
+  void on_paused() override {}
+  void on_resumed() override {}
+  void on_warning(ProcessNumber, const Error&) override {}
+  void on_ended(const Result<ExitStatus>&) override { loop_.stop(); }
+
+ private:
+  EventLoop& loop_;
+};
+
 class HostileKernel : public testing::Test {
  protected:
   void SetUp() override {
@@ -30,50 +47,48 @@ class HostileKernel : public testing::Test {
         << R"({"ociVersion":"1.0.2","process":{"args":["/bin/true"],"cwd":"/"},)"
         << R"("root":{"path":"rootfs"},"vm":{"image":{"path":")" << (folder_ / "disk").string()
         << R"(","format":"raw"}}})";
+    auto loop = EventLoop::create();
+    ASSERT_TRUE(loop);
+    loop_ = *std::move(loop);
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  std::unique_ptr<Container> make(std::string_view code) {
+  // The error that the container ends with.
+  std::string run(std::string_view code) {
     EXPECT_TRUE(write_file(folder_ / "kernel", ElfFixture{.content = code}.build()));
     ContainerConfig config;
     config.id = "hostile";
     config.bundle = folder_;
     config.default_kernel = folder_ / "kernel";
     config.tick_ns = 1'000'000;
-    auto container = Container::create(config);
-    EXPECT_TRUE(container) << to_string(container.error());
-    return container ? *std::move(container) : nullptr;
+    UntilTheEnd events(*loop_);
+    auto container = Container::create(*loop_, std::move(config), events);
+    if (!container) return "not made: " + to_string(container.error());
+    EXPECT_TRUE((*container)->start());
+    EXPECT_TRUE(loop_->run());
+    const auto& end = (*container)->end();
+    EXPECT_EQ((*container)->state().status, ContainerStatus::kStopped);
+    if (!end) return "no end";
+    return *end ? "exit status " + std::to_string((*end)->shell_status()) : to_string(end->error());
   }
 
   const std::filesystem::path folder_ = std::filesystem::temp_directory_path() /
                                         ("runhv-hostile-" + std::to_string(std::random_device{}()));
+  std::unique_ptr<EventLoop> loop_;
 };
 
 TEST_F(HostileKernel, ThatNeverSpeaksIsEndedWithOneError) {
-  const auto container = make("\xfa\xeb\xfe");  // cli; jmp .
-  ASSERT_NE(container, nullptr);
-  ASSERT_TRUE(container->start());
-
-  const auto end = container->wait(std::nullopt);
-
-  ASSERT_FALSE(end);
-  EXPECT_EQ(end.error().code, Code::kGuestFailed);
-  EXPECT_THAT(to_string(end.error()),
-              HasSubstr("run container hostile: the guest's agent has not"));
-  const auto again = container->wait(std::nullopt);
-  ASSERT_FALSE(again);
-  EXPECT_EQ(to_string(again.error()), to_string(end.error()));
+  EXPECT_THAT(run("\xfa\xeb\xfe"),  // cli; jmp .
+              HasSubstr("run container hostile: the guest's agent has not spoken"));
 }
 
 TEST_F(HostileKernel, ThatPowersOffAtOnceHasNoExitStatus) {
-  const auto container = make("\xe6\xf4\xeb\xfe");  // out 0xf4, al; jmp .
-  ASSERT_NE(container, nullptr);
-  ASSERT_TRUE(container->start());
+  EXPECT_EQ(run("\xe6\xf4\xeb\xfe"),  // out 0xf4, al; jmp .
+            "run container hostile: the guest powered off and gave no exit status");
+}
 
-  const auto end = container->wait(std::nullopt);
-
-  ASSERT_FALSE(end);
-  EXPECT_THAT(to_string(end.error()), HasSubstr("powered off and gave no exit status"));
+TEST_F(HostileKernel, ThatTriplesFaultsSaysWhere) {
+  EXPECT_THAT(run("\x0f\x0b"), HasSubstr("run the guest: triple fault at RIP"));  // ud2
 }
 
 }  // namespace

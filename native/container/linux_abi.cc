@@ -1,8 +1,10 @@
 #include "container/linux_abi.h"
 
 #include <algorithm>
+#include <charconv>
 #include <iterator>
 #include <span>
+#include <string>
 
 namespace runhv::linux_abi {
 namespace {
@@ -108,6 +110,14 @@ constexpr std::string_view kRlimits[] = {
     "RLIMIT_MSGQUEUE", "RLIMIT_NICE",  "RLIMIT_RTPRIO", "RLIMIT_RTTIME",
 };
 
+// signal(7), x86-64; the position is the number less one. 32 and 33 are the C library's.
+constexpr std::string_view kSignals[] = {
+    "HUP",  "INT",  "QUIT", "ILL",    "TRAP",   "ABRT",  "BUS",  "FPE",  "KILL", "USR1", "SEGV",
+    "USR2", "PIPE", "ALRM", "TERM",   "STKFLT", "CHLD",  "CONT", "STOP", "TSTP", "TTIN", "TTOU",
+    "URG",  "XCPU", "XFSZ", "VTALRM", "PROF",   "WINCH", "IO",   "PWR",  "SYS",
+};
+constexpr int kSigrtmin = 34;
+
 struct Syscall {
   std::string_view name;
   std::uint32_t number;
@@ -142,6 +152,40 @@ std::optional<MountOption> find_mount_option(std::string_view name) {
 
 std::optional<std::uint32_t> find_capability(std::string_view name) {
   return position(kCapabilities, name);
+}
+
+std::string_view capability_name(std::uint32_t bit) {
+  return bit < std::size(kCapabilities) ? kCapabilities[bit] : std::string_view();
+}
+
+std::optional<int> find_signal(std::string_view name) {
+  const auto number = [](std::string_view digits) -> std::optional<int> {
+    int value = 0;
+    const auto [end, failure] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (failure != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+    return value;
+  };
+  const auto in_range = [](int value, int least) -> std::optional<int> {
+    if (value < least || value > kMaxSignal) return std::nullopt;
+    return value;
+  };
+  if (const auto value = number(name)) return in_range(*value, 1);
+  std::string upper(name);
+  std::ranges::transform(upper, upper.begin(), [](char c) {
+    return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  });
+  std::string_view text = upper;
+  if (text.starts_with("SIG")) text.remove_prefix(3);
+  if (const auto place = position(kSignals, text)) return static_cast<int>(*place) + 1;
+  if (text == "RTMIN") return kSigrtmin;
+  if (text == "RTMAX") return kMaxSignal;
+  const auto offset = text.size() > 6 ? number(text.substr(6)) : std::nullopt;
+  if (offset && *offset >= 0 && *offset <= kMaxSignal) {
+    if (text.starts_with("RTMIN+")) return in_range(kSigrtmin + *offset, kSigrtmin);
+    if (text.starts_with("RTMAX-")) return in_range(kMaxSignal - *offset, kSigrtmin);
+  }
+  return std::nullopt;
 }
 
 std::optional<std::uint32_t> find_rlimit(std::string_view name) { return position(kRlimits, name); }

@@ -43,7 +43,10 @@ inline constexpr std::uint32_t kCloneNewnet = 0x40000000;
 // inode(7)
 inline constexpr std::uint32_t kSIfifo = 0x1000;
 inline constexpr std::uint32_t kSIfchr = 0x2000;
+inline constexpr std::uint32_t kSIfdir = 0x4000;
 inline constexpr std::uint32_t kSIfblk = 0x6000;
+inline constexpr std::uint32_t kSIfreg = 0x8000;
+inline constexpr std::uint32_t kSIflnk = 0xa000;
 
 inline constexpr std::size_t kMaxHostNameBytes = 64;  // uname(2): __NEW_UTS_LEN
 inline constexpr int kSigkill = 9;
@@ -61,7 +64,10 @@ struct MountOption {
 std::optional<MountOption> find_mount_option(std::string_view name);
 
 std::optional<std::uint32_t> find_capability(std::string_view name);  // "CAP_CHOWN" -> 0
-std::optional<std::uint32_t> find_rlimit(std::string_view name);      // "RLIMIT_NOFILE" -> 7
+std::string_view capability_name(std::uint32_t bit);                  // empty where there is none
+// "TERM", "SIGTERM", "sigterm", "15", "RTMIN+3" -> 1..64
+std::optional<int> find_signal(std::string_view name);
+std::optional<std::uint32_t> find_rlimit(std::string_view name);  // "RLIMIT_NOFILE" -> 7
 
 // How a program in the guest calls the kernel, by its AUDIT_ARCH_ (linux/audit.h). A program of 32
 // bits has numbers of its own.

@@ -156,8 +156,8 @@ std::uint32_t read_flags(const JsonNode& flags) {
 
 }  // namespace
 
-OciSeccomp compile_seccomp(const JsonNode& section) {
-  OciSeccomp result;
+SeccompFilter compile_seccomp(const JsonNode& section) {
+  SeccompFilter result;
   const std::uint32_t default_action =
       read_action(section["defaultAction"], section["defaultErrnoRet"]);
   const auto architectures = read_architectures(section["architectures"]);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "container/json_reader.h"
-#include "container/oci_config.h"
+#include "container/process_spec.h"
 
 namespace runhv {
 
@@ -11,6 +11,6 @@ namespace runhv {
 // Where a system call has several rules, one without arguments decides alone, else the first whose
 // arguments all match, else the default action: as libseccomp merges them. Names that the table
 // lacks are skipped, as runc does: profiles are written for many architectures.
-OciSeccomp compile_seccomp(const JsonNode& section);
+SeccompFilter compile_seccomp(const JsonNode& section);
 
 }  // namespace runhv

@@ -74,10 +74,10 @@ std::uint32_t nr32(std::string_view name) {
   return linux_abi::find_syscall(linux_abi::Architecture::kI386, name).value();
 }
 
-Result<OciSeccomp> compile(const std::string& json) {
+Result<SeccompFilter> compile(const std::string& json) {
   auto reader = JsonReader::parse(json, "read seccomp");
   if (!reader) return Fail{reader.error()};
-  OciSeccomp filter = compile_seccomp((*reader)->root());
+  SeccompFilter filter = compile_seccomp((*reader)->root());
   if ((*reader)->error()) return Fail{*(*reader)->error()};
   return filter;
 }

@@ -3,134 +3,217 @@
 #include <utility>
 
 #include "base/log.h"
+#include "platform/clock.h"
 #include "platform/os_error.h"
 
 namespace runhv {
+namespace {
+
+constexpr std::uint64_t kClosePatienceNs = 100'000'000;
+
+}  // namespace
 
 class StreamPort::Endpoint final : public VsockEndpoint {
  public:
-  explicit Endpoint(StreamPort& port) : port_(port) {}
+  explicit Endpoint(std::shared_ptr<StreamPort> port) : port_(std::move(port)) {}
 
   std::size_t receive(std::span<const std::byte> data) override {
     // What the guest writes to its own stdin has no reader.
-    return port_.direction_ == Direction::kToHost ? port_.receive(data) : data.size();
+    return port_->takes_output() ? port_->receive(data) : data.size();
   }
   std::size_t send(std::span<std::byte> out) override {
-    return port_.direction_ == Direction::kToGuest ? port_.send(out) : 0;
+    return port_->takes_input() ? port_->send(out) : 0;
   }
   bool send_finished() const override {
-    const std::lock_guard lock(port_.mutex_);
-    return port_.input_ended_;
+    const std::lock_guard lock(port_->mutex_);
+    return port_->input_ended_;
   }
   bool closed() const override {
-    const std::lock_guard lock(port_.mutex_);
-    return port_.finished_;
+    const std::lock_guard lock(port_->mutex_);
+    return port_->finished_;
   }
   void on_guest_finished() override {
     // A guest that has finished with its stdin may still read it.
-    if (port_.direction_ == Direction::kToHost) port_.finish();
+    if (port_->takes_output()) port_->finish();
   }
-  void on_disconnect() override { port_.finish(); }
+  void on_disconnect() override { port_->finish(); }
 
  private:
-  StreamPort& port_;
+  std::shared_ptr<StreamPort> port_;
 };
 
-StreamPort::StreamPort(Direction direction, Stream stream, Poller& poller, std::uint64_t token,
-                       std::function<void()> on_first_byte, std::function<void()> on_finished)
-    : direction_(direction),
-      stream_(std::move(stream)),
-      poller_(poller),
-      token_(token),
-      on_first_byte_(std::move(on_first_byte)),
-      on_finished_(std::move(on_finished)) {}
+StreamPort::StreamPort(EventLoop& loop, Direction direction, std::string name, Hooks hooks)
+    : loop_(loop), direction_(direction), name_(std::move(name)), hooks_(std::move(hooks)) {}
 
 std::unique_ptr<VsockEndpoint> StreamPort::connect(VsockConnectionId id) {
   const std::lock_guard lock(mutex_);
   if (connection_) return nullptr;
   connection_ = id;
-  return std::make_unique<Endpoint>(*this);
+  return std::make_unique<Endpoint>(shared_from_this());
 }
 
-std::optional<VsockConnectionId> StreamPort::on_ready() {
-  const std::lock_guard lock(mutex_);
-  // Silent until an endpoint's call finds again that the stream would block: the poller is
-  // level-triggered, and the guest may take its time.
-  poller_.forget(stream_.handle());
-  return connection_;
+Result<void> StreamPort::attach_input(std::optional<Stream> end) {
+  return attach(input_, input_ended_, std::move(end));
 }
 
-bool StreamPort::finished() const {
-  const std::lock_guard lock(mutex_);
-  return finished_;
+Result<void> StreamPort::attach_output(std::optional<Stream> end) {
+  return attach(output_, false, std::move(end));
 }
 
-bool StreamPort::connected() const {
-  const std::lock_guard lock(mutex_);
-  return connection_.has_value();
+Result<void> StreamPort::attach(std::optional<Stream>& place, bool ended,
+                                std::optional<Stream> end) {
+  if (end) RUNHV_TRY(end->bind(loop_));
+  std::optional<VsockConnectionId> connection;
+  {
+    const std::lock_guard lock(mutex_);
+    if (finished_ || ended)
+      return Fail{Error{Code::kConflict, "attach to " + name_, "it has ended"}};
+    place.swap(end);
+    if (&place == &output_) flush_watched_ = false;
+    connection = connection_;
+  }
+  // A file may still be taking what it was given.
+  auto closed = end ? end->close(monotonic_ns() + kClosePatienceNs) : Result<void>();
+  if (connection) hooks_.wake(*connection);
+  return closed;
 }
 
-std::optional<Error> StreamPort::failure() const {
+void StreamPort::await_delivery() {
   const std::lock_guard lock(mutex_);
-  return failure_;
+  delivery_awaited_ = true;
+  watch_flush();
 }
 
-std::uint64_t StreamPort::received_bytes() const {
-  const std::lock_guard lock(mutex_);
-  return received_bytes_;
+// With the mutex: asks to be told when all is with the host, where that is of interest.
+void StreamPort::watch_flush() {
+  if (!delivery_awaited_ || flush_watched_ || is_flushed()) return;
+  flush_watched_ = true;
+  output_->on_flushed([weak = weak_from_this()] {
+    const auto port = weak.lock();
+    if (!port) return;
+    {
+      const std::lock_guard lock(port->mutex_);
+      port->flush_watched_ = false;
+      port->watch_flush();
+    }
+    port->hooks_.on_change();
+  });
 }
 
-bool StreamPort::host_is_slow() const {
+// With the mutex.
+bool StreamPort::is_flushed() {
+  if (!output_) return true;
+  const IoResult result = output_->flush();
+  if (result.status == IoStatus::kFailed && !failure_) {
+    failure_ = os_error("write " + name_, result.os_code);
+  }
+  return result.status != IoStatus::kWouldBlock;
+}
+
+void StreamPort::release_ended() {
+  std::optional<Stream> input;
+  std::optional<Stream> output;
   const std::lock_guard lock(mutex_);
-  return host_is_slow_;
+  if (finished_ || input_ended_) input.swap(input_);
+  if (finished_ && is_flushed()) output.swap(output_);
+}
+
+void StreamPort::close() {
+  finish();
+  std::optional<VsockConnectionId> connection;
+  std::optional<Stream> input;
+  std::optional<Stream> output;
+  {
+    const std::lock_guard lock(mutex_);
+    input.swap(input_);
+    output.swap(output_);
+    connection = connection_;
+  }
+  if (connection) hooks_.wake(*connection);
+}
+
+StreamPort::View StreamPort::view() {
+  const std::lock_guard lock(mutex_);
+  const bool flushed = is_flushed();
+  return {.connected = connection_.has_value(),
+          .delivered = !connection_ || (finished_ && flushed),
+          .held = !flushed || (!finished_ && blocked_),
+          .output_bytes = output_bytes_,
+          .failure = failure_};
+}
+
+// For a stream that would block. It may come when the port has gone.
+Handler StreamPort::look_again() {
+  return [weak = weak_from_this()] {
+    const auto port = weak.lock();
+    if (!port) return;
+    std::optional<VsockConnectionId> connection;
+    {
+      const std::lock_guard lock(port->mutex_);
+      connection = port->connection_;
+    }
+    if (connection) port->hooks_.wake(*connection);
+  };
 }
 
 std::size_t StreamPort::receive(std::span<const std::byte> data) {
   std::size_t taken = 0;
-  while (taken < data.size()) {
-    IoResult result{};
-    {
-      const std::lock_guard lock(mutex_);
-      if (finished_) return data.size();
-      result = stream_.write(data.subspan(taken));
-      host_is_slow_ = result.status == IoStatus::kWouldBlock;
-      received_bytes_ += result.bytes;
-      if (host_is_slow_) {
-        const auto watched = poller_.watch(stream_.handle(), token_, false, true);
-        if (watched) return taken;
-        result = {IoStatus::kFailed, 0, static_cast<int>(watched.error().os_code)};
+  bool first = false;
+  bool over = false;
+  bool freed = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (finished_) return data.size();
+    const bool was_blocked = std::exchange(blocked_, false);
+    while (taken < data.size() && !blocked_ && !over) {
+      if (!output_) {
+        blocked_ = true;
+        break;
       }
-      if (result.status == IoStatus::kFailed) {
-        failure_ =
-            os_error(token_ == 1 ? "write the container's stdout" : "write the container's stderr",
-                     result.os_code);
+      const IoResult result = output_->write(data.subspan(taken));
+      switch (result.status) {
+        case IoStatus::kDone:
+          taken += result.bytes;
+          output_bytes_ += result.bytes;
+          first = first || !std::exchange(first_byte_seen_, true);
+          break;
+        case IoStatus::kWouldBlock:
+          blocked_ = true;
+          output_->on_writable(look_again());
+          break;
+        case IoStatus::kFailed:
+          failure_ = os_error("write " + name_, result.os_code);
+          over = true;
+          break;
+        case IoStatus::kEnd:
+          debug_log("container", "%s: its reader is gone (%d)", name_.c_str(), result.os_code);
+          over = true;
+          break;
       }
     }
-    if (result.status != IoStatus::kDone) {
-      debug_log("container", "output %d: its reader is gone (%d)", static_cast<int>(token_),
-                result.os_code);
-      finish();
-      return data.size();
-    }
-    taken += result.bytes;
-    if (!std::exchange(first_byte_seen_, true)) on_first_byte_();
+    watch_flush();
+    freed = delivery_awaited_ && was_blocked && !blocked_;
+  }
+  if (freed) hooks_.on_change();
+  if (first && hooks_.on_first_byte) hooks_.on_first_byte();
+  if (over) {
+    finish();
+    return data.size();
   }
   return taken;
 }
 
 std::size_t StreamPort::send(std::span<std::byte> out) {
   const std::lock_guard lock(mutex_);
-  if (out.empty() || input_ended_ || finished_) return 0;
-  const IoResult result = stream_.read(out);
+  if (out.empty() || input_ended_ || finished_ || !input_) return 0;
+  const IoResult result = input_->read(out);
   if (result.status == IoStatus::kDone) return result.bytes;
-  if (result.status == IoStatus::kWouldBlock &&
-      poller_.watch(stream_.handle(), token_, true, false)) {
+  if (result.status == IoStatus::kWouldBlock) {
+    input_->on_readable(look_again());
     return 0;
   }
-  // An input that fails is one that ends, for the container; the run does not pass for a success.
-  if (result.status == IoStatus::kFailed) {
-    failure_ = os_error("read the container's stdin", result.os_code);
-  }
+  // An input that fails is one that ends, for the process; the run does not pass for a success.
+  if (result.status == IoStatus::kFailed) failure_ = os_error("read " + name_, result.os_code);
   input_ended_ = true;
   return 0;
 }
@@ -139,9 +222,10 @@ void StreamPort::finish() {
   {
     const std::lock_guard lock(mutex_);
     if (std::exchange(finished_, true)) return;
-    poller_.forget(stream_.handle());
+    delivery_awaited_ = true;
+    watch_flush();
   }
-  on_finished_();
+  hooks_.on_change();
 }
 
 }  // namespace runhv

@@ -1,5 +1,5 @@
-// One standard stream of the container: bytes between a vsock connection and a stream of the host,
-// with no buffer of our own. What one side cannot take stays with the other.
+// One stream of a process: bytes between a vsock connection and a stream of the host, with no
+// buffer of our own. What one side cannot take stays with the other.
 #pragma once
 
 #include <cstdint>
@@ -7,63 +7,90 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
+#include <string>
 
 #include "base/error.h"
+#include "base/result.h"
 #include "devices/vsock/vsock_host.h"
-#include "platform/poller.h"
+#include "platform/event_loop.h"
 #include "platform/stream.h"
 
 namespace runhv {
 
-// Lives longer than its endpoint. Threads: endpoints are called under the device's lock, the rest
-// from the I/O thread; the state between them is under a mutex.
-class StreamPort {
+// Shared by its process and by its endpoint, which lives in the device: either may go first.
+//
+// Threads: the endpoint as VsockEndpoint says, everything else on the loop's thread.
+class StreamPort : public std::enable_shared_from_this<StreamPort> {
  public:
-  enum class Direction { kToGuest, kToHost };
+  enum class Direction { kToGuest, kToHost, kBoth };
 
-  // `token` names the stream to `poller`, which outlives the port. The two functions are called
-  // once, from inside an endpoint's call.
-  StreamPort(Direction direction, Stream stream, Poller& poller, std::uint64_t token,
-             std::function<void()> on_first_byte, std::function<void()> on_finished);
+  struct Hooks {
+    std::function<void()> on_change;      // look at the port again. Threads: any
+    std::function<void()> on_first_byte;  // from the guest, once; may be empty. Threads: any
+    std::function<void(VsockConnectionId)> wake;  // VsockWaker::wake, on the loop's thread
+  };
 
-  // Null after the first: a port takes one connection.
+  // `loop` outlives the port. `name` is that of every error: "the container's stdout".
+  StreamPort(EventLoop& loop, Direction direction, std::string name, Hooks hooks);
+
+  // Null after the first: a port takes one connection. As VsockService::accept.
   std::unique_ptr<VsockEndpoint> connect(VsockConnectionId id);
 
-  // The stream is ready: the connection to wake, if there is one.
-  std::optional<VsockConnectionId> on_ready();
+  const std::string& name() const { return name_; }
+  bool takes_input() const { return direction_ != Direction::kToHost; }
+  bool takes_output() const { return direction_ != Direction::kToGuest; }
 
-  // Every byte of the guest is delivered, or never will be: the guest has finished, the connection
-  // or the reader is gone.
-  bool finished() const;
-  bool connected() const;
-  // Why bytes of the guest were lost, where the host could not take them; a reader that has gone
-  // did not want them.
-  std::optional<Error> failure() const;
-  // From the guest, all in all.
-  std::uint64_t received_bytes() const;
-  // The host does not take what the guest has sent.
-  bool host_is_slow() const;
+  // Gives the host's end, or takes it away. kConflict where the stream has ended.
+  Result<void> attach_input(std::optional<Stream> end);
+  Result<void> attach_output(std::optional<Stream> end);
+
+  // Nothing more comes from the guest: on_change once the host has what was written.
+  void await_delivery();
+  // Lets go of the host's ends that are of no more use, so that their readers see it.
+  void release_ended();
+  // Lets go of everything, and of the connection.
+  void close();
+
+  struct View {
+    bool connected = false;
+    // Every byte of the guest is with the host, or never will be: the guest has finished, or the
+    // connection or the reader is gone.
+    bool delivered = false;
+    // The guest has sent what the host has not taken yet.
+    bool held = false;
+    std::uint64_t output_bytes = 0;  // taken from the guest, all in all
+    // Why bytes were lost; a reader that has gone did not want them.
+    std::optional<Error> failure;
+  };
+  View view();
 
  private:
   class Endpoint;
+  Handler look_again();
+  void watch_flush();
+  bool is_flushed();
+  Result<void> attach(std::optional<Stream>& place, bool ended, std::optional<Stream> end);
   std::size_t receive(std::span<const std::byte> data);
   std::size_t send(std::span<std::byte> out);
   void finish();
 
+  EventLoop& loop_;
   const Direction direction_;
-  Stream stream_;
-  Poller& poller_;
-  const std::uint64_t token_;
-  const std::function<void()> on_first_byte_;
-  const std::function<void()> on_finished_;
+  const std::string name_;
+  const Hooks hooks_;
 
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
+  std::optional<Stream> input_;
+  std::optional<Stream> output_;
   std::optional<VsockConnectionId> connection_;
   bool first_byte_seen_ = false;
-  std::uint64_t received_bytes_ = 0;
-  bool host_is_slow_ = false;
+  std::uint64_t output_bytes_ = 0;
+  bool blocked_ = false;
   bool input_ended_ = false;
-  bool finished_ = false;
+  bool finished_ = false;          // nothing goes either way
+  bool delivery_awaited_ = false;  // somebody waits for the host to have all
+  bool flush_watched_ = false;
   std::optional<Error> failure_;
 };
 

@@ -1,8 +1,8 @@
-// How long a guest that is silent is waited for. The guest is hostile: it may say nothing at all,
-// or say that it has ended and then keep its outputs open for ever.
+// How long a guest that is silent is waited for, for one process. The guest is hostile: it may say
+// nothing at all, or say that the process has ended and then keep its outputs open for ever.
 //
-// Time is counted in ticks of the waiting thread, not read off a clock: a process that was stopped,
-// or a host that slept, has not waited.
+// Time is counted in ticks of the event loop, a second each, not read off a clock: a VMM that was
+// stopped, or a host that slept, has not waited.
 #pragma once
 
 #include <cstdint>
@@ -11,23 +11,22 @@
 
 namespace runhv {
 
-class Patience {
+class Watchdog {
  public:
-  static constexpr std::uint64_t kTickNs = 1'000'000'000;
   // A kernel of somebody else's on a software CPU of a busy host takes tens of seconds.
   static constexpr unsigned kStartTicks = 120;
   static constexpr unsigned kOutputTicks = 10;
 
   // What only the guest can bring about.
-  enum class For { kHello, kStarted, kNothing, kOutput };
+  enum class For { kHello, kPrepared, kStarted, kNothing, kOutput };
   struct Look {
-    For what;
+    For what = For::kNothing;
     std::uint64_t output_bytes = 0;  // from the guest, all in all
     bool host_is_slow = false;       // a reader of ours does not take what the guest has sent
   };
 
   // `guest_memory_bytes`: more than that cannot have waited inside the guest for its delivery.
-  explicit Patience(std::uint64_t guest_memory_bytes) : guest_memory_bytes_(guest_memory_bytes) {}
+  explicit Watchdog(std::uint64_t guest_memory_bytes) : guest_memory_bytes_(guest_memory_bytes) {}
 
   // Once for each tick. What the guest has done wrong, where it was too much.
   std::optional<std::string> tick(const Look& now);

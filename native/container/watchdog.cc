@@ -1,10 +1,10 @@
-#include "container/patience.h"
+#include "container/watchdog.h"
 
 #include <utility>
 
 namespace runhv {
 
-std::optional<std::string> Patience::tick(const Look& now) {
+std::optional<std::string> Watchdog::tick(const Look& now) {
   if (now.what != what_) {
     what_ = now.what;
     quiet_ticks_ = 0;
@@ -19,6 +19,10 @@ std::optional<std::string> Patience::tick(const Look& now) {
       if (quiet_ticks_ < kStartTicks) return std::nullopt;
       return "the guest's agent has not spoken for " + std::to_string(kStartTicks) +
              " seconds; --debug shows what the kernel says";
+    case For::kPrepared:
+      if (quiet_ticks_ < kStartTicks) return std::nullopt;
+      return "the guest's agent has not prepared the container for " + std::to_string(kStartTicks) +
+             " seconds";
     case For::kStarted:
       if (quiet_ticks_ < kStartTicks) return std::nullopt;
       return "the guest's agent has not started the program for " + std::to_string(kStartTicks) +

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "container/oci_config.h"
+#include "container/bundle.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -28,7 +28,7 @@ constexpr char kWhole[] = R"({
     "capabilities": {"bounding": ["CAP_KILL"], "effective": ["CAP_KILL"], "permitted": ["CAP_KILL"],
                      "inheritable": ["CAP_KILL"], "ambient": ["CAP_KILL"]},
     "rlimits": [{"type": "RLIMIT_CORE", "soft": 1, "hard": 2}],
-    "noNewPrivileges": true, "oomScoreAdj": 7, "apparmorProfile": "", "selinuxLabel": ""},
+    "noNewPrivileges": true, "oomScoreAdj": 7, "consoleSize": {"width": 80, "height": 24}, "apparmorProfile": "", "selinuxLabel": ""},
   "mounts": [{"destination": "/tmp", "type": "tmpfs", "source": "s", "options": ["ro"]}],
   "hooks": {"prestart": []},
   "linux": {
@@ -36,7 +36,7 @@ constexpr char kWhole[] = R"({
     "devices": [{"path": "/dev/x", "type": "c", "major": 1, "minor": 2, "fileMode": 3, "uid": 4,
                  "gid": 5}],
     "maskedPaths": ["/a"], "readonlyPaths": ["/b"], "sysctl": {"kernel.a": "1"},
-    "rootfsPropagation": "private", "mountLabel": "",
+    "rootfsPropagation": "private", "mountLabel": "", "cgroupsPath": "/a/b",
     "resources": {"memory": {"limit": 67108864}, "cpu": {"quota": 100000, "period": 100000}},
     "seccomp": {
       "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "listenerPath": "",
@@ -50,7 +50,9 @@ constexpr char kWhole[] = R"({
     "hwConfig": {"vcpus": 1, "memory": 67108864}},
   "annotations": {"dev.runhv.memory": "67108864", "dev.runhv.cpus": "1",
                   "dev.runhv.scratch": "16777216", "dev.runhv.rootfs.type": "erofs",
-                  "dev.runhv.engine": "soft", "dev.runhv.stdin": "true"}
+                  "dev.runhv.engine": "soft", "dev.runhv.stdin": "true",
+                  "dev.runhv.etc": "docker", "dev.runhv.stop-signal": "TERM",
+                  "dev.runhv.volumes": "/srv", "dev.runhv.kernel.modules": "/m"}
 })";
 
 std::string whole_with(const std::string& pointer, const std::string& json) {
@@ -68,7 +70,7 @@ std::string whole_with(const std::string& pointer, const std::string& json) {
 }
 
 std::string complaint(const std::string& pointer, const std::string& json) {
-  const auto config = parse_oci_config(whole_with(pointer, json), "read config");
+  const auto config = parse_bundle(whole_with(pointer, json), "read config");
   return config ? "accepted" : config.error().detail;
 }
 
@@ -138,6 +140,7 @@ const std::vector<Field>& fields() {
         "/linux/sysctl/kernel.a",
         "/linux/rootfsPropagation",
         "/linux/mountLabel",
+        "/linux/cgroupsPath",
         "/linux/seccomp/defaultAction",
         "/linux/seccomp/listenerPath",
         "/linux/seccomp/architectures/0",
@@ -155,7 +158,11 @@ const std::vector<Field>& fields() {
         "/annotations/dev.runhv.scratch",
         "/annotations/dev.runhv.rootfs.type",
         "/annotations/dev.runhv.engine",
-        "/annotations/dev.runhv.stdin"}},
+        "/annotations/dev.runhv.stdin",
+        "/annotations/dev.runhv.etc",
+        "/annotations/dev.runhv.stop-signal",
+        "/annotations/dev.runhv.volumes",
+        "/annotations/dev.runhv.kernel.modules"}},
       {Type::kInteger,
        {"/process/user/uid",
         "/process/user/gid",
@@ -164,6 +171,8 @@ const std::vector<Field>& fields() {
         "/process/rlimits/0/soft",
         "/process/rlimits/0/hard",
         "/process/oomScoreAdj",
+        "/process/consoleSize/width",
+        "/process/consoleSize/height",
         "/linux/devices/0/major",
         "/linux/devices/0/minor",
         "/linux/devices/0/fileMode",
@@ -208,6 +217,7 @@ const std::vector<Field>& fields() {
         "/process",
         "/process/user",
         "/process/capabilities",
+        "/process/consoleSize",
         "/process/rlimits/0",
         "/mounts/0",
         "/hooks",
@@ -229,12 +239,12 @@ const std::vector<Field>& fields() {
   return all;
 }
 
-TEST(OciConfigFields, TheWholeIsAccepted) {
-  const auto config = parse_oci_config(kWhole, "read config");
+TEST(BundleFields, TheWholeIsAccepted) {
+  const auto config = parse_bundle(kWhole, "read config");
   EXPECT_TRUE(config) << config.error().detail;
 }
 
-TEST(OciConfigFields, EveryWrongTypeIsRefusedByName) {
+TEST(BundleFields, EveryWrongTypeIsRefusedByName) {
   const std::pair<Type, std::string> values[] = {{Type::kString, R"("x")"},
                                                  {Type::kInteger, "7"},
                                                  {Type::kBoolean, "true"},
@@ -261,7 +271,7 @@ TEST(OciConfigFields, EveryWrongTypeIsRefusedByName) {
   }
 }
 
-TEST(OciConfigFields, EveryElementThatIsNullIsRefusedByName) {
+TEST(BundleFields, EveryElementThatIsNullIsRefusedByName) {
   for (const Field& field : fields()) {
     if (field.type != Type::kArray) continue;
     for (const std::string& pointer : field.pointers) {
@@ -271,7 +281,7 @@ TEST(OciConfigFields, EveryElementThatIsNullIsRefusedByName) {
   }
 }
 
-TEST(OciConfigFields, WhatIsRequiredIsMissed) {
+TEST(BundleFields, WhatIsRequiredIsMissed) {
   for (const char* pointer : {"/ociVersion",
                               "/process",
                               "/process/args",
@@ -304,7 +314,7 @@ struct Range {
   std::vector<std::string> outside;
 };
 
-TEST(OciConfigFields, EveryRangeHasItsEnds) {
+TEST(BundleFields, EveryRangeHasItsEnds) {
   const std::string id_most = "4294967294";
   const std::string id_beyond = "4294967295";
   const Range ranges[] = {
@@ -316,14 +326,16 @@ TEST(OciConfigFields, EveryRangeHasItsEnds) {
       {"/process/args", {R"([""])"}, {"[]"}},
       {"/process/cwd", {R"("/a")"}, {R"("")", R"("a")", R"("./a")"}},
       {"/process/env/0", {R"("A=")", R"("A=b=c")"}, {R"("")", R"("A")", R"("=b")"}},
-      {"/process/terminal", {"false"}, {"true"}},
+      {"/process/terminal", {"false", "true"}, {}},
       {"/process/user/uid", {"0", id_most}, {"-1", id_beyond, "4294967296"}},
       {"/process/user/gid", {"0", id_most}, {"-1", id_beyond, "4294967296"}},
       {"/process/user/umask", {"0", "511"}, {"-1", "512"}},
       {"/process/user/additionalGids/0", {"0", id_most}, {"-1", id_beyond}},
       {"/process/capabilities/bounding/0",
-       {R"("CAP_CHOWN")", R"("CAP_CHECKPOINT_RESTORE")"},
-       {R"("")", R"("CHOWN")", R"("cap_chown")", R"("CAP_FLY")"}},
+       {R"("CAP_CHOWN")", R"("CAP_CHECKPOINT_RESTORE")", R"("")", R"("CHOWN")", R"("CAP_FLY")"},
+       {}},
+      {"/process/consoleSize/width", {"0", "65535"}, {"-1", "65536"}},
+      {"/process/consoleSize/height", {"0", "65535"}, {"-1", "65536"}},
       {"/process/rlimits/0/type",
        {R"("RLIMIT_CPU")", R"("RLIMIT_RTTIME")"},
        {R"("")", R"("CPU")", R"("RLIMIT_FLY")"}},
@@ -426,6 +438,12 @@ TEST(OciConfigFields, EveryRangeHasItsEnds) {
       {"/annotations/dev.runhv.stdin",
        {R"("true")", R"("false")"},
        {R"("")", R"("1")", R"("yes")"}},
+      {"/annotations/dev.runhv.etc", {R"("none")", R"("docker")"}, {R"("")", R"("podman")"}},
+      {"/annotations/dev.runhv.stop-signal", {R"("1")", R"("64")"}, {R"("0")", R"("65")"}},
+      {"/annotations/dev.runhv.volumes",
+       {R"("")", R"("/a")", R"("/a\n/b\n")"},
+       {R"("a")", R"("/a\nb")", R"("/a\n\n/b")"}},
+      {"/annotations/dev.runhv.kernel.modules", {R"("/m")"}, {R"("")", R"("m")"}},
       {"/annotations/dev.runhv.nosuch", {}, {R"("1")"}},
   };
   for (const Range& range : ranges) {
@@ -440,13 +458,13 @@ TEST(OciConfigFields, EveryRangeHasItsEnds) {
 }
 
 // The winner of several sources of one size is judged; the others must still be what they are.
-TEST(OciConfigFields, ASizeThatIsOverruledIsStillRead) {
+TEST(BundleFields, ASizeThatIsOverruledIsStillRead) {
   EXPECT_THAT(complaint("/vm/hwConfig/memory", R"("lots")"), StartsWith("vm.hwConfig.memory: "));
   EXPECT_THAT(complaint("/vm/hwConfig/vcpus", "-1"), StartsWith("vm.hwConfig.vcpus: "));
   EXPECT_EQ(complaint("/vm/hwConfig/memory", "1"), "accepted");
 }
 
-TEST(OciConfigFields, WhatIsThereTwiceIsRefused) {
+TEST(BundleFields, WhatIsThereTwiceIsRefused) {
   EXPECT_THAT(complaint("/linux/namespaces", R"([{"type":"pid"},{"type":"pid"}])"),
               HasSubstr("the namespace pid is there twice"));
   EXPECT_THAT(complaint("/process/rlimits", R"([{"type":"RLIMIT_CPU","soft":1,"hard":1},

@@ -1,0 +1,180 @@
+#include "container/agent_request.h"
+
+#include <string_view>
+#include <type_traits>
+
+#include "base/bytes.h"
+#include "base/check.h"
+
+namespace runhv {
+namespace {
+
+constexpr std::size_t kRecordAlignment = 8;
+constexpr std::size_t kIdentityBytes =
+    2 * sizeof(runhv_record) + sizeof(std::uint64_t) + kEntropyBytes;
+
+template <class T>
+std::span<const std::byte> object_bytes(const T& object) {
+  static_assert(std::is_trivially_copyable_v<T> && std::has_unique_object_representations_v<T>);
+  return std::as_bytes(std::span(&object, 1));
+}
+
+// Builds one record and pads it when it is closed.
+class Record {
+ public:
+  Record(std::vector<std::byte>& out, std::uint16_t tag) : out_(out), start_(out.size()) {
+    out_.resize(start_ + sizeof(runhv_record));
+    store_le<std::uint16_t>(std::span(out_), start_, tag);
+  }
+  Record(const Record&) = delete;
+  Record& operator=(const Record&) = delete;
+  ~Record() {
+    const std::size_t length = out_.size() - start_ - sizeof(runhv_record);
+    store_le<std::uint32_t>(std::span(out_), start_ + offsetof(runhv_record, length),
+                            static_cast<std::uint32_t>(length));
+    while (out_.size() % kRecordAlignment != 0) out_.push_back(std::byte{0});
+  }
+  Record& bytes(std::span<const std::byte> data) {
+    out_.insert(out_.end(), data.begin(), data.end());
+    return *this;
+  }
+  template <class T>
+  Record& object(const T& value) {
+    return bytes(object_bytes(value));
+  }
+  Record& string(std::string_view text) {
+    bytes(as_bytes(text));
+    out_.push_back(std::byte{0});
+    return *this;
+  }
+
+ private:
+  std::vector<std::byte>& out_;
+  std::size_t start_;
+};
+
+void append_strings(std::vector<std::byte>& out, std::uint16_t tag,
+                    const std::vector<std::string>& texts) {
+  for (const std::string& text : texts) Record(out, tag).string(text);
+}
+
+void append_process(std::vector<std::byte>& out, const ProcessSpec& spec) {
+  append_strings(out, RUNHV_REC_ARG, spec.arguments);
+  append_strings(out, RUNHV_REC_ENV, spec.environment);
+  Record(out, RUNHV_REC_CWD).string(spec.cwd);
+  Record(out, RUNHV_REC_USER).object(spec.user);
+  if (!spec.groups.empty()) {
+    Record(out, RUNHV_REC_GROUPS).bytes(std::as_bytes(std::span(spec.groups)));
+  }
+  if (spec.capabilities) Record(out, RUNHV_REC_CAPS).object(*spec.capabilities);
+  for (const runhv_rlimit& limit : spec.rlimits) Record(out, RUNHV_REC_RLIMIT).object(limit);
+  std::uint32_t flags = 0;
+  if (spec.no_new_privileges) flags |= RUNHV_PROCESS_NO_NEW_PRIVILEGES;
+  if (spec.has_umask) flags |= RUNHV_PROCESS_UMASK;
+  Record(out, RUNHV_REC_FLAGS).object(flags);
+  if (spec.oom_score_adj) Record(out, RUNHV_REC_OOM_SCORE_ADJ).object(*spec.oom_score_adj);
+  if (spec.seccomp) {
+    Record(out, RUNHV_REC_SECCOMP)
+        .object(spec.seccomp->flags)
+        .object(std::uint32_t{0})
+        .bytes(std::as_bytes(std::span(spec.seccomp->program)));
+  }
+}
+
+void append_root(std::vector<std::byte>& out, const ContainerSpec& spec) {
+  runhv_root root{};
+  if (spec.root_read_only) root.flags |= RUNHV_ROOT_READONLY;
+  if (spec.root_on_scratch_disk) root.flags |= RUNHV_ROOT_SCRATCH_DISK;
+  root.propagation = spec.root_propagation;
+  Record(out, RUNHV_REC_ROOT).object(root).string(spec.root_type).string("/dev/vda");
+}
+
+Result<std::vector<std::byte>> checked(std::vector<std::byte> payload, std::size_t more_bytes,
+                                       const char* operation) {
+  if (payload.size() + more_bytes <= RUNHV_MAX_FRAME_TO_AGENT) return payload;
+  return Fail{Error{Code::kInvalidArgument, operation,
+                    "it has " + std::to_string(payload.size()) +
+                        " bytes of arguments, environment and settings; at most " +
+                        std::to_string(RUNHV_MAX_FRAME_TO_AGENT) + " fit"}};
+}
+
+template <class T>
+std::vector<std::byte> frame_of(std::uint16_t type, const T& payload) {
+  return encode_frame(type, object_bytes(payload));
+}
+
+}  // namespace
+
+Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec) {
+  std::vector<std::byte> out;
+  append_root(out, spec);
+  Record(out, RUNHV_REC_NAMESPACES).object(spec.namespaces);
+  if (!spec.hostname.empty()) Record(out, RUNHV_REC_HOSTNAME).string(spec.hostname);
+  if (!spec.domainname.empty()) Record(out, RUNHV_REC_DOMAINNAME).string(spec.domainname);
+  for (const FileSpec& file : spec.files) {
+    Record(out, RUNHV_REC_FILE).object(file.fixed).string(file.path).string(file.content);
+  }
+  for (const MountSpec& mount : spec.mounts) {
+    Record(out, RUNHV_REC_MOUNT)
+        .object(mount.fixed)
+        .string(mount.destination)
+        .string(mount.type)
+        .string(mount.source)
+        .string(mount.data);
+  }
+  for (const DeviceSpec& device : spec.devices) {
+    Record(out, RUNHV_REC_DEVICE).object(device.fixed).string(device.path);
+  }
+  append_strings(out, RUNHV_REC_MASKED, spec.masked_paths);
+  append_strings(out, RUNHV_REC_READONLY, spec.read_only_paths);
+  for (const auto& [name, value] : spec.sysctls) {
+    Record(out, RUNHV_REC_SYSCTL).string(name).string(value);
+  }
+  return checked(std::move(out), kIdentityBytes, "tell the agent about the container");
+}
+
+Result<std::vector<std::byte>> encode_process(std::uint32_t process, const ProcessSpec& spec,
+                                              const runhv_stdio& stdio) {
+  const runhv_prepare head{process, 0};
+  const std::span<const std::byte> bytes = object_bytes(head);
+  std::vector<std::byte> out(bytes.begin(), bytes.end());
+  append_process(out, spec);
+  Record(out, RUNHV_REC_STDIO).object(stdio);
+  return checked(std::move(out), 0, "tell the agent about the process");
+}
+
+void append_identity(std::vector<std::byte>& payload, std::uint64_t realtime_ns,
+                     std::span<const std::byte, kEntropyBytes> entropy) {
+  Record(payload, RUNHV_REC_CLOCK).object(realtime_ns);
+  Record(payload, RUNHV_REC_ENTROPY).bytes(entropy);
+}
+
+std::vector<std::byte> encode_frame(std::uint16_t type, std::span<const std::byte> payload) {
+  RUNHV_CHECK(payload.size() <= RUNHV_MAX_FRAME_TO_AGENT);
+  std::vector<std::byte> frame(sizeof(runhv_frame));
+  store_le<std::uint32_t>(std::span(frame), offsetof(runhv_frame, length),
+                          static_cast<std::uint32_t>(payload.size()));
+  store_le<std::uint16_t>(std::span(frame), offsetof(runhv_frame, type), type);
+  frame.insert(frame.end(), payload.begin(), payload.end());
+  return frame;
+}
+
+void add_execute(std::vector<std::byte>& prepare_payload) {
+  store_le<std::uint32_t>(std::span(prepare_payload), offsetof(runhv_prepare, flags),
+                          RUNHV_PREPARE_EXECUTE);
+}
+
+std::vector<std::byte> encode_execute(std::uint32_t process) {
+  return frame_of(RUNHV_MSG_EXECUTE, runhv_process_id{process, 0});
+}
+
+std::vector<std::byte> encode_signal(std::uint32_t process, int signal) {
+  return frame_of(RUNHV_MSG_SIGNAL, runhv_signal{process, static_cast<std::uint32_t>(signal)});
+}
+
+std::vector<std::byte> encode_resize(std::uint32_t process, std::uint16_t columns,
+                                     std::uint16_t rows) {
+  return frame_of(RUNHV_MSG_RESIZE, runhv_resize{process, columns, rows});
+}
+
+}  // namespace runhv

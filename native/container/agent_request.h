@@ -1,0 +1,36 @@
+// What the host says on the control connection (guest/proto/runhv_agent.h), as frames.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "container/container_spec.h"
+#include "container/process_spec.h"
+
+namespace runhv {
+
+inline constexpr std::size_t kEntropyBytes = 32;
+
+// The payload of CONTAINER, but for clock and entropy, which must be as young as the guest. An
+// error where it is more than a frame holds.
+Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec);
+// The clock and entropy records.
+void append_identity(std::vector<std::byte>& payload, std::uint64_t realtime_ns,
+                     std::span<const std::byte, kEntropyBytes> entropy);
+
+// The payload of PREPARE, whose flags are still 0. An error where it is more than a frame holds.
+Result<std::vector<std::byte>> encode_process(std::uint32_t process, const ProcessSpec& spec,
+                                              const runhv_stdio& stdio);
+void add_execute(std::vector<std::byte>& prepare_payload);
+
+std::vector<std::byte> encode_frame(std::uint16_t type, std::span<const std::byte> payload);
+std::vector<std::byte> encode_execute(std::uint32_t process);
+std::vector<std::byte> encode_signal(std::uint32_t process, int signal);
+std::vector<std::byte> encode_resize(std::uint32_t process, std::uint16_t columns,
+                                     std::uint16_t rows);
+
+}  // namespace runhv

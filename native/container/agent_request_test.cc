@@ -1,0 +1,192 @@
+#include "container/agent_request.h"
+
+#include <array>
+#include <map>
+#include <string>
+
+#include "base/bytes.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace runhv {
+namespace {
+
+struct Decoded {
+  std::uint16_t tag;
+  std::string payload;
+};
+
+// As the agent reads it: bounds first, zeros between.
+std::vector<Decoded> decode(std::span<const std::byte> bytes) {
+  std::vector<Decoded> records;
+  std::size_t at = 0;
+  while (at < bytes.size()) {
+    EXPECT_GE(bytes.size() - at, sizeof(runhv_record));
+    const auto tag = load_le<std::uint16_t>(bytes, at);
+    EXPECT_EQ(load_le<std::uint16_t>(bytes, at + 2), 0);
+    const auto length = load_le<std::uint32_t>(bytes, at + 4);
+    at += sizeof(runhv_record);
+    EXPECT_LE(length, bytes.size() - at);
+    records.push_back({tag, std::string(reinterpret_cast<const char*>(&bytes[at]), length)});
+    at += length;
+    for (; at % 8 != 0; ++at) EXPECT_EQ(bytes[at], std::byte{0});
+  }
+  return records;
+}
+
+ProcessSpec small_process() {
+  ProcessSpec spec;
+  spec.arguments = {"sh", "-c", "echo"};
+  spec.environment = {"A=b"};
+  spec.cwd = "/srv";
+  return spec;
+}
+
+ContainerSpec small_container() {
+  ContainerSpec spec;
+  spec.root_type = "erofs";
+  spec.namespaces = 0x20000;
+  return spec;
+}
+
+// The records of PREPARE.
+std::span<const std::byte> records_of(std::span<const std::byte> prepare) {
+  return prepare.subspan(sizeof(runhv_prepare));
+}
+
+std::map<std::uint16_t, std::string> by_tag(std::span<const std::byte> records) {
+  std::map<std::uint16_t, std::string> found;
+  for (const Decoded& record : decode(records)) found[record.tag] = record.payload;
+  return found;
+}
+
+std::uint32_t u32(const std::string& record, std::size_t offset) {
+  return load_le<std::uint32_t>(as_bytes(record), offset);
+}
+
+TEST(AgentRequest, StringsEndWithOneNulAndKeepTheirOrder) {
+  const auto prepare = encode_process(0, small_process(), {});
+  ASSERT_TRUE(prepare);
+  std::vector<std::string> arguments;
+  for (const Decoded& record : decode(records_of(*prepare))) {
+    if (record.tag == RUNHV_REC_ARG) arguments.push_back(record.payload);
+  }
+  using std::string_literals::operator""s;
+  EXPECT_THAT(arguments, testing::ElementsAre("sh\0"s, "-c\0"s, "echo\0"s));
+}
+
+TEST(AgentRequest, NumbersStandWhereTheAgentReadsThem) {
+  ProcessSpec spec = small_process();
+  spec.user = {1, 2, 022, 0};
+  spec.has_umask = true;
+  spec.seccomp = SeccompFilter{4, {{0x06, 1, 2, 0x7fff0000}}};
+  const auto prepare = encode_process(7, spec,
+                                      {.stdin_port = 0,
+                                       .stdout_port = 1026,
+                                       .stderr_port = 1027,
+                                       .flags = 1,
+                                       .columns = 80,
+                                       .rows = 24,
+                                       .zero = 0});
+  ASSERT_TRUE(prepare);
+  EXPECT_EQ(load_le<std::uint32_t>(*prepare, offsetof(runhv_prepare, process)), 7u);
+  EXPECT_EQ(load_le<std::uint32_t>(*prepare, offsetof(runhv_prepare, flags)), 0u);
+  const auto records = by_tag(records_of(*prepare));
+  EXPECT_EQ(u32(records.at(RUNHV_REC_USER), offsetof(runhv_user, gid)), 2u);
+  EXPECT_EQ(u32(records.at(RUNHV_REC_FLAGS), 0), static_cast<std::uint32_t>(RUNHV_PROCESS_UMASK));
+  EXPECT_EQ(u32(records.at(RUNHV_REC_STDIO), 0), 0u);
+  EXPECT_EQ(u32(records.at(RUNHV_REC_STDIO), 4), 1026u);
+  EXPECT_EQ(u32(records.at(RUNHV_REC_STDIO), offsetof(runhv_stdio, flags)),
+            unsigned{RUNHV_STDIO_TERMINAL});
+  EXPECT_EQ(u32(records.at(RUNHV_REC_STDIO), offsetof(runhv_stdio, columns)), 24u << 16 | 80u);
+  EXPECT_EQ(u32(records.at(RUNHV_REC_SECCOMP), 0), 4u);
+  EXPECT_EQ(records.at(RUNHV_REC_SECCOMP).size(), 8u + 8u);
+  EXPECT_EQ(u32(records.at(RUNHV_REC_SECCOMP), 12), 0x7fff0000u);
+}
+
+TEST(AgentRequest, ExecuteIsAFlagOfPrepareOrAMessage) {
+  auto prepare = encode_process(7, small_process(), {});
+  ASSERT_TRUE(prepare);
+  add_execute(*prepare);
+  EXPECT_EQ(load_le<std::uint32_t>(*prepare, offsetof(runhv_prepare, flags)),
+            unsigned{RUNHV_PREPARE_EXECUTE});
+
+  const auto frame = encode_execute(7);
+  EXPECT_EQ(load_le<std::uint16_t>(frame, 4), RUNHV_MSG_EXECUTE);
+  EXPECT_EQ(load_le<std::uint32_t>(frame, sizeof(runhv_frame)), 7u);
+}
+
+TEST(AgentRequest, TheContainersRecordsAreThere) {
+  ContainerSpec spec = small_container();
+  spec.files.push_back({{0100644, RUNHV_FILE_IF_MISSING}, "/etc/x", "a\nb"});
+  const auto payload = encode_container(spec);
+  ASSERT_TRUE(payload);
+  const auto records = by_tag(*payload);
+  EXPECT_EQ(records.at(RUNHV_REC_ROOT).substr(sizeof(runhv_root)),
+            std::string("erofs\0/dev/vda\0", 15));
+  EXPECT_EQ(u32(records.at(RUNHV_REC_FILE), 0), 0100644u);
+  EXPECT_EQ(u32(records.at(RUNHV_REC_FILE), 4), unsigned{RUNHV_FILE_IF_MISSING});
+  EXPECT_EQ(records.at(RUNHV_REC_FILE).substr(sizeof(runhv_file)),
+            std::string("/etc/x\0a\nb\0", 11));
+}
+
+TEST(AgentRequest, IdentityComesLastAndWhole) {
+  std::vector<std::byte> records = *encode_container(small_container());
+  std::array<std::byte, kEntropyBytes> entropy;
+  entropy.fill(std::byte{0x5a});
+  append_identity(records, 0x1122334455667788, entropy);
+  const auto decoded = decode(records);
+  ASSERT_GE(decoded.size(), 2u);
+  EXPECT_EQ(decoded[decoded.size() - 2].tag, RUNHV_REC_CLOCK);
+  EXPECT_EQ(load_le<std::uint64_t>(as_bytes(decoded[decoded.size() - 2].payload)),
+            0x1122334455667788u);
+  EXPECT_EQ(decoded.back().tag, RUNHV_REC_ENTROPY);
+  EXPECT_EQ(decoded.back().payload, std::string(32, '\x5a'));
+}
+
+TEST(AgentRequest, MoreThanAFrameHoldsIsAnError) {
+  ProcessSpec process = small_process();
+  process.environment.push_back("BIG=" + std::string(1u << 20, 'x'));
+  const auto prepare = encode_process(0, process, {});
+  ASSERT_FALSE(prepare);
+  EXPECT_THAT(prepare.error().detail, testing::HasSubstr("at most 1048576 fit"));
+
+  ContainerSpec container = small_container();
+  container.masked_paths.push_back("/" + std::string(1u << 20, 'x'));
+  const auto payload = encode_container(container);
+  ASSERT_FALSE(payload);
+  EXPECT_THAT(payload.error().detail, testing::HasSubstr("at most 1048576 fit"));
+}
+
+TEST(AgentRequest, FrameHeaderHoldsLengthAndType) {
+  const auto frame = encode_frame(RUNHV_MSG_SIGNAL, as_bytes("abcd"));
+  EXPECT_EQ(load_le<std::uint32_t>(frame, 0), 4u);
+  EXPECT_EQ(load_le<std::uint16_t>(frame, 4), RUNHV_MSG_SIGNAL);
+  EXPECT_EQ(frame.size(), 12u);
+}
+
+TEST(AgentRequest, SignalsAndSizesNameTheirProcess) {
+  const auto signal = encode_signal(7, 15);
+  EXPECT_EQ(load_le<std::uint16_t>(signal, 4), RUNHV_MSG_SIGNAL);
+  EXPECT_EQ(load_le<std::uint32_t>(signal, 8), 7u);
+  EXPECT_EQ(load_le<std::uint32_t>(signal, 12), 15u);
+  const auto size = encode_resize(7, 80, 24);
+  EXPECT_EQ(load_le<std::uint16_t>(size, 4), RUNHV_MSG_RESIZE);
+  EXPECT_EQ(load_le<std::uint32_t>(size, 8), 7u);
+  EXPECT_EQ(load_le<std::uint16_t>(size, 12), 80u);
+  EXPECT_EQ(load_le<std::uint16_t>(size, 14), 24u);
+}
+
+TEST(AgentRequest, AScratchDiskIsAFlagOfTheRoot) {
+  ContainerSpec spec = small_container();
+  for (const bool scratch : {false, true}) {
+    spec.root_on_scratch_disk = scratch;
+    const auto payload = encode_container(spec);
+    ASSERT_TRUE(payload);
+    EXPECT_EQ(u32(by_tag(*payload).at(RUNHV_REC_ROOT), 0),
+              scratch ? unsigned{RUNHV_ROOT_SCRATCH_DISK} : 0u);
+  }
+}
+
+}  // namespace
+}  // namespace runhv

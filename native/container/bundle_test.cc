@@ -1,0 +1,339 @@
+#include "container/bundle.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "container/linux_abi.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace runhv {
+namespace {
+
+using testing::HasSubstr;
+
+// A bundle of the least, with one more member at its top.
+std::string bundle(const std::string& more, const std::string& process_more = "") {
+  return R"({"ociVersion":"1.2.0","process":{"args":["/bin/true"],"cwd":"/")" + process_more +
+         R"(},"vm":{"image":{"path":"/img","format":"raw"}})" + (more.empty() ? "" : "," + more) +
+         "}";
+}
+
+Result<Bundle> parse(const std::string& json) { return parse_bundle(json, "read config"); }
+
+std::string complaint(const std::string& json) {
+  const auto config = parse(json);
+  return config ? "accepted" : config.error().detail;
+}
+
+TEST(Bundle, LeastBundleHasTheDefaults) {
+  const auto config = parse(bundle(""));
+  ASSERT_TRUE(config) << to_string(config.error());
+  EXPECT_EQ(config->vm.memory_bytes, 128u << 20);
+  EXPECT_EQ(config->vm.processor_count, 1u);
+  EXPECT_EQ(config->container.root_type, "erofs");
+  EXPECT_EQ(config->vm.root_image, "/img");
+  EXPECT_TRUE(config->connect_stdin);
+  EXPECT_FALSE(config->process.capabilities);
+  EXPECT_FALSE(config->process.seccomp);
+}
+
+TEST(Bundle, ProcessIsRead) {
+  const auto config = parse(bundle("", R"(,
+    "env":["A=b","C="],"user":{"uid":7,"gid":8,"umask":18,"additionalGids":[9,10]},
+    "capabilities":{"bounding":["CAP_CHOWN","CAP_SYS_ADMIN"],"effective":["CAP_KILL"]},
+    "rlimits":[{"type":"RLIMIT_NOFILE","soft":1024,"hard":18446744073709551615}],
+    "noNewPrivileges":true,"oomScoreAdj":-500)"));
+  ASSERT_TRUE(config) << to_string(config.error());
+  EXPECT_THAT(config->process.environment, testing::ElementsAre("A=b", "C="));
+  EXPECT_EQ(config->process.user.uid, 7u);
+  EXPECT_TRUE(config->process.has_umask);
+  EXPECT_EQ(config->process.user.umask, 022u);
+  EXPECT_THAT(config->process.groups, testing::ElementsAre(9, 10));
+  EXPECT_EQ(config->process.capabilities->bounding, 1ull << 0 | 1ull << 21);
+  EXPECT_EQ(config->process.capabilities->effective, 1ull << 5);
+  ASSERT_EQ(config->process.rlimits.size(), 1u);
+  EXPECT_EQ(config->process.rlimits[0].resource, 7u);
+  EXPECT_EQ(config->process.rlimits[0].hard, UINT64_MAX);
+  EXPECT_TRUE(config->process.no_new_privileges);
+  EXPECT_EQ(config->process.oom_score_adj, -500);
+}
+
+TEST(Bundle, MountOptionsBecomeFlagsPropagationAndData) {
+  const auto config = parse(bundle(R"("mounts":[
+    {"destination":"/tmp","type":"tmpfs","source":"t",
+     "options":["nosuid","suid","nodev","ro","size=64k","rslave","mode=1777","tmpcopyup"]}])"));
+  ASSERT_TRUE(config) << to_string(config.error());
+  const MountSpec& mount = config->container.mounts.at(0);
+  EXPECT_EQ(mount.fixed.flags, linux_abi::kMsNodev | linux_abi::kMsRdonly);
+  EXPECT_EQ(mount.fixed.propagation, linux_abi::kMsSlave | linux_abi::kMsRec);
+  EXPECT_EQ(mount.fixed.options, RUNHV_MOUNT_TMPCOPYUP);
+  EXPECT_EQ(mount.data, "size=64k,mode=1777");
+}
+
+TEST(Bundle, DevicesNamespacesAndPathsAreRead) {
+  const auto config = parse(bundle(R"("hostname":"web","linux":{
+    "namespaces":[{"type":"pid"},{"type":"mount"},{"type":"user"}],
+    "devices":[{"path":"/dev/fuse","type":"c","major":10,"minor":229,"fileMode":438,"uid":1,"gid":2},
+               {"path":"/dev/pipe","type":"p"}],
+    "maskedPaths":["/proc/kcore"],"readonlyPaths":["/proc/sys"],
+    "sysctl":{"net.ipv4.ip_forward":"1"},"rootfsPropagation":"rprivate"})"));
+  ASSERT_TRUE(config) << to_string(config.error());
+  EXPECT_EQ(config->container.namespaces, linux_abi::kCloneNewpid | linux_abi::kCloneNewns);
+  EXPECT_EQ(config->container.devices.at(0).fixed.mode, linux_abi::kSIfchr | 0666u);
+  EXPECT_EQ(config->container.devices.at(0).fixed.minor, 229u);
+  EXPECT_EQ(config->container.devices.at(1).fixed.mode, linux_abi::kSIfifo | 0666u);
+  EXPECT_EQ(config->container.root_propagation, linux_abi::kMsPrivate | linux_abi::kMsRec);
+  EXPECT_EQ(config->container.sysctls.at(0).second, "1");
+}
+
+TEST(Bundle, AnnotationWinsOverVmWinsOverResources) {
+  const std::string resources = R"("linux":{"resources":{"memory":{"limit":67108864},
+      "cpu":{"quota":150000,"period":100000}}})";
+  const auto by_resources = parse(bundle(resources));
+  ASSERT_TRUE(by_resources);
+  EXPECT_EQ(by_resources->vm.memory_bytes, 64u << 20);
+  EXPECT_EQ(by_resources->vm.processor_count, 2u);
+
+  const std::string hardware =
+      R"({"ociVersion":"1.2.0","process":{"args":["a"],"cwd":"/"},"vm":{"image":{"path":"/i","format":"raw"},
+         "hwConfig":{"memory":50331648,"vcpus":3}},)" +
+      resources;
+  const auto by_vm = parse(hardware + "}");
+  ASSERT_TRUE(by_vm);
+  EXPECT_EQ(by_vm->vm.memory_bytes, 48u << 20);
+  EXPECT_EQ(by_vm->vm.processor_count, 3u);
+
+  const auto by_annotation =
+      parse(hardware + R"(,"annotations":{"dev.runhv.memory":"33554432","dev.runhv.cpus":"4"}})");
+  ASSERT_TRUE(by_annotation);
+  EXPECT_EQ(by_annotation->vm.memory_bytes, 32u << 20);
+  EXPECT_EQ(by_annotation->vm.processor_count, 4u);
+}
+
+std::vector<std::string> warnings(const ProcessSpec& spec) {
+  std::vector<std::string> texts;
+  for (const Error& warning : spec.warnings) texts.push_back(to_string(warning));
+  return texts;
+}
+
+// runtime-spec config.md, "capabilities": one that cannot be mapped is a warning.
+TEST(Bundle, CapabilitiesThatNobodyHasAreAWarning) {
+  const auto config = parse(
+      bundle("", R"(,"capabilities":{"bounding":["CAP_FLY","CAP_KILL"],"permitted":["CAP_FLY"]})"));
+
+  ASSERT_TRUE(config) << to_string(config.error());
+  EXPECT_EQ(config->process.capabilities->bounding, 1ull << 5);
+  EXPECT_THAT(warnings(config->process),
+              testing::ElementsAre("grant CAP_FLY: there is no capability of that name"));
+}
+
+TEST(Bundle, AmbientIsWhatIsPermittedAndInheritable) {
+  const auto config = parse(bundle("", R"(,"capabilities":{"permitted":["CAP_KILL","CAP_CHOWN"],
+        "inheritable":["CAP_KILL"],"ambient":["CAP_KILL","CAP_CHOWN"]})"));
+
+  ASSERT_TRUE(config) << to_string(config.error());
+  EXPECT_EQ(config->process.capabilities->ambient, 1ull << 5);
+  EXPECT_THAT(warnings(config->process),
+              testing::ElementsAre(HasSubstr("grant CAP_CHOWN as ambient: ")));
+}
+
+TEST(Bundle, ATerminalHasASize) {
+  const auto config =
+      parse(bundle("", R"(,"terminal":true,"consoleSize":{"width":80,"height":24})"));
+
+  ASSERT_TRUE(config) << to_string(config.error());
+  EXPECT_TRUE(config->process.terminal);
+  EXPECT_EQ(config->process.columns, 80);
+  EXPECT_EQ(config->process.rows, 24);
+}
+
+TEST(Bundle, DockersFilesAreMadeOfTheNames) {
+  const auto config = parse(
+      bundle(R"("hostname":"web","domainname":"lan","annotations":{"dev.runhv.etc":"docker"})"));
+
+  ASSERT_TRUE(config) << to_string(config.error());
+  std::map<std::string, FileSpec> files;
+  for (const FileSpec& file : config->container.files) files[file.path] = file;
+  ASSERT_EQ(files.size(), 4u);
+  EXPECT_EQ(files["/etc/hostname"].content, "web\n");
+  EXPECT_EQ(files["/etc/hostname"].fixed.flags, 0u);
+  EXPECT_EQ(files["/etc/hostname"].fixed.mode, linux_abi::kSIfreg | 0644u);
+  EXPECT_THAT(files["/etc/hosts"].content,
+              testing::AllOf(HasSubstr("127.0.0.1\tlocalhost\n"),
+                             HasSubstr("::1\tlocalhost ip6-localhost ip6-loopback\n"),
+                             HasSubstr("\n127.0.1.1\tweb.lan web\n")));
+  EXPECT_EQ(files["/etc/resolv.conf"].fixed.flags, unsigned{RUNHV_FILE_IF_MISSING});
+  EXPECT_EQ(files["/etc/mtab"].content, "/proc/mounts");
+  EXPECT_EQ(files["/etc/mtab"].fixed.mode, linux_abi::kSIflnk | 0777u);
+  EXPECT_EQ(files["/etc/mtab"].fixed.flags, unsigned{RUNHV_FILE_IF_MISSING});
+}
+
+TEST(Bundle, NoFileIsMadeUnlessItIsAskedFor) {
+  const auto config = parse(bundle(R"("hostname":"web")"));
+
+  ASSERT_TRUE(config) << to_string(config.error());
+  EXPECT_TRUE(config->container.files.empty());
+}
+
+TEST(Bundle, VolumesAreFoldersThatMayBeThere) {
+  const auto config = parse(bundle(R"("annotations":{"dev.runhv.volumes":"/srv/data\n/var/x"})"));
+
+  ASSERT_TRUE(config) << to_string(config.error());
+  ASSERT_EQ(config->container.files.size(), 2u);
+  EXPECT_EQ(config->container.files[0].path, "/srv/data");
+  EXPECT_EQ(config->container.files[1].path, "/var/x");
+  EXPECT_EQ(config->container.files[1].fixed.mode, linux_abi::kSIfdir | 0755u);
+  EXPECT_EQ(config->container.files[1].fixed.flags, unsigned{RUNHV_FILE_IF_MISSING});
+}
+
+TEST(Bundle, TheStopSignalHasANameOrANumber) {
+  const auto signal = [](const std::string& text) {
+    const auto config = parse(bundle(R"("annotations":{"dev.runhv.stop-signal":")" + text + "\"}"));
+    return config ? config->stop_signal : 0;
+  };
+  EXPECT_EQ(signal("SIGQUIT"), 3);
+  EXPECT_EQ(signal("usr1"), 10);
+  EXPECT_EQ(signal("37"), 37);
+  EXPECT_EQ(signal("SIGRTMIN"), 34);
+  EXPECT_EQ(signal("RTMIN+3"), 37);
+  EXPECT_EQ(signal("RTMAX-1"), 63);
+  EXPECT_EQ(signal("SYS"), 31);
+  EXPECT_EQ(parse(bundle(""))->stop_signal, 15);
+  for (const char* bad :
+       {"", "0", "65", "-1", "SIG", "FLY", "RTMIN+31", "RTMAX-31", "RTMIN+", "9x"}) {
+    EXPECT_EQ(signal(bad), 0) << bad;
+  }
+}
+
+TEST(Bundle, AnnotationsOfOthersAreKept) {
+  const auto config = parse(bundle(R"("annotations":{"org.x":"y","dev.runhv.cpus":"2"})"));
+
+  ASSERT_TRUE(config) << to_string(config.error());
+  EXPECT_THAT(config->annotations, testing::ElementsAre(testing::Pair("dev.runhv.cpus", "2"),
+                                                        testing::Pair("org.x", "y")));
+}
+
+// What is absent is none: neither the first process's, nor docker's.
+TEST(ProcessJson, TheLeastHasArguments) {
+  const auto spec = parse_process(R"({"args":["sh"]})", "read the process");
+
+  ASSERT_TRUE(spec) << to_string(spec.error());
+  EXPECT_EQ(spec->cwd, "/");
+  EXPECT_TRUE(spec->environment.empty());
+  EXPECT_FALSE(spec->capabilities);
+  EXPECT_FALSE(spec->seccomp);
+  EXPECT_FALSE(spec->terminal);
+  EXPECT_EQ(spec->user.uid, 0u);
+}
+
+TEST(ProcessJson, IsCheckedAsABundles) {
+  const auto complaint_of = [](const std::string& json) {
+    const auto spec = parse_process(json, "read the process");
+    return spec ? "accepted" : to_string(spec.error());
+  };
+  EXPECT_EQ(complaint_of("{}"), "read the process: args: missing; expected an array of strings");
+  EXPECT_EQ(complaint_of(R"({"args":["a"],"cwd":"x"})"),
+            "read the process: cwd: expected an absolute path");
+  EXPECT_EQ(complaint_of(R"({"args":["a"],"user":{"uid":-1}})"),
+            "read the process: user.uid: expected an integer from 0 to 4294967294");
+  EXPECT_EQ(complaint_of(R"({"args":["a"],"seccomp":{"defaultAction":"FLY"}})").substr(0, 40),
+            "read the process: seccomp.defaultAction:");
+  EXPECT_EQ(complaint_of(R"({"args":["a"],"seccomp":{"defaultAction":"SCMP_ACT_ALLOW"}})"),
+            "accepted");
+  EXPECT_THAT(complaint_of(R"({"args":[")" + std::string(kMaxProcessJsonBytes, 'a') + R"("]})"),
+              HasSubstr("at most 1048576 are possible"));
+}
+
+struct BadCase {
+  std::string json;
+  std::string expected;
+};
+
+TEST(Bundle, ModulesOfAKernelAreAnAbsolutePath) {
+  const auto with = parse(bundle(R"("annotations":{"dev.runhv.kernel.modules":"/m.cpio"})"));
+  ASSERT_TRUE(with);
+  EXPECT_EQ(with->vm.modules, "/m.cpio");
+  EXPECT_FALSE(parse(bundle(R"("annotations":{"dev.runhv.kernel.modules":"m.cpio"})")));
+}
+
+TEST(Bundle, AScratchDiskIsRoundedUpAndAbsentUnlessAskedFor) {
+  const auto scratch = [](const std::string& annotations) {
+    const auto config = parse(bundle(R"("annotations":{)" + annotations + "}"));
+    return config ? config->vm.scratch_bytes : 1;
+  };
+  EXPECT_EQ(scratch(""), 0u);
+  EXPECT_EQ(scratch(R"("dev.runhv.scratch":"0")"), 0u);
+  EXPECT_EQ(scratch(R"("dev.runhv.scratch":"16777216")"), 16u << 20);
+  EXPECT_EQ(scratch(R"("dev.runhv.scratch":"16777217")"), 32u << 20);
+  EXPECT_EQ(scratch(R"("dev.runhv.scratch":"1099511627776")"), 1ull << 40);
+}
+
+TEST(Bundle, EveryComplaintNamesThePathAndWhatWasExpected) {
+  const std::string head = R"({"ociVersion":"1.2.0",)";
+  const BadCase cases[] = {
+      {"not json", "not JSON: Invalid value. (at byte 1)"},
+      {"[]", "the document: expected an object"},
+      {"{}", "ociVersion: missing; expected a version such as 1.2.0"},
+      {R"({"ociVersion":"2.0.0"})", "ociVersion: expected version 1.x, not 2.0.0"},
+      {head + R"("process":{"cwd":"/"}})", "process.args: missing; expected an array of strings"},
+      {head + R"("process":{"args":[],"cwd":"/"}})", "process.args: expected at least one string"},
+      {head + R"("process":{"args":["a",7],"cwd":"/"}})", "process.args[1]: expected a string"},
+      {head + R"("process":{"args":["a\u0000b"],"cwd":"/"}})",
+       "process.args[0]: the string holds a NUL"},
+      {head + R"("process":{"args":["a"],"cwd":"srv"}})", "process.cwd: expected an absolute path"},
+      {bundle("", R"(,"env":["NOVALUE"])"), "process.env[0]: expected NAME=value"},
+      {bundle("", R"(,"rlimits":[{"type":"RLIMIT_CPU","soft":2,"hard":1}])"),
+       "process.rlimits[0].soft: more than the hard limit"},
+      {bundle("", R"(,"user":{"uid":-1})"),
+       "process.user.uid: expected an integer from 0 to 4294967294"},
+      {bundle(R"("mounts":[{"destination":"/x","type":"bind","source":"/y"}])"),
+       "mounts[0]: bind mounts are not in this version"},
+      {bundle(R"("mounts":[{"destination":"/x","type":"tmpfs","options":["rbind"]}])"),
+       "mounts[0].options[0]: the option rbind is not in this version"},
+      {bundle(R"("hooks":{"prestart":[{"path":"/x"}]})"),
+       "hooks[\"prestart\"]: hooks are not in this version"},
+      {bundle(R"("linux":{"namespaces":[{"type":"network","path":"/run/ns"}]})"),
+       "linux.namespaces[0].path: joining a namespace is not possible"},
+      {bundle(R"("linux":{"sysctl":{"net/ipv4/ip_forward":"1"}})"),
+       "linux.sysctl[\"net/ipv4/ip_forward\"]: expected a name such as net.ipv4.ip_forward"},
+      {bundle(R"("linux":{"sysctl":{".kernel":"1"}})"), "expected a name such as"},
+      {bundle(R"("annotations":{"dev.runhv.memroy":"1"})"),
+       "annotations[\"dev.runhv.memroy\"]: unknown annotation"},
+      {bundle(R"("annotations":{"dev.runhv.memory":"4194304"})"),
+       "annotations[\"dev.runhv.memory\"]: 4194304 is too little; the least is 25165824"},
+      {bundle(R"("annotations":{"dev.runhv.memory":"1g"})"), "expected a decimal number"},
+      {bundle(R"("annotations":{"dev.runhv.cpus":"0"})"), "0 is too little; the least is 1"},
+      {bundle(R"("annotations":{"dev.runhv.cpus":"1000"})"), "1000 is too much; the most is 64"},
+      {bundle(R"("annotations":{"dev.runhv.scratch":"1048576"})"),
+       "annotations[\"dev.runhv.scratch\"]: 1048576 is too little; the least is 16777216"},
+      {bundle(R"("annotations":{"dev.runhv.scratch":"1099511627777"})"),
+       "1099511627777 is too much; the most is 1099511627776"},
+      {bundle(R"("annotations":{"dev.runhv.engine":"qemu"})"),
+       "expected one of: auto, soft, kvm, whp"},
+      {head + R"("process":{"args":["a"],"cwd":"/"}})",
+       "vm.image: missing; expected the root file system's block image"},
+      {head +
+           R"("process":{"args":["a"],"cwd":"/"},"vm":{"image":{"path":"/i","format":"qcow2"}}})",
+       "vm.image.format: expected \"raw\""},
+  };
+  for (const BadCase& bad : cases) EXPECT_THAT(complaint(bad.json), HasSubstr(bad.expected));
+}
+
+TEST(Bundle, NestingIsBounded) {
+  const auto nested = [](std::size_t depth) {
+    return bundle("\"x\":" + std::string(depth, '[') + std::string(depth, ']'));
+  };
+  EXPECT_EQ(complaint(nested(63)), "accepted");
+  EXPECT_THAT(complaint(nested(64)), HasSubstr("nested deeper than 64 levels"));
+  EXPECT_THAT(complaint(nested(1'000'000)), HasSubstr("nested deeper than 64 levels"));
+}
+
+TEST(Bundle, UnknownFieldsAndForeignAnnotationsPass) {
+  EXPECT_EQ(complaint(bundle(R"("future":{"a":[1,2.5,null]},"annotations":{"org.x":"y"})")),
+            "accepted");
+}
+
+}  // namespace
+}  // namespace runhv

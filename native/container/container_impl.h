@@ -1,0 +1,155 @@
+// Container's inside: one state machine, on the loop's thread. container.cc has the requests of the
+// owner, container_life.cc what happens by itself.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "container/agent_channel.h"
+#include "container/container.h"
+#include "container/loop_call.h"
+#include "container/process.h"
+
+namespace runhv {
+
+// The phases and what leads from one to another: docs/life.md.
+class Container::Impl final : private MachineObserver {
+ public:
+  Impl(EventLoop& loop, ContainerEvents& events, std::string id, std::uint64_t tick_ns);
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+  ~Impl();
+
+  Result<void> make(ContainerConfig config, const MakeMachine& make_machine);
+
+  Result<void> boot();
+  Result<void> start();
+  Result<void> signal(ProcessNumber number, int signal);
+  Result<void> stop(int signal, std::uint32_t grace_ms);
+  Result<void> pause();
+  Result<void> resume();
+  Result<ProcessNumber> start_process(ProcessConfig config);
+  Result<void> resize(ProcessNumber number, std::uint16_t columns, std::uint16_t rows);
+  Result<void> attach(ProcessNumber number, int stream, std::optional<Stream> end);
+
+  const std::string& id() const { return id_; }
+  const Bundle& bundle() const { return bundle_; }
+  ContainerState state() const;
+  const std::optional<Result<ExitStatus>>& end() const { return end_; }
+  ContainerStatistics statistics();
+  const StatisticsPage& statistics_page() const { return timeline_.page(); }
+  std::optional<MachineMemory> guest_memory(std::size_t index) const {
+    return machine_->guest_memory(index);
+  }
+
+ private:
+  // A guest that was told to power off, or whose agent has gone, gets this long to end by itself; a
+  // reader of the host's, to take what a guest had sent that was killed or failed.
+  static constexpr std::uint64_t kLastWordsNs = 1'000'000'000;
+
+  enum class Phase {
+    kMade,         // nothing runs
+    kBooting,      // waits for HELLO
+    kPreparing,    // for PREPARED
+    kCreated,      // for start()
+    kStarting,     // for STARTED
+    kRunning,      // paused, maybe
+    kDraining,     // the first process has ended: for the end of the outputs
+    kPoweringOff,  // for the guest to power off
+    kStopping,     // the result is there: for the machine's end, and the host to take what it sent
+    kStopped
+  };
+
+  // On the machine's threads.
+  void on_stage(std::uint8_t stage) override;
+  void on_ended() override;
+
+  StreamPort::Hooks hooks(std::function<void()> on_first_byte);
+  Result<void> run_machine();
+  Result<Process*> find(ProcessNumber number, const char* verb);
+
+  void step();
+  void look_at_agent();
+  void on(const AgentHello& hello);
+  void on(const AgentPrepared& prepared);
+  void on(const AgentStarted& started);
+  void on(const AgentFailed& failed);
+  void on(const AgentExited& exited);
+  void on(const AgentOutOfMemory& memory);
+  void on(const AgentWarning& warning);
+  Process* named(ProcessNumber number, const char* message);
+  bool accept(const Result<void>& result);
+  void on_created();
+  void on_first_ended();
+  void look_at_outputs();
+  void look_at_machine(bool machine_ended);
+  void say_what_is_kept();
+  void wake(VsockConnectionId connection);
+  void watch();
+  void on_tick();
+  void on_last_words();
+
+  void kill(int signal);
+  void fail(Error error);
+  void begin_stopping(Result<ExitStatus> result);
+  void end_if_delivered();
+  Result<ExitStatus> final_result() const;
+  Error machine_failure() const;
+  Error guest_fault(std::string detail) const {
+    return Error{Code::kGuestFailed, operation("run"), std::move(detail)};
+  }
+
+  void tell(std::function<void(ContainerEvents&)> event) { told_.push_back(std::move(event)); }
+  void tell_process_ended(ProcessNumber number, const Process& process);
+  void warn(ProcessNumber number, Error warning);
+
+  Process& first() const { return *processes_.at(kFirstProcess); }
+  std::string operation(const char* verb) const { return verb + (" container " + id_); }
+
+  EventLoop& loop_;
+  ContainerEvents& events_;
+  const std::string id_;
+  const std::uint64_t tick_ns_;
+  Bundle bundle_;
+  Timeline timeline_;
+
+  std::deque<std::function<void(ContainerEvents&)>> told_;  // that step() is to tell
+  std::size_t warnings_ = 0;
+  std::uint32_t oom_kills_ = 0;
+
+  LoopCall look_;
+  AgentChannel channel_;
+  std::vector<std::byte> container_request_;                     // of CONTAINER, until it is sent
+  std::map<ProcessNumber, std::unique_ptr<Process>> processes_;  // the first stays
+  ProcessNumber next_number_ = kFirstProcess;
+
+  Phase phase_ = Phase::kMade;
+  bool start_wanted_ = false;
+  bool is_created_ = false;
+  bool paused_ = false;
+  bool asked_to_end_ = false;     // SIGINT or SIGTERM came
+  bool killed_ = false;           // the result is not the guest's
+  bool output_given_up_ = false;  // no reader is waited for any more
+  bool deaf_ = false;             // the agent's connection is gone
+  std::atomic<bool> machine_ended_{false};
+  std::optional<Result<ExitStatus>> result_;  // from kStopping on
+  std::optional<Result<ExitStatus>> end_;     // from kStopped on: what was told
+  std::uint64_t created_at_ns_ = 0;
+  std::uint64_t started_at_ns_ = 0;
+  std::uint64_t ended_at_ns_ = 0;
+
+  Timer tick_;
+  bool ticking_ = false;
+  Timer last_words_;
+  Timer grace_;
+  std::unique_ptr<Machine> machine_;
+};
+
+}  // namespace runhv

@@ -1,0 +1,263 @@
+// What an owner may ask of a container that runs: signals, stop, pause, other ends of streams.
+#include <string>
+
+#include "container/container_scene.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace runhv {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+
+TEST(ContainerSignals, AreSentOnceEachInTheirOrder) {
+  Scene scene;
+  scene.run();
+  (void)scene.guest.hears();
+  for (const int signal : {10, 15, 10, 15}) {
+    ASSERT_TRUE(scene.container->signal(kFirstProcess, signal));
+  }
+  scene.turn();
+
+  const auto heard = scene.guest.hears();
+  ASSERT_THAT(types(heard), ElementsAre(RUNHV_MSG_SIGNAL, RUNHV_MSG_SIGNAL));
+  EXPECT_EQ(heard[0].word(offsetof(runhv_signal, signal)), 10u);
+  EXPECT_EQ(heard[1].word(offsetof(runhv_signal, signal)), 15u);
+}
+
+TEST(ContainerSignals, BeforeTheAgentHasSpokenAreKept) {
+  Scene scene;
+  ASSERT_TRUE(scene.container->signal(kFirstProcess, 10));
+  ASSERT_TRUE(scene.container->start());
+  ASSERT_TRUE(scene.container->signal(kFirstProcess, 12));
+  ASSERT_TRUE(scene.guest.says_hello());
+  scene.turn();
+
+  EXPECT_THAT(types(scene.guest.hears()), ElementsAre(RUNHV_MSG_CONTAINER, RUNHV_MSG_PREPARE,
+                                                      RUNHV_MSG_SIGNAL, RUNHV_MSG_SIGNAL));
+}
+
+TEST(ContainerSignals, InterruptAndTerminateEndAMachineWhoseAgentHasNotSpoken) {
+  for (const int signal : {2, 15, 9}) {
+    for (const bool started : {false, true}) {
+      Scene scene;
+      if (started) {
+        ASSERT_TRUE(scene.container->start());
+      }
+      ASSERT_TRUE(scene.container->signal(kFirstProcess, signal));
+      ASSERT_TRUE(scene.wait_for_end());
+
+      EXPECT_EQ(last(scene), "ended signaled " + std::to_string(signal));
+    }
+  }
+}
+
+TEST(ContainerSignals, TheSecondOneEndsAnAgentThatDoesNotStartTheProgram) {
+  Scene scene;
+  ASSERT_TRUE(scene.container->start());
+  ASSERT_TRUE(scene.guest.says_hello());
+  scene.turn();
+  ASSERT_TRUE(scene.container->signal(kFirstProcess, 2));
+  scene.turn();
+  EXPECT_FALSE(scene.log.ended());
+
+  ASSERT_TRUE(scene.container->signal(kFirstProcess, 15));
+  ASSERT_TRUE(scene.wait_for_end());
+
+  EXPECT_EQ(last(scene), "ended signaled 15");
+}
+
+TEST(ContainerSignals, KillEndsTheMachineWhateverTheGuestDoes) {
+  Scene scene;
+  scene.run();
+
+  ASSERT_TRUE(scene.container->signal(kFirstProcess, 9));
+  ASSERT_TRUE(scene.wait_for_end());
+
+  EXPECT_TRUE(scene.guest.is_asked_to_stop());
+  EXPECT_EQ(last(scene), "ended signaled 9");
+}
+
+TEST(ContainerSignals, KillAfterTheEndHasComeChangesNothing) {
+  Scene scene;
+  scene.run();
+  scene.guest.says_exited(kFirstProcess, 6);  // nobody has looked yet
+
+  ASSERT_TRUE(scene.container->signal(kFirstProcess, 9));
+  ASSERT_TRUE(scene.wait_for_end());
+
+  EXPECT_EQ(last(scene), "ended exited 6");
+}
+
+TEST(ContainerSignals, HaveANumberAndAProcess) {
+  Scene scene;
+  scene.run();
+  EXPECT_EQ(text(scene.container->signal(kFirstProcess, 0)),
+            "signal container scene: 0 is no signal; they are 1 to 64");
+  EXPECT_FALSE(scene.container->signal(kFirstProcess, 65));
+  EXPECT_EQ(text(scene.container->signal(7, 15)),
+            "signal process 7: container scene has no such process, or it has ended");
+  ASSERT_TRUE(scene.container->signal(kFirstProcess, 9));
+  ASSERT_TRUE(scene.wait_for_end());
+  const auto late = scene.container->signal(kFirstProcess, 15);
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, Code::kClosed);
+}
+
+// A guest that does not listen makes no queue grow.
+TEST(ContainerSignals, AreKeptWhileOthersAreOnTheirWay) {
+  Scene scene;
+  ASSERT_TRUE(scene.container->start());
+  ASSERT_TRUE(scene.guest.says_hello());
+  scene.turn();
+  scene.guest.stop_listening();
+  for (int round = 0; round < 10'000; ++round) {
+    ASSERT_TRUE(scene.container->signal(kFirstProcess, 3 + round % 6));
+    scene.turn();
+  }
+  scene.guest.listen_again();
+
+  EXPECT_THAT(types(scene.guest.hears()), testing::SizeIs(testing::Le(2 + 2 * 6)));
+}
+
+TEST(ContainerStop, KillsWhenItsGraceIsOver) {
+  Scene scene;
+  scene.run();
+  (void)scene.guest.hears();
+
+  ASSERT_TRUE(scene.container->stop(0, 1));
+  ASSERT_TRUE(scene.wait_for_end());
+
+  const auto heard = scene.guest.hears();
+  EXPECT_EQ(last(scene), "ended signaled 9");
+}
+
+TEST(ContainerStop, IsOverWithTheProgram) {
+  Scene scene;
+  scene.run();
+  (void)scene.guest.hears();
+  ASSERT_TRUE(scene.container->stop(0, 3'600'000));
+  scene.turn();
+  const auto heard = scene.guest.hears();
+  ASSERT_THAT(types(heard), ElementsAre(RUNHV_MSG_SIGNAL));
+  EXPECT_EQ(heard[0].word(offsetof(runhv_signal, signal)), 15u);
+  scene.guest.says_exited(kFirstProcess, 0);
+  scene.finish_outputs();
+  scene.guest.end(MachineEnd::kPoweredOff);
+  scene.turn();
+
+  EXPECT_EQ(last(scene), "ended exited 0");
+}
+
+TEST(ContainerPause, HoldsTheGuestAndNotTheHost) {
+  Scene scene;
+  scene.run();
+  (void)scene.guest.hears();
+  ASSERT_TRUE(scene.container->pause());
+  scene.turn();
+  EXPECT_TRUE(scene.guest.is_paused());
+  EXPECT_EQ(status(scene), ContainerStatus::kPaused);
+  EXPECT_EQ(text(scene.container->pause()), "pause container scene: it is paused");
+  const auto refused = scene.execute();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(to_string(refused.error()), "start a process in container scene: it is paused");
+  ASSERT_TRUE(scene.container->signal(kFirstProcess, 10));
+  scene.turn();
+  EXPECT_THAT(scene.guest.hears(), testing::IsEmpty());
+
+  ASSERT_TRUE(scene.container->resume());
+  scene.turn();
+  EXPECT_THAT(types(scene.guest.hears()), ElementsAre(RUNHV_MSG_SIGNAL));
+  EXPECT_EQ(text(scene.container->resume()), "resume container scene: it is not paused");
+  EXPECT_THAT(scene.log.texts(), ElementsAre("created", "started", "paused", "resumed"));
+}
+
+TEST(ContainerPause, WhatTheGuestHadSaidIsHeardAfterwards) {
+  Scene scene;
+  scene.run();
+  scene.guest.says_exited(kFirstProcess, 2);
+  ASSERT_TRUE(scene.container->pause());
+  scene.turn();
+  EXPECT_EQ(status(scene), ContainerStatus::kPaused);
+  ASSERT_TRUE(scene.container->resume());
+  scene.finish_outputs();
+  scene.guest.end(MachineEnd::kPoweredOff);
+  scene.turn();
+
+  EXPECT_THAT(scene.log.texts(),
+              ElementsAre("created", "started", "paused", "resumed", "ended exited 2"));
+}
+
+TEST(ContainerPause, EndsByKillAndByStop) {
+  for (const bool by_stop : {false, true}) {
+    Scene scene;
+    scene.run();
+    ASSERT_TRUE(scene.container->pause());
+    ASSERT_TRUE(by_stop ? scene.container->stop(0, 1) : scene.container->signal(kFirstProcess, 9));
+    ASSERT_TRUE(scene.wait_for_end());
+
+    EXPECT_THAT(scene.log.texts(), ElementsAre("created", "started", "paused", "ended signaled 9"));
+  }
+}
+
+TEST(ContainerPause, IsForAContainerThatRuns) {
+  Scene scene;
+  EXPECT_EQ(text(scene.container->pause()), "pause container scene: it does not run");
+  ASSERT_TRUE(scene.container->start());
+  EXPECT_FALSE(scene.container->pause());
+  ASSERT_TRUE(scene.guest.says_hello());
+  scene.turn();
+  EXPECT_FALSE(scene.container->pause());
+  EXPECT_EQ(text(scene.container->resume()), "resume container scene: it is not paused");
+}
+
+TEST(ContainerAttach, OutputWaitsForAnotherEnd) {
+  Scene scene;
+  scene.run();
+  ASSERT_TRUE(scene.container->attach(kFirstProcess, 1, std::nullopt));
+  scene.guest.write(kStdoutPort, "kept");
+  scene.turn();
+  EXPECT_EQ(scene.guest.held(kStdoutPort), 4u);
+  const Pipe other;
+
+  ASSERT_TRUE(scene.container->attach(kFirstProcess, 1, other.write_end()));
+  scene.turn();
+
+  EXPECT_EQ(other.take(), "kept");
+  EXPECT_EQ(scene.out.take(), "");
+}
+
+TEST(ContainerAttach, InputHasNoEndWithoutOne) {
+  Scene scene;
+  scene.run();
+  ASSERT_TRUE(scene.container->attach(kFirstProcess, 0, std::nullopt));
+  scene.turn();
+  EXPECT_FALSE(scene.guest.host_has_finished(kStdinPort));
+  Pipe other;
+  ASSERT_TRUE(scene.container->attach(kFirstProcess, 0, other.read_end()));
+  other.put("typed");
+  other.writer.reset();
+  scene.turn();
+  EXPECT_EQ(scene.guest.read(kStdinPort), "typed");
+  scene.turn();
+  EXPECT_TRUE(scene.guest.host_has_finished(kStdinPort));
+  EXPECT_EQ(text(scene.container->attach(kFirstProcess, 0, std::nullopt)),
+            "attach to the container's stdin: it has ended");
+}
+
+TEST(ContainerAttach, NamesAStreamThatIsThere) {
+  Scene scene;
+  scene.run();
+  EXPECT_EQ(text(scene.container->attach(kFirstProcess, 3, std::nullopt)),
+            "attach to the container's stream: streams are 0, 1 and 2");
+  EXPECT_FALSE(scene.container->attach(kFirstProcess, -1, std::nullopt));
+  EXPECT_FALSE(scene.container->attach(4, 0, std::nullopt));
+  const auto number = scene.execute();
+  ASSERT_TRUE(number);
+  EXPECT_EQ(text(scene.container->attach(*number, 1, std::nullopt)),
+            "attach to process 1's stdout: it was given the null device");
+}
+
+}  // namespace
+}  // namespace runhv

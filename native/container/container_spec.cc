@@ -1,0 +1,195 @@
+#include "container/container_spec.h"
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+
+#include "container/container_reader.h"
+#include "container/etc_files.h"
+#include "container/json_fields.h"
+#include "container/linux_abi.h"
+
+namespace runhv {
+namespace {
+
+void read_mount_option(const JsonNode& node, MountSpec& mount) {
+  static constexpr std::string_view kRefused[] = {
+      "bind",           "rbind",      "idmap",       "ridmap",   "rrw",    "rnosuid",
+      "rsuid",          "rnodev",     "rdev",        "rnoexec",  "rexec",  "rnodiratime",
+      "rdiratime",      "rrelatime",  "rnorelatime", "rnoatime", "ratime", "rstrictatime",
+      "rnostrictatime", "rsymfollow", "rnosymfollow"};
+  const std::string name = node.string();
+  if (std::ranges::find(kRefused, name) != std::end(kRefused)) {
+    node.complain("the option " + name + " is not in this version", Code::kUnsupported);
+  } else if (name == "tmpcopyup") {
+    mount.fixed.options |= RUNHV_MOUNT_TMPCOPYUP;
+  } else if (name == "rro") {
+    mount.fixed.flags |= linux_abi::kMsRdonly;
+    mount.fixed.options |= RUNHV_MOUNT_RECURSIVE_READONLY;
+  } else if (const auto option = linux_abi::find_mount_option(name)) {
+    mount.fixed.flags = (mount.fixed.flags | option->set) & ~option->clear;
+    if (option->propagation != 0) mount.fixed.propagation = option->propagation;
+  } else {
+    if (!mount.data.empty()) mount.data += ',';
+    mount.data += name;
+  }
+}
+
+void read_mounts(const JsonNode& mounts, ContainerSpec& spec) {
+  static constexpr std::string_view kTypes[] = {"proc",   "sysfs",  "tmpfs",  "devpts",
+                                                "mqueue", "cgroup", "cgroup2"};
+  for (const JsonNode& node : mounts.elements()) {
+    MountSpec mount;
+    mount.destination = guest_path(node["destination"].required("an absolute path"));
+    mount.type = node["type"].string();
+    mount.source = node["source"].string();
+    for (const JsonNode& option : node["options"].elements()) read_mount_option(option, mount);
+    if (mount.type == "bind" || mount.type == "none" || mount.type.empty()) {
+      node.complain("bind mounts are not in this version", Code::kUnsupported);
+    } else if (std::ranges::find(kTypes, mount.type) == std::end(kTypes)) {
+      node["type"].complain("a file system of type " + mount.type + " is not in this version",
+                            Code::kUnsupported);
+    }
+    if (mount.source.empty()) mount.source = mount.type;
+    refuse(node["uidMappings"], "not in this version");
+    refuse(node["gidMappings"], "not in this version");
+    spec.mounts.push_back(std::move(mount));
+  }
+}
+
+std::string host_name(const JsonNode& node) {
+  std::string name = node.string();
+  if (name.size() > linux_abi::kMaxHostNameBytes) node.complain("longer than 64 bytes");
+  return name;
+}
+
+void read_namespaces(const JsonNode& namespaces, ContainerSpec& spec) {
+  static constexpr std::pair<std::string_view, std::uint32_t> kKnown[] = {
+      {"pid", linux_abi::kCloneNewpid},
+      {"mount", linux_abi::kCloneNewns},
+      {"uts", linux_abi::kCloneNewuts},
+      {"ipc", linux_abi::kCloneNewipc},
+      {"cgroup", linux_abi::kCloneNewcgroup},
+      {"network", linux_abi::kCloneNewnet},
+      {"user", 0},
+      {"time", 0}};
+  std::vector<std::string> seen;
+  for (const JsonNode& node : namespaces.elements()) {
+    const std::string type = node["type"].required("a string").string();
+    const auto* known =
+        std::ranges::find(kKnown, type, [](const auto& pair) { return pair.first; });
+    if (known == std::end(kKnown)) {
+      node["type"].complain("unknown namespace " + type);
+      continue;
+    }
+    if (std::ranges::find(seen, type) != seen.end()) {
+      node["type"].complain("the namespace " + type + " is there twice");
+      continue;
+    }
+    seen.push_back(type);
+    refuse_text(node["path"], "joining a namespace is not possible: the container has its own VM");
+    spec.namespaces |= known->second;
+  }
+}
+
+void read_devices(const JsonNode& devices, ContainerSpec& spec) {
+  for (const JsonNode& node : devices.elements()) {
+    DeviceSpec device;
+    device.path = guest_path(node["path"].required("an absolute path"));
+    const std::string type = node["type"].required("c, b or p").string();
+    std::uint32_t format = 0;
+    if (type == "c" || type == "u") {
+      format = linux_abi::kSIfchr;
+    } else if (type == "b") {
+      format = linux_abi::kSIfblk;
+    } else if (type == "p") {
+      format = linux_abi::kSIfifo;
+    } else {
+      node["type"].complain("expected c, b or p");
+    }
+    const JsonNode mode = node["fileMode"];
+    const std::uint64_t permissions = mode.present() ? mode.unsigned_integer(0, 0xffff) : 0666;
+    device.fixed.mode = format | (static_cast<std::uint32_t>(permissions) & 07777u);
+    if (format != linux_abi::kSIfifo) {
+      // Bounds of dev_t in the kernel: 12 bits and 20 bits.
+      node["major"].required("an integer");
+      node["minor"].required("an integer");
+      device.fixed.major = static_cast<std::uint32_t>(node["major"].unsigned_integer(0, 0xfff));
+      device.fixed.minor = static_cast<std::uint32_t>(node["minor"].unsigned_integer(0, 0xfffff));
+    }
+    device.fixed.uid = static_cast<std::uint32_t>(node["uid"].unsigned_integer(0, UINT32_MAX - 1));
+    device.fixed.gid = static_cast<std::uint32_t>(node["gid"].unsigned_integer(0, UINT32_MAX - 1));
+    spec.devices.push_back(std::move(device));
+  }
+}
+
+std::uint32_t root_propagation(const JsonNode& node) {
+  const std::string name = node.string();
+  if (name.empty()) return 0;
+  const auto option = linux_abi::find_mount_option(name);
+  if (!option || option->propagation == 0) {
+    node.complain("expected shared, slave, private or unbindable, with or without an r before");
+    return 0;
+  }
+  return static_cast<std::uint32_t>(option->propagation);
+}
+
+void read_linux(const JsonNode& section, ContainerSpec& spec) {
+  read_namespaces(section["namespaces"], spec);
+  read_devices(section["devices"], spec);
+  spec.masked_paths = guest_paths(section["maskedPaths"]);
+  spec.read_only_paths = guest_paths(section["readonlyPaths"]);
+  for (const auto& [name, node] : section["sysctl"].members()) {
+    spec.sysctls.emplace_back(name, node.string());
+    // The agent's rule.
+    if (name.empty() || name.front() == '.' || name.find("..") != std::string::npos ||
+        name.find('/') != std::string::npos) {
+      node.complain("expected a name such as net.ipv4.ip_forward");
+    }
+  }
+  spec.root_propagation = root_propagation(section["rootfsPropagation"]);
+  // Of the host: where the VMM's own cgroup is to be. The verb that makes it reads it there.
+  (void)section["cgroupsPath"].string();
+  refuse(section["personality"], "not in this version");
+  refuse(section["intelRdt"], "not in this version");
+  refuse(section["timeOffsets"], "not in this version");
+  refuse(section["netDevices"], "not in this version");
+  refuse_text(section["mountLabel"], "the guest has no SELinux");
+}
+
+void read_files(const Annotations& annotations, ContainerSpec& spec) {
+  if (annotations.choice("etc", {"none", "docker"}, "none") == "docker") add_etc(spec);
+  const auto volumes = annotations.find("volumes");
+  if (!volumes) return;
+  for (std::string_view rest = volumes->value; !rest.empty();) {
+    const std::string_view path = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(rest.size(), path.size() + 1));
+    if (!path.starts_with('/')) {
+      volumes->node.complain("expected absolute paths, one a line");
+      return;
+    }
+    spec.files.push_back(
+        {{linux_abi::kSIfdir | 0755u, RUNHV_FILE_IF_MISSING}, std::string(path), ""});
+  }
+}
+
+}  // namespace
+
+void read_container(const JsonNode& root, const Annotations& annotations, ContainerSpec& spec) {
+  spec.root_read_only = root["root"]["readonly"].boolean();
+  // The root is vm.image; the specification demands this member.
+  (void)root["root"]["path"].string();
+  spec.hostname = host_name(root["hostname"]);
+  spec.domainname = host_name(root["domainname"]);
+  read_mounts(root["mounts"], spec);
+  read_linux(root["linux"], spec);
+  for (const auto& [name, list] : root["hooks"].members()) {
+    if (!list.elements().empty()) {
+      list.complain("hooks are not in this version", Code::kUnsupported);
+    }
+  }
+  spec.root_type = annotations.choice("rootfs.type", {"erofs", "ext4"}, "erofs");
+  read_files(annotations, spec);
+}
+
+}  // namespace runhv

@@ -1,0 +1,50 @@
+// What runhv takes from a bundle for the container itself: its root, and what surrounds its
+// processes (docs/bundle.md).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runhv_agent.h"
+
+namespace runhv {
+
+struct MountSpec {
+  runhv_mount fixed{};
+  std::string destination;
+  std::string type;
+  std::string source;
+  std::string data;
+};
+
+struct DeviceSpec {
+  runhv_device fixed{};
+  std::string path;
+};
+
+// A file, folder or link that is made in the root before anything is mounted.
+struct FileSpec {
+  runhv_file fixed{};
+  std::string path;
+  std::string content;  // of a link: its target
+};
+
+struct ContainerSpec {
+  bool root_read_only = false;
+  bool root_on_scratch_disk = false;  // the writable layer, else memory
+  std::uint32_t root_propagation = 0;
+  std::string root_type;  // "erofs" or "ext4"
+  std::vector<MountSpec> mounts;
+  std::uint32_t namespaces = 0;  // CLONE_NEW*
+  std::string hostname;
+  std::string domainname;
+  std::vector<DeviceSpec> devices;
+  std::vector<std::string> masked_paths;
+  std::vector<std::string> read_only_paths;
+  std::vector<std::pair<std::string, std::string>> sysctls;
+  std::vector<FileSpec> files;
+};
+
+}  // namespace runhv

@@ -1,0 +1,26 @@
+// What the readers of config.json have in common.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "container/json_reader.h"
+
+namespace runhv {
+
+// Of the guest, from its root.
+std::string guest_path(const JsonNode& node);
+std::vector<std::string> guest_paths(const JsonNode& node);
+// Of this host.
+std::string host_path(const JsonNode& node);
+
+std::optional<std::uint64_t> decimal(std::string_view text);
+
+// What cannot be applied is refused, never dropped in silence.
+void refuse(const JsonNode& node, std::string_view why);
+void refuse_text(const JsonNode& node, std::string_view why);  // unless it is empty
+
+}  // namespace runhv

@@ -1,0 +1,28 @@
+// What runhv takes from a bundle for the machine (docs/bundle.md).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace runhv {
+
+// A scratch disk is a whole number of these: the size of the file system in
+// share/runhv/scratch.ext4, and enough for the tables of the last group of blocks when the guest
+// grows it.
+inline constexpr std::uint64_t kScratchUnitBytes = 16u << 20;
+inline constexpr std::uint64_t kMaxScratchBytes = 1ull << 40;
+
+// Paths are the host's, absolute.
+struct VmShape {
+  std::string kernel;  // empty = the default
+  std::string initrd;
+  std::string modules;
+  std::string kernel_parameters;
+  std::string root_image;
+  std::uint64_t memory_bytes = 0;
+  std::uint32_t processor_count = 0;
+  std::uint64_t scratch_bytes = 0;  // 0 = the writable layer is memory
+  std::string engine;               // empty where the bundle does not say
+};
+
+}  // namespace runhv

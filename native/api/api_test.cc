@@ -1,7 +1,9 @@
 // Every function of runhv.h with what a caller can get wrong, and one run of a real VM.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstddef>
@@ -13,6 +15,7 @@
 #include <string_view>
 #include <thread>
 
+#include "api/abi.h"
 #include "platform/file.h"
 #include "runhv/runhv.h"
 
@@ -20,12 +23,7 @@ namespace {
 
 using testing::HasSubstr;
 
-template <class T>
-T sized() {
-  T value{};
-  value.struct_size = sizeof value;
-  return value;
-}
+using runhv::sized;
 
 constexpr runhv_vm kNever = 0x100000001;  // the shape of a handle, but none that was given
 
@@ -50,11 +48,28 @@ TEST(Api, AHandleThatWasNeverGivenIsClosedEverywhere) {
     std::uint64_t size = 0;
     auto error = sized<runhv_error>();
 
+    auto event = sized<runhv_event>();
+    auto state = sized<runhv_state>();
+    auto process_config = sized<runhv_process_config>();
+    process_config.json = "{}";
+    runhv_process process = 0;
+    std::int64_t handle = 0;
+
     EXPECT_EQ(runhv_vm_start(vm, &error), RUNHV_CLOSED);
     EXPECT_EQ(error.code, RUNHV_CLOSED);
     EXPECT_STREQ(error.operation, "use a VM handle");
     EXPECT_EQ(runhv_vm_wait(vm, 0, &status, nullptr), RUNHV_CLOSED);
-    EXPECT_EQ(runhv_vm_signal(vm, 15, nullptr), RUNHV_CLOSED);
+    EXPECT_EQ(runhv_vm_boot(vm, nullptr), RUNHV_CLOSED);
+    EXPECT_EQ(runhv_vm_event(vm, &event, nullptr), RUNHV_CLOSED);
+    EXPECT_EQ(runhv_vm_event_handle(vm, &handle, nullptr), RUNHV_CLOSED);
+    EXPECT_EQ(runhv_vm_state(vm, &state, nullptr), RUNHV_CLOSED);
+    EXPECT_EQ(runhv_vm_signal(vm, 0, 15, nullptr), RUNHV_CLOSED);
+    EXPECT_EQ(runhv_vm_stop(vm, 0, 1000, nullptr), RUNHV_CLOSED);
+    EXPECT_EQ(runhv_vm_pause(vm, nullptr), RUNHV_CLOSED);
+    EXPECT_EQ(runhv_vm_resume(vm, nullptr), RUNHV_CLOSED);
+    EXPECT_EQ(runhv_process_start(vm, &process_config, &process, nullptr), RUNHV_CLOSED);
+    EXPECT_EQ(runhv_process_resize(vm, 0, 80, 24, nullptr), RUNHV_CLOSED);
+    EXPECT_EQ(runhv_process_attach(vm, 0, 1, -1, nullptr), RUNHV_CLOSED);
     EXPECT_EQ(runhv_vm_statistics(vm, &statistics, nullptr), RUNHV_CLOSED);
     EXPECT_EQ(runhv_vm_statistics_page(vm, &page, &size, nullptr), RUNHV_CLOSED);
     EXPECT_EQ(runhv_vm_guest_memory(vm, 0, &memory, nullptr), RUNHV_CLOSED);
@@ -86,6 +101,19 @@ TEST(Api, NullPointersAreInvalidArguments) {
   EXPECT_EQ(runhv_vm_statistics_page(kNever, &page, nullptr, &error), RUNHV_INVALID_ARGUMENT);
   EXPECT_STREQ(error.detail, "size_bytes is null");
   EXPECT_EQ(runhv_vm_guest_memory(kNever, 0, nullptr, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_EQ(runhv_vm_event(kNever, nullptr, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_STREQ(error.detail, "event is null");
+  EXPECT_EQ(runhv_vm_event_handle(kNever, nullptr, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_EQ(runhv_vm_state(kNever, nullptr, &error), RUNHV_INVALID_ARGUMENT);
+  auto process_config = sized<runhv_process_config>();
+  runhv_process process = 7;
+  EXPECT_EQ(runhv_process_start(kNever, nullptr, &process, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_EQ(process, 0u);
+  EXPECT_EQ(runhv_process_start(kNever, &process_config, nullptr, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_EQ(runhv_process_start(kNever, &process_config, &process, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_STREQ(error.detail, "config.json is null");
+  EXPECT_EQ(runhv_process_attach(kNever, 0, 3, -1, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_STREQ(error.detail, "3 is none; they are 0, 1, 2");
 }
 
 TEST(Api, AStructureWithoutItsSizeIsRefused) {
@@ -297,12 +325,86 @@ TEST_F(ApiOnSoft, ALimitOfTimeIsNoEnd) {
   auto error = sized<runhv_error>();
 
   EXPECT_EQ(runhv_vm_wait(vm, 0, &status, &error), RUNHV_TIMED_OUT);
-  EXPECT_EQ(runhv_vm_signal(vm, 9, &error), RUNHV_OK);
+  EXPECT_EQ(runhv_vm_signal(vm, RUNHV_FIRST_PROCESS, 9, &error), RUNHV_OK);
   ASSERT_EQ(runhv_vm_wait(vm, UINT32_MAX, &status, &error), RUNHV_OK) << error.operation;
 
   EXPECT_EQ(status.end, RUNHV_END_SIGNALED);
   EXPECT_EQ(status.exit_status, 128 + 9);
   EXPECT_EQ(runhv_vm_destroy(vm, &error), RUNHV_OK);
+}
+
+bool is_readable(std::int64_t handle) {
+  pollfd entry{static_cast<int>(handle), POLLIN, 0};
+  return ::poll(&entry, 1, 0) == 1;
+}
+
+TEST_F(ApiOnSoft, EventsTellTheEndAndTheHandleIsReadableWhileThereIsOne) {
+  const runhv_vm vm = create();
+  auto error = sized<runhv_error>();
+  auto event = sized<runhv_event>();
+  auto state = sized<runhv_state>();
+  auto status = sized<runhv_exit_status>();
+  std::int64_t handle = -1;
+
+  ASSERT_EQ(runhv_vm_event_handle(vm, &handle, &error), RUNHV_OK);
+  EXPECT_EQ(runhv_vm_event(vm, &event, &error), RUNHV_NOT_FOUND);
+  EXPECT_FALSE(is_readable(handle));
+  ASSERT_EQ(runhv_vm_state(vm, &state, &error), RUNHV_OK) << error.detail;
+  EXPECT_EQ(state.status, RUNHV_STATUS_CREATING);
+  EXPECT_STREQ(state.id, "api");
+  EXPECT_EQ(state.pid, ::getpid());
+  EXPECT_EQ(runhv_vm_wait(vm, 0, &status, &error), RUNHV_CONFLICT);
+
+  ASSERT_EQ(runhv_vm_boot(vm, &error), RUNHV_OK) << error.detail;
+  EXPECT_EQ(runhv_vm_boot(vm, &error), RUNHV_CONFLICT);
+  ASSERT_EQ(runhv_vm_wait(vm, 60'000, &status, &error), RUNHV_OK) << error.operation;
+
+  EXPECT_TRUE(is_readable(handle));
+  do {
+    ASSERT_EQ(runhv_vm_event(vm, &event, &error), RUNHV_OK);
+  } while (event.kind != RUNHV_EVENT_ENDED);
+  EXPECT_FALSE(is_readable(handle));
+  EXPECT_EQ(event.code, RUNHV_OK);
+  EXPECT_EQ(event.status.end, RUNHV_END_NOT_STARTED);
+  EXPECT_EQ(event.status.exit_status, status.exit_status);
+  EXPECT_NE(event.error.code, RUNHV_OK);
+  ASSERT_EQ(runhv_vm_state(vm, &state, &error), RUNHV_OK);
+  EXPECT_EQ(state.status, RUNHV_STATUS_STOPPED);
+  EXPECT_EQ(state.end.exit_status, status.exit_status);
+  EXPECT_NE(state.ended_at_ns, 0u);
+  EXPECT_EQ(runhv_vm_destroy(vm, &error), RUNHV_OK);
+}
+
+TEST_F(ApiOnSoft, WhatTheContainerCannotDoNowIsAConflict) {
+  const runhv_vm vm = create();
+  auto error = sized<runhv_error>();
+  auto config = sized<runhv_process_config>();
+  config.json = R"({"args":["/bin/true"],"cwd":"/"})";
+  for (std::int64_t& end : config.stdio) end = -1;
+  runhv_process process = 0;
+
+  EXPECT_EQ(runhv_vm_pause(vm, &error), RUNHV_CONFLICT);
+  EXPECT_EQ(runhv_vm_resume(vm, &error), RUNHV_CONFLICT);
+  EXPECT_EQ(runhv_process_start(vm, &config, &process, &error), RUNHV_CONFLICT);
+  EXPECT_EQ(runhv_vm_signal(vm, 5, 15, &error), RUNHV_NOT_FOUND);
+  EXPECT_EQ(runhv_vm_signal(vm, 0, 65, &error), RUNHV_INVALID_ARGUMENT);
+  EXPECT_EQ(runhv_vm_destroy(vm, &error), RUNHV_OK);
+}
+
+// fault: the table of VMs was destroyed by exit() under a thread that waits.
+TEST_F(ApiOnSoft, ExitWithAThreadThatWaitsIsSafe) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        const runhv_vm vm = create();
+        runhv_vm_boot(vm, nullptr);
+        std::thread([vm] {
+          auto status = sized<runhv_exit_status>();
+          runhv_vm_wait(vm, UINT32_MAX, &status, nullptr);
+        }).detach();
+        std::exit(7);
+      },
+      testing::ExitedWithCode(7), "");
 }
 
 TEST_F(ApiOnSoft, AFailedCreationLeavesRoomForTheNext) {

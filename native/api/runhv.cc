@@ -7,63 +7,26 @@
 #include <limits>
 #include <optional>
 #include <string>
-#include <string_view>
 
+#include "api/conversions.h"
 #include "api/vm_table.h"
-#include "container/container.h"
 #include "platform/clock.h"
 
 namespace runhv {
 namespace {
 
-static_assert(static_cast<int>(Code::kHostFailed) == RUNHV_HOST_FAILED);
-static_assert(static_cast<int>(Domain::kGuestErrno) == RUNHV_DOMAIN_GUEST_ERRNO);
-static_assert(static_cast<int>(Stage::kExit) == RUNHV_STAGE_EXIT);
-
+// Never destroyed: at exit() a thread may still be in runhv_vm_wait.
 VmTable& vms() {
-  static VmTable table;
+  static VmTable& table = *new VmTable;
   return table;
 }
 
-// Copies as much of `text` as fits, cut between characters of UTF-8, and a NUL.
-template <std::size_t N>
-void copy_text(char (&out)[N], std::string_view text) {
-  std::size_t size = std::min(text.size(), N - 1);
-  if (size < text.size()) {
-    while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) --size;
-  }
-  std::memcpy(out, text.data(), size);
-  out[size] = '\0';
-}
-
-// Fills what the caller's version of the structure has room for; struct_size stays.
-template <class T>
-void fill(T* out, const T& value) {
-  const std::size_t size = std::min<std::size_t>(out->struct_size, sizeof(T));
-  constexpr std::size_t kHead = sizeof(out->struct_size);
-  if (size > kHead) {
-    std::memcpy(reinterpret_cast<char*>(out) + kHead, reinterpret_cast<const char*>(&value) + kHead,
-                size - kHead);
-  }
-}
-
-void fill_error(runhv_error* out, const Error& error) {
-  if (out == nullptr) return;
-  runhv_error value{};
-  value.code = static_cast<std::int32_t>(error.code);
-  value.domain = static_cast<std::int32_t>(error.domain);
-  value.os_code = error.os_code;
-  copy_text(value.operation, error.operation);
-  copy_text(value.detail, error.detail);
-  fill(out, value);
-}
-
 std::int32_t fail(runhv_error* out, const Error& error) {
-  fill_error(out, error);
+  if (out != nullptr) fill(out, to_abi(error));
   return static_cast<std::int32_t>(error.code);
 }
 
-std::int32_t invalid(runhv_error* out, const char* operation, const char* detail) {
+std::int32_t invalid(runhv_error* out, const char* operation, const std::string& detail) {
   return fail(out, Error{Code::kInvalidArgument, operation, detail});
 }
 
@@ -73,7 +36,36 @@ std::int32_t finish(runhv_error* out, const Result<void>& result) {
 
 std::string text_or_empty(const char* text) { return text == nullptr ? "" : text; }
 
-ContainerConfig container_config(const runhv_vm_config& config) {
+// What is wrong with a structure that the caller hands over; empty = nothing.
+template <class T>
+std::string wrong_with(const T* structure, const std::string& name) {
+  if (structure == nullptr) return name + " is null";
+  if (structure->struct_size < sizeof structure->struct_size) {
+    return name + ".struct_size is not set";
+  }
+  return "";
+}
+
+// REQUIRES: nothing is wrong with it.
+template <class T>
+T copy_of(const T& structure) {
+  T copy{};
+  std::memcpy(&copy, &structure, std::min<std::size_t>(structure.struct_size, sizeof copy));
+  return copy;
+}
+
+// The ends of stdio, duplicated. A terminal's first end carries both directions.
+Result<HostStreams> adopt_streams(const std::int64_t (&stdio)[3], bool terminal) {
+  HostStreams streams;
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    const std::int64_t handle = terminal && i == 1 ? stdio[0] : stdio[i];
+    if (handle == kInvalidHandle || (terminal && i == 2)) continue;
+    RUNHV_TRY_ASSIGN(streams[i], Stream::adopt(static_cast<OsHandle>(handle), i == 0));
+  }
+  return streams;
+}
+
+Result<ContainerConfig> container_config(const runhv_vm_config& config) {
   ContainerConfig result;
   result.id = config.id;
   result.bundle = config.bundle;
@@ -83,118 +75,55 @@ ContainerConfig container_config(const runhv_vm_config& config) {
   result.default_scratch = text_or_empty(config.default_scratch);
   result.default_modules = text_or_empty(config.default_modules);
   result.console = (config.flags & RUNHV_FLAG_CONSOLE) != 0;
-  std::ranges::transform(config.stdio, result.stdio.begin(),
-                         [](std::int64_t handle) { return static_cast<OsHandle>(handle); });
+  RUNHV_TRY_ASSIGN(result.streams, adopt_streams(config.stdio, false));
   result.spawned_at_ns = config.spawned_at_ns;
   return result;
 }
 
-runhv_exit_counts exit_counts(const ExitCounts& counts) {
-  const auto of = [&counts](ExitReason reason) { return counts[static_cast<std::size_t>(reason)]; };
-  runhv_exit_counts result{};
-  result.io_port = of(ExitReason::kIoPort);
-  result.mmio = of(ExitReason::kMmio);
-  result.cpuid = of(ExitReason::kCpuid);
-  result.msr = of(ExitReason::kMsr);
-  result.halt = of(ExitReason::kHalt);
-  result.interrupt_window = of(ExitReason::kInterruptWindow);
-  result.apic_eoi = of(ExitReason::kApicEoi);
-  result.canceled = of(ExitReason::kCanceled);
-  result.other = of(ExitReason::kOther);
-  for (const std::uint64_t count : counts) result.all += count;
-  return result;
-}
-
-void fill_stages(const TimelineSnapshot& timeline, runhv_statistics& out) {
-  std::uint64_t next = timeline.end_ns != 0 ? timeline.end_ns : monotonic_ns();
-  for (std::size_t i = kStageCount; i-- > 0;) {
-    const std::uint64_t start = timeline.start_ns[i];
-    if (start == 0) continue;
-    out.stages[i].start_ns = start;
-    out.stages[i].duration_ns = next > start ? next - start : 0;
-    next = start;
-  }
-}
-
-runhv_statistics statistics(const ContainerStatistics& from) {
-  runhv_statistics result{};
-  copy_text(result.engine, from.engine);
-  copy_text(result.kernel, from.kernel);
-  result.processor_count = from.processor_count;
-  result.memory_bytes = from.memory_bytes;
-  result.spawned_at_ns = from.timeline.start_ns[static_cast<std::size_t>(Stage::kSpawn)];
-  fill_stages(from.timeline, result);
-  result.exits_to_first_instruction = exit_counts(from.timeline.to_first_instruction.exits);
-  result.exits_total = exit_counts(from.timeline.total.exits);
-  result.instructions_to_first_instruction = from.timeline.to_first_instruction.instructions;
-  result.instructions_total = from.timeline.total.instructions;
-  result.private_bytes = from.private_bytes;
-  result.guest_memory_resident_bytes = from.guest_memory_resident_bytes;
-  return result;
-}
-
-runhv_exit_status exit_status(const ContainerEnd& end) {
-  runhv_exit_status result{};
-  result.value = end.value;
-  result.exit_status = end.value;
-  result.oom_kills = end.oom_kills;
-  switch (end.kind) {
-    case ContainerEnd::Kind::kExited:
-      result.end = RUNHV_END_EXITED;
-      break;
-    case ContainerEnd::Kind::kSignaled:
-      result.end = RUNHV_END_SIGNALED;
-      result.exit_status = 128 + end.value;
-      break;
-    case ContainerEnd::Kind::kNotStarted:
-      result.end = RUNHV_END_NOT_STARTED;
-      break;
-  }
-  return result;
+// Calls of a container that answer nothing but an error.
+template <class F>
+std::int32_t on_container(runhv_vm vm, runhv_error* error, const F& work) {
+  const auto call = vms().enter(vm);
+  return call ? finish(error, (*call)->call(work)) : fail(error, call.error());
 }
 
 }  // namespace
 }  // namespace runhv
 
+using runhv::Code;
+using runhv::Container;
 using runhv::fail;
+using runhv::fill;
 using runhv::invalid;
+using runhv::on_container;
+using runhv::Result;
 using runhv::vms;
-
-std::uint32_t runhv_abi_version(void) { return RUNHV_ABI_VERSION; }
-
-const char* runhv_version(void) { return RUNHV_VERSION; }
-
-const char* runhv_code_name(std::int32_t code) {
-  if (code == RUNHV_OK) return "ok";
-  return runhv::code_name(static_cast<runhv::Code>(code)).data();
-}
-
-const char* runhv_stage_name(std::int32_t stage) {
-  static constexpr const char* kNames[RUNHV_STAGE_COUNT] = {
-      "spawn", "partition",         "memory",       "kernel",
-      "agent", "first_instruction", "first_output", "exit"};
-  return stage >= 0 && stage < RUNHV_STAGE_COUNT ? kNames[stage] : "unknown";
-}
+using runhv::wrong_with;
 
 std::int32_t runhv_vm_create(const runhv_vm_config* config, runhv_vm* vm, runhv_error* error) {
   constexpr const char* kOperation = "create a VM";
   if (vm == nullptr) return invalid(error, kOperation, "vm is null");
   *vm = 0;
-  if (config == nullptr) return invalid(error, kOperation, "config is null");
-  runhv_vm_config copy{};
-  if (config->struct_size < sizeof copy.struct_size) {
-    return invalid(error, kOperation, "config.struct_size is not set");
+  if (const auto wrong = wrong_with(config, "config"); !wrong.empty()) {
+    return invalid(error, kOperation, wrong);
   }
-  std::memcpy(&copy, config, std::min<std::size_t>(config->struct_size, sizeof copy));
+  const runhv_vm_config copy = runhv::copy_of(*config);
   if (copy.id == nullptr) return invalid(error, kOperation, "config.id is null");
   if (copy.bundle == nullptr) return invalid(error, kOperation, "config.bundle is null");
   if ((copy.flags & ~std::uint32_t{RUNHV_FLAG_CONSOLE}) != 0) {
     return invalid(error, kOperation, "config.flags has an unknown bit");
   }
-  const auto handle = vms().create(runhv::container_config(copy));
+  auto made = runhv::container_config(copy);
+  if (!made) return fail(error, made.error());
+  const auto handle = vms().create(std::move(*made));
   if (!handle) return fail(error, handle.error());
   *vm = *handle;
   return RUNHV_OK;
+}
+
+std::int32_t runhv_vm_boot(runhv_vm vm, runhv_error* error) {
+  const auto call = vms().enter(vm);
+  return call ? runhv::finish(error, (*call)->boot()) : fail(error, call.error());
 }
 
 std::int32_t runhv_vm_start(runhv_vm vm, runhv_error* error) {
@@ -202,11 +131,32 @@ std::int32_t runhv_vm_start(runhv_vm vm, runhv_error* error) {
   return call ? runhv::finish(error, (*call)->start()) : fail(error, call.error());
 }
 
+std::int32_t runhv_vm_event(runhv_vm vm, runhv_event* event, runhv_error* error) {
+  constexpr const char* kOperation = "take an event";
+  if (const auto wrong = wrong_with(event, "event"); !wrong.empty()) {
+    return invalid(error, kOperation, wrong);
+  }
+  const auto call = vms().enter(vm);
+  if (!call) return fail(error, call.error());
+  const auto next = (*call)->next_event();
+  if (!next) return fail(error, {Code::kNotFound, kOperation, "there is none now"});
+  fill(event, *next);
+  return RUNHV_OK;
+}
+
+std::int32_t runhv_vm_event_handle(runhv_vm vm, std::int64_t* handle, runhv_error* error) {
+  if (handle == nullptr) return invalid(error, "find the handle of events", "handle is null");
+  const auto call = vms().enter(vm);
+  if (!call) return fail(error, call.error());
+  *handle = (*call)->event_handle();
+  return RUNHV_OK;
+}
+
 std::int32_t runhv_vm_wait(runhv_vm vm, std::uint32_t timeout_ms, runhv_exit_status* status,
                            runhv_error* error) {
-  if (status == nullptr) return invalid(error, "wait for a VM", "status is null");
-  if (status->struct_size < sizeof status->struct_size) {
-    return invalid(error, "wait for a VM", "status.struct_size is not set");
+  constexpr const char* kOperation = "wait for a VM";
+  if (const auto wrong = wrong_with(status, "status"); !wrong.empty()) {
+    return invalid(error, kOperation, wrong);
   }
   const auto call = vms().enter(vm);
   if (!call) return fail(error, call.error());
@@ -217,28 +167,98 @@ std::int32_t runhv_vm_wait(runhv_vm vm, std::uint32_t timeout_ms, runhv_exit_sta
   const auto end = (*call)->wait(deadline);
   if (!end) return fail(error, end.error());
   if (!end->has_value()) {
-    return fail(error, {runhv::Code::kTimedOut, "wait for a VM",
+    return fail(error, {Code::kTimedOut, kOperation,
                         "it still runs after " + std::to_string(timeout_ms) + " ms"});
   }
-  runhv::fill(status, runhv::exit_status(**end));
-  if ((*end)->reason) runhv::fill_error(error, *(*end)->reason);
-  return RUNHV_OK;
+  if (error != nullptr) fill(error, (*end)->error);
+  if ((*end)->code == RUNHV_OK) fill(status, (*end)->status);
+  return (*end)->code;
 }
 
-std::int32_t runhv_vm_signal(runhv_vm vm, std::int32_t signal, runhv_error* error) {
-  const auto call = vms().enter(vm);
-  return call ? runhv::finish(error, (*call)->signal(signal)) : fail(error, call.error());
+std::int32_t runhv_vm_state(runhv_vm vm, runhv_state* state, runhv_error* error) {
+  if (const auto wrong = wrong_with(state, "state"); !wrong.empty()) {
+    return invalid(error, "read the state", wrong);
+  }
+  return on_container(vm, error, [state](Container& container) -> Result<void> {
+    fill(state, runhv::to_abi(container.id(), container.state(), container.end()));
+    return {};
+  });
+}
+
+std::int32_t runhv_vm_signal(runhv_vm vm, runhv_process process, std::int32_t signal,
+                             runhv_error* error) {
+  return on_container(vm, error,
+                      [=](Container& container) { return container.signal(process, signal); });
+}
+
+std::int32_t runhv_vm_stop(runhv_vm vm, std::int32_t signal, std::uint32_t grace_ms,
+                           runhv_error* error) {
+  return on_container(vm, error,
+                      [=](Container& container) { return container.stop(signal, grace_ms); });
+}
+
+std::int32_t runhv_vm_pause(runhv_vm vm, runhv_error* error) {
+  return on_container(vm, error, [](Container& container) { return container.pause(); });
+}
+
+std::int32_t runhv_vm_resume(runhv_vm vm, runhv_error* error) {
+  return on_container(vm, error, [](Container& container) { return container.resume(); });
+}
+
+std::int32_t runhv_process_start(runhv_vm vm, const runhv_process_config* config,
+                                 runhv_process* process, runhv_error* error) {
+  constexpr const char* kOperation = "start a process";
+  if (process == nullptr) return invalid(error, kOperation, "process is null");
+  *process = 0;
+  if (const auto wrong = wrong_with(config, "config"); !wrong.empty()) {
+    return invalid(error, kOperation, wrong);
+  }
+  const runhv_process_config copy = runhv::copy_of(*config);
+  if (copy.json == nullptr) return invalid(error, kOperation, "config.json is null");
+  if ((copy.flags & ~std::uint32_t{RUNHV_PROCESS_TERMINAL}) != 0) {
+    return invalid(error, kOperation, "config.flags has an unknown bit");
+  }
+  return on_container(vm, error, [&](Container& container) -> Result<void> {
+    runhv::ProcessConfig made;
+    made.json = copy.json;
+    made.terminal = (copy.flags & RUNHV_PROCESS_TERMINAL) != 0;
+    made.columns = copy.columns;
+    made.rows = copy.rows;
+    RUNHV_TRY_ASSIGN(made.streams, runhv::adopt_streams(copy.stdio, made.terminal));
+    RUNHV_TRY_ASSIGN(*process, container.start_process(std::move(made)));
+    return {};
+  });
+}
+
+std::int32_t runhv_process_resize(runhv_vm vm, runhv_process process, std::uint16_t columns,
+                                  std::uint16_t rows, runhv_error* error) {
+  return on_container(
+      vm, error, [=](Container& container) { return container.resize(process, columns, rows); });
+}
+
+std::int32_t runhv_process_attach(runhv_vm vm, runhv_process process, std::int32_t stream,
+                                  std::int64_t handle, runhv_error* error) {
+  if (stream < RUNHV_STDIN || stream > RUNHV_STDERR) {
+    return invalid(error, "attach a stream", std::to_string(stream) + " is none; they are 0, 1, 2");
+  }
+  return on_container(vm, error, [=](Container& container) -> Result<void> {
+    std::optional<runhv::Stream> end;
+    if (handle != runhv::kInvalidHandle) {
+      RUNHV_TRY_ASSIGN(
+          end, runhv::Stream::adopt(static_cast<runhv::OsHandle>(handle), stream == RUNHV_STDIN));
+    }
+    return container.attach(process, stream, std::move(end));
+  });
 }
 
 std::int32_t runhv_vm_statistics(runhv_vm vm, runhv_statistics* statistics, runhv_error* error) {
-  if (statistics == nullptr) return invalid(error, "read statistics", "statistics is null");
-  if (statistics->struct_size < sizeof statistics->struct_size) {
-    return invalid(error, "read statistics", "statistics.struct_size is not set");
+  if (const auto wrong = wrong_with(statistics, "statistics"); !wrong.empty()) {
+    return invalid(error, "read statistics", wrong);
   }
-  const auto call = vms().enter(vm);
-  if (!call) return fail(error, call.error());
-  runhv::fill(statistics, runhv::statistics((*call)->statistics()));
-  return RUNHV_OK;
+  return on_container(vm, error, [statistics](Container& container) -> Result<void> {
+    fill(statistics, runhv::to_abi(container.statistics()));
+    return {};
+  });
 }
 
 std::int32_t runhv_vm_statistics_page(runhv_vm vm, const runhv_statistics_page** page,
@@ -249,7 +269,7 @@ std::int32_t runhv_vm_statistics_page(runhv_vm vm, const runhv_statistics_page**
   }
   const auto call = vms().enter(vm);
   if (!call) return fail(error, call.error());
-  *page = &(*call)->statistics_page();
+  *page = reinterpret_cast<const runhv_statistics_page*>(&(*call)->container().statistics_page());
   *size_bytes = sizeof **page;
   return RUNHV_OK;
 }
@@ -257,22 +277,20 @@ std::int32_t runhv_vm_statistics_page(runhv_vm vm, const runhv_statistics_page**
 std::int32_t runhv_vm_guest_memory(runhv_vm vm, std::uint32_t index, runhv_guest_memory* memory,
                                    runhv_error* error) {
   constexpr const char* kOperation = "find guest memory";
-  if (memory == nullptr) return invalid(error, kOperation, "memory is null");
-  if (memory->struct_size < sizeof memory->struct_size) {
-    return invalid(error, kOperation, "memory.struct_size is not set");
+  if (const auto wrong = wrong_with(memory, "memory"); !wrong.empty()) {
+    return invalid(error, kOperation, wrong);
   }
   const auto call = vms().enter(vm);
   if (!call) return fail(error, call.error());
-  const auto piece = (*call)->guest_memory(index);
+  const auto piece = (*call)->container().guest_memory(index);
   if (!piece) {
-    return fail(error,
-                {runhv::Code::kNotFound, kOperation, "there is no piece " + std::to_string(index)});
+    return fail(error, {Code::kNotFound, kOperation, "there is no piece " + std::to_string(index)});
   }
-  runhv_guest_memory value{};
+  auto value = runhv::sized<runhv_guest_memory>();
   value.address = piece->first.value;
   value.size_bytes = piece->bytes.size();
   value.bytes = piece->bytes.data();
-  runhv::fill(memory, value);
+  fill(memory, value);
   return RUNHV_OK;
 }
 

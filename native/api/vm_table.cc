@@ -22,7 +22,7 @@ bool VmTable::is_open(std::uint64_t handle) const {
   return state_ == State::kOpen && handle == (std::uint64_t{generation_} << 32 | kSlot);
 }
 
-Result<std::uint64_t> VmTable::create(const ContainerConfig& config) {
+Result<std::uint64_t> VmTable::create(ContainerConfig config) {
   {
     const std::lock_guard lock(mutex_);
     if (state_ != State::kEmpty) {
@@ -31,13 +31,13 @@ Result<std::uint64_t> VmTable::create(const ContainerConfig& config) {
     }
     state_ = State::kBusy;
   }
-  auto container = Container::create(config);
+  auto vm = Vm::create(std::move(config));
   const std::lock_guard lock(mutex_);
-  if (!container) {
+  if (!vm) {
     state_ = State::kEmpty;
-    return Fail{std::move(container).error()};
+    return Fail{std::move(vm).error()};
   }
-  container_ = std::move(*container);
+  vm_ = std::move(*vm);
   state_ = State::kOpen;
   ++generation_;
   return std::uint64_t{generation_} << 32 | kSlot;
@@ -47,21 +47,25 @@ Result<VmTable::Call> VmTable::enter(std::uint64_t handle) {
   const std::lock_guard lock(mutex_);
   if (!is_open(handle)) return Fail{closed()};
   ++calls_;
-  return Call(*this, *container_);
+  return Call(*this, *vm_);
 }
 
 Result<void> VmTable::destroy(std::uint64_t handle) {
-  std::unique_ptr<Container> container;
+  std::unique_ptr<Vm> vm;
   {
     std::unique_lock lock(mutex_);
     if (!is_open(handle)) return Fail{closed()};
     state_ = State::kBusy;
-    // A VM that has ended already has nobody left to signal: that is what destroy is for.
-    if (calls_ != 0) static_cast<void>(container_->signal(kKill));
-    idle_.wait(lock, [this] { return calls_ == 0; });
-    container = std::move(container_);
+    vm = std::move(vm_);
   }
-  container.reset();
+  // Those who wait for its end shall see it; one that has ended has nobody left to signal.
+  static_cast<void>(
+      vm->call([](Container& container) { return container.signal(kFirstProcess, kKill); }));
+  {
+    std::unique_lock lock(mutex_);
+    idle_.wait(lock, [this] { return calls_ == 0; });
+  }
+  vm.reset();
   const std::lock_guard lock(mutex_);
   state_ = State::kEmpty;
   return {};

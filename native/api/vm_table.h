@@ -7,8 +7,8 @@
 #include <mutex>
 #include <utility>
 
+#include "api/vm.h"
 #include "base/result.h"
-#include "container/container.h"
 
 namespace runhv {
 
@@ -16,23 +16,22 @@ namespace runhv {
 // (runhv.h); the generation makes every handle before the present one stale. Threads: any.
 class VmTable {
  public:
-  // A call on the container; destroy() waits for its end.
+  // A call on the VM; destroy() waits for its end.
   class Call {
    public:
-    Call(VmTable& table, Container& container) : table_(&table), container_(&container) {}
-    Call(Call&& other) noexcept
-        : table_(std::exchange(other.table_, nullptr)), container_(other.container_) {}
+    Call(VmTable& table, Vm& vm) : table_(&table), vm_(&vm) {}
+    Call(Call&& other) noexcept : table_(std::exchange(other.table_, nullptr)), vm_(other.vm_) {}
     Call& operator=(Call&&) = delete;
     ~Call();
-    Container* operator->() const { return container_; }
+    Vm* operator->() const { return vm_; }
 
    private:
     VmTable* table_;
-    Container* container_;
+    Vm* vm_;
   };
 
   // kConflict while another VM exists.
-  Result<std::uint64_t> create(const ContainerConfig& config);
+  Result<std::uint64_t> create(ContainerConfig config);
 
   // kClosed where `handle` is not the present VM's.
   Result<Call> enter(std::uint64_t handle);
@@ -50,7 +49,7 @@ class VmTable {
   State state_ = State::kEmpty;
   std::uint32_t generation_ = 0;
   std::uint32_t calls_ = 0;
-  std::unique_ptr<Container> container_;
+  std::unique_ptr<Vm> vm_;
 };
 
 }  // namespace runhv

@@ -1,0 +1,187 @@
+#include "control/container_folder.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "platform/file.h"
+#include "platform/process.h"
+#include "platform/random.h"
+#include "runhv/runhv.h"
+
+namespace runhv::control {
+namespace {
+
+constexpr std::chrono::seconds kTimeToBeMade(10);
+
+Error does_not_exist(const std::string& id) {
+  return Error{Code::kNotFound, "find container " + id, "container \"" + id + "\" does not exist"};
+}
+
+Error in_use(const std::string& id) {
+  return Error{Code::kConflict, "name the container", "container name \"" + id + "\" is in use"};
+}
+
+std::string state_path(const std::string& folder) { return folder + "/state.json"; }
+
+Result<StoredState> read_state(const std::string& folder) {
+  const std::string path = state_path(folder);
+  RUNHV_TRY_ASSIGN(const std::vector<std::byte> text, read_file(path, kMaxStateBytes));
+  return parse_state({reinterpret_cast<const char*>(text.data()), text.size()}, "read " + path);
+}
+
+// REQUIRES: the folder's lock is held. Out of the way first, so that the name is free at once.
+Result<void> remove_folder(const std::string& folder) {
+  std::array<std::byte, 8> random;
+  fill_random(random);
+  std::string aside = std::filesystem::path(folder).parent_path().string() + "/.";
+  for (const std::byte byte : random) {
+    char digits[3];
+    std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned>(byte));
+    aside += digits;
+  }
+  std::error_code failure;
+  std::filesystem::rename(folder, aside, failure);
+  return remove_tree(failure ? folder : aside);
+}
+
+// A folder without its process: kept where it is to outlive it, else removed. nullopt: removed.
+// REQUIRES: its lock is held.
+Result<std::optional<StoredState>> look_after(const std::string& folder) {
+  auto state = read_state(folder);
+  // Killed before it had written its state: nobody has heard of it.
+  if (!state && state.error().code == Code::kNotFound) {
+    RUNHV_TRY(remove_folder(folder));
+    return std::optional<StoredState>();
+  }
+  if (!state) return Fail{std::move(state).error()};
+  if (state->ephemeral) {
+    RUNHV_TRY(remove_folder(folder));
+    return std::optional<StoredState>();
+  }
+  state->status = "stopped";
+  return std::optional<StoredState>(*std::move(state));
+}
+
+// Its process has the folder, and has not come to its state yet: not to be disturbed.
+bool is_being_made(const std::string& folder) {
+  if (file_exists(state_path(folder))) return false;
+  std::error_code failure;
+  const auto made = std::filesystem::last_write_time(folder, failure);
+  return failure || made > std::filesystem::file_time_type::clock::now() - kTimeToBeMade;
+}
+
+std::optional<FoundContainer> found_in(const std::string& folder) {
+  if (is_being_made(folder)) return std::nullopt;
+  const auto lock = FolderLock::acquire(folder);
+  if (lock) {
+    auto state = look_after(folder);
+    if (!state) debug_log("control", "%s", to_string(state.error()).c_str());
+    if (!state || !*state) return std::nullopt;
+    return FoundContainer{std::move(**state), false, folder};
+  }
+  if (lock.error().code != Code::kConflict) return std::nullopt;
+  // Its process is about to write it, or to remove it.
+  auto state = read_state(folder);
+  if (!state) return std::nullopt;
+  return FoundContainer{*std::move(state), true, folder};
+}
+
+}  // namespace
+
+Result<std::string> runhv_root(const std::string& named) {
+  std::string root = named.empty() ? environment("RUNHV_ROOT") : named;
+  if (root.empty()) {
+    const std::string runtime = environment("XDG_RUNTIME_DIR");
+    // It may name the folder of another login, gone by now.
+    root = !runtime.empty() && file_exists(runtime)
+               ? runtime + "/runhv"
+               : temporary_directory() + "/runhv-" + std::to_string(current_user_id());
+  }
+  std::error_code failure;
+  const std::filesystem::path whole = std::filesystem::absolute(root, failure).lexically_normal();
+  if (!failure) root = whole.string();
+  while (root.size() > 1 && root.ends_with('/')) root.pop_back();
+  std::filesystem::create_directories(std::filesystem::path(root).parent_path(), failure);
+  RUNHV_TRY(make_private_directory(root));
+  return root;
+}
+
+Result<std::string> root_folder(const std::string& root, const char* name) {
+  const std::string folder = root + "/" + name;
+  RUNHV_TRY(make_private_directory(folder));
+  return folder;
+}
+
+Result<ContainerFolder> ContainerFolder::take(const std::string& root, const std::string& id) {
+  if (!is_name(id, RUNHV_MAX_ID_BYTES)) {
+    return Fail{Error{Code::kInvalidArgument, "name the container",
+                      "a name has 1 to " + std::to_string(RUNHV_MAX_ID_BYTES) +
+                          " of the characters A-Z a-z 0-9 _ . -, first a letter, digit or _"}};
+  }
+  RUNHV_TRY_ASSIGN(const std::string containers, root_folder(root, "containers"));
+  const std::string path = containers + "/" + id;
+  // Each round ends with the name, with a holder of it, or with what a killed one left removed.
+  while (true) {
+    RUNHV_TRY(make_private_directory(path));
+    auto lock = FolderLock::acquire(path);
+    if (!lock && lock.error().code == Code::kConflict) return Fail{in_use(id)};
+    // Removed between the two: by its process, at its end.
+    if (!lock && lock.error().code == Code::kNotFound) continue;
+    if (!lock) return Fail{std::move(lock).error()};
+    if (!file_exists(state_path(path))) return ContainerFolder(path, *std::move(lock));
+    RUNHV_TRY_ASSIGN(const std::optional<StoredState> left, look_after(path));
+    if (left) return Fail{in_use(id)};
+  }
+}
+
+Result<void> ContainerFolder::write(const StoredState& state) const {
+  const std::string json = state_json(state);
+  return write_file_atomically(state_path(path_), as_bytes(std::string_view(json)),
+                               Durability::kUnsynced);
+}
+
+Result<void> ContainerFolder::remove() {
+  const auto removed = remove_folder(path_);
+  lock_.reset();
+  return removed;
+}
+
+Result<std::vector<FoundContainer>> list_containers(const std::string& root) {
+  RUNHV_TRY_ASSIGN(const std::string containers, root_folder(root, "containers"));
+  std::vector<FoundContainer> found;
+  std::error_code failure;
+  for (std::filesystem::directory_iterator entry(containers, failure), end;
+       !failure && entry != end; entry.increment(failure)) {
+    if (!is_name(entry->path().filename().string(), RUNHV_MAX_ID_BYTES)) continue;
+    if (auto container = found_in(entry->path().string())) found.push_back(*std::move(container));
+  }
+  std::ranges::sort(found, {}, [](const FoundContainer& each) { return each.state.id; });
+  return found;
+}
+
+Result<FoundContainer> find_container(const std::string& root, const std::string& id) {
+  const std::string folder = root + "/containers/" + id;
+  if (!is_name(id, RUNHV_MAX_ID_BYTES) || !file_exists(folder)) return Fail{does_not_exist(id)};
+  auto found = found_in(folder);
+  if (!found) return Fail{does_not_exist(id)};
+  return *std::move(found);
+}
+
+Result<void> remove_container(const FoundContainer& container) {
+  const auto lock = FolderLock::acquire(container.folder);
+  if (lock) return remove_folder(container.folder);
+  if (lock.error().code == Code::kNotFound) return {};
+  if (lock.error().code != Code::kConflict) return Fail{lock.error()};
+  return Fail{Error{Code::kConflict, "delete container " + container.state.id,
+                    "container is running; --force kills it"}};
+}
+
+void sweep_containers(const std::string& root) { static_cast<void>(list_containers(root)); }
+
+}  // namespace runhv::control

@@ -1,0 +1,160 @@
+#include "control/container_folder.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/bytes.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "platform/file.h"
+#include "testing/files.h"
+
+namespace runhv::control {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+class ContainerFolderTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = ::testing::TempDir() + "runhv-root-" + std::to_string(::getpid());
+    ASSERT_TRUE(make_private_directory(root_));
+  }
+  void TearDown() override { ASSERT_TRUE(remove_tree(root_)); }
+
+  StoredState state_of(const std::string& id, bool ephemeral) {
+    StoredState state;
+    state.id = id;
+    state.status = "running";
+    state.ephemeral = ephemeral;
+    return state;
+  }
+  // A container whose process was killed.
+  void leave(const std::string& id, bool ephemeral) {
+    const auto folder = ContainerFolder::take(root_, id);
+    ASSERT_TRUE(folder) << to_string(folder.error());
+    ASSERT_TRUE(folder->write(state_of(id, ephemeral)));
+  }
+  std::vector<std::string> listed() {
+    std::vector<std::string> words;
+    const auto found = list_containers(root_);
+    EXPECT_TRUE(found);
+    for (const auto& each : *found) {
+      words.push_back(each.state.id + " " + each.state.status + (each.lives ? " lives" : ""));
+    }
+    return words;
+  }
+
+  std::string root_;
+};
+
+TEST_F(ContainerFolderTest, ANameIsTakenUntilItIsGivenBack) {
+  auto folder = ContainerFolder::take(root_, "web");
+  ASSERT_TRUE(folder);
+  const auto second = ContainerFolder::take(root_, "web");
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Code::kConflict);
+  EXPECT_EQ(second.error().detail, "container name \"web\" is in use");
+  ASSERT_TRUE(folder->write(state_of("web", true)));
+  EXPECT_THAT(listed(), ElementsAre("web running lives"));
+  ASSERT_TRUE(folder->remove());
+  EXPECT_THAT(listed(), IsEmpty());
+  EXPECT_TRUE(ContainerFolder::take(root_, "web"));
+}
+
+TEST_F(ContainerFolderTest, OthersMayNotEnter) {
+  const auto folder = ContainerFolder::take(root_, "web");
+  ASSERT_TRUE(folder);
+  struct stat status {};
+  ASSERT_EQ(::stat(folder->path().c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777u, 0700u);
+}
+
+TEST_F(ContainerFolderTest, ANameThatIsNoneIsRefused) {
+  for (const std::string& id : {std::string(), std::string(".."), std::string("a/b"),
+                                std::string(".x"), std::string(129, 'n')}) {
+    const auto folder = ContainerFolder::take(root_, id);
+    ASSERT_FALSE(folder) << id;
+    EXPECT_EQ(folder.error().code, Code::kInvalidArgument);
+    EXPECT_EQ(find_container(root_, id).error().code, Code::kNotFound);
+  }
+  EXPECT_TRUE(ContainerFolder::take(root_, std::string(128, 'n')));
+}
+
+TEST_F(ContainerFolderTest, WhatWasToGoWithItsProcessIsSwept) {
+  leave("gone", true);
+  leave("kept", false);
+  EXPECT_THAT(listed(), ElementsAre("kept stopped"));
+  EXPECT_FALSE(std::filesystem::exists(root_ + "/containers/gone"));
+  EXPECT_TRUE(ContainerFolder::take(root_, "gone"));
+}
+
+TEST_F(ContainerFolderTest, ALeftNameThatIsEphemeralIsFreeAtOnce) {
+  leave("gone", true);
+  leave("kept", false);
+  EXPECT_TRUE(ContainerFolder::take(root_, "gone"));
+  EXPECT_EQ(ContainerFolder::take(root_, "kept").error().code, Code::kConflict);
+  EXPECT_EQ(find_container(root_, "none").error().detail, "container \"none\" does not exist");
+  const auto kept = find_container(root_, "kept");
+  ASSERT_TRUE(kept);
+  ASSERT_TRUE(remove_container(*kept));
+  EXPECT_TRUE(ContainerFolder::take(root_, "kept"));
+}
+
+TEST_F(ContainerFolderTest, OneThatLivesIsNotRemoved) {
+  const auto folder = ContainerFolder::take(root_, "web");
+  ASSERT_TRUE(folder);
+  ASSERT_TRUE(folder->write(state_of("web", true)));
+  const auto found = find_container(root_, "web");
+  ASSERT_TRUE(found);
+  EXPECT_TRUE(found->lives);
+  EXPECT_EQ(remove_container(*found).error().code, Code::kConflict);
+}
+
+TEST_F(ContainerFolderTest, AFolderThatIsBeingMadeIsLeftAloneAndAnOldOneSwept) {
+  const std::string folder = *root_folder(root_, "containers") + "/new";
+  ASSERT_TRUE(make_private_directory(folder));
+  EXPECT_THAT(listed(), IsEmpty());
+  EXPECT_TRUE(std::filesystem::exists(folder));
+  std::filesystem::last_write_time(
+      folder, std::filesystem::file_time_type::clock::now() - std::chrono::minutes(1));
+  EXPECT_THAT(listed(), IsEmpty());
+  EXPECT_FALSE(std::filesystem::exists(folder));
+}
+
+TEST_F(ContainerFolderTest, ABrokenStateIsNobodysName) {
+  { ASSERT_TRUE(ContainerFolder::take(root_, "web")); }
+  ASSERT_TRUE(write_file(root_ + "/containers/web/state.json", as_bytes("no json")));
+  const auto taken = ContainerFolder::take(root_, "web");
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, Code::kCorruptInput);
+  EXPECT_THAT(listed(), IsEmpty());
+}
+
+TEST_F(ContainerFolderTest, TheRootIsTheNamedOneThenTheEnvironments) {
+  ::setenv("RUNHV_ROOT", (root_ + "/of-environment").c_str(), 1);
+  ::setenv("XDG_RUNTIME_DIR", root_.c_str(), 1);
+  EXPECT_EQ(*runhv_root(root_ + "/a/b/named/"), root_ + "/a/b/named");
+  EXPECT_EQ(*runhv_root(""), root_ + "/of-environment");
+  ::unsetenv("RUNHV_ROOT");
+  EXPECT_EQ(*runhv_root(""), root_ + "/runhv");
+  ::setenv("XDG_RUNTIME_DIR", (root_ + "/not/there").c_str(), 1);
+  ::setenv("TMPDIR", root_.c_str(), 1);
+  EXPECT_EQ(*runhv_root(""), root_ + "/runhv-" + std::to_string(::getuid()));
+  ::unsetenv("TMPDIR");
+  ::unsetenv("XDG_RUNTIME_DIR");
+}
+
+TEST_F(ContainerFolderTest, ARootThatOthersMayEnterIsRefused) {
+  ASSERT_EQ(::chmod(root_.c_str(), 0755), 0);
+  EXPECT_EQ(runhv_root(root_).error().code, Code::kAccessDenied);
+  ASSERT_EQ(::chmod(root_.c_str(), 0700), 0);
+}
+
+}  // namespace
+}  // namespace runhv::control

@@ -1,0 +1,134 @@
+#include "control/request.h"
+
+#include <algorithm>
+
+namespace runhv::control {
+namespace {
+
+Fail<Error> invalid(const std::string& detail, Code code = Code::kInvalidArgument) {
+  return Fail{Error{code, "read a control request", detail}};
+}
+
+Result<StreamEnd> read_end(std::uint32_t kind, std::uint64_t token) {
+  switch (kind) {
+    case RUNHV_CONTROL_END_NONE:
+    case RUNHV_CONTROL_END_HANDLE:
+      return StreamEnd{static_cast<runhv_control_end>(kind), 0};
+    case RUNHV_CONTROL_END_STREAM:
+      if (token == 0) return invalid("a token of 0");
+      return StreamEnd{RUNHV_CONTROL_END_STREAM, token};
+    default:
+      return invalid(std::to_string(kind) + " is no end of a stream");
+  }
+}
+
+Result<Request> read_hello(std::span<const std::byte> payload) {
+  RUNHV_TRY_ASSIGN(const auto hello, take_structure<runhv_control_hello>(payload));
+  return Request(HelloRequest{hello.version, (hello.flags & RUNHV_CONTROL_WANTS_EVENTS) != 0});
+}
+
+Result<Request> read_signal(std::span<const std::byte> payload) {
+  RUNHV_TRY_ASSIGN(const auto signal, take_structure<runhv_control_signal>(payload));
+  return Request(SignalRequest{signal.process, signal.signal});
+}
+
+Result<Request> read_stop(std::span<const std::byte> payload) {
+  RUNHV_TRY_ASSIGN(const auto stop, take_structure<runhv_control_stop>(payload));
+  return Request(StopRequest{stop.signal, stop.grace_ms});
+}
+
+Result<Request> read_process_start(std::span<const std::byte> payload) {
+  RUNHV_TRY_ASSIGN(const auto start, take_structure<runhv_control_process_start>(payload));
+  if (start.json_bytes > RUNHV_MAX_PROCESS_JSON_BYTES || start.json_bytes != payload.size()) {
+    return invalid("json_bytes of " + std::to_string(start.json_bytes) + ", and " +
+                   std::to_string(payload.size()) + " are there; the most is " +
+                   std::to_string(RUNHV_MAX_PROCESS_JSON_BYTES));
+  }
+  if ((start.flags & ~std::uint32_t{RUNHV_PROCESS_TERMINAL}) != 0) {
+    return invalid("flags has an unknown bit");
+  }
+  ProcessStartRequest request{{reinterpret_cast<const char*>(payload.data()), payload.size()},
+                              start.flags,
+                              start.columns,
+                              start.rows,
+                              {}};
+  for (std::size_t i = 0; i < request.ends.size(); ++i) {
+    RUNHV_TRY_ASSIGN(request.ends[i], read_end(start.ends[i], start.tokens[i]));
+  }
+  return Request(std::move(request));
+}
+
+Result<Request> read_resize(std::span<const std::byte> payload) {
+  RUNHV_TRY_ASSIGN(const auto resize, take_structure<runhv_control_resize>(payload));
+  return Request(ResizeRequest{resize.process, resize.columns, resize.rows});
+}
+
+Result<Request> read_attach(std::span<const std::byte> payload) {
+  RUNHV_TRY_ASSIGN(const auto attach, take_structure<runhv_control_attach>(payload));
+  if (attach.stream < RUNHV_STDIN || attach.stream > RUNHV_STDERR) {
+    return invalid(std::to_string(attach.stream) + " is no stream; they are 0, 1, 2");
+  }
+  RUNHV_TRY_ASSIGN(const StreamEnd end, read_end(attach.end, attach.token));
+  return Request(AttachRequest{attach.process, attach.stream, end});
+}
+
+Result<Request> read_stream(std::span<const std::byte> payload) {
+  RUNHV_TRY_ASSIGN(const auto stream, take_structure<runhv_control_stream>(payload));
+  if (stream.token == 0) return invalid("a token of 0");
+  return Request(StreamRequest{stream.token});
+}
+
+Result<Request> read_payload(const Frame& frame) {
+  switch (frame.header.type) {
+    case RUNHV_CONTROL_HELLO:
+      return read_hello(frame.payload);
+    case RUNHV_CONTROL_STATE:
+      return Request(StateRequest{});
+    case RUNHV_CONTROL_START:
+      return Request(StartRequest{});
+    case RUNHV_CONTROL_SIGNAL:
+      return read_signal(frame.payload);
+    case RUNHV_CONTROL_STOP:
+      return read_stop(frame.payload);
+    case RUNHV_CONTROL_PAUSE:
+      return Request(PauseRequest{});
+    case RUNHV_CONTROL_RESUME:
+      return Request(ResumeRequest{});
+    case RUNHV_CONTROL_STATISTICS:
+      return Request(StatisticsRequest{});
+    case RUNHV_CONTROL_PROCESS_START:
+      return read_process_start(frame.payload);
+    case RUNHV_CONTROL_RESIZE:
+      return read_resize(frame.payload);
+    case RUNHV_CONTROL_ATTACH:
+      return read_attach(frame.payload);
+    case RUNHV_CONTROL_STREAM:
+      return read_stream(frame.payload);
+    default:
+      return invalid(std::to_string(frame.header.type) + " is no request of version " +
+                         std::to_string(RUNHV_CONTROL_VERSION),
+                     Code::kUnsupported);
+  }
+}
+
+std::size_t handles_named(const Request& request) {
+  const auto of = [](const StreamEnd& end) { return end.kind == RUNHV_CONTROL_END_HANDLE; };
+  if (const auto* start = std::get_if<ProcessStartRequest>(&request)) {
+    return static_cast<std::size_t>(std::ranges::count_if(start->ends, of));
+  }
+  if (const auto* attach = std::get_if<AttachRequest>(&request)) return of(attach->end) ? 1 : 0;
+  return 0;
+}
+
+}  // namespace
+
+Result<Request> parse_request(const Frame& frame) {
+  RUNHV_TRY_ASSIGN(Request request, read_payload(frame));
+  if (const std::size_t named = handles_named(request); named != frame.header.handles) {
+    return invalid("it names " + std::to_string(named) + " descriptors and brings " +
+                   std::to_string(frame.header.handles));
+  }
+  return request;
+}
+
+}  // namespace runhv::control

@@ -1,0 +1,30 @@
+// What the control channel can ask of a container, as runhv.h has it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "container/container.h"
+#include "runhv/runhv.h"
+
+namespace runhv::control {
+
+// On the loop's thread; none blocks. Before there is a container every one but state() is an error.
+class Requests {
+ public:
+  virtual runhv_state state() = 0;
+  virtual Result<runhv_statistics> statistics() = 0;
+  virtual Result<void> start() = 0;
+  virtual Result<void> signal(ProcessNumber process, int signal) = 0;
+  virtual Result<void> stop(int signal, std::uint32_t grace_ms) = 0;
+  virtual Result<void> pause() = 0;
+  virtual Result<void> resume() = 0;
+  virtual Result<ProcessNumber> start_process(ProcessConfig config) = 0;
+  virtual Result<void> resize(ProcessNumber process, std::uint16_t columns, std::uint16_t rows) = 0;
+  virtual Result<void> attach(ProcessNumber process, int stream, std::optional<Stream> end) = 0;
+
+ protected:
+  ~Requests() = default;
+};
+
+}  // namespace runhv::control

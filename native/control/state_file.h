@@ -1,0 +1,51 @@
+// state.json of a container's folder: what is known of it without asking its process.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace runhv::control {
+
+inline constexpr std::uint64_t kMaxStateBytes = 16u << 20;
+
+struct StoredEnd {
+  std::string kind;        // "exited", "signaled", "not_started", "failed"
+  std::int32_t value = 0;  // as runhv_exit_status; 125 where the VM failed on its way
+  std::optional<Error> reason;
+};
+
+// Times are nanoseconds since 1970; 0 = not yet.
+struct StoredState {
+  std::string id;
+  std::string bundle;
+  std::uint64_t pid = 0;
+  std::string status;  // "creating", "created", "running", "paused", "stopped"
+  std::uint64_t created_ns = 0;
+  std::uint64_t started_ns = 0;
+  std::uint64_t ended_ns = 0;
+  bool ephemeral = true;  // the folder goes with its process
+  std::string image;      // empty = not known
+  std::vector<std::string> command;
+  std::optional<StoredEnd> end;
+  std::map<std::string, std::string> annotations;
+};
+
+// One line, ended. What is no UTF-8 is escaped.
+std::string state_json(const StoredState& state);
+
+// `operation` is that of every error.
+Result<StoredState> parse_state(std::string_view json, const std::string& operation);
+
+// The state of the OCI runtime specification ("State"), one object.
+std::string oci_state_json(const StoredState& state);
+
+// "2026-11-28T07:53:33.123456789Z" (RFC 3339).
+std::string rfc3339(std::uint64_t since_1970_ns);
+
+}  // namespace runhv::control

@@ -52,13 +52,20 @@ TEST(RunOptions, EverySpellingOfAValueIsTheSame) {
 }
 
 TEST(RunOptions, EveryOptionIsRead) {
-  const RunOptions options =
-      parsed({"-w",           "/srv",         "-u",         "1:2",
-              "--entrypoint", "/bin/sh",      "--hostname", "h",
-              "-m",           "64m",          "--cpus",     "2",
-              "--name",       "web",          "--rm",       "--kernel",
-              "/k",           "--engine",     "soft",       "--timings=json:/t",
-              "--debug",      "--scratch=1g", "oci:/x"});
+  const RunOptions options = parsed({"-w",           "/srv",
+                                     "-u",           "1:2",
+                                     "--entrypoint", "/bin/sh",
+                                     "--hostname",   "h",
+                                     "-m",           "64m",
+                                     "--cpus",       "2",
+                                     "--name",       "web",
+                                     "--rm",         "--kernel",
+                                     "/k",           "--engine",
+                                     "soft",         "--timings=json",
+                                     "--debug",      "--scratch=1g",
+                                     "--keep",       "--sysctl",
+                                     "a.b=1",        "--sysctl=c=d=e",
+                                     "oci:/x"});
   EXPECT_EQ(options.cwd, "/srv");
   EXPECT_EQ(options.user, "1:2");
   EXPECT_THAT(*options.entrypoint, ElementsAre("/bin/sh"));
@@ -69,7 +76,9 @@ TEST(RunOptions, EveryOptionIsRead) {
   EXPECT_EQ(options.id, "web");
   EXPECT_EQ(options.kernel, "/k");
   EXPECT_EQ(options.engine, "soft");
-  EXPECT_EQ(options.timings, "--timings=json:/t");
+  EXPECT_EQ(options.timings, "--timings=json");
+  EXPECT_TRUE(options.keep);
+  EXPECT_THAT(options.sysctls, ElementsAre(std::pair("a.b", "1"), std::pair("c", "d=e")));
   EXPECT_TRUE(options.debug);
   EXPECT_TRUE(parsed({"--entrypoint", "", "i"}).entrypoint->empty());
   EXPECT_EQ(parsed({"--timings", "i"}).timings, "--timings");
@@ -125,7 +134,10 @@ TEST(RunOptions, MistakesAreOneLine) {
        "container name \"..\": 1 to 128 of A-Z a-z 0-9 _ . - are possible, first a letter, digit "
        "or _"},
       {{"-e", "=x", "i"}, "--env \"=x\": expected NAME or NAME=VALUE"},
-      {{"--timings=xml", "i"}, "--timings=xml: expected json or json:FILE"},
+      {{"--timings=xml", "i"}, "--timings=xml: expected json"},
+      {{"--timings=json:/t", "i"}, "--timings=json:/t: expected json"},
+      {{"--sysctl", "a", "i"}, "--sysctl \"a\": expected NAME=VALUE"},
+      {{"--sysctl", "=1", "i"}, "--sysctl \"=1\": expected NAME=VALUE"},
   };
   for (const auto& [arguments, expected] : cases) EXPECT_EQ(complaint(arguments), expected);
 }
@@ -141,9 +153,9 @@ TEST(Prepare, ImageKindsAreKnownAndPathsAbsolute) {
 TEST(Prepare, RequestHoldsWhatWasAskedForAndNothingElse) {
   ::setenv("RUNHV_TEST_VALUE", "from here", 1);
   ::unsetenv("RUNHV_TEST_ABSENT");
-  RunOptions options =
-      parsed({"-e", "A=\"b", "-e", "RUNHV_TEST_VALUE", "-e", "RUNHV_TEST_ABSENT",
-              "--entrypoint=", "--cpus=2", "--scratch=16m", "--name=web", "oci:/x", "echo", "hi"});
+  RunOptions options = parsed({"-e", "A=\"b", "-e", "RUNHV_TEST_VALUE", "-e", "RUNHV_TEST_ABSENT",
+                               "--entrypoint=", "--cpus=2", "--scratch=16m", "--sysctl=a.b=1 2",
+                               "--name=web", "oci:/x", "echo", "hi"});
   rapidjson::Document json;
   json.Parse(prepare_request(options, "oci:/x", {"/store", "/run/web", true})->c_str());
   ASSERT_FALSE(json.HasParseError());
@@ -156,6 +168,7 @@ TEST(Prepare, RequestHoldsWhatWasAskedForAndNothingElse) {
   EXPECT_EQ(json["arguments"].Size(), 2u);
   EXPECT_EQ(json["cpus"].GetInt(), 2);
   EXPECT_EQ(json["scratch_bytes"].GetInt(), 16 << 20);
+  EXPECT_STREQ(json["sysctls"]["a.b"].GetString(), "1 2");
   EXPECT_FALSE(json["stdin"].GetBool());
   for (const char* absent : {"cwd", "user", "memory_bytes", "kernel", "hostname"}) {
     EXPECT_FALSE(json.HasMember(absent)) << absent;
@@ -190,17 +203,25 @@ TEST(Prepare, WhatIsNotUtf8IsNamed) {
 }
 
 TEST(Prepare, AnswerIsABundleOrTheErrorInIt) {
-  EXPECT_EQ(*read_answer(R"({"version":1,"bundle":"/run/web"})", 0, "bundle", "x"), "/run/web");
-  const auto failed = read_answer(
+  const auto answer = [](const char* output, int status, const char* early = "") {
+    return read_answer({status, output, std::nullopt, early}, "bundle", "x");
+  };
+  EXPECT_EQ(*answer(R"(
+{"version":1,"bundle":"/run/web"})",
+                    0),
+            "/run/web");
+  const auto failed = answer(
       R"({"version":1,"error":{"code":"not_found","operation":"read image oci:/x","detail":"no such directory"}})",
-      1, "bundle", "x");
+      1);
   EXPECT_EQ(to_string(failed.error()), "read image oci:/x: no such directory");
   for (const char* nonsense :
        {"", "Exception in thread", "[]", R"({"version":1})", R"({"bundle":7})"}) {
-    EXPECT_THAT(read_answer(nonsense, 137, "bundle", "x").error().detail,
-                HasSubstr("ended with status 137"))
+    EXPECT_THAT(answer(nonsense, 137).error().detail, HasSubstr("ended with status 137"))
         << nonsense;
   }
+  EXPECT_EQ(answer("", 1, "Error occurred during initialization of VM\nno room\n").error().detail,
+            "the Java side ended with status 1 and gave no answer: "
+            "Error occurred during initialization of VM; no room");
 }
 
 TEST(Kernels, AFileHasASlashAndANameIsInTheCatalogue) {
@@ -278,7 +299,7 @@ TEST(Texts, HelpNamesEveryOptionAndFitsTheTerminal) {
     }
   }
   EXPECT_THAT(help, HasSubstr("  -m, --memory SIZE             the guest's memory"));
-  EXPECT_THAT(help, HasSubstr("      --timings[=json[:FILE]]   print where the time"));
+  EXPECT_THAT(help, HasSubstr("      --timings[=json]          print where the time"));
 }
 
 TEST(Texts, CompletionIsForThreeShells) {

@@ -43,6 +43,16 @@ class JsonRequest {
     json_.EndArray();
   }
 
+  void write(const char* key, const std::vector<std::pair<std::string, std::string>>& members) {
+    json_.Key(key);
+    json_.StartObject();
+    for (const auto& [name, value] : members) {
+      string(key, name);
+      string(key, value);
+    }
+    json_.EndObject();
+  }
+
   // The whole text, or which of its texts was not UTF-8.
   Result<std::string> finish();
 

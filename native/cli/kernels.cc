@@ -1,8 +1,8 @@
 #include "cli/kernels.h"
 
+#include "base/text.h"
 #include "cli/json_request.h"
 #include "cli/prepare.h"
-#include "cli/run_options.h"
 #include "platform/file.h"
 
 namespace runhv {

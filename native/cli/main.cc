@@ -15,16 +15,17 @@
 
 #include "base/result.h"
 #include "base/scope_exit.h"
-#include "base/text.h"
+#include "cli/containers.h"
 #include "cli/java_runtime.h"
 #include "cli/kernels.h"
 #include "cli/prepare.h"
 #include "cli/run_options.h"
 #include "cli/texts.h"
+#include "control/container_folder.h"
 #include "platform/clock.h"
+#include "platform/complain.h"
 #include "platform/file.h"
 #include "platform/library.h"
-#include "platform/named_lock.h"
 #include "platform/process.h"
 #include "platform/random.h"
 #include "platform/signals.h"
@@ -33,17 +34,10 @@
 namespace runhv {
 namespace {
 
-constexpr int kOurFailure = 125;  // as docker: neither the container's status, nor 126 or 127
 constexpr std::uint64_t kMaxAnswerBytes = 1 << 20;
 constexpr std::uint64_t kMaxRevisionBytes = 1 << 10;
-
-int complain(const std::string& text) {
-  // Its parts may be a caller's or an image's.
-  std::fprintf(stderr, "runhv: %s\n", escape_controls(text).c_str());
-  return kOurFailure;
-}
-
-int complain(const Error& error) { return complain(to_string(error)); }
+// Of JSON, and of the line break by which the Java side says that it is up.
+constexpr std::string_view kAnswerBegins = "\n{";
 
 int print(const std::string& text) {
   std::fputs(text.c_str(), stdout);
@@ -66,18 +60,6 @@ std::string generated_id() {
 Result<std::string> distribution() {
   RUNHV_TRY_ASSIGN(const std::string bin, executable_directory());
   return std::filesystem::path(bin).parent_path().string();
-}
-
-Result<std::string> run_directory() {
-  std::string parent = environment("XDG_RUNTIME_DIR");
-  // It may name the folder of another login, gone by now.
-  if (parent.empty() || !file_exists(parent)) {
-    std::error_code failure;
-    parent = std::filesystem::temp_directory_path(failure).string();
-  }
-  const std::string directory = parent + "/runhv-" + std::to_string(current_user_id());
-  RUNHV_TRY(make_private_directory(directory));
-  return directory;
 }
 
 // Bundles of runs that were killed between Java's answer and the first act of runhv-vmm: a moment,
@@ -118,19 +100,21 @@ std::vector<std::string> java_arguments(const std::string& home) {
 Result<std::string> ask_java(const std::string& request, const std::string& home,
                              const char* member, const std::string& operation) {
   RUNHV_TRY_ASSIGN(const std::string java, find_java());
-  RUNHV_TRY_ASSIGN(const Captured answer,
-                   run_captured(java, java_arguments(home), home, request, kMaxAnswerBytes));
-  return read_answer(answer.output, answer.exit_status, member, operation);
+  RUNHV_TRY_ASSIGN(const Captured answer, run_captured(java, java_arguments(home), home, request,
+                                                       kMaxAnswerBytes, nullptr, kAnswerBegins));
+  return read_answer(answer, member, operation);
 }
 
 // Makes a bundle that nobody but runhv-vmm, which this process becomes, will delete. Signals that
 // ask for the end wait for it, too, from the first on: they stay blocked, and become does not lose
-// them.
-Result<std::string> prepare_bundle(const RunOptions& options, const std::string& home) {
+// them. `name`: given back where a signal ends this process.
+Result<std::string> prepare_bundle(const RunOptions& options, const std::string& home,
+                                   const std::string& root,
+                                   std::optional<control::ContainerFolder>& name) {
   RUNHV_TRY_ASSIGN(const std::string image, absolute_image(options.image));
   RUNHV_TRY_ASSIGN(const std::string store, store_directory());
   RUNHV_TRY_ASSIGN(const std::string java, find_java());
-  RUNHV_TRY_ASSIGN(const std::string directory, run_directory());
+  RUNHV_TRY_ASSIGN(const std::string directory, control::root_folder(root, "bundles"));
   sweep(directory);
   // Two runs with one name must not touch each other's bundle: which of them may have the name is
   // for runhv-vmm to say.
@@ -141,23 +125,31 @@ Result<std::string> prepare_bundle(const RunOptions& options, const std::string&
   RUNHV_TRY_ASSIGN(const std::unique_ptr<SignalQueue> signals, SignalQueue::create());
   // Java leaves nothing where it fails; but it may have been killed.
   ScopeExit remove([&] { (void)remove_tree(bundle); });
-  RUNHV_TRY_ASSIGN(const Captured answer, run_captured(java, java_arguments(home), home, request,
-                                                       kMaxAnswerBytes, signals.get()));
+  RUNHV_TRY_ASSIGN(const Captured answer,
+                   run_captured(java, java_arguments(home), home, request, kMaxAnswerBytes,
+                                signals.get(), kAnswerBegins));
   if (answer.asked_to_end) {
     (void)remove_tree(bundle);
+    if (name) (void)name->remove();
     end_by_signal(*answer.asked_to_end);
   }
-  RUNHV_TRY_ASSIGN(std::string prepared,
-                   read_answer(answer.output, answer.exit_status, "bundle", "prepare the image"));
+  RUNHV_TRY_ASSIGN(std::string prepared, read_answer(answer, "bundle", "prepare the image"));
   remove.release();
   return prepared;
 }
 
-std::vector<std::string> vmm_arguments(const RunOptions& options, const std::string& bundle,
-                                       std::uint64_t spawned_at_ns) {
-  std::vector<std::string> arguments = {
-      "--id",     options.id,     "--bundle",        bundle,
-      "--engine", options.engine, "--spawned-at-ns", std::to_string(spawned_at_ns)};
+std::vector<std::string> vmm_arguments(const RunOptions& options, const std::string& root,
+                                       const std::string& bundle, std::uint64_t spawned_at_ns) {
+  std::vector<std::string> arguments = {"--id",
+                                        options.id,
+                                        "--root",
+                                        root,
+                                        "--bundle",
+                                        bundle,
+                                        "--engine",
+                                        options.engine,
+                                        "--spawned-at-ns",
+                                        std::to_string(spawned_at_ns)};
   if (options.bundle.empty()) {
     arguments.push_back("--remove-bundle");
   } else if (!options.kernel.empty()) {
@@ -168,40 +160,50 @@ std::vector<std::string> vmm_arguments(const RunOptions& options, const std::str
   }
   if (!options.timings.empty()) arguments.push_back(options.timings);
   if (options.debug) arguments.push_back("--debug");
+  if (options.keep) arguments.push_back("--keep");
   return arguments;
 }
 
-int run(std::span<const std::string_view> arguments, std::uint64_t spawned_at_ns) {
+// Becomes runhv-vmm; returns with an error only.
+Error run_container(RunOptions& options, const std::string& named_root,
+                    std::uint64_t spawned_at_ns) {
+  const auto attempt = [&]() -> Result<void> {
+    RUNHV_TRY_ASSIGN(const std::string home, distribution());
+    if (!options.kernel.empty()) {
+      RUNHV_TRY_ASSIGN(const ChosenKernel kernel,
+                       choose_kernel(options.kernel, home + "/share/runhv"));
+      options.kernel = kernel.image;
+      options.modules = kernel.modules;
+    }
+    RUNHV_TRY_ASSIGN(const std::string root, control::runhv_root(named_root));
+    std::string bundle = options.bundle;
+    // Until runhv-vmm takes it: Java must not work for a taken name.
+    std::optional<control::ContainerFolder> name;
+    const ScopeExit give_back([&] {
+      if (name) (void)name->remove();
+    });
+    if (bundle.empty()) {
+      if (options.id.empty()) {
+        options.id = generated_id();
+      } else {
+        RUNHV_TRY_ASSIGN(name, control::ContainerFolder::take(root, options.id));
+      }
+      RUNHV_TRY_ASSIGN(bundle, prepare_bundle(options, home, root, name));
+    }
+    const Error failure =
+        become(home + "/bin/runhv-vmm", vmm_arguments(options, root, bundle, spawned_at_ns));
+    if (options.bundle.empty()) (void)remove_tree(bundle);
+    return Fail{failure};
+  };
+  return attempt().error();
+}
+
+int run(const std::string& root, std::span<const std::string_view> arguments,
+        std::uint64_t spawned_at_ns) {
   auto options = parse_run_options(arguments);
   if (!options) return complain(options.error().detail);
   if (options->help) return print(*help_text("run"));
-  const auto home = distribution();
-  if (!home) return complain(home.error());
-  if (!options->kernel.empty()) {
-    const auto kernel = choose_kernel(options->kernel, *home + "/share/runhv");
-    if (!kernel) return complain(kernel.error());
-    options->kernel = kernel->image;
-    options->modules = kernel->modules;
-  }
-
-  std::string bundle = options->bundle;
-  std::optional<NamedLock> name;  // until runhv-vmm takes it: Java must not work for a taken name
-  if (bundle.empty()) {
-    if (options->id.empty()) options->id = generated_id();
-    auto acquired = NamedLock::acquire(options->id);
-    if (!acquired && acquired.error().code == Code::kConflict) {
-      return complain("container name \"" + options->id + "\" is in use");
-    }
-    if (!acquired) return complain(acquired.error());
-    name.emplace(*std::move(acquired));
-    const auto prepared = prepare_bundle(*options, *home);
-    if (!prepared) return complain(prepared.error());
-    bundle = *prepared;
-  }
-  const Error failure =
-      become(*home + "/bin/runhv-vmm", vmm_arguments(*options, bundle, spawned_at_ns));
-  if (options->bundle.empty()) (void)remove_tree(bundle);
-  return complain(failure);
+  return complain(run_container(*options, root, spawned_at_ns));
 }
 
 Result<std::string> kernels_text(std::span<const std::string_view> arguments) {
@@ -261,13 +263,49 @@ int complete(std::span<const std::string_view> arguments) {
   return print(*script);
 }
 
+// The verbs about containers that are there; nullptr for another word.
+using Verb = Result<std::string> (*)(const std::string& root,
+                                     std::span<const std::string_view> arguments);
+Verb find_verb(std::string_view name) {
+  if (name == "list" || name == "ls") return list_containers_verb;
+  if (name == "state") return state_verb;
+  if (name == "kill") return kill_verb;
+  if (name == "delete") return delete_verb;
+  return nullptr;
+}
+
+// Takes --root DIR and --root=DIR off the front.
+Result<std::string> take_root(std::span<const std::string_view>& arguments) {
+  std::string root;
+  while (!arguments.empty() && arguments.front().starts_with("--root")) {
+    const std::string_view option = arguments.front();
+    arguments = arguments.subspan(1);
+    if (option.starts_with("--root=")) {
+      root = option.substr(7);
+    } else if (option != "--root" || arguments.empty()) {
+      return Fail{Error{Code::kInvalidArgument, "--root", "expected a folder"}};
+    } else {
+      root = arguments.front();
+      arguments = arguments.subspan(1);
+    }
+    if (root.empty()) return Fail{Error{Code::kInvalidArgument, "--root", "expected a folder"}};
+  }
+  return root;
+}
+
 int runhv_main(std::span<const std::string_view> arguments) {
   const std::uint64_t spawned_at_ns = monotonic_ns();
   ensure_standard_streams();
+  const auto root = take_root(arguments);
+  if (!root) return complain(root.error());
   const std::string_view verb = arguments.empty() ? "help" : arguments.front();
   const auto rest = arguments.empty() ? arguments : arguments.subspan(1);
-  if (verb == "run") return run(rest, spawned_at_ns);
+  if (verb == "run") return run(*root, rest, spawned_at_ns);
   if (asks_for_help(rest) && help_text(verb)) return help(arguments);
+  if (const Verb about_containers = find_verb(verb)) {
+    const auto text = about_containers(*root, rest);
+    return text ? print(*text) : complain(text.error());
+  }
   if (verb == "kernels") return kernels(rest);
   if (verb == "help" || verb == "--help" || verb == "-h") return help(rest);
   if (verb == "version" || verb == "--version") return version(rest);

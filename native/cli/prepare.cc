@@ -2,6 +2,7 @@
 
 #include <rapidjson/document.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "cli/json_request.h"
@@ -28,6 +29,17 @@ std::string text_member(const rapidjson::Value& object, const char* name) {
   const auto found = object.FindMember(name);
   if (found == object.MemberEnd() || !found->value.IsString()) return "";
   return {found->value.GetString(), found->value.GetStringLength()};
+}
+
+std::string one_line(std::string_view text) {
+  std::string line;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view words = text.substr(0, end);
+    if (!words.empty()) line += (line.empty() ? "" : "; ") + std::string(words);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return line;
 }
 
 }  // namespace
@@ -80,6 +92,7 @@ Result<std::string> prepare_request(const RunOptions& options, const std::string
     json.Key("scratch_bytes");
     json.Uint64(*options.scratch_bytes);
   }
+  if (!options.sysctls.empty()) request.write("sysctls", options.sysctls);
   request.write_unless_empty("kernel", options.kernel);
   request.write_unless_empty("modules", options.modules);
   json.Key("stdin");
@@ -90,22 +103,24 @@ Result<std::string> prepare_request(const RunOptions& options, const std::string
   return request.finish();
 }
 
-Result<std::string> read_answer(std::string_view answer, int process_status, const char* member,
+Result<std::string> read_answer(const Captured& answer, const char* member,
                                 const std::string& operation) {
   rapidjson::Document json;
-  json.Parse<rapidjson::kParseIterativeFlag>(answer.data(), answer.size());
+  json.Parse<rapidjson::kParseIterativeFlag>(answer.output.data(), answer.output.size());
   if (!json.HasParseError() && json.IsObject()) {
     const std::string text = text_member(json, member);
-    if (process_status == 0 && !text.empty()) return text;
+    if (answer.exit_status == 0 && !text.empty()) return text;
     const auto error = json.FindMember("error");
     if (error != json.MemberEnd() && error->value.IsObject()) {
       return Fail{Error{Code::kHostFailed, text_member(error->value, "operation"),
                         text_member(error->value, "detail")}};
     }
   }
-  return Fail{Error{
-      Code::kHostFailed, operation,
-      "the Java side ended with status " + std::to_string(process_status) + " and gave no answer"}};
+  std::string why = one_line(answer.early_errors);
+  if (!why.empty()) why = ": " + why;
+  return Fail{Error{Code::kHostFailed, operation,
+                    "the Java side ended with status " + std::to_string(answer.exit_status) +
+                        " and gave no answer" + why}};
 }
 
 Result<std::string> store_directory() {

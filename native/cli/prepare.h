@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "cli/run_options.h"
+#include "platform/process.h"
 
 namespace runhv {
 
@@ -23,8 +24,9 @@ Result<std::string> prepare_request(const RunOptions& options, const std::string
                                     const PreparePlaces& places);
 
 // The text `member` of an answer of the Java side, or the error that the answer carries.
-// `operation` is what failed where there is no answer.
-Result<std::string> read_answer(std::string_view answer, int process_status, const char* member,
+// `operation` is what failed where there is no answer: then what the process said on stderr, the
+// JVM's own words, is why.
+Result<std::string> read_answer(const Captured& answer, const char* member,
                                 const std::string& operation);
 
 // The folder of this user's root file systems and kernels.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/text.h"
 #include "runhv/runhv.h"
 
 namespace runhv {
@@ -23,14 +24,17 @@ constexpr RunOptionSpec kSpecs[] = {
      "a disk for what is written; default: the guest's memory"},
     {RunOption::kInteractive, 'i', "interactive", "", false, false, "connect stdin"},
     {RunOption::kName, 0, "name", "NAME", false, false, "default: a generated one"},
-    {RunOption::kRemove, 0, "rm", "", false, false,
-     "accepted; a container is always removed when it ends"},
+    {RunOption::kRemove, 0, "rm", "", false, false, "accepted: the default"},
+    {RunOption::kKeep, 0, "keep", "", false, true,
+     "keep the container's state when it has ended, until runhv delete"},
+    {RunOption::kSysctl, 0, "sysctl", "NAME=VALUE", false, false,
+     "set a kernel parameter of the container, as net.core.somaxconn=1024"},
     {RunOption::kBundle, 0, "bundle", "DIR", false, true,
      "run an OCI bundle, without an image and without Java"},
     {RunOption::kKernel, 0, "kernel", "NAME|FILE", false, true,
      "of runhv kernels; or a vmlinux or bzImage, with a slash"},
     {RunOption::kEngine, 0, "engine", "NAME", false, true, "auto, soft, kvm or whp (default auto)"},
-    {RunOption::kTimings, 0, "timings", "json[:FILE]", true, true,
+    {RunOption::kTimings, 0, "timings", "json", true, true,
      "print where the time of the start went"},
     {RunOption::kDebug, 0, "debug", "", false, true, "the guest's console and more, on stderr"},
     {RunOption::kTty, 't', "tty", "", false, false, "terminals are not in this version"},
@@ -113,10 +117,17 @@ Result<std::string> read_engine(std::string_view text) {
 
 Result<std::string> read_timings(std::string_view text) {
   if (text.empty()) return std::string("--timings");
-  if (text != "json" && !(text.starts_with("json:") && text.size() > 5)) {
-    return bad("--timings=" + std::string(text) + ": expected json or json:FILE");
-  }
+  if (text != "json") return bad("--timings=" + std::string(text) + ": expected json");
   return "--timings=" + std::string(text);
+}
+
+// Which parameters a container may have is for the kernel to say.
+Result<std::pair<std::string, std::string>> read_sysctl(std::string_view text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string_view::npos || equals == 0) {
+    return bad("--sysctl \"" + std::string(text) + "\": expected NAME=VALUE");
+  }
+  return std::pair{std::string(text.substr(0, equals)), std::string(text.substr(equals + 1))};
 }
 
 Result<void> apply(const RunOptionSpec& spec, std::string_view value, RunOptions& options) {
@@ -156,6 +167,9 @@ Result<void> apply(const RunOptionSpec& spec, std::string_view value, RunOptions
     case RunOption::kInteractive:
       options.interactive = true;
       break;
+    case RunOption::kKeep:
+      options.keep = true;
+      break;
     case RunOption::kKernel:
       if (value.empty()) return bad("--kernel: expected a name or a file");
       options.kernel = value;
@@ -174,6 +188,11 @@ Result<void> apply(const RunOptionSpec& spec, std::string_view value, RunOptions
     case RunOption::kScratch: {
       RUNHV_TRY_ASSIGN(options.scratch_bytes, read_size("scratch", value, RUNHV_MIN_SCRATCH_BYTES,
                                                         RUNHV_MAX_SCRATCH_BYTES));
+      break;
+    }
+    case RunOption::kSysctl: {
+      RUNHV_TRY_ASSIGN(auto sysctl, read_sysctl(value));
+      options.sysctls.push_back(std::move(sysctl));
       break;
     }
     case RunOption::kTimings: {
@@ -281,15 +300,6 @@ class Parser {
 };
 
 }  // namespace
-
-bool is_name(std::string_view text, std::size_t most_bytes) {
-  const bool allowed = std::ranges::all_of(text, [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '.' || c == '-';
-  });
-  return allowed && !text.empty() && text.size() <= most_bytes && text.front() != '.' &&
-         text.front() != '-';
-}
 
 std::span<const RunOptionSpec> run_option_specs() { return kSpecs; }
 

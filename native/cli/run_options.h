@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -23,11 +24,13 @@ enum class RunOption {
   kHelp,
   kHostname,
   kInteractive,
+  kKeep,
   kKernel,
   kMemory,
   kName,
   kRemove,
   kScratch,
+  kSysctl,
   kTimings,
   kTty,
   kUser,
@@ -61,7 +64,9 @@ struct RunOptions {
   std::optional<std::uint64_t> memory_bytes;
   std::optional<std::uint32_t> cpus;
   std::optional<std::uint64_t> scratch_bytes;
+  std::vector<std::pair<std::string, std::string>> sysctls;
   bool interactive = false;
+  bool keep = false;
   std::string kernel;   // as it was named; absolute once it was chosen (cli/kernels.h)
   std::string modules;  // of a kernel that was chosen
   std::string engine = "auto";
@@ -71,8 +76,5 @@ struct RunOptions {
 
 // Arguments after `run`. The error's detail is one line for the user.
 Result<RunOptions> parse_run_options(std::span<const std::string_view> arguments);
-
-// 1 to `most_bytes` of A-Z a-z 0-9 _ . -, first a letter, digit or _.
-bool is_name(std::string_view text, std::size_t most_bytes);
 
 }  // namespace runhv

@@ -9,7 +9,7 @@ namespace runhv {
 namespace {
 
 constexpr std::size_t kHelpColumn = 32;
-constexpr char kCommands[] = "run kernels help version completion";
+constexpr char kCommands[] = "run list state kill delete kernels help version completion";
 
 std::string option_line(const RunOptionSpec& spec) {
   std::string line = spec.letter != 0 ? std::string("  -") + spec.letter + ", --" : "      --";
@@ -50,6 +50,10 @@ std::string bash_script() {
          "' -- \"$word\"))\n"
          "  elif [ \"${COMP_WORDS[1]}\" = kernels ]; then\n"
          "    COMPREPLY=($(compgen -W 'add remove --image --modules --json' -- \"$word\"))\n"
+         "  elif [ \"${COMP_WORDS[1]}\" = list ]; then\n"
+         "    COMPREPLY=($(compgen -W '--json --quiet' -- \"$word\"))\n"
+         "  elif [[ ${COMP_WORDS[1]} = @(state|kill|delete) ]]; then\n"
+         "    COMPREPLY=($(compgen -W \"$(runhv list -q 2>/dev/null)\" -- \"$word\"))\n"
          "  elif [ \"${COMP_WORDS[1]}\" = run ]; then\n"
          "    COMPREPLY=($(compgen -W '" +
          options.substr(1) +
@@ -67,7 +71,13 @@ std::string fish_script() {
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l json -d 'for machines'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l image -r -d 'what to add'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l modules -r -d 'its modules'\n"
-      "complete -c runhv -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'\n";
+      "complete -c runhv -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'\n"
+      "complete -c runhv -n '__fish_seen_subcommand_from state kill delete' -f "
+      "-a '(runhv list -q 2>/dev/null)'\n"
+      "complete -c runhv -n '__fish_seen_subcommand_from delete' -l force -s f "
+      "-d 'kill it if it runs'\n"
+      "complete -c runhv -n '__fish_seen_subcommand_from list' -l json -d 'for machines'\n"
+      "complete -c runhv -n '__fish_seen_subcommand_from list' -l quiet -s q -d 'names only'\n";
   for (const RunOptionSpec& spec : run_option_specs()) {
     script += "complete -c runhv -n '__fish_seen_subcommand_from run' -l " + std::string(spec.name);
     if (spec.letter != 0) script += std::string(" -s ") + spec.letter;
@@ -112,12 +122,18 @@ std::string help_text() {
          "\n"
          "  runhv run [OPTIONS] IMAGE [COMMAND ARG...]   run a container\n"
          "  runhv run --bundle DIR [OPTIONS] ID          run an OCI bundle\n"
+         "  runhv list [--json|-q]                       the containers that are there\n"
+         "  runhv state NAME                             a container's state, as OCI has it\n"
+         "  runhv kill NAME [SIGNAL]                     send a signal to its first process\n"
+         "  runhv delete [--force] NAME                  remove one that has ended\n"
          "  runhv kernels [add|remove]                   kernels that containers can have\n"
          "  runhv help [COMMAND]                         this text, or that of a command\n"
          "  runhv version                                version, engine, licences\n"
          "  runhv completion bash|zsh|fish               a completion script\n"
          "\n"
          "IMAGE is oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME].\n"
+         "--root DIR before the command: where containers are found, in place of this user's own\n"
+         "folder (RUNHV_ROOT, else XDG_RUNTIME_DIR/runhv).\n"
          "The exit status is the container's; 125 is a failure of runhv, 126 a command that "
          "cannot\n"
          "be run, 127 a command that is not there.\n";
@@ -126,6 +142,28 @@ std::string help_text() {
 std::optional<std::string> help_text(std::string_view command) {
   if (command == "run") return run_help_text();
   if (command == "kernels") return kernels_help_text();
+  if (command == "list" || command == "ls") {
+    return "runhv list [--json|-q]\n\n"
+           "The containers of this user: those that run, and those that --keep has kept. -q: "
+           "their\n"
+           "names; --json: all that is known of each. ls is the same.\n";
+  }
+  if (command == "state") {
+    return "runhv state NAME\n\n"
+           "The state of a container as JSON, as the OCI runtime specification has it. Its status "
+           "is\n"
+           "creating, created, running, paused or stopped.\n";
+  }
+  if (command == "kill") {
+    return "runhv kill NAME [SIGNAL]\n\n"
+           "Sends a signal to the container's first process: a name (TERM, SIGHUP, RTMIN+1) or a\n"
+           "number; without it TERM. KILL ends the container at once.\n";
+  }
+  if (command == "delete") {
+    return "runhv delete [--force] NAME\n\n"
+           "Removes what is left of a container that has ended, or one that was not started.\n"
+           "--force: kills one that runs, and says nothing where there is none.\n";
+  }
   if (command == "help") {
     return "runhv help [COMMAND]\n\n"
            "What runhv can do, or what the command takes; COMMAND --help is the same.\n";
@@ -142,9 +180,9 @@ std::optional<std::string> help_text(std::string_view command) {
 }
 
 bool is_oci_verb(std::string_view command) {
-  static constexpr std::string_view kVerbs[] = {
-      "create", "start",  "state",  "kill",   "delete",     "exec",    "list",     "ps",
-      "pause",  "resume", "update", "events", "checkpoint", "restore", "features", "spec"};
+  static constexpr std::string_view kVerbs[] = {"create",     "start",   "exec",     "ps",
+                                                "pause",      "resume",  "update",   "events",
+                                                "checkpoint", "restore", "features", "spec"};
   return std::ranges::find(kVerbs, command) != std::end(kVerbs);
 }
 

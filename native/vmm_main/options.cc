@@ -6,47 +6,31 @@
 namespace runhv {
 namespace {
 
+constexpr std::string_view kControlFd = "--control-fd";
+constexpr std::string_view kControlConnect = "--control-connect";
+
 Fail<Error> bad(const std::string& detail) {
   return Fail{Error{Code::kInvalidArgument, "read the command line", detail}};
 }
 
-Result<void> read_timings(std::string_view value, VmmOptions& options) {
-  options.timings = TimingsFormat::kJson;
-  if (value.starts_with("json:") && value.size() > 5) {
-    options.timings_file = std::string(value.substr(5));
-  } else if (value != "json") {
-    return bad("--timings=" + std::string(value) + ": expected json or json:FILE");
-  }
-  return {};
-}
-
-Result<void> read_number(std::string_view name, std::string_view text, std::uint64_t& value) {
+template <class T>
+bool read_decimal(std::string_view text, T& value) {
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (failure != std::errc() || end != text.data() + text.size()) {
-    return bad(std::string(name) + " " + std::string(text) + ": expected a decimal number");
-  }
-  return {};
+  return failure == std::errc() && end == text.data() + text.size();
 }
 
-Result<void> read_flag(std::string_view argument, VmmOptions& options, bool& known) {
-  known = true;
-  if (argument == "--debug") {
-    options.debug = true;
-  } else if (argument == "--remove-bundle") {
-    options.remove_bundle = true;
-  } else if (argument == "--timings") {
-    options.timings = TimingsFormat::kTable;
-  } else if (argument.starts_with("--timings=")) {
-    return read_timings(argument.substr(10), options);
-  } else {
-    known = false;
-  }
-  return {};
+bool* flag_of(std::string_view name, VmmOptions& options) {
+  if (name == "--debug") return &options.debug;
+  if (name == "--remove-bundle") return &options.remove_bundle;
+  if (name == "--created") return &options.created;
+  if (name == "--keep") return &options.keep;
+  return nullptr;
 }
 
 std::string* value_of(std::string_view name, VmmOptions& options) {
   if (name == "--id") return &options.id;
   if (name == "--bundle") return &options.bundle;
+  if (name == "--root") return &options.root;
   if (name == "--engine") return &options.engine;
   if (name == "--kernel") return &options.kernel;
   if (name == "--initrd") return &options.initrd;
@@ -60,28 +44,69 @@ std::uint64_t* number_of(std::string_view name, VmmOptions& options) {
   return nullptr;
 }
 
+bool read_timings(std::string_view argument, VmmOptions& options) {
+  if (argument == "--timings") {
+    options.timings = TimingsFormat::kTable;
+  } else if (argument == "--timings=json") {
+    options.timings = TimingsFormat::kJson;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+Result<void> take_value(std::string_view name, std::string_view text, VmmOptions& options) {
+  if (std::string* const value = value_of(name, options)) {
+    *value = std::string(text);
+    return {};
+  }
+  std::uint64_t unused = 0;  // find_launcher_options has it
+  std::uint64_t* const number = name == kControlFd ? &unused : number_of(name, options);
+  if (number != nullptr && !read_decimal(text, *number)) {
+    return bad(std::string(name) + " " + std::string(text) + ": expected a decimal number");
+  }
+  return {};
+}
+
+bool takes_value(std::string_view name, VmmOptions& options) {
+  return value_of(name, options) != nullptr || number_of(name, options) != nullptr ||
+         name == kControlFd || name == kControlConnect;
+}
+
 }  // namespace
 
 Result<VmmOptions> parse_vmm_options(std::span<const std::string_view> arguments) {
   VmmOptions options;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string_view argument = arguments[i];
-    bool known = false;
-    RUNHV_TRY(read_flag(argument, options, known));
-    if (known) continue;
-    std::string* value = value_of(argument, options);
-    std::uint64_t* number = number_of(argument, options);
-    if (value == nullptr && number == nullptr) {
-      return bad("unknown option " + std::string(argument));
+    if (bool* const flag = flag_of(argument, options)) {
+      *flag = true;
+      continue;
     }
+    if (read_timings(argument, options)) continue;
+    if (argument.starts_with("--timings=")) {
+      return bad(std::string(argument) + ": expected json");
+    }
+    if (!takes_value(argument, options)) return bad("unknown option " + std::string(argument));
     if (++i == arguments.size()) return bad(std::string(argument) + " needs a value");
-    if (value != nullptr) {
-      *value = std::string(arguments[i]);
-    } else {
-      RUNHV_TRY(read_number(argument, arguments[i], *number));
-    }
+    RUNHV_TRY(take_value(argument, arguments[i], options));
   }
   if (options.id.empty() || options.bundle.empty()) return bad("--id and --bundle are required");
+  return options;
+}
+
+LauncherOptions find_launcher_options(std::span<const std::string_view> arguments) {
+  LauncherOptions options;
+  VmmOptions ignored;
+  for (std::size_t i = 0; i + 1 < arguments.size(); ++i) {
+    if (!takes_value(arguments[i], ignored)) continue;
+    const std::string_view name = arguments[i++];
+    int number = 0;
+    if (name == kControlConnect) options.control_connect = std::string(arguments[i]);
+    if (name == kControlFd && read_decimal(arguments[i], number) && number > 2) {
+      options.control_fd = number;
+    }
+  }
   return options;
 }
 

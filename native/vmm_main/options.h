@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,18 +16,28 @@ enum class TimingsFormat { kNone, kTable, kJson };
 struct VmmOptions {
   std::string id;
   std::string bundle;
+  std::string root;  // of containers; empty = the user's own
   std::string engine = "auto";
   std::string kernel;  // empty = the one beside the program
   std::string initrd;
   std::string modules;  // of `kernel`; empty = none
   TimingsFormat timings = TimingsFormat::kNone;
-  std::string timings_file;  // with kJson; empty = stderr
   bool debug = false;
   bool remove_bundle = false;
+  bool created = false;             // stops before the first program, until a client says START
+  bool keep = false;                // the container's folder outlives this process
   std::uint64_t end_with = 0;       // a process whose end is ours too; 0 = none
   std::uint64_t spawned_at_ns = 0;  // 0 = when the system started this process
 };
 
 Result<VmmOptions> parse_vmm_options(std::span<const std::string_view> arguments);
+
+// Where the launcher listens to us: found whatever is wrong with the other options, which it is
+// told there.
+struct LauncherOptions {
+  std::optional<int> control_fd;  // a connected socket that we inherit
+  std::string control_connect;    // a socket that the launcher listens on; empty = none
+};
+LauncherOptions find_launcher_options(std::span<const std::string_view> arguments);
 
 }  // namespace runhv

@@ -109,37 +109,24 @@ void write_count(JsonWriter& json, const char* key, std::uint64_t count) {
   }
 }
 
-const char* kind_of(const ContainerEnd& end) {
-  switch (end.end.value_or(-1)) {
-    case RUNHV_END_EXITED:
-      return "exited";
-    case RUNHV_END_SIGNALED:
-      return "signaled";
-    case RUNHV_END_NOT_STARTED:
-      return "not_started";
-    default:
-      return "failed";
-  }
-}
-
-void write_end(JsonWriter& json, const ContainerEnd& end) {
+void write_end(JsonWriter& json, const AbiEnd& end) {
   json.Key("end");
   json.StartObject();
   json.Key("kind");
-  json.String(kind_of(end));
+  json.String(end_name(end));
   json.Key("value");
-  json.Int(end.value);
+  json.Int(end.status.value);
   json.Key("oom_kills");
-  json.Uint(end.oom_kills);
-  if (end.reason) {
-    std::string code = runhv_code_name(static_cast<std::int32_t>(end.reason->code));
+  json.Uint(end.status.oom_kills);
+  if (end.error.code != RUNHV_OK) {
+    std::string code = runhv_code_name(end.error.code);
     std::ranges::replace(code, ' ', '_');
     json.Key("code");
     json.String(code.c_str());
     json.Key("operation");
-    json.String(end.reason->operation.c_str());
+    json.String(end.error.operation);
     json.Key("reason");
-    json.String(end.reason->detail.c_str());
+    json.String(end.error.detail);
   }
   json.EndObject();
 }
@@ -148,8 +135,20 @@ std::uint64_t microseconds(double ms) { return static_cast<std::uint64_t>(ms * 1
 
 }  // namespace
 
+const char* end_name(const AbiEnd& end) {
+  if (end.code != RUNHV_OK) return "failed";
+  switch (end.status.end) {
+    case RUNHV_END_EXITED:
+      return "exited";
+    case RUNHV_END_SIGNALED:
+      return "signaled";
+    default:
+      return "not_started";
+  }
+}
+
 std::string timings_table(const std::string& id, const runhv_statistics& statistics,
-                          const ContainerEnd& end, bool colour) {
+                          const AbiEnd& end, bool colour) {
   const std::vector<StageTimes> stages = reached_stages(statistics);
   double total_ms = 0;
   for (const StageTimes& stage : stages) {
@@ -172,12 +171,12 @@ std::string timings_table(const std::string& id, const runhv_statistics& statist
   text += format("%-34s %.1f MiB, %.1f MiB of it the guest's\n", "private memory",
                  static_cast<double>(statistics.private_bytes) / (1 << 20),
                  static_cast<double>(statistics.guest_memory_resident_bytes) / (1 << 20));
-  text += format("%-34s %d\n", "exit status", end.exit_status);
+  text += format("%-34s %d\n", "exit status", end.status.exit_status);
   return text;
 }
 
 std::string timings_json(const std::string& id, const runhv_statistics& statistics,
-                         const ContainerEnd& end) {
+                         const AbiEnd& end) {
   rapidjson::StringBuffer buffer;
   JsonWriter json(buffer);
   json.StartObject();
@@ -216,7 +215,7 @@ std::string timings_json(const std::string& id, const runhv_statistics& statisti
   json.Key("guest_memory_resident_bytes");
   json.Uint64(statistics.guest_memory_resident_bytes);
   json.Key("exit_status");
-  json.Int(end.exit_status);
+  json.Int(end.status.exit_status);
   write_end(json, end);
   json.EndObject();
   return std::string(buffer.GetString(), buffer.GetSize()) + "\n";

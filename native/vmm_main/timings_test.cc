@@ -31,9 +31,14 @@ runhv_statistics measured() {
   return statistics;
 }
 
-const ContainerEnd kExited3{RUNHV_END_EXITED, 3, 3, std::nullopt};
+Result<ExitStatus> ended(ExitStatus::Kind kind, int value) {
+  return ExitStatus{kind, value, std::nullopt, 0};
+}
 
-rapidjson::Document end_in_json(const ContainerEnd& end) {
+const AbiEnd kExited3 = to_abi(ended(ExitStatus::Kind::kExited, 3));
+
+rapidjson::Document end_in_json(const Result<ExitStatus>& result) {
+  const AbiEnd end = to_abi(result);
   rapidjson::Document json;
   json.Parse(timings_json("web", measured(), end).c_str());
   EXPECT_FALSE(json.HasParseError());
@@ -41,26 +46,26 @@ rapidjson::Document end_in_json(const ContainerEnd& end) {
 }
 
 TEST(Timings, TheEndIsToldExactly) {
-  const auto exited = end_in_json({RUNHV_END_EXITED, 130, 130, std::nullopt});
+  const auto exited = end_in_json(ended(ExitStatus::Kind::kExited, 130));
   EXPECT_STREQ(exited["end"]["kind"].GetString(), "exited");
   EXPECT_EQ(exited["end"]["value"].GetInt(), 130);
   EXPECT_FALSE(exited["end"].HasMember("reason"));
   EXPECT_EQ(exited["end"]["oom_kills"].GetUint(), 0u);
 
-  const auto signaled = end_in_json({RUNHV_END_SIGNALED, 2, 130, std::nullopt});
+  const auto signaled = end_in_json(ended(ExitStatus::Kind::kSignaled, 2));
   EXPECT_STREQ(signaled["end"]["kind"].GetString(), "signaled");
   EXPECT_EQ(signaled["end"]["value"].GetInt(), 2);
   EXPECT_EQ(signaled["exit_status"].GetInt(), 130);
 
-  const auto failed = end_in_json(
-      {std::nullopt, 125, 125, Error{Code::kGuestFailed, "run container web", "it \"crashed\""}});
+  const auto failed =
+      end_in_json(Fail{Error{Code::kGuestFailed, "run container web", "it \"crashed\""}});
   EXPECT_STREQ(failed["end"]["kind"].GetString(), "failed");
   EXPECT_STREQ(failed["end"]["code"].GetString(), "guest_failed");
   EXPECT_STREQ(failed["end"]["operation"].GetString(), "run container web");
   EXPECT_STREQ(failed["end"]["reason"].GetString(), "it \"crashed\"");
 
-  const auto absent = end_in_json(
-      {RUNHV_END_NOT_STARTED, 127, 127, Error{Code::kNotFound, "start /x", "no such file"}});
+  const auto absent = end_in_json(ExitStatus{
+      ExitStatus::Kind::kNotStarted, 127, Error{Code::kNotFound, "start /x", "no such file"}, 0});
   EXPECT_STREQ(absent["end"]["kind"].GetString(), "not_started");
   EXPECT_STREQ(absent["end"]["reason"].GetString(), "no such file");
 }

@@ -1,0 +1,307 @@
+#include "vmm_main/vmm.h"
+
+#include <cstdio>
+#include <utility>
+
+#include "base/log.h"
+#include "base/scope_exit.h"
+#include "platform/clock.h"
+#include "platform/complain.h"
+#include "platform/file.h"
+#include "platform/lossy_writer.h"
+#include "platform/standard_streams.h"
+#include "vmm_main/timings.h"
+
+namespace runhv {
+namespace {
+
+constexpr int kKill = 9;  // Linux: SIGKILL
+// After the end, for clients to take what they were told.
+constexpr std::uint64_t kReadPatienceNs = 500'000'000;
+
+Result<std::string> share_directory() {
+  std::string directory = environment("RUNHV_SHARE");
+  if (!directory.empty()) return directory;
+  RUNHV_TRY_ASSIGN(directory, executable_directory());
+  return directory + "/../share/runhv";
+}
+
+void fill_defaults(VmmOptions& options, const std::string& share) {
+  if (options.kernel.empty()) options.kernel = share + "/vmlinux-minimal";
+  if (options.initrd.empty()) options.initrd = share + "/agent.cpio";
+  if (options.spawned_at_ns == 0) options.spawned_at_ns = process_start_ns();
+}
+
+// The annotation by which whoever made the bundle says of which image.
+constexpr const char* kImageAnnotation = "dev.runhv.image";
+
+}  // namespace
+
+void Vmm::MadeBundle::remove() {
+  if (path_.empty()) return;
+  if (const auto removed = remove_tree(path_); !removed) complain(removed.error());
+  path_.clear();
+}
+
+int Vmm::run(std::span<const std::string_view> arguments, const LauncherOptions& launcher,
+             const Result<void>& closed) {
+  if (const auto connected = connect_launcher(launcher); !connected) {
+    return complain(connected.error());
+  }
+  if (const auto begun = begin(arguments, closed); !begun) {
+    container_.reset();
+    bundle_.remove();
+    options_.keep = false;  // nothing was created
+    finish(ended_event(Fail{begun.error()}));
+  }
+  if (const auto served = loop_.run(); !served) return complain(served.error());
+  return end_ ? end_->status.exit_status : kOurFailure;
+}
+
+Result<void> Vmm::connect_launcher(const LauncherOptions& launcher) {
+  if (launcher.control_fd) {
+    RUNHV_TRY_ASSIGN(auto connection,
+                     LocalConnection::adopt_owned(UniqueHandle(*launcher.control_fd)));
+    return server_.add_launcher(std::move(connection));
+  }
+  if (!launcher.control_connect.empty()) {
+    RUNHV_TRY_ASSIGN(auto connection, LocalConnection::connect(launcher.control_connect));
+    return server_.add_launcher(std::move(connection));
+  }
+  return {};
+}
+
+Result<void> Vmm::begin(std::span<const std::string_view> arguments, const Result<void>& closed) {
+  RUNHV_TRY(closed);
+  RUNHV_TRY(watch_signals());
+  RUNHV_TRY_ASSIGN(options_, parse_vmm_options(arguments));
+  if (options_.remove_bundle) bundle_.own(options_.bundle);
+  if (options_.debug) {
+    set_debug_log([](std::string_view line) { lossy_stderr().write(line); });
+  }
+  RUNHV_TRY_ASSIGN(const std::string share, share_directory());
+  fill_defaults(options_, share);
+  RUNHV_TRY(watch_parent());
+  RUNHV_TRY_ASSIGN(root_, control::runhv_root(options_.root));
+  RUNHV_TRY(take_name(root_));
+  RUNHV_TRY(make_container(share));
+  // Everything is open now: even a SIGKILL from here on leaves no bundle behind.
+  bundle_.remove();
+  RUNHV_TRY(options_.created ? container_->boot() : container_->start());
+  say_that_it_is_slow();
+  return {};
+}
+
+Result<void> Vmm::watch_signals() {
+  RUNHV_TRY_ASSIGN(signals_, SignalQueue::create());
+  RUNHV_TRY(signals_->bind(loop_));
+  signals_->on_signal([this] { forward_signals(); });
+  return {};
+}
+
+void Vmm::forward_signals() {
+  while (const auto number = signals_->next()) {
+    if (container_ && !end_) static_cast<void>(container_->signal(kFirstProcess, *number));
+  }
+  signals_->on_signal([this] { forward_signals(); });
+}
+
+// The process that wants us no longer than itself. Where the system cannot tell of its end, the
+// container outlives it, as without the option.
+Result<void> Vmm::watch_parent() {
+  if (options_.end_with == 0) return {};
+  auto parent = ProcessEnd::watch(options_.end_with);
+  if (!parent && parent.error().code == Code::kUnsupported) {
+    debug_log("vmm", "%s", to_string(parent.error()).c_str());
+    return {};
+  }
+  if (!parent) return Fail{std::move(parent).error()};
+  parent_.emplace(*std::move(parent));
+  RUNHV_TRY(parent_->bind(loop_));
+  parent_->on_end([this] {
+    if (container_) static_cast<void>(container_->signal(kFirstProcess, kKill));
+  });
+  return {};
+}
+
+Result<void> Vmm::take_name(const std::string& root) {
+  RUNHV_TRY_ASSIGN(folder_, control::ContainerFolder::take(root, options_.id));
+  stored_.id = options_.id;
+  stored_.bundle = options_.bundle;
+  stored_.pid = current_process_id();
+  stored_.ephemeral = !options_.keep;
+  stored_.status = status_name(ContainerStatus::kCreating);
+  stored_.created_ns = realtime_ns();
+  RUNHV_TRY(folder_->write(stored_));
+  return server_.listen(folder_->path(), "control");
+}
+
+Result<void> Vmm::make_container(const std::string& share) {
+  ContainerConfig config;
+  config.id = options_.id;
+  config.bundle = options_.bundle;
+  config.engine = options_.engine;
+  config.default_kernel = options_.kernel;
+  config.default_initrd = options_.initrd;
+  config.default_modules = options_.modules;
+  config.default_scratch = share + "/scratch.ext4";
+  config.console = options_.debug;
+  for (int i = 0; i < 3; ++i) {
+    RUNHV_TRY_ASSIGN(config.streams[static_cast<std::size_t>(i)],
+                     Stream::adopt(standard_stream(i), i == 0));
+  }
+  config.spawned_at_ns = options_.spawned_at_ns;
+  RUNHV_TRY_ASSIGN(container_, Container::create(loop_, std::move(config), *this));
+  const Bundle& bundle = container_->bundle();
+  stored_.command = bundle.process.arguments;
+  stored_.annotations = bundle.annotations;
+  if (const auto image = bundle.annotations.find(kImageAnnotation);
+      image != bundle.annotations.end()) {
+    stored_.image = image->second;
+  }
+  return {};
+}
+
+void Vmm::say_that_it_is_slow() {
+  // Asked first: statistics look through all of the process's memory.
+  const bool wanted = options_.debug || is_terminal(standard_stream(2));
+  if (options_.engine != "auto" || !wanted || container_->statistics().engine != "soft") return;
+  lossy_stderr().write(
+      "runhv: no hypervisor here; the embedded software CPU runs this container, slower "
+      "(--engine soft says that you know)\n");
+}
+
+void Vmm::on_event(const runhv_event& event) {
+  switch (event.kind) {
+    case RUNHV_EVENT_ENDED:
+      finish(event);
+      return;
+    case RUNHV_EVENT_CREATED:
+    case RUNHV_EVENT_PAUSED:
+    case RUNHV_EVENT_RESUMED:
+      keep_state();
+      break;
+    case RUNHV_EVENT_STARTED:
+      keep_state();
+      // Leftovers of others, now that nobody waits.
+      control::sweep_containers(root_);
+      break;
+    case RUNHV_EVENT_WARNING:
+      complain("warning: " + to_string(from_abi(event.error)));
+      break;
+    default:
+      break;
+  }
+  server_.tell(event);
+}
+
+void Vmm::keep_state() {
+  const ContainerState now = container_->state();
+  stored_.status = status_name(now.status);
+  stored_.started_ns = now.started_at_ns;
+  stored_.ended_ns = now.ended_at_ns;
+  if (const auto written = folder_->write(stored_); !written) complain(written.error());
+}
+
+// One line for each thing that a person wants to know; what the exit status says, it says.
+AbiEnd Vmm::tell_people(const runhv_event& event) const {
+  AbiEnd end{event.code, event.status, event.error};
+  if (end.code != RUNHV_OK) {
+    complain(from_abi(end.error));
+    return end;
+  }
+  if (end.status.end == RUNHV_END_NOT_STARTED) {
+    // The words say it, and the number is the guest's.
+    end.error.domain = RUNHV_DOMAIN_NONE;
+    complain(from_abi(end.error));
+  }
+  if (const std::uint32_t kills = end.status.oom_kills; kills != 0) {
+    complain("memory ran out in the container, and its kernel killed " + std::to_string(kills) +
+             (kills == 1 ? " process" : " processes") + "; -m says how much it has");
+  }
+  return end;
+}
+
+void Vmm::finish(const runhv_event& event) {
+  auto numbers = sized<runhv_statistics>();
+  if (container_) numbers = to_abi(container_->statistics());
+  // Who is told of the end may use the name again at once.
+  if (folder_ && options_.keep) {
+    stored_.status = status_name(ContainerStatus::kStopped);
+    stored_.ended_ns = realtime_ns();
+    stored_.end = control::StoredEnd{
+        end_name({event.code, event.status, event.error}), event.status.value,
+        event.error.code != RUNHV_OK ? std::optional(from_abi(event.error)) : std::nullopt};
+    if (const auto written = folder_->write(stored_); !written) complain(written.error());
+  } else if (folder_) {
+    if (const auto removed = folder_->remove(); !removed) complain(removed.error());
+  }
+  if (container_) server_.tell_last(numbers);
+  server_.tell(event);
+  end_ = tell_people(event);
+  if (container_ && options_.timings != TimingsFormat::kNone) {
+    const bool colour = is_terminal(standard_stream(2)) && environment("NO_COLOR").empty();
+    lossy_stderr().write(options_.timings == TimingsFormat::kTable
+                             ? timings_table(options_.id, numbers, *end_, colour)
+                             : timings_json(options_.id, numbers, *end_),
+                         kStderrPatienceNs);
+  }
+  server_.when_read(monotonic_ns() + kReadPatienceNs, [this] { loop_.stop(); });
+}
+
+Error Vmm::no_container() const {
+  return Error{Code::kConflict, "serve container " + options_.id,
+               end_ ? "container not running" : "the container is being created"};
+}
+
+runhv_state Vmm::state() {
+  if (container_) return to_abi(options_.id, container_->state(), container_->end());
+  auto state = to_abi(options_.id, ContainerState{}, std::nullopt);
+  if (!end_) return state;
+  state.status = RUNHV_STATUS_STOPPED;
+  state.end_code = end_->code;
+  state.end = end_->status;
+  return state;
+}
+
+Result<runhv_statistics> Vmm::statistics() {
+  if (!container_) return Fail{no_container()};
+  return to_abi(container_->statistics());
+}
+
+Result<void> Vmm::start() {
+  return container_ ? container_->start() : Result<void>(Fail{no_container()});
+}
+
+Result<void> Vmm::signal(ProcessNumber process, int signal) {
+  return container_ ? container_->signal(process, signal) : Result<void>(Fail{no_container()});
+}
+
+Result<void> Vmm::stop(int signal, std::uint32_t grace_ms) {
+  return container_ ? container_->stop(signal, grace_ms) : Result<void>(Fail{no_container()});
+}
+
+Result<void> Vmm::pause() {
+  return container_ ? container_->pause() : Result<void>(Fail{no_container()});
+}
+
+Result<void> Vmm::resume() {
+  return container_ ? container_->resume() : Result<void>(Fail{no_container()});
+}
+
+Result<ProcessNumber> Vmm::start_process(ProcessConfig config) {
+  if (!container_) return Fail{no_container()};
+  return container_->start_process(std::move(config));
+}
+
+Result<void> Vmm::resize(ProcessNumber process, std::uint16_t columns, std::uint16_t rows) {
+  return container_ ? container_->resize(process, columns, rows)
+                    : Result<void>(Fail{no_container()});
+}
+
+Result<void> Vmm::attach(ProcessNumber process, int stream, std::optional<Stream> end) {
+  return container_ ? container_->attach(process, stream, std::move(end))
+                    : Result<void>(Fail{no_container()});
+}
+
+}  // namespace runhv

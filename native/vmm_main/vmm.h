@@ -1,0 +1,89 @@
+// The process of one container: its event loop runs on the main thread, and everything that
+// happens comes by it: the guest, the streams, clients of the control channel, signals, the end of
+// the launcher.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "api/conversions.h"
+#include "base/result.h"
+#include "container/container.h"
+#include "control/container_folder.h"
+#include "control/requests.h"
+#include "control/server.h"
+#include "platform/event_loop.h"
+#include "platform/process.h"
+#include "platform/signals.h"
+#include "vmm_main/options.h"
+
+namespace runhv {
+
+class Vmm final : private AbiEvents, private control::Requests {
+ public:
+  explicit Vmm(EventLoop& loop) : loop_(loop), server_(loop, *this) {}
+
+  // From the launcher's connection to the end. `closed`: whether inherited handles were closed.
+  // Gives the exit status of the process. Whatever fails on the way is told on stderr, and by
+  // RUNHV_EVENT_ENDED to the launcher.
+  int run(std::span<const std::string_view> arguments, const LauncherOptions& launcher,
+          const Result<void>& closed);
+
+ private:
+  Result<void> connect_launcher(const LauncherOptions& launcher);
+  Result<void> begin(std::span<const std::string_view> arguments, const Result<void>& closed);
+  Result<void> watch_signals();
+  Result<void> watch_parent();
+  Result<void> take_name(const std::string& root);
+  Result<void> make_container(const std::string& share);
+  void say_that_it_is_slow();
+  void forward_signals();
+
+  void on_event(const runhv_event& event) override;
+  void keep_state();
+  void finish(const runhv_event& event);
+  AbiEnd tell_people(const runhv_event& event) const;
+  Error no_container() const;
+
+  runhv_state state() override;
+  Result<runhv_statistics> statistics() override;
+  Result<void> start() override;
+  Result<void> signal(ProcessNumber process, int signal) override;
+  Result<void> stop(int signal, std::uint32_t grace_ms) override;
+  Result<void> pause() override;
+  Result<void> resume() override;
+  Result<ProcessNumber> start_process(ProcessConfig config) override;
+  Result<void> resize(ProcessNumber process, std::uint16_t columns, std::uint16_t rows) override;
+  Result<void> attach(ProcessNumber process, int stream, std::optional<Stream> end) override;
+
+  // The bundle's folder, where it was made for this run only: deleted whatever happens.
+  class MadeBundle {
+   public:
+    MadeBundle() = default;
+    MadeBundle(const MadeBundle&) = delete;
+    MadeBundle& operator=(const MadeBundle&) = delete;
+    ~MadeBundle() { remove(); }
+    void own(std::string path) { path_ = std::move(path); }
+    void remove();
+
+   private:
+    std::string path_;
+  };
+
+  EventLoop& loop_;
+  VmmOptions options_;
+  control::Server server_;
+  MadeBundle bundle_;
+  std::string root_;
+  std::unique_ptr<SignalQueue> signals_;
+  std::optional<ProcessEnd> parent_;
+  std::optional<control::ContainerFolder> folder_;
+  control::StoredState stored_;
+  std::unique_ptr<Container> container_;  // before all that it speaks to in destruction
+  std::optional<AbiEnd> end_;
+};
+
+}  // namespace runhv

@@ -1,5 +1,5 @@
 // dev.runhv.vmm.nativebind.RunhvNative: the core's C interface for Java. Primitives and byte arrays
-// only, so that no layout of a structure is known on both sides.
+// only; a structure crosses as its bytes, which Java reads as it reads the control channel's.
 
 #include <jni.h>
 
@@ -32,15 +32,6 @@ std::string to_string(JNIEnv* env, jbyteArray bytes) {
 
 const char* null_if_empty(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
 
-// As much as fits, with a NUL where there is room for one.
-void fill(JNIEnv* env, jbyteArray target, const std::string& text) {
-  const std::string terminated = text + '\0';
-  const auto room = static_cast<std::size_t>(env->GetArrayLength(target));
-  const std::size_t size = terminated.size() < room ? terminated.size() : room;
-  env->SetByteArrayRegion(target, 0, static_cast<jsize>(size),
-                          reinterpret_cast<const jbyte*>(terminated.data()));
-}
-
 jlongArray to_java(JNIEnv* env, std::initializer_list<std::uint64_t> numbers) {
   const auto count = static_cast<jsize>(numbers.size());
   jlongArray array = env->NewLongArray(count);
@@ -51,28 +42,24 @@ jlongArray to_java(JNIEnv* env, std::initializer_list<std::uint64_t> numbers) {
   return array;
 }
 
-class LongPacker {
- public:
-  void add(std::uint64_t value) { values_[count_++] = static_cast<jlong>(value); }
-  void add(const runhv_exit_counts& exits) {
-    for (const std::uint64_t count :
-         {exits.io_port, exits.mmio, exits.cpuid, exits.msr, exits.halt, exits.interrupt_window,
-          exits.apic_eoi, exits.canceled, exits.other, exits.all}) {
-      add(count);
-    }
-  }
-  jlongArray to_java(JNIEnv* env) const {
-    jlongArray array = env->NewLongArray(count_);
-    if (array != nullptr) env->SetLongArrayRegion(array, 0, count_, values_);
-    return array;
-  }
+// Calls a function of the interface with an error of its own; false with the exception pending.
+template <class Call>
+bool succeeds(JNIEnv* env, Call call) {
+  auto error = sized<runhv_error>();
+  if (call(&error) == RUNHV_OK) return true;
+  throw_failure(env, error);
+  return false;
+}
 
- private:
-  // RunhvNative.STATISTICS: spawned_at, a start and a duration per stage, twice ten exits, four
-  // more.
-  jlong values_[1 + 2 * RUNHV_STAGE_COUNT + 2 * 10 + 4]{};
-  jsize count_ = 0;
-};
+// A structure that a function fills; null with the exception pending.
+template <class T, class Call>
+jbyteArray filled(JNIEnv* env, Call call) {
+  auto value = sized<T>();
+  if (!succeeds(env, [&](runhv_error* error) { return call(&value, error); })) return nullptr;
+  return to_bytes(env, &value, sizeof value);
+}
+
+runhv_vm vm_of(jlong handle) { return static_cast<runhv_vm>(handle); }
 
 }  // namespace
 }  // namespace runhv
@@ -103,75 +90,96 @@ RUNHV_JNI(jlong, create)
   config.stdio[RUNHV_STDOUT] = standard_output;
   config.stdio[RUNHV_STDERR] = standard_error;
   runhv_vm vm = 0;
-  auto error = runhv::sized<runhv_error>();
-  if (runhv_vm_create(&config, &vm, &error) != RUNHV_OK) runhv::throw_failure(env, error);
+  runhv::succeeds(env, [&](runhv_error* error) { return runhv_vm_create(&config, &vm, error); });
   return static_cast<jlong>(vm);
 }
 
+RUNHV_JNI(void, boot)(JNIEnv* env, jclass, jlong vm) {
+  runhv::succeeds(env, [&](runhv_error* error) { return runhv_vm_boot(runhv::vm_of(vm), error); });
+}
+
 RUNHV_JNI(void, start)(JNIEnv* env, jclass, jlong vm) {
-  auto error = runhv::sized<runhv_error>();
-  if (runhv_vm_start(static_cast<runhv_vm>(vm), &error) != RUNHV_OK) {
-    runhv::throw_failure(env, error);
-  }
+  runhv::succeeds(env, [&](runhv_error* error) { return runhv_vm_start(runhv::vm_of(vm), error); });
 }
 
-// end << 32 | value, or -1 where the time has passed. `reason` gets "operation: detail" of a
-// container that was not started.
-RUNHV_JNI(jlong, await)(JNIEnv* env, jclass, jlong vm, jint timeout_ms, jbyteArray reason) {
+// runhv_event; null where there is none now.
+RUNHV_JNI(jbyteArray, event)(JNIEnv* env, jclass, jlong vm) {
   auto error = runhv::sized<runhv_error>();
-  auto status = runhv::sized<runhv_exit_status>();
-  const int32_t code = runhv_vm_wait(static_cast<runhv_vm>(vm),
-                                     static_cast<std::uint32_t>(timeout_ms), &status, &error);
-  if (code == RUNHV_TIMED_OUT) return -1;
+  auto event = runhv::sized<runhv_event>();
+  const std::int32_t code = runhv_vm_event(runhv::vm_of(vm), &event, &error);
+  if (code == RUNHV_NOT_FOUND) return nullptr;
   if (code != RUNHV_OK) {
-    runhv::throw_failure(env, error);
-    return -1;
-  }
-  if (status.end == RUNHV_END_NOT_STARTED) {
-    runhv::fill(env, reason, std::string(error.operation) + ": " + error.detail);
-  }
-  return static_cast<jlong>(status.end) << 32 | static_cast<jlong>(status.value & 0xffff);
-}
-
-RUNHV_JNI(void, signal)(JNIEnv* env, jclass, jlong vm, jint number) {
-  auto error = runhv::sized<runhv_error>();
-  if (runhv_vm_signal(static_cast<runhv_vm>(vm), number, &error) != RUNHV_OK) {
-    runhv::throw_failure(env, error);
-  }
-}
-
-RUNHV_JNI(jlongArray, statistics)
-(JNIEnv* env, jclass, jlong vm, jbyteArray engine, jbyteArray kernel) {
-  auto error = runhv::sized<runhv_error>();
-  auto statistics = runhv::sized<runhv_statistics>();
-  if (runhv_vm_statistics(static_cast<runhv_vm>(vm), &statistics, &error) != RUNHV_OK) {
     runhv::throw_failure(env, error);
     return nullptr;
   }
-  runhv::fill(env, engine, statistics.engine);
-  runhv::fill(env, kernel, statistics.kernel);
-  runhv::LongPacker pack;
-  pack.add(statistics.spawned_at_ns);
-  for (const auto& stage : statistics.stages) {
-    pack.add(stage.start_ns);
-    pack.add(stage.duration_ns);
-  }
-  pack.add(statistics.exits_to_first_instruction);
-  pack.add(statistics.exits_total);
-  pack.add(statistics.instructions_to_first_instruction);
-  pack.add(statistics.instructions_total);
-  pack.add(statistics.private_bytes);
-  pack.add(statistics.guest_memory_resident_bytes);
-  return pack.to_java(env);
+  return runhv::to_bytes(env, &event, sizeof event);
+}
+
+RUNHV_JNI(jlong, eventHandle)(JNIEnv* env, jclass, jlong vm) {
+  std::int64_t handle = -1;
+  runhv::succeeds(env, [&](runhv_error* error) {
+    return runhv_vm_event_handle(runhv::vm_of(vm), &handle, error);
+  });
+  return handle;
+}
+
+RUNHV_JNI(jbyteArray, state)(JNIEnv* env, jclass, jlong vm) {
+  return runhv::filled<runhv_state>(env, [&](runhv_state* state, runhv_error* error) {
+    return runhv_vm_state(runhv::vm_of(vm), state, error);
+  });
+}
+
+RUNHV_JNI(jbyteArray, statistics)(JNIEnv* env, jclass, jlong vm) {
+  return runhv::filled<runhv_statistics>(
+      env, [&](runhv_statistics* statistics, runhv_error* error) {
+        return runhv_vm_statistics(runhv::vm_of(vm), statistics, error);
+      });
+}
+
+RUNHV_JNI(void, signal)(JNIEnv* env, jclass, jlong vm, jint process, jint number) {
+  runhv::succeeds(env, [&](runhv_error* error) {
+    return runhv_vm_signal(runhv::vm_of(vm), static_cast<runhv_process>(process), number, error);
+  });
+}
+
+RUNHV_JNI(void, stop)(JNIEnv* env, jclass, jlong vm, jint number, jint grace_ms) {
+  runhv::succeeds(env, [&](runhv_error* error) {
+    return runhv_vm_stop(runhv::vm_of(vm), number, static_cast<std::uint32_t>(grace_ms), error);
+  });
+}
+
+RUNHV_JNI(void, pause)(JNIEnv* env, jclass, jlong vm) {
+  runhv::succeeds(env, [&](runhv_error* error) { return runhv_vm_pause(runhv::vm_of(vm), error); });
+}
+
+RUNHV_JNI(void, resume)(JNIEnv* env, jclass, jlong vm) {
+  runhv::succeeds(env,
+                  [&](runhv_error* error) { return runhv_vm_resume(runhv::vm_of(vm), error); });
+}
+
+RUNHV_JNI(jint, startProcess)
+(JNIEnv* env, jclass, jlong vm, jbyteArray json, jlong standard_input, jlong standard_output,
+ jlong standard_error) {
+  const std::string text = runhv::to_string(env, json);
+  auto config = runhv::sized<runhv_process_config>();
+  config.json = text.c_str();
+  config.stdio[RUNHV_STDIN] = standard_input;
+  config.stdio[RUNHV_STDOUT] = standard_output;
+  config.stdio[RUNHV_STDERR] = standard_error;
+  runhv_process process = 0;
+  runhv::succeeds(env, [&](runhv_error* error) {
+    return runhv_process_start(runhv::vm_of(vm), &config, &process, error);
+  });
+  return static_cast<jint>(process);
 }
 
 // Its address and its size.
 RUNHV_JNI(jlongArray, statisticsPage)(JNIEnv* env, jclass, jlong vm) {
-  auto error = runhv::sized<runhv_error>();
   const runhv_statistics_page* page = nullptr;
   std::uint64_t size_bytes = 0;
-  if (runhv_vm_statistics_page(static_cast<runhv_vm>(vm), &page, &size_bytes, &error) != RUNHV_OK) {
-    runhv::throw_failure(env, error);
+  if (!runhv::succeeds(env, [&](runhv_error* error) {
+        return runhv_vm_statistics_page(runhv::vm_of(vm), &page, &size_bytes, error);
+      })) {
     return nullptr;
   }
   return runhv::to_java(env, {reinterpret_cast<std::uintptr_t>(page), size_bytes});
@@ -181,8 +189,8 @@ RUNHV_JNI(jlongArray, statisticsPage)(JNIEnv* env, jclass, jlong vm) {
 RUNHV_JNI(jlongArray, guestMemory)(JNIEnv* env, jclass, jlong vm, jint index) {
   auto error = runhv::sized<runhv_error>();
   auto memory = runhv::sized<runhv_guest_memory>();
-  const std::int32_t code = runhv_vm_guest_memory(
-      static_cast<runhv_vm>(vm), static_cast<std::uint32_t>(index), &memory, &error);
+  const std::int32_t code =
+      runhv_vm_guest_memory(runhv::vm_of(vm), static_cast<std::uint32_t>(index), &memory, &error);
   if (code == RUNHV_NOT_FOUND) return nullptr;
   if (code != RUNHV_OK) {
     runhv::throw_failure(env, error);
@@ -193,8 +201,6 @@ RUNHV_JNI(jlongArray, guestMemory)(JNIEnv* env, jclass, jlong vm, jint index) {
 }
 
 RUNHV_JNI(void, destroy)(JNIEnv* env, jclass, jlong vm) {
-  auto error = runhv::sized<runhv_error>();
-  if (runhv_vm_destroy(static_cast<runhv_vm>(vm), &error) != RUNHV_OK) {
-    runhv::throw_failure(env, error);
-  }
+  runhv::succeeds(env,
+                  [&](runhv_error* error) { return runhv_vm_destroy(runhv::vm_of(vm), error); });
 }

@@ -302,7 +302,7 @@ class Agent {
     launch.stops = !execute || request.wants_terminal();
     process.pid = prepare(launch, process.report);
     if (process.pid < 0) return fail(process, launch.failure);
-    process.streams.close_container_ends();
+    // The child, which shares this memory, looks for its ends of the streams yet.
     if (epoll_ >= 0) watch_report(process);
   }
 

@@ -43,6 +43,14 @@ EDITS = [
     ("kernel/jump_label.c", "\tjump_label_lock();\n\tjump_label_sort_entries(iter_start, iter_stop);\n",
      "\tjump_label_lock();\n\tif (!jump_label_sorted(iter_start, iter_stop))\n"
      "\t\tjump_label_sort_entries(iter_start, iter_stop);\n", 1),
+    # docker's values, which a bundle of another kernel sets (BundleWriter): 0.06 M to set at each start.
+    ("net/ipv4/af_inet.c", "\tnet->ipv4.sysctl_ip_prot_sock = PROT_SOCK;\n",
+     "\tnet->ipv4.sysctl_ip_prot_sock = 0;\n", 1),
+    ("net/ipv4/af_inet.c",
+     "\tnet->ipv4.ping_group_range.range[0] = make_kgid(&init_user_ns, 1);\n"
+     "\tnet->ipv4.ping_group_range.range[1] = make_kgid(&init_user_ns, 0);\n",
+     "\tnet->ipv4.ping_group_range.range[0] = make_kgid(&init_user_ns, 0);\n"
+     "\tnet->ipv4.ping_group_range.range[1] = make_kgid(&init_user_ns, 2147483647);\n", 1),
     # Names of sysctls end with a NUL: the first difference decides, no length is needed: 0.5 M.
     ("fs/proc/proc_sysctl.c", "\t\tcmp = namecmp(name, namelen, parent_name, strlen(parent_name));\n\t\tif (cmp < 0)\n\t\t\tp = ",
      "\t\tcmp = strcmp(name, parent_name);\n\t\tif (cmp < 0)\n\t\t\tp = ", 1),

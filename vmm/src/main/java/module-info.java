@@ -6,7 +6,7 @@ module dev.runhv.vmm {
     requires jdk.jfr;
     requires org.tukaani.xz;
 
-    exports dev.runhv.vmm.nativebind;
+    exports dev.runhv.vmm.inprocess;
 
     provides dev.runhv.api.spi.RunhvProvider with
             dev.runhv.vmm.runtime.LocalRunhvProvider;

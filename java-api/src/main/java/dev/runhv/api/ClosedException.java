@@ -1,8 +1,11 @@
 package dev.runhv.api;
 
-/** The object was used after it was closed. */
+import org.jspecify.annotations.Nullable;
+
+/** The object was used after it was closed, or closed during the call. */
 public final class ClosedException extends RunhvException {
-    public ClosedException(String operation, String detail, Throwable cause) {
-        super(ErrorCode.CLOSED, operation, detail, null, cause);
+    ClosedException(
+            ErrorCode code, String operation, String detail, @Nullable OsError osError, @Nullable Throwable cause) {
+        super(code, operation, detail, osError, cause);
     }
 }

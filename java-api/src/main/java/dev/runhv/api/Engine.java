@@ -2,7 +2,7 @@ package dev.runhv.api;
 
 import java.util.Locale;
 
-/** What executes the guest's instructions. */
+/** What executes the guest's instructions. A later version may have more: a {@code switch} needs a default branch. */
 public enum Engine {
     /** The fastest that this host has. */
     AUTO,
@@ -13,7 +13,11 @@ public enum Engine {
     /** The Windows Hypervisor Platform. */
     WHP;
 
-    /** As the command line and the bundle spell it. */
+    /**
+     * As the command line and the bundle spell it.
+     *
+     * @return for instance {@code soft}
+     */
     public String optionName() {
         return name().toLowerCase(Locale.ROOT);
     }

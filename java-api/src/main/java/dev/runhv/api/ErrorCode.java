@@ -2,7 +2,10 @@ package dev.runhv.api;
 
 import java.util.Locale;
 
-/** What kind of thing went wrong. The names are those of the core's C interface ({@code runhv_code}). */
+/**
+ * What kind of thing went wrong. The names are those of the core's C interface ({@code runhv_code}). A later version may
+ * have more of them: a {@code switch} needs a default branch, best by {@link #category()}.
+ */
 public enum ErrorCode {
     /** A value that the caller gave is out of its range or not of its form. */
     INVALID_ARGUMENT(Category.USER),
@@ -51,16 +54,30 @@ public enum ErrorCode {
         this.category = category;
     }
 
+    /**
+     * Whose move it is.
+     *
+     * @return the same for this code in every version
+     */
     public Category category() {
         return category;
     }
 
-    /** The code as it stands in JSON: {@code not_found}. */
+    /**
+     * The code as it stands in JSON.
+     *
+     * @return for instance {@code not_found}
+     */
     public String jsonName() {
         return name().toLowerCase(Locale.ROOT);
     }
 
-    /** The inverse of {@link #jsonName()}; a name of a newer version is {@link #INTERNAL}. */
+    /**
+     * The inverse of {@link #jsonName()}.
+     *
+     * @param name as it stands in JSON
+     * @return {@link #INTERNAL} for a name that this version does not know
+     */
     public static ErrorCode ofJsonName(String name) {
         for (ErrorCode code : values()) {
             if (code.jsonName().equals(name)) {

@@ -1,8 +1,11 @@
 package dev.runhv.api;
 
-/** The host failed: its memory, its disks, its operating system. */
+import org.jspecify.annotations.Nullable;
+
+/** The host failed: a full disk, too little memory, a refused access, or another error of its operating system. */
 public final class HostException extends RunhvException {
-    public HostException(ErrorCode code, String operation, String detail, OsError osError, Throwable cause) {
+    HostException(
+            ErrorCode code, String operation, String detail, @Nullable OsError osError, @Nullable Throwable cause) {
         super(code, operation, detail, osError, cause);
     }
 }

@@ -1,8 +1,11 @@
 package dev.runhv.api;
 
-/** A fault of runhv itself. */
+import org.jspecify.annotations.Nullable;
+
+/** A fault of runhv itself: please report it. */
 public final class InternalException extends RunhvException {
-    public InternalException(String operation, String detail, OsError osError, Throwable cause) {
-        super(ErrorCode.INTERNAL, operation, detail, osError, cause);
+    InternalException(
+            ErrorCode code, String operation, String detail, @Nullable OsError osError, @Nullable Throwable cause) {
+        super(code, operation, detail, osError, cause);
     }
 }

@@ -1,12 +1,14 @@
 package dev.runhv.api;
 
+import java.io.Serializable;
+
 /**
  * The number that the operating system gave for a failure, as it gave it.
  *
  * @param domain whose number it is
  * @param code for instance 28 in {@link Domain#ERRNO}, or 0x80370102 in {@link Domain#HRESULT}
  */
-public record OsError(Domain domain, long code) {
+public record OsError(Domain domain, long code) implements Serializable {
     /** The tables that numbers of errors come from. */
     public enum Domain {
         /** {@code errno} of the host. */

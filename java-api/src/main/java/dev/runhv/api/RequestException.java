@@ -1,8 +1,11 @@
 package dev.runhv.api;
 
-/** What the caller asked for cannot be done as asked: a bad value, a file that is not there, a name that is taken. */
+import org.jspecify.annotations.Nullable;
+
+/** What the caller asked for cannot be: a value out of its range, an image that is not there or is damaged, a name that is taken. */
 public final class RequestException extends RunhvException {
-    public RequestException(ErrorCode code, String operation, String detail, OsError osError, Throwable cause) {
+    RequestException(
+            ErrorCode code, String operation, String detail, @Nullable OsError osError, @Nullable Throwable cause) {
         super(code, operation, detail, osError, cause);
     }
 }

@@ -1,57 +1,176 @@
 package dev.runhv.api;
 
+import dev.runhv.api.spi.Configuration;
 import dev.runhv.api.spi.RunhvProvider;
+import java.nio.file.Path;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.ServiceLoader;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
-/**
- * The way to containers. May be used by any number of threads.
- *
- * <p>The distribution, with the program that is the micro-VM, is found through the system property {@code runhv.home},
- * else through the environment variable {@code RUNHV_HOME}, else beside the jars. Root file systems that were made once
- * are kept in a store: the system property {@code runhv.store}, else {@code RUNHV_STORE}, else
- * {@code $XDG_DATA_HOME/runhv}, else {@code ~/.local/share/runhv}.
- */
+/** The way to containers. May be used by any number of threads. Implemented by runhv; later versions can do more. */
 public interface Runhv extends AutoCloseable {
     /**
-     * Opens the runhv of this host.
+     * Starts to say which runhv of this host is meant.
      *
-     * @throws RequestException when the implementation or the distribution is not found
+     * @return with nothing said
      */
-    static Runhv open() {
-        return ServiceLoader.load(RunhvProvider.class, Runhv.class.getClassLoader())
-                .findFirst()
-                .orElseThrow(() -> new RequestException(
-                        ErrorCode.NOT_FOUND,
-                        "open runhv",
-                        "The module dev.runhv.vmm is neither on the module path nor on the class path:"
-                                + " add the jars of lib/java of the distribution",
-                        null,
-                        null))
-                .open();
+    static Builder builder() {
+        return new Builder();
     }
 
     /**
-     * Makes the image's root file system, unless the store has it, and starts a container of it. Returns when the
-     * micro-VM's process runs; the container may still be on its way.
+     * Opens the runhv of this host: {@code builder().open()}.
      *
-     * @throws ImageException when the image cannot be used
-     * @throws RequestException when the specification cannot be fulfilled
-     * @throws HostException when the host fails
-     * @throws ClosedException after {@link #close()}
+     * @return to be closed
+     * @throws RequestException when the implementation or the distribution is not found
      */
-    default Container start(ContainerSpec spec) {
+    static Runhv open() {
+        return builder().open();
+    }
+
+    /**
+     * The images and their root file systems.
+     *
+     * @return the same each time
+     */
+    Images images();
+
+    /**
+     * Makes the image's root file system, unless the store has it, and a container of it, prepared up to the execution of
+     * its program.
+     *
+     * @param spec what to run
+     * @return to be started, and to be closed
+     * @throws RequestException where the specification cannot be fulfilled: no such image, or a damaged one, or the name is
+     *     taken
+     * @throws HypervisorException where the engine that was asked for is not on this host
+     * @throws HostException where the host fails
+     * @throws GuestException where the guest does not come up
+     * @throws ClosedException where this was closed, before or meanwhile
+     * @throws InterruptedException where the thread is interrupted; what was half made is removed
+     */
+    default Container create(ContainerSpec spec) throws InterruptedException {
+        return create(spec, event -> {});
+    }
+
+    /**
+     * The same, and tells what happens, from here to the container's end.
+     *
+     * @param spec what to run
+     * @param listener is called by several threads, one at a time; what it throws is logged
+     * @return to be started, and to be closed
+     * @throws RunhvException as {@link #create(ContainerSpec)}
+     * @throws InterruptedException where the thread is interrupted; what was half made is removed
+     */
+    Container create(ContainerSpec spec, Consumer<? super ContainerEvent> listener) throws InterruptedException;
+
+    /**
+     * Creates and starts a container in one go. Returns when its program runs, or when the container has ended instead: see
+     * {@link Container#waitFor()}.
+     *
+     * @param spec what to run
+     * @return to be closed
+     * @throws RunhvException as {@link #create(ContainerSpec)}
+     * @throws InterruptedException where the thread is interrupted; what was half made is removed
+     */
+    default Container start(ContainerSpec spec) throws InterruptedException {
         return start(spec, event -> {});
     }
 
     /**
-     * The same, and tells what happens.
+     * The same, and tells what happens, from here to the container's end.
      *
-     * @param listener is called by several threads, one at a time; it should return soon, and must not throw
+     * @param spec what to run
+     * @param listener is called by several threads, one at a time; what it throws is logged
+     * @return to be closed
+     * @throws RunhvException as {@link #create(ContainerSpec)}
+     * @throws InterruptedException where the thread is interrupted; what was half made is removed
      */
-    Container start(ContainerSpec spec, Consumer<? super ContainerEvent> listener);
+    Container start(ContainerSpec spec, Consumer<? super ContainerEvent> listener) throws InterruptedException;
 
-    /** Closes the containers that are still open, which ends them. */
+    /**
+     * Closes the containers that are still open, which ends them; containers and images that are still being made fail with
+     * {@link ClosedException}.
+     */
     @Override
     void close();
+
+    /** Collects what is said about a runhv. Not for several threads. */
+    final class Builder {
+        private @Nullable Path home;
+        private @Nullable Path store;
+        private @Nullable Path root;
+        private Engine engine = Engine.AUTO;
+
+        private Builder() {}
+
+        /**
+         * The distribution, with the program that is the micro-VM.
+         *
+         * @param folder its root; where nothing is said the system property {@code runhv.home}, else the environment
+         *     variable {@code RUNHV_HOME}, else where the jars are
+         * @return this
+         */
+        public Builder home(Path folder) {
+            home = Objects.requireNonNull(folder, "folder");
+            return this;
+        }
+
+        /**
+         * The store of root file systems that were made once.
+         *
+         * @param folder made where it is missing; where nothing is said the system property {@code runhv.store}, else
+         *     {@code RUNHV_STORE}, else {@code $XDG_DATA_HOME/runhv}, else {@code ~/.local/share/runhv}
+         * @return this
+         */
+        public Builder store(Path folder) {
+            store = Objects.requireNonNull(folder, "folder");
+            return this;
+        }
+
+        /**
+         * Where the names and the states of running containers are; those of one root see each other.
+         *
+         * @param folder made where it is missing; where nothing is said {@code RUNHV_ROOT}, else
+         *     {@code $XDG_RUNTIME_DIR/runhv}, else a folder of the user's own below the system's temporary one
+         * @return this
+         */
+        public Builder root(Path folder) {
+            root = Objects.requireNonNull(folder, "folder");
+            return this;
+        }
+
+        /**
+         * What executes guests.
+         *
+         * @param engine of containers that do not say; {@link Engine#AUTO} where nothing is said
+         * @return this
+         */
+        public Builder engine(Engine engine) {
+            this.engine = Objects.requireNonNull(engine, "engine");
+            return this;
+        }
+
+        /**
+         * Opens it.
+         *
+         * @return to be closed
+         * @throws RequestException when the implementation or the distribution is not found
+         */
+        public Runhv open() {
+            return ServiceLoader.load(RunhvProvider.class, Runhv.class.getClassLoader())
+                    .findFirst()
+                    .orElseThrow(() -> RunhvException.of(
+                            ErrorCode.NOT_FOUND,
+                            "open runhv",
+                            "The module dev.runhv.vmm is neither on the module path nor on the class path:"
+                                    + " add the jars of lib/java of the distribution",
+                            null,
+                            null))
+                    .open(new Configuration(
+                            Optional.ofNullable(home), Optional.ofNullable(store), Optional.ofNullable(root), engine));
+        }
+    }
 }

@@ -1,8 +1,11 @@
 package dev.runhv.api;
 
-/** Not in this version, or not on this host. */
+import org.jspecify.annotations.Nullable;
+
+/** Understood, but not in this version or not on this host. */
 public final class UnsupportedException extends RunhvException {
-    public UnsupportedException(String operation, String detail, OsError osError, Throwable cause) {
-        super(ErrorCode.UNSUPPORTED, operation, detail, osError, cause);
+    UnsupportedException(
+            ErrorCode code, String operation, String detail, @Nullable OsError osError, @Nullable Throwable cause) {
+        super(code, operation, detail, osError, cause);
     }
 }

@@ -4,6 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.runhv.api.ErrorCode.Category;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.ObjectInputStream;
+import java.io.ObjectOutputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -24,13 +28,13 @@ class RunhvExceptionTest {
         for (ErrorCode code : ErrorCode.values()) {
             Category category = switch (RunhvException.of(code, "try", "No", null, null)) {
                 case RequestException e -> Category.USER;
-                case ImageException e -> Category.USER;
                 case UnsupportedException e -> Category.USER;
                 case ClosedException e -> Category.USER;
                 case HypervisorException e -> Category.HOST;
                 case HostException e -> Category.HOST;
                 case GuestException e -> Category.GUEST;
                 case InternalException e -> Category.INTERNAL;
+                default -> throw new AssertionError(code);
             };
             assertThat(category).as(code.name()).isEqualTo(code.category());
         }
@@ -44,6 +48,22 @@ class RunhvExceptionTest {
 
         assertThat(exception.osError()).contains(absent);
         assertThat(exception).hasMessageEndingWith("WHvCreatePartition failed (0x80370102)");
+    }
+
+    @Test
+    void itSurvivesSerialization() throws Exception {
+        RunhvException exception =
+                RunhvException.of(ErrorCode.NO_SPACE, "write", "Full", new OsError(OsError.Domain.ERRNO, 28), null);
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (ObjectOutputStream out = new ObjectOutputStream(bytes)) {
+            out.writeObject(exception);
+        }
+        try (ObjectInputStream in = new ObjectInputStream(new ByteArrayInputStream(bytes.toByteArray()))) {
+            assertThat(in.readObject()).isInstanceOfSatisfying(HostException.class, copy -> {
+                assertThat(copy.code()).isEqualTo(ErrorCode.NO_SPACE);
+                assertThat(copy.osError()).isEqualTo(exception.osError());
+            });
+        }
     }
 
     @Test

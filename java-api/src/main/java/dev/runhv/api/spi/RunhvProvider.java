@@ -4,6 +4,12 @@ import dev.runhv.api.Runhv;
 
 /** Is implemented by what runs containers; found by {@link java.util.ServiceLoader}. */
 public interface RunhvProvider {
-    /** @see Runhv#open() */
-    Runhv open();
+    /**
+     * Opens a runhv.
+     *
+     * @param configuration what was said about it
+     * @return to be closed
+     * @see dev.runhv.api.Runhv.Builder#open()
+     */
+    Runhv open(Configuration configuration);
 }

@@ -18,6 +18,14 @@ public final class Annotations {
     public static final String SCRATCH = "dev.runhv.scratch";
 
     public static final String ENGINE = "dev.runhv.engine";
+    /** Whose files the container finds in {@code /etc} where the image has none: {@link #DOCKER}. */
+    public static final String ETC = "dev.runhv.etc";
+
+    public static final String DOCKER = "docker";
+    /** The image as its user named it. */
+    public static final String IMAGE = "dev.runhv.image";
+    /** What stops the container: a signal's name or number. */
+    public static final String STOP_SIGNAL = "dev.runhv.stop-signal";
 
     private Annotations() {}
 }

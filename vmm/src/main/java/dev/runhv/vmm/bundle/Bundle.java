@@ -24,7 +24,7 @@ public record Bundle(
     }
 
     /**
-     * The first process.
+     * A process.
      *
      * @param environment {@code NAME=value}
      * @param cwd absolute
@@ -35,11 +35,17 @@ public record Bundle(
             String cwd,
             User user,
             Capabilities capabilities,
-            List<Limit> limits) {
+            List<Limit> limits,
+            boolean terminal) {
         public Program {
             arguments = List.copyOf(arguments);
             environment = List.copyOf(environment);
             limits = List.copyOf(limits);
+        }
+
+        /** The {@code process} object alone, as another process of a container has it. */
+        public byte[] json() {
+            return ConfigWriter.json(this);
         }
     }
 

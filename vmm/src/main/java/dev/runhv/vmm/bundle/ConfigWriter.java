@@ -3,8 +3,10 @@ package dev.runhv.vmm.bundle;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
 import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -30,6 +32,16 @@ final class ConfigWriter {
         }
     }
 
+    static byte[] json(Bundle.Program process) {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        try (JsonGenerator json = new JsonFactory().createGenerator(out)) {
+            new ConfigWriter(json).write(process);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e); // nothing is written but memory
+        }
+        return out.toByteArray();
+    }
+
     private void write(Bundle bundle) throws IOException {
         json.writeStartObject();
         json.writeStringField("ociVersion", OCI_VERSION);
@@ -40,6 +52,7 @@ final class ConfigWriter {
         json.writeStringField("path", "rootfs");
         json.writeBooleanField("readonly", false);
         json.writeEndObject();
+        json.writeFieldName("process");
         write(bundle.process());
         writeMounts(bundle.mounts());
         if (!bundle.linux().isUnsaid()) {
@@ -51,8 +64,8 @@ final class ConfigWriter {
     }
 
     private void write(Bundle.Program process) throws IOException {
-        json.writeObjectFieldStart("process");
-        json.writeBooleanField("terminal", false);
+        json.writeStartObject();
+        json.writeBooleanField("terminal", process.terminal());
         json.writeObjectFieldStart("user");
         json.writeNumberField("uid", process.user().uid());
         json.writeNumberField("gid", process.user().gid());

@@ -27,6 +27,9 @@ public final class Main {
     /** Takes no arguments; exits with 0 when the bundle is there, with 1 when the answer is an error. */
     public static void main(String[] arguments) throws IOException, InterruptedException {
         OutputStream out = new FileOutputStream(FileDescriptor.out);
+        // The JVM is up: from here on what is on the standard error is ours (docs/prepare.md).
+        out.write('\n');
+        out.flush();
         int status = answer(System.in, out, new ProgressLines(System.err));
         out.flush();
         // Threads that read layers ahead may still be there; nobody waits for them.

@@ -7,12 +7,14 @@ import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RequestException;
+import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.runtime.BundleRequest;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -54,6 +56,7 @@ final class RequestReader {
     private boolean json;
     private boolean stdin = true;
     private String engine = "";
+    private Map<String, String> sysctls = Map.of();
     private boolean progress;
 
     private RequestReader() {}
@@ -109,6 +112,7 @@ final class RequestReader {
             case "json" -> json = bool(name, parser);
             case "stdin" -> stdin = bool(name, parser);
             case "engine" -> engine = string(name, parser);
+            case "sysctls" -> sysctls = texts(name, parser);
             case "progress" -> progress = bool(name, parser);
             // Both sides come in one distribution: a field that one of them does not know is a mistake.
             default -> throw invalid(name + ": unknown field");
@@ -149,7 +153,7 @@ final class RequestReader {
                 modulesPath(),
                 stdin,
                 engine,
-                Map.of());
+                sysctls);
     }
 
     private Path storePath() {
@@ -209,7 +213,20 @@ final class RequestReader {
         return strings;
     }
 
-    private static RequestException invalid(String detail) {
-        return new RequestException(ErrorCode.INVALID_ARGUMENT, OPERATION, detail, null, null);
+    private static Map<String, String> texts(String name, JsonParser parser) throws IOException {
+        if (parser.currentToken() != JsonToken.START_OBJECT) {
+            throw invalid(name + ": expected an object");
+        }
+        Map<String, String> texts = new LinkedHashMap<>();
+        while (parser.nextToken() == JsonToken.FIELD_NAME) {
+            String key = parser.currentName();
+            parser.nextToken();
+            texts.put(key, string(name + "." + key, parser));
+        }
+        return texts;
+    }
+
+    private static RunhvException invalid(String detail) {
+        return RunhvException.of(ErrorCode.INVALID_ARGUMENT, OPERATION, detail, null, null);
     }
 }

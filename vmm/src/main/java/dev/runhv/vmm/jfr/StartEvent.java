@@ -12,7 +12,7 @@ import jdk.jfr.Timespan;
 /** What one start cost. */
 @Name("dev.runhv.Start")
 @Label("Container Start")
-@Description("What the start of a container's micro-VM cost; committed once the container has ended")
+@Description("What the start of a container cost, from the call until its program was in place")
 @Category("runhv")
 @StackTrace(false)
 final class StartEvent extends Event {
@@ -35,25 +35,16 @@ final class StartEvent extends Event {
     boolean inProcess;
 
     @Label("Time to First Instruction")
-    @Description("From the spawn until the container's program was in place; no value where it never was")
+    @Description("From the spawn of the micro-VM until the container's program was in place")
     @Timespan(Timespan.NANOSECONDS)
     long timeToFirstInstruction;
 
-    @Label("Exits to First Instruction")
-    @Description("Exits of the virtual processors until the container's program was in place")
-    long exitsToFirstInstruction;
-
     @Label("Exits")
-    @Description("Exits of the virtual processors until the end")
+    @Description("Exits of the virtual processors until the container's program was in place")
     long exits;
 
-    @Label("Instructions to First Instruction")
-    @Description("Guest instructions until the container's program was in place; -1 where that was never,"
-            + " or the engine cannot count")
-    long instructionsToFirstInstruction;
-
     @Label("Instructions")
-    @Description("Guest instructions until the end; -1 where the engine cannot count")
+    @Description("Guest instructions until the container's program was in place; -1 where the engine cannot count")
     long instructions;
 
     @Label("Private Memory")

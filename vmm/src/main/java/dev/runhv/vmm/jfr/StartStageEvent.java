@@ -11,7 +11,7 @@ import jdk.jfr.Timespan;
 /** One bar of the waterfall. */
 @Name("dev.runhv.StartStage")
 @Label("Container Start Stage")
-@Description("One stage of the start of a container's micro-VM; committed once the container has ended")
+@Description("One stage of the start of a container; told when its program is in place")
 @Category("runhv")
 @StackTrace(false)
 final class StartStageEvent extends Event {
@@ -28,7 +28,7 @@ final class StartStageEvent extends Event {
     String stage;
 
     @Label("Start Offset")
-    @Description("From the spawn of the micro-VM to the start of the stage")
+    @Description("From the beginning of the first stage to that of this one")
     @Timespan(Timespan.NANOSECONDS)
     long startOffset;
 

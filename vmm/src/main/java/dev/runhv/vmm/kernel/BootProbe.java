@@ -2,12 +2,17 @@ package dev.runhv.vmm.kernel;
 
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.ExitStatus;
+import dev.runhv.api.Output;
 import dev.runhv.api.RunhvException;
+import dev.runhv.api.StartStage;
 import dev.runhv.api.StartTimings;
-import dev.runhv.api.StartTimings.Stage;
+import dev.runhv.vmm.abi.VmStatistics;
 import dev.runhv.vmm.bundle.Annotations;
 import dev.runhv.vmm.bundle.Bundle;
+import dev.runhv.vmm.process.ContainerRoot;
 import dev.runhv.vmm.process.Distribution;
+import dev.runhv.vmm.process.Launch;
+import dev.runhv.vmm.process.Outcome;
 import dev.runhv.vmm.process.VmmProcess;
 import dev.runhv.vmm.rootfs.ProgramImage;
 import java.io.IOException;
@@ -61,17 +66,25 @@ final class BootProbe {
         ProgramImage.write(root, "program", PROGRAM);
         Path bundle = Files.createDirectory(folder.resolve("bundle"));
         bundle(kernel, modules, root).write(bundle.resolve("config.json"));
-        VmmProcess process =
-                VmmProcess.spawn(distribution, "boot-" + folder.getFileName(), bundle, folder.resolve("timings.json"));
+        Launch launch = new Launch(
+                distribution,
+                new ContainerRoot(folder.resolve("root")),
+                "boot-" + folder.getFileName(),
+                bundle,
+                folder,
+                false,
+                false,
+                Output.discard(),
+                Output.keep(COMPLAINT_BYTES));
+        VmmProcess process = VmmProcess.spawn(launch, event -> {});
         try {
-            process.handle().onExit().get(DEADLINE_SECONDS, TimeUnit.SECONDS);
-            VmmProcess.Outcome outcome = process.await();
-            if (!outcome.status().equals(new ExitStatus.Exited(0))
-                    || outcome.timings().isEmpty()) {
-                String complaint = complaint(process).replace(kernel.toString(), image.toString());
+            Outcome outcome = process.ended().get(DEADLINE_SECONDS, TimeUnit.SECONDS);
+            if (!new ExitStatus.Exited(0).equals(outcome.status())
+                    || process.lastStatistics().isEmpty()) {
+                String complaint = complaint(process, outcome).replace(kernel.toString(), image.toString());
                 throw failure(operation, "It does not run a program: " + complaint);
             }
-            return result(outcome.timings().get());
+            return result(process.lastStatistics().get());
         } catch (TimeoutException e) {
             throw failure(operation, "It does not come to a program in " + DEADLINE_SECONDS + " s");
         } catch (ExecutionException e) {
@@ -81,26 +94,29 @@ final class BootProbe {
         }
     }
 
-    private static String complaint(VmmProcess process) throws IOException {
-        String text = new String(process.stderr().readNBytes(COMPLAINT_BYTES), StandardCharsets.UTF_8);
-        return text.strip().replaceFirst("^runhv: ", "");
+    private static String complaint(VmmProcess process, Outcome outcome) throws IOException {
+        if (outcome.failure() != null) {
+            return outcome.failure().operation() + ": " + outcome.failure().detail();
+        }
+        String text = new String(process.stderr().readAllBytes(), StandardCharsets.UTF_8);
+        return text.isBlank() ? outcome.status().toString() : text.strip().replaceFirst("^runhv: ", "");
     }
 
-    private static Result result(StartTimings timings) {
+    private static Result result(VmStatistics statistics) {
+        StartTimings timings = statistics.timings();
         BootCost boot = new BootCost(
-                timings.engine(),
+                timings.engine().optionName(),
                 MEMORY_BYTES,
                 timings.instructionsToFirstInstruction(),
-                timings.exitsToFirstInstruction().getOrDefault("all", 0L),
+                timings.exitsToFirstInstruction().all(),
                 micros(timings));
         return new Result(timings.kernel(), boot);
     }
 
     private static long micros(StartTimings timings) {
         return timings.stages().stream()
-                .filter(stage -> stage.name().equals("kernel") || stage.name().equals("agent"))
-                .map(Stage::duration)
-                .mapToLong(duration -> TimeUnit.NANOSECONDS.toMicros(duration.toNanos()))
+                .filter(span -> span.stage() == StartStage.KERNEL || span.stage() == StartStage.AGENT)
+                .mapToLong(span -> TimeUnit.NANOSECONDS.toMicros(span.duration().toNanos()))
                 .sum();
     }
 
@@ -119,7 +135,13 @@ final class BootProbe {
         return new Bundle(
                 "",
                 new Bundle.Program(
-                        List.of("/program"), List.of(), "/", Bundle.User.ROOT, Bundle.Capabilities.UNSAID, List.of()),
+                        List.of("/program"),
+                        List.of(),
+                        "/",
+                        Bundle.User.ROOT,
+                        Bundle.Capabilities.UNSAID,
+                        List.of(),
+                        false),
                 List.of(),
                 Bundle.Linux.UNSAID,
                 new Bundle.Vm(Optional.of(kernel), root),

@@ -3,7 +3,7 @@ package dev.runhv.vmm.kernel;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
 import dev.runhv.api.ErrorCode;
-import dev.runhv.api.RequestException;
+import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.Failures;
@@ -132,13 +132,13 @@ public final class KernelCatalogue {
         }
     }
 
-    private static RequestException taken(String operation, String name) {
+    private static RunhvException taken(String operation, String name) {
         return request(
                 ErrorCode.CONFLICT, operation, "The name is taken; `runhv kernels remove " + name + "` frees it");
     }
 
-    private static RequestException request(ErrorCode code, String operation, String detail) {
-        return new RequestException(code, operation, detail, null, null);
+    private static RunhvException request(ErrorCode code, String operation, String detail) {
+        return RunhvException.of(code, operation, detail, null, null);
     }
 
     private void gather(String operation, Path image, Path modules, Path work, Path made) throws IOException {

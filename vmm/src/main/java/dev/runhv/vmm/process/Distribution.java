@@ -1,7 +1,7 @@
 package dev.runhv.vmm.process;
 
 import dev.runhv.api.ErrorCode;
-import dev.runhv.api.RequestException;
+import dev.runhv.api.RunhvException;
 import java.net.URI;
 import java.net.URISyntaxException;
 import java.nio.file.Files;
@@ -19,18 +19,26 @@ public record Distribution(Path home) {
      * The one that the system property {@code runhv.home} names, else the variable {@code RUNHV_HOME}, else the one that
      * this class was loaded from.
      *
-     * @throws RequestException where there is none
+     * @throws RunhvException where there is none
      */
     public static Distribution find() {
         String named = System.getProperty("runhv.home", System.getenv().getOrDefault("RUNHV_HOME", ""));
-        Path home = named.isEmpty() ? homeOfThisJar() : Path.of(named).toAbsolutePath();
-        Distribution distribution = new Distribution(home);
+        return at(named.isEmpty() ? homeOfThisJar() : Path.of(named));
+    }
+
+    /**
+     * The one in a folder.
+     *
+     * @throws RunhvException where there is none
+     */
+    public static Distribution at(Path home) {
+        Distribution distribution = new Distribution(home.toAbsolutePath());
         if (!Files.isExecutable(distribution.vmm())) {
-            throw new RequestException(
+            throw RunhvException.of(
                     ErrorCode.NOT_FOUND,
                     "find the distribution of runhv",
                     "There is no program " + distribution.vmm()
-                            + ": set the system property runhv.home or the variable RUNHV_HOME to its folder",
+                            + ": set the system property runhv.home or the variable RUNHV_HOME to its folder, or say home()",
                     null,
                     null);
         }

@@ -10,6 +10,12 @@ import java.nio.file.Path;
  * @param config of the image
  */
 public record PreparedRootfs(Path image, ImageConfig config) {
+    /** What names the file system in the store: the same layers have the same. */
+    public String key() {
+        String file = image.getFileName().toString();
+        return file.substring(0, file.lastIndexOf('.'));
+    }
+
     /** Looks into the file system; to be closed. */
     public ErofsReader open() {
         return ErofsReader.open(image);

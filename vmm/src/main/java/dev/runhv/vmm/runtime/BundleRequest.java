@@ -2,8 +2,11 @@ package dev.runhv.vmm.runtime;
 
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RequestException;
+import dev.runhv.api.RunhvException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
@@ -50,7 +53,7 @@ public record BundleRequest(
         environment = List.copyOf(environment);
         entrypoint = entrypoint == null ? null : List.copyOf(entrypoint);
         arguments = List.copyOf(arguments);
-        sysctls = Map.copyOf(sysctls);
+        sysctls = Collections.unmodifiableMap(new LinkedHashMap<>(sysctls)); // Map.copyOf would lose the order
         require(
                 ID.matcher(id).matches(),
                 id,
@@ -101,7 +104,7 @@ public record BundleRequest(
 
     private static void require(boolean holds, String id, String detail) {
         if (!holds) {
-            throw new RequestException(ErrorCode.INVALID_ARGUMENT, operation(id), detail, null, null);
+            throw RunhvException.of(ErrorCode.INVALID_ARGUMENT, operation(id), detail, null, null);
         }
     }
 }

@@ -1,10 +1,12 @@
 package dev.runhv.vmm.runtime;
 
 import dev.runhv.api.ErrorCode;
-import dev.runhv.api.RequestException;
+import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.bundle.Annotations;
 import dev.runhv.vmm.bundle.Bundle;
 import dev.runhv.vmm.content.Failures;
+import dev.runhv.vmm.image.ImageConfig;
+import dev.runhv.vmm.rootfs.PreparedRootfs;
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
@@ -88,9 +90,8 @@ final class BundleWriter {
     /**
      * Makes the folder and its {@code config.json}. Where it throws, it leaves nothing behind.
      *
-     * @param rootfs the root file system's EROFS image
      */
-    static void write(BundleRequest request, ProcessPlan process, Path rootfs) {
+    static void write(BundleRequest request, ProcessPlan process, PreparedRootfs rootfs) {
         Path bundle = request.bundle();
         try {
             Files.createDirectories(bundle.getParent());
@@ -112,8 +113,8 @@ final class BundleWriter {
         }
     }
 
-    private static RequestException taken(BundleRequest request) {
-        return new RequestException(
+    private static RunhvException taken(BundleRequest request) {
+        return RunhvException.of(
                 ErrorCode.CONFLICT,
                 BundleRequest.operation(request.id()),
                 "The name is taken: there is a bundle " + request.bundle(),
@@ -132,20 +133,24 @@ final class BundleWriter {
         }
     }
 
-    private static Bundle bundle(BundleRequest request, ProcessPlan process, Path rootfs) {
+    private static Bundle bundle(BundleRequest request, ProcessPlan process, PreparedRootfs rootfs) {
         return new Bundle(
                 process.hostname(),
-                program(process),
+                program(process, false),
                 MOUNTS,
                 new Bundle.Linux(NAMESPACES, sysctls(request), MASKED_PATHS, READ_ONLY_PATHS),
-                new Bundle.Vm(Optional.ofNullable(request.kernel()), rootfs),
-                annotations(request));
+                new Bundle.Vm(Optional.ofNullable(request.kernel()), rootfs.image()),
+                annotations(request, rootfs.config()));
     }
 
-    private static Bundle.Program program(ProcessPlan process) {
+    /** The {@code process} object alone, of another process in a container. */
+    static byte[] process(ProcessPlan process, boolean terminal) {
+        return program(process, terminal).json();
+    }
+
+    private static Bundle.Program program(ProcessPlan process, boolean terminal) {
         ResolvedUser user = process.user();
-        // What execve(2) gives root and takes from anybody else. The agent searches for the program and executes it
-        // with
+        // What execve(2) gives root and takes from anybody else. The agent looks for the program and executes it with
         // these, so that others get at no file that is closed to them.
         List<String> held = user.uid() == 0 ? CAPABILITIES : List.of();
         return new Bundle.Program(
@@ -154,17 +159,24 @@ final class BundleWriter {
                 process.cwd(),
                 new Bundle.User(user.uid(), user.gid(), user.additionalGids()),
                 new Bundle.Capabilities(CAPABILITIES, held, held),
-                List.of(OPEN_FILES));
+                List.of(OPEN_FILES),
+                terminal);
     }
 
     private static Map<String, String> sysctls(BundleRequest request) {
-        Map<String, String> sysctls = new HashMap<>(SYSCTLS);
+        // runhv's own kernel begins with docker's values: setting them again would cost each start.
+        Map<String, String> sysctls = new HashMap<>(request.kernel() == null ? Map.of() : SYSCTLS);
         sysctls.putAll(request.sysctls());
         return sysctls;
     }
 
-    private static Map<String, String> annotations(BundleRequest request) {
+    private static Map<String, String> annotations(BundleRequest request, ImageConfig image) {
         Map<String, String> annotations = new HashMap<>();
+        annotations.put(Annotations.IMAGE, request.image());
+        annotations.put(Annotations.ETC, Annotations.DOCKER);
+        if (!image.stopSignal().isEmpty()) {
+            annotations.put(Annotations.STOP_SIGNAL, image.stopSignal());
+        }
         annotations.put(Annotations.ROOTFS_TYPE, Annotations.EROFS);
         annotations.put(Annotations.STDIN, Boolean.toString(request.stdin()));
         if (request.modules() != null) {

@@ -1,62 +1,151 @@
 package dev.runhv.vmm.runtime;
 
-import dev.runhv.api.ClosedException;
 import dev.runhv.api.Container;
 import dev.runhv.api.ContainerEvent;
+import dev.runhv.api.ContainerState;
+import dev.runhv.api.ContainerStatistics;
+import dev.runhv.api.ErrorCode;
+import dev.runhv.api.ExecProcess;
+import dev.runhv.api.ExecSpec;
 import dev.runhv.api.ExitStatus;
+import dev.runhv.api.RunhvException;
 import dev.runhv.api.Signal;
+import dev.runhv.api.StartStage;
 import dev.runhv.api.StartTimings;
+import dev.runhv.vmm.abi.VmEvent;
+import dev.runhv.vmm.abi.VmState;
+import dev.runhv.vmm.abi.VmStatistics;
 import dev.runhv.vmm.jfr.StartEvents;
-import dev.runhv.vmm.nativebind.HostSignal;
+import dev.runhv.vmm.process.ExecStreams;
+import dev.runhv.vmm.process.Launch;
+import dev.runhv.vmm.process.Outcome;
 import dev.runhv.vmm.process.VmmProcess;
-import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.lang.System.Logger.Level;
 import java.time.Duration;
+import java.time.Instant;
+import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 
 /** A container whose micro-VM is a child of this JVM. */
 final class LocalContainer implements Container {
-    private final String name;
-    private final VmmProcess process;
-    private final WorkFolder folder;
-    private final Consumer<LocalContainer> whenClosed;
-    private final CountDownLatch ended = new CountDownLatch(1);
-    private final AtomicBoolean closed = new AtomicBoolean();
-    private volatile VmmProcess.Outcome outcome; // set before `ended` opens
+    /**
+     * What was made for a container before its micro-VM.
+     *
+     * @param stages what took how long, in their order
+     */
+    record Prepared(WorkFolder folder, ExecPlan plan, Map<StartStage, Duration> stages, StartEvents events) {}
 
-    LocalContainer(String name, VmmProcess process, WorkFolder folder, Consumer<LocalContainer> whenClosed) {
-        this.name = name;
-        this.process = process;
-        this.folder = folder;
-        this.whenClosed = whenClosed;
+    private final String name;
+    private final Prepared prepared;
+    private final Consumer<? super ContainerEvent> listener;
+    // One at a time, in their order, and not by the thread that reads the channel: a listener may ask the container.
+    private final ExecutorService telling = Executors.newSingleThreadExecutor(
+            Thread.ofVirtual().name("runhv-events-", 0).factory());
+    private final CompletableFuture<Outcome> ended;
+    private final AtomicBoolean closed = new AtomicBoolean();
+    private final Instant createdAt = Instant.now();
+    private final VmmProcess process;
+    private volatile Instant startedAt; // null: not yet
+    private volatile Instant endedAt; // null: not yet
+
+    /** @param whenEnded is called once, when all is over and cleaned up */
+    LocalContainer(
+            Launch launch,
+            Prepared prepared,
+            Consumer<? super ContainerEvent> listener,
+            Consumer<LocalContainer> whenEnded) {
+        this.name = launch.id();
+        this.prepared = prepared;
+        this.listener = listener;
+        process = VmmProcess.spawn(launch, this::happened);
+        tell(new ContainerEvent.Spawned(pid()));
+        CompletableFuture<Void> begun = process.started().thenRun(this::begun);
+        ended = process.ended()
+                .thenCombine(begun, (outcome, nothing) -> outcome)
+                .thenApply(outcome -> {
+                    end(outcome);
+                    whenEnded.accept(this);
+                    return outcome;
+                });
     }
 
-    /** Once: learns of the end, cleans up after it and tells the listener. */
-    void watch(Consumer<? super ContainerEvent> listener) {
-        Thread.ofVirtual().name("runhv-watch-" + name).start(() -> {
-            try {
-                outcome = process.await();
-            } catch (InterruptedException e) {
-                throw new IllegalStateException(e); // nobody has this thread to interrupt it
+    /** Waits until the container is prepared. @throws RunhvException where that failed */
+    void awaitCreated() throws InterruptedException {
+        Waiting.on(process.created());
+        throwIfFailed();
+    }
+
+    /** Waits until the program is in place, or the container has ended. @throws RunhvException where the micro-VM failed */
+    void awaitStarted() throws InterruptedException {
+        Waiting.on(process.started());
+        throwIfFailed();
+    }
+
+    // Where it has ended without a start the outcome is near.
+    private void throwIfFailed() throws InterruptedException {
+        if (!process.running() && process.started().isDone()) {
+            Waiting.on(ended).statusOrThrow();
+        }
+    }
+
+    private void happened(VmEvent event) {
+        switch (event.kind()) {
+            case CREATED -> tell(new ContainerEvent.Created());
+            case STARTED -> {
+                startedAt = Instant.now();
+                tell(new ContainerEvent.Started());
             }
-            outcome.timings().ifPresent(timings -> StartEvents.commit(name, false, timings));
-            folder.remove();
-            ended.countDown();
-            listener.accept(new ContainerEvent.Ended(outcome.status()));
+            case OUT_OF_MEMORY -> tell(new ContainerEvent.OutOfMemory(event.oomKills()));
+            case PAUSED -> tell(new ContainerEvent.Paused());
+            case RESUMED -> tell(new ContainerEvent.Resumed());
+            case WARNING ->
+                tell(new ContainerEvent.Warning(
+                        event.error().operation(), event.error().detail()));
+            case PROCESS_STARTED, PROCESS_ENDED, ENDED, UNKNOWN -> {
+                // Told by the process itself, by end(), and by nobody.
+            }
+        }
+    }
+
+    private void tell(ContainerEvent event) {
+        telling.execute(() -> {
+            try {
+                listener.accept(event);
+            } catch (RuntimeException e) {
+                System.getLogger(LocalContainer.class.getName())
+                        .log(Level.WARNING, "A listener of container " + name + " failed", e);
+            }
         });
     }
 
-    void endInput() {
-        try {
-            process.stdin().close();
-        } catch (IOException e) {
-            // The process has ended: its input with it.
-        }
+    private void begun() {
+        startStatistics()
+                .ifPresent(statistics ->
+                        prepared.events().started(statistics.timings().after(prepared.stages()), statistics));
+    }
+
+    // Empty where it never started.
+    private Optional<VmStatistics> startStatistics() {
+        return process.running() ? process.lastStatistics() : Optional.empty();
+    }
+
+    private void end(Outcome outcome) {
+        endedAt = Instant.now();
+        startStatistics()
+                .ifPresent(statistics -> prepared.events().ended(outcome.status(), statistics, process.oomKills()));
+        prepared.folder().remove();
+        tell(
+                outcome.failure() == null
+                        ? new ContainerEvent.Ended(outcome.status())
+                        : new ContainerEvent.Failed(outcome.failure()));
+        telling.shutdown();
     }
 
     @Override
@@ -67,6 +156,36 @@ final class LocalContainer implements Container {
     @Override
     public long pid() {
         return process.handle().pid();
+    }
+
+    @Override
+    public void start() throws InterruptedException {
+        String operation = "start container " + name;
+        checkOpen(operation);
+        try {
+            process.start();
+        } catch (RunhvException e) {
+            // Started before, it is a conflict whether or not it has ended meanwhile.
+            if (e.code() != ErrorCode.CLOSED || startedAt != null) {
+                throw e.code() == ErrorCode.CLOSED ? Errors.conflict(operation, "It was started before") : e;
+            }
+        }
+        awaitStarted();
+    }
+
+    @Override
+    public ExecProcess exec(ExecSpec spec) throws InterruptedException {
+        String operation = "run another process in container " + name;
+        checkOpen(operation);
+        byte[] json = prepared.plan().json(spec);
+        try {
+            return new LocalExec(
+                    name,
+                    process.execute(json, new ExecStreams(spec.stdin(), spec.stdout(), spec.stderr(), spec.terminal())),
+                    spec);
+        } catch (RunhvException e) {
+            throw notRunning(operation, e);
+        }
     }
 
     @Override
@@ -86,41 +205,126 @@ final class LocalContainer implements Container {
 
     @Override
     public void signal(Signal signal) {
-        if (closed.get()) {
-            throw new ClosedException("send " + signal + " to container " + name, "The container was closed", null);
+        checkOpen("send " + signal + " to container " + name);
+        try {
+            process.signal(0, signal);
+        } catch (RunhvException e) {
+            if (e.code() != ErrorCode.CLOSED && e.code() != ErrorCode.NOT_FOUND) {
+                throw e;
+            }
         }
-        switch (signal) {
-            case KILL -> process.handle().destroyForcibly();
-            case TERM -> process.handle().destroy();
-            default -> HostSignal.send(process.handle(), signal.number());
+    }
+
+    @Override
+    public ExitStatus stop(Duration grace) throws InterruptedException {
+        checkOpen("stop container " + name);
+        try {
+            process.stop(grace);
+        } catch (RunhvException e) {
+            if (e.code() != ErrorCode.CLOSED && e.code() != ErrorCode.NOT_FOUND) {
+                throw e;
+            }
         }
+        return waitFor();
+    }
+
+    @Override
+    public void pause() {
+        String operation = "pause container " + name;
+        checkOpen(operation);
+        try {
+            process.pause();
+        } catch (RunhvException e) {
+            throw notRunning(operation, e);
+        }
+    }
+
+    @Override
+    public void resume() {
+        String operation = "resume container " + name;
+        checkOpen(operation);
+        try {
+            process.resume();
+        } catch (RunhvException e) {
+            throw notRunning(operation, e);
+        }
+    }
+
+    private static RunhvException notRunning(String operation, RunhvException e) {
+        return e.code() == ErrorCode.CLOSED ? Errors.conflict(operation, "It does not run") : e;
+    }
+
+    @Override
+    public ContainerState state() {
+        if (endedAt == null) {
+            try {
+                return process.state();
+            } catch (RunhvException e) {
+                if (e.code() != ErrorCode.CLOSED) {
+                    throw e;
+                }
+            }
+        }
+        Optional<Instant> end = Optional.of(endedAt == null ? Instant.now() : endedAt);
+        return new VmState(ContainerState.Status.STOPPED, createdAt, Optional.ofNullable(startedAt), end, 0);
+    }
+
+    @Override
+    public ContainerStatistics statistics() {
+        if (endedAt == null) {
+            try {
+                return process.statistics();
+            } catch (RunhvException e) {
+                if (e.code() != ErrorCode.CLOSED) {
+                    throw e;
+                }
+            }
+        }
+        return process.lastStatistics()
+                .orElseThrow(() -> RunhvException.of(
+                        ErrorCode.NOT_FOUND,
+                        "read the statistics of container " + name,
+                        "It ended before they were known",
+                        null,
+                        null));
+    }
+
+    @Override
+    public Optional<StartTimings> timings() {
+        return startStatistics().map(statistics -> statistics.timings().after(prepared.stages()));
+    }
+
+    @Override
+    public int oomKills() {
+        return process.oomKills();
+    }
+
+    @Override
+    public CompletableFuture<ExitStatus> onExit() {
+        return ended.thenApply(Outcome::statusOrThrow);
     }
 
     @Override
     public ExitStatus waitFor() throws InterruptedException {
-        ended.await();
-        return outcome.statusOrThrow();
+        return Waiting.on(ended).statusOrThrow();
     }
 
     @Override
     public Optional<ExitStatus> waitFor(Duration timeout) throws InterruptedException {
-        return ended.await(timeout.toNanos(), TimeUnit.NANOSECONDS)
-                ? Optional.of(outcome.statusOrThrow())
-                : Optional.empty();
+        return Waiting.on(ended, timeout) ? Optional.of(ended.join().statusOrThrow()) : Optional.empty();
     }
 
-    @Override
-    public Optional<StartTimings> timings() throws InterruptedException {
-        ended.await();
-        return outcome.timings();
+    private void checkOpen(String operation) {
+        if (closed.get()) {
+            throw Errors.closed(operation, "The container was closed", null);
+        }
     }
 
     @Override
     public void close() {
         if (closed.compareAndSet(false, true)) {
             process.kill();
-            folder.remove();
-            whenClosed.accept(this);
         }
+        ended.join();
     }
 }

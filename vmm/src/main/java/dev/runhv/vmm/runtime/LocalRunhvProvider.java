@@ -1,7 +1,9 @@
 package dev.runhv.vmm.runtime;
 
 import dev.runhv.api.Runhv;
+import dev.runhv.api.spi.Configuration;
 import dev.runhv.api.spi.RunhvProvider;
+import dev.runhv.vmm.process.ContainerRoot;
 import dev.runhv.vmm.process.Distribution;
 import java.nio.file.Path;
 import java.util.Map;
@@ -9,8 +11,18 @@ import java.util.Map;
 /** Opens the runhv of this host. */
 public final class LocalRunhvProvider implements RunhvProvider {
     @Override
-    public Runhv open() {
-        return new LocalRunhv(Distribution.find(), store(System.getProperty("runhv.store", ""), System.getenv()));
+    public Runhv open(Configuration configuration) {
+        return new LocalRunhv(
+                configuration.home().map(Distribution::at).orElseGet(Distribution::find),
+                configuration
+                        .store()
+                        .map(Path::toAbsolutePath)
+                        .orElseGet(() -> store(System.getProperty("runhv.store", ""), System.getenv())),
+                configuration
+                        .root()
+                        .map(path -> new ContainerRoot(path.toAbsolutePath()))
+                        .orElseGet(() -> ContainerRoot.find(System.getenv())),
+                configuration.engine());
     }
 
     static Path store(String property, Map<String, String> environment) {

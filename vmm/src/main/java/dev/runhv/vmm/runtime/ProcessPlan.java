@@ -1,7 +1,7 @@
 package dev.runhv.vmm.runtime;
 
 import dev.runhv.api.ErrorCode;
-import dev.runhv.api.RequestException;
+import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.image.ImageConfig;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -38,7 +38,7 @@ record ProcessPlan(List<String> arguments, List<String> environment, String cwd,
             arguments.addAll(image.cmd());
         }
         if (arguments.isEmpty()) {
-            throw new RequestException(
+            throw RunhvException.of(
                     ErrorCode.INVALID_ARGUMENT,
                     BundleRequest.operation(request.id()),
                     "The image names no command: write one after the image",

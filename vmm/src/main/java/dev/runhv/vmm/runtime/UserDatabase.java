@@ -2,6 +2,7 @@ package dev.runhv.vmm.runtime;
 
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RequestException;
+import dev.runhv.api.RunhvException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
@@ -105,8 +106,8 @@ final class UserDatabase {
         throw unknown(text, "The image has no group \"" + groupText + "\" in /etc/group");
     }
 
-    private static RequestException unknown(String text, String detail) {
-        return new RequestException(ErrorCode.NOT_FOUND, "use the user \"" + text + "\"", detail, null, null);
+    private static RunhvException unknown(String text, String detail) {
+        return RunhvException.of(ErrorCode.NOT_FOUND, "use the user \"" + text + "\"", detail, null, null);
     }
 
     private static boolean isId(String text) {

@@ -24,13 +24,9 @@ record WorkFolder(Path path) {
         return path.resolve("bundle");
     }
 
-    Path timings() {
-        return path.resolve("timings.json");
-    }
-
     /** Also when the micro-VM did not come to remove its bundle. A file that resists is left to the system's clean-up. */
     void remove() {
-        for (Path file : List.of(bundle().resolve("config.json"), bundle(), timings(), path)) {
+        for (Path file : List.of(bundle().resolve("config.json"), bundle(), path.resolve("launcher"), path)) {
             try {
                 Files.deleteIfExists(file);
             } catch (IOException e) {

@@ -32,13 +32,14 @@ class MainTest {
                 {"version":1,"verb":"prepare","id":"web","image":"oci:%1$s/oci","store":"%1$s/store",
                  "bundle":"%1$s/run/web","environment":["A=b"],"cwd":"/srv","user":"www:staff","arguments":["id","-u"],
                  "hostname":"web.example","memory_bytes":67108864,"cpus":2,"scratch_bytes":1073741824,"kernel":"/boot/vmlinux","stdin":false,
-                 "engine":"soft","progress":false}
+                 "engine":"soft","sysctls":{"net.ipv4.ip_forward":"1"},"progress":false}
                 """);
 
         assertThat(answer).isEqualTo("{\"version\":1,\"bundle\":\"" + folder + "/run/web\"}\n");
         assertThat(files(folder.resolve("run/web"))).containsExactly("config.json");
         String config = contentOf(folder.resolve("run/web/config.json").toFile())
-                .replaceAll("\"[^\"]*/store/rootfs/[0-9a-f]{64}\\.erofs\"", "\"STORE/rootfs/KEY.erofs\"");
+                .replaceAll("\"[^\"]*/store/rootfs/[0-9a-f]{64}\\.erofs\"", "\"STORE/rootfs/KEY.erofs\"")
+                .replace("oci:" + folder, "oci:FOLDER");
         assertThat(config.strip()).isEqualTo(golden().strip());
     }
 
@@ -129,6 +130,8 @@ class MainTest {
                     {"version":1,"cpus":1.5}                | cpus: expected a whole number
                     {"version":1,"cpus":99999999999999999999} | cpus: expected a whole number
                     {"version":1,"stdin":"yes"}             | stdin: expected true or false
+                    {"version":1,"sysctls":["a"]}           | sysctls: expected an object
+                    {"version":1,"sysctls":{"a.b":1}}       | sysctls.a.b: expected a string
                     {"version":1,"memroy_bytes":1}          | memroy_bytes: unknown field
                     {"version":1                            | Not JSON
                     """)

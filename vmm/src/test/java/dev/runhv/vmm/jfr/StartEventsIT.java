@@ -5,12 +5,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.runhv.api.Container;
 import dev.runhv.api.ContainerSpec;
 import dev.runhv.api.Runhv;
+import dev.runhv.api.StartStage;
 import dev.runhv.api.StartTimings;
-import dev.runhv.vmm.nativebind.Bundles;
-import dev.runhv.vmm.nativebind.InProcessVm;
+import dev.runhv.vmm.inprocess.Bundles;
+import dev.runhv.vmm.inprocess.InProcessVm;
 import dev.runhv.vmm.testing.InstalledDistribution;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
@@ -28,23 +28,23 @@ import org.junit.jupiter.api.io.TempDir;
 class StartEventsIT {
     private static final String STAGE = "dev.runhv.StartStage";
     private static final String START = "dev.runhv.Start";
-    private static final String[] STAGES = {
-        "spawn", "partition", "memory", "kernel", "agent", "first_instruction", "first_output", "exit"
-    };
+    private static final String RUN = "dev.runhv.Run";
 
     @TempDir
     Path folder;
 
     @Test
     void aMicroVmInAProcessOfItsOwnIsRecorded() throws Exception {
-        System.setProperty("runhv.store", folder.resolve("store").toString());
         String image = "oci:" + InstalledDistribution.sources().resolve("build/images/busybox");
-        assertThat(InstalledDistribution.home()).isDirectory();
         StartTimings timings;
         List<RecordedEvent> events;
         try (Recording recording = new Recording()) {
             recording.start();
-            try (Runhv runhv = Runhv.open();
+            try (Runhv runhv = Runhv.builder()
+                            .home(InstalledDistribution.home())
+                            .store(folder.resolve("store"))
+                            .root(folder.resolve("root"))
+                            .open();
                     Container container = runhv.start(ContainerSpec.image(image)
                             .name("recorded")
                             .command("echo", "hello")
@@ -56,7 +56,7 @@ class StartEventsIT {
         }
 
         assertRecorded(events, "recorded", false, timings);
-        assertThat(timings.stages()).extracting(StartTimings.Stage::name).containsExactly(STAGES);
+        assertThat(timings.stages()).extracting(StartTimings.Span::stage).containsExactly(StartStage.values());
         assertContiguous(timings.stages());
     }
 
@@ -73,8 +73,9 @@ class StartEventsIT {
                 vm.waitFor();
                 timings = vm.timings();
             }
-            try (InProcessVm vm = bundles.create("true")) {
+            try (InProcessVm vm = bundles.create("sleep", "1000")) {
                 vm.start();
+                vm.awaitStarted();
             }
             bundles.create("true").close(); // never started
             events = stop(recording);
@@ -82,14 +83,20 @@ class StartEventsIT {
 
         List<RecordedEvent> starts = of(START, events);
         assertThat(starts).hasSize(2);
-        assertRecorded(events.subList(0, events.indexOf(starts.getFirst()) + 1), "in-process", true, timings);
+        assertThat(of(RUN, events))
+                .extracting(event -> event.getInt("exitStatus"))
+                .containsExactly(0, 137);
         assertThat(timings.stages())
-                .extracting(StartTimings.Stage::name)
-                .containsExactly("spawn", "partition", "memory", "kernel", "agent", "first_instruction", "exit");
+                .extracting(StartTimings.Span::stage)
+                .containsExactly(
+                        StartStage.SPAWN,
+                        StartStage.PARTITION,
+                        StartStage.MEMORY,
+                        StartStage.KERNEL,
+                        StartStage.AGENT,
+                        StartStage.FIRST_INSTRUCTION,
+                        StartStage.EXIT);
         assertContiguous(timings.stages());
-        RecordedEvent second = starts.getLast();
-        assertThat(second.getLong("timeToFirstInstruction")).isEqualTo(StartEvent.NO_SPAN);
-        assertThat(second.getLong("instructionsToFirstInstruction")).isEqualTo(StartEvent.NOT_COUNTED);
     }
 
     @Test
@@ -100,13 +107,12 @@ class StartEventsIT {
             stream.setReuse(false);
             stream.onEvent(START, seen::add);
             stream.startAsync();
-            try (InProcessVm vm = bundles.create("true")) {
+            try (InProcessVm vm = bundles.create("sleep", "1000")) {
                 vm.start();
-                vm.waitFor();
 
                 RecordedEvent event = seen.take();
                 assertThat(event.getLong("exits"))
-                        .isEqualTo(vm.timings().exitsTotal().get("all"));
+                        .isEqualTo(vm.timings().exitsToFirstInstruction().all());
             }
         }
     }
@@ -122,7 +128,7 @@ class StartEventsIT {
         recording.dump(file);
         List<RecordedEvent> events = new ArrayList<>(RecordingFile.readAllEvents(file));
         events.removeIf(event -> !event.getEventType().getName().startsWith("dev.runhv."));
-        events.sort((a, b) -> a.getStartTime().compareTo(b.getStartTime()));
+        events.sort((a, b) -> a.getEndTime().compareTo(b.getEndTime()));
         return events;
     }
 
@@ -136,39 +142,50 @@ class StartEventsIT {
             List<RecordedEvent> events, String container, boolean inProcess, StartTimings timings) {
         assertThat(events).allSatisfy(event -> {
             assertThat(event.getString("container")).isEqualTo(container);
-            assertThat(event.getString("engine")).isEqualTo("soft");
-            assertThat(event.getString("kernel")).isEqualTo(timings.kernel()).startsWith("6.");
             assertThat(event.getStackTrace()).isNull();
         });
         assertThat(of(STAGE, events))
-                .extracting(event -> new StartTimings.Stage(
-                        event.getString("stage"), event.getDuration("startOffset"), event.getDuration("stageDuration")))
-                .isEqualTo(timings.stages());
+                .extracting(event -> new StartTimings.Span(
+                        StartStage.valueOf(event.getString("stage").toUpperCase(java.util.Locale.ROOT)),
+                        event.getDuration("startOffset"),
+                        event.getDuration("stageDuration")))
+                .isEqualTo(timings.stages().stream()
+                        .filter(span -> span.stage().compareTo(StartStage.FIRST_INSTRUCTION) < 0)
+                        .toList());
         assertThat(of(START, events)).singleElement().satisfies(event -> {
+            assertThat(event.getString("engine")).isEqualTo("soft");
+            assertThat(event.getString("kernel")).isEqualTo(timings.kernel()).startsWith("6.");
             assertThat(event.getBoolean("inProcess")).isEqualTo(inProcess);
-            assertThat(event.getDuration("timeToFirstInstruction")).isPositive();
-            assertThat(event.getLong("exitsToFirstInstruction"))
-                    .isEqualTo(timings.exitsToFirstInstruction().get("all"))
-                    .isPositive();
+            assertThat(event.getDuration("timeToFirstInstruction"))
+                    .isEqualTo(timings.timeToFirstInstruction().orElseThrow())
+                    .isPositive()
+                    .isLessThan(event.getDuration());
             assertThat(event.getLong("exits"))
-                    .isEqualTo(timings.exitsTotal().get("all"))
-                    .isGreaterThan(event.getLong("exitsToFirstInstruction"));
-            assertThat(event.getLong("instructionsToFirstInstruction"))
-                    .isEqualTo(timings.instructionsToFirstInstruction().orElseThrow());
+                    .isEqualTo(timings.exitsToFirstInstruction().all())
+                    .isPositive();
             assertThat(event.getLong("instructions"))
-                    .isEqualTo(timings.instructionsTotal().orElseThrow());
+                    .isEqualTo(timings.instructionsToFirstInstruction().orElseThrow());
             assertThat(event.getLong("privateMemory")).isPositive();
             assertThat(event.getLong("residentGuestMemory")).isPositive();
         });
+        assertThat(of(RUN, events)).singleElement().satisfies(event -> {
+            assertThat(event.getInt("exitStatus")).isZero();
+            assertThat(event.getLong("exits"))
+                    .isGreaterThanOrEqualTo(timings.exitsToFirstInstruction().all());
+        });
     }
 
-    /** No time of a start is in no stage; the line of a process rounds to microseconds. */
-    private static void assertContiguous(List<StartTimings.Stage> stages) {
+    /** No time of a start is in no stage. */
+    private static void assertContiguous(List<StartTimings.Span> stages) {
         assertThat(stages.getFirst().start()).isZero();
         for (int i = 1; i < stages.size(); i++) {
-            StartTimings.Stage before = stages.get(i - 1);
-            assertThat(stages.get(i).start().minus(before.start()).minus(before.duration()))
-                    .isBetween(Duration.ofNanos(-2_000), Duration.ofNanos(2_000));
+            StartTimings.Span before = stages.get(i - 1);
+            assertThat(stages.get(i)
+                            .start()
+                            .minus(before.start())
+                            .minus(before.duration())
+                            .abs())
+                    .isLessThan(java.time.Duration.ofMillis(50));
         }
     }
 }

@@ -7,15 +7,24 @@ import dev.runhv.api.ClosedException;
 import dev.runhv.api.Container;
 import dev.runhv.api.ContainerEvent;
 import dev.runhv.api.ContainerSpec;
+import dev.runhv.api.ContainerState;
+import dev.runhv.api.Engine;
+import dev.runhv.api.ErrorCode;
+import dev.runhv.api.ExecProcess;
+import dev.runhv.api.ExecSpec;
 import dev.runhv.api.ExitStatus;
+import dev.runhv.api.RequestException;
 import dev.runhv.api.Runhv;
 import dev.runhv.api.Signal;
+import dev.runhv.api.StartStage;
 import dev.runhv.api.StartTimings;
+import dev.runhv.api.UnsupportedException;
 import dev.runhv.vmm.process.Distribution;
 import dev.runhv.vmm.testing.InstalledDistribution;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
@@ -41,7 +50,7 @@ class LocalRunhvIT {
     void streamsAreSeparateAndTheStatusIsTheContainers() throws Exception {
         ContainerSpec spec = ContainerSpec.image(IMAGE)
                 .command("sh", "-c", "read line; echo \"got $line $A\"; echo oops >&2; exit 42")
-                .environment("A", "b")
+                .process(process -> process.environment("A", "b"))
                 .stdin()
                 .build();
         try (Runhv runhv = open();
@@ -53,8 +62,10 @@ class LocalRunhvIT {
             assertThat(container.stderr()).hasContent("oops");
             assertThat(container.waitFor()).isEqualTo(new ExitStatus.Exited(42));
             StartTimings timings = container.timings().orElseThrow();
-            assertThat(timings.engine()).isEqualTo("soft");
-            assertThat(timings.stages()).extracting(StartTimings.Stage::name).contains("kernel", "first_instruction");
+            assertThat(timings.engine()).isEqualTo(Engine.SOFT);
+            assertThat(timings.stages())
+                    .extracting(StartTimings.Span::stage)
+                    .contains(StartStage.IMAGE, StartStage.KERNEL, StartStage.FIRST_INSTRUCTION);
         }
     }
 
@@ -68,6 +79,89 @@ class LocalRunhvIT {
                 assertThat(status.code()).isEqualTo(127);
                 assertThat(status.reason()).contains("/no/such");
             });
+        }
+    }
+
+    @Test
+    void whatCannotBeIsAnExceptionOfStart() throws Exception {
+        Path kernel = Files.writeString(folder.resolve("kernel"), "no kernel");
+        try (Runhv runhv = open()) {
+            assertThatThrownBy(() -> runhv.start(ContainerSpec.image(IMAGE)
+                            .command("true")
+                            .engine(Engine.KVM)
+                            .build()))
+                    .isInstanceOf(UnsupportedException.class);
+            assertThatThrownBy(() -> runhv.start(ContainerSpec.image(IMAGE)
+                            .command("true")
+                            .kernel(kernel)
+                            .build()))
+                    .isInstanceOfSatisfying(
+                            RequestException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CORRUPT_INPUT));
+            ContainerSpec named = ContainerSpec.image(IMAGE)
+                    .name("taken")
+                    .command("sleep", "1000")
+                    .build();
+            try (Container container = runhv.start(named)) {
+                assertThat(container.state().status()).isEqualTo(ContainerState.Status.RUNNING);
+                assertThatThrownBy(() -> runhv.start(named))
+                        .isInstanceOfSatisfying(
+                                RequestException.class,
+                                e -> assertThat(e.code()).isEqualTo(ErrorCode.CONFLICT));
+            }
+            runhv.start(named).close(); // the name is free again
+        }
+    }
+
+    @Test
+    void otherProcessesRunInTheContainer() throws Exception {
+        try (Runhv runhv = open();
+                Container container = runhv.start(
+                        ContainerSpec.image(IMAGE).command("sleep", "1000").build())) {
+            ExecProcess exec = container.exec(ExecSpec.program("sh", "-c", "cat; echo $A; echo oops >&2; exit 7")
+                    .environment("A", "b")
+                    .stdin()
+                    .build());
+            exec.stdin().write("ping ".getBytes(StandardCharsets.UTF_8));
+            exec.stdin().close();
+            assertThat(exec.waitFor()).isEqualTo(new ExitStatus.Exited(7));
+            assertThat(exec.stdout()).hasContent("ping b");
+            assertThat(exec.stderr()).hasContent("oops");
+
+            assertThat(container.exec(ExecSpec.program("/no/such").build()).waitFor())
+                    .isInstanceOfSatisfying(
+                            ExitStatus.NotStarted.class,
+                            status -> assertThat(status.code()).isEqualTo(127));
+            ExecProcess terminal = container.exec(ExecSpec.program("sh", "-c", "tty; stty size")
+                    .terminal(100, 40)
+                    .build());
+            assertThat(terminal.waitFor()).isEqualTo(new ExitStatus.Exited(0));
+            assertThat(terminal.stdout()).asString(StandardCharsets.UTF_8).contains("/dev/pts/", "40 100");
+            ExecProcess sleeping =
+                    container.exec(ExecSpec.program("sleep", "1000").build());
+            sleeping.signal(Signal.TERM);
+            assertThat(sleeping.waitFor()).isEqualTo(new ExitStatus.Signaled(Signal.TERM));
+        }
+    }
+
+    @Test
+    void aContainerIsPausedResumedAndStopped() throws Exception {
+        try (Runhv runhv = open();
+                Container container = runhv.create(ContainerSpec.image(IMAGE)
+                        .command("sh", "-c", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.01; done")
+                        .build())) {
+            assertThat(container.state().status()).isEqualTo(ContainerState.Status.CREATED);
+            assertThat(container.timings()).isEmpty();
+            container.start();
+            assertThat(container.timings()).isPresent();
+            assertThat(container.stdout().readNBytes(6)).asString().isEqualTo("ready\n");
+            container.pause();
+            long instructions = container.statistics().instructions().orElseThrow();
+            assertThat(container.state().status()).isEqualTo(ContainerState.Status.PAUSED);
+            assertThat(container.statistics().instructions()).hasValue(instructions);
+            container.resume();
+            assertThat(container.stop(Duration.ofSeconds(60))).isEqualTo(new ExitStatus.Exited(9));
+            assertThat(container.state().status()).isEqualTo(ContainerState.Status.STOPPED);
+            assertThat(container.statistics().instructions().orElseThrow()).isGreaterThan(instructions);
         }
     }
 
@@ -97,6 +191,7 @@ class LocalRunhvIT {
                 distribution.home().resolve("lib/java").toString(),
                 "--add-modules",
                 "dev.runhv.vmm",
+                "--enable-native-access=dev.runhv.vmm,com.github.luben.zstd_jni",
                 program.toString());
         java.redirectError(ProcessBuilder.Redirect.INHERIT);
         Process jvm = java.start();
@@ -118,7 +213,13 @@ class LocalRunhvIT {
                 var spec = ContainerSpec.image("IMAGE")
                         .command("sh", "-c", "echo ready; while :; do sleep 1; done")
                         .build();
-                var thread = new Thread(() -> started[0] = Runhv.open().start(spec));
+                var thread = new Thread(() -> {
+                    try {
+                        started[0] = Runhv.open().start(spec);
+                    } catch (InterruptedException e) {
+                        throw new IllegalStateException(e);
+                    }
+                });
                 thread.start();
                 thread.join();
                 started[0].stdout().readNBytes(6);
@@ -145,7 +246,11 @@ class LocalRunhvIT {
         assertThat(events)
                 .filteredOn(event -> !(event instanceof ContainerEvent.ImageProgress))
                 .extracting(Object::getClass)
-                .startsWith(ContainerEvent.Prepared.class, ContainerEvent.Started.class);
+                .startsWith(
+                        ContainerEvent.Prepared.class,
+                        ContainerEvent.Spawned.class,
+                        ContainerEvent.Created.class,
+                        ContainerEvent.Started.class);
     }
 
     @Test
@@ -160,11 +265,15 @@ class LocalRunhvIT {
         }
 
         assertThat(ProcessHandle.of(pid)).isEmpty();
-        assertThat(container.waitFor()).isEqualTo(new ExitStatus.Signaled(9));
+        assertThat(container.waitFor()).isEqualTo(new ExitStatus.Signaled(Signal.KILL));
         assertThatThrownBy(() -> container.signal(Signal.TERM)).isInstanceOf(ClosedException.class);
     }
 
     private Runhv open() {
-        return new LocalRunhv(distribution, folder.resolve("store"));
+        return Runhv.builder()
+                .home(distribution.home())
+                .store(folder.resolve("store"))
+                .root(folder.resolve("root"))
+                .open();
     }
 }

@@ -7,6 +7,8 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
@@ -16,6 +18,9 @@ import org.junit.jupiter.api.io.TempDir;
 class ReadmeProgramIT {
     private static final Pattern PROGRAM = Pattern.compile(
             "<!-- example:start -->\\s*```java\\R(?<text>.*?)```\\s*<!-- example:end -->", Pattern.DOTALL);
+
+    private static final Pattern COMMAND =
+            Pattern.compile("<!-- example:end -->\\s*```sh\\R(?<text>.*?)```", Pattern.DOTALL);
 
     @TempDir
     Path folder;
@@ -34,23 +39,37 @@ class ReadmeProgramIT {
         Path home = InstalledDistribution.home();
         Path source = folder.resolve("Hello.java");
         Files.writeString(source, program());
-        ProcessBuilder java = new ProcessBuilder(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-Drunhv.home=" + home,
-                "-Drunhv.store=" + folder.resolve("store"),
-                "-p",
-                home.resolve("lib/java").toString(),
-                "--add-modules",
-                "dev.runhv.vmm",
-                source.toString());
+        // The command line as it stands there, with what is where on this machine.
+        List<String> command = new ArrayList<>(List.of(command().split(" ")));
+        command.replaceAll(word -> word.replace(
+                        "\"$JAVA_HOME/bin/java\"",
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString())
+                .replace("build/dist", home.toString())
+                .replace("examples/Hello.java", source.toString()));
+        command.add(1, "-Drunhv.store=" + folder.resolve("store"));
+        ProcessBuilder java = new ProcessBuilder(command);
         java.directory(InstalledDistribution.sources().toFile());
-        java.redirectError(ProcessBuilder.Redirect.INHERIT);
+        Path errors = folder.resolve("errors");
+        java.redirectError(errors.toFile());
 
         Process process = java.start();
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
 
+        assertThat(errors).as("no warning of the JVM").isEmptyFile();
         assertThat(process.waitFor()).isZero();
         assertThat(output).startsWith("Linux 6.").endsWith("Exited[code=0]\n");
+    }
+
+    private static String command() throws IOException {
+        Matcher matcher =
+                COMMAND.matcher(Files.readString(InstalledDistribution.sources().resolve("README.md")));
+        assertThat(matcher.find())
+                .as("README.md has a command below its program")
+                .isTrue();
+        return matcher.group("text")
+                .replace("\\\n", " ")
+                .replaceAll("\\s+", " ")
+                .strip();
     }
 
     private static String program() throws IOException {

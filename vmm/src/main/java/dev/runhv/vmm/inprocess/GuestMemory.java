@@ -1,4 +1,4 @@
-package dev.runhv.vmm.nativebind;
+package dev.runhv.vmm.inprocess;
 
 import java.lang.foreign.MemorySegment;
 

@@ -1,9 +1,10 @@
-package dev.runhv.vmm.nativebind;
+package dev.runhv.vmm.inprocess;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.runhv.api.ClosedException;
+import dev.runhv.api.ContainerState;
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.ExitStatus;
 import dev.runhv.api.RunhvException;
@@ -27,17 +28,17 @@ class InProcessVmIT {
     }
 
     @Test
-    void aContainerRunsInThisProcess() {
+    void aContainerRunsInThisProcess() throws Exception {
         try (InProcessVm vm = bundles.create("sh", "-c", "exit 3")) {
             vm.start();
 
             assertThat(vm.waitFor()).isEqualTo(new ExitStatus.Exited(3));
-            assertThat(vm.timings().exitsToFirstInstruction().get("all")).isPositive();
+            assertThat(vm.timings().exitsToFirstInstruction().all()).isPositive();
         }
     }
 
     @Test
-    void oneAtATime() {
+    void oneAtATime() throws Exception {
         Path bundle = bundles.bundle(0, 0, "sleep", "1000");
         try (InProcessVm vm = bundles.createOf(bundle)) {
             vm.start();
@@ -45,7 +46,35 @@ class InProcessVmIT {
                     .isInstanceOfSatisfying(
                             RunhvException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CONFLICT));
             vm.signal(Signal.KILL);
-            assertThat(vm.waitFor()).isEqualTo(new ExitStatus.Signaled(9));
+            assertThat(vm.waitFor()).isEqualTo(new ExitStatus.Signaled(Signal.KILL));
+        }
+    }
+
+    @Test
+    void bootedIsNotStarted() throws Exception {
+        try (InProcessVm vm = bundles.create("sh", "-c", "exit 4")) {
+            vm.boot();
+            vm.awaitCreated();
+            assertThat(vm.state().status()).isEqualTo(ContainerState.Status.CREATED);
+            vm.start();
+            assertThat(vm.waitFor()).isEqualTo(new ExitStatus.Exited(4));
+            assertThat(vm.state().status()).isEqualTo(ContainerState.Status.STOPPED);
+        }
+    }
+
+    @Test
+    void anotherProcessRunsAndThePauseHolds() throws Exception {
+        try (InProcessVm vm = bundles.create("sleep", "1000")) {
+            vm.start();
+            vm.awaitStarted();
+            var exec = vm.execute(
+                    "{\"args\":[\"sh\",\"-c\",\"exit 5\"],\"cwd\":\"/\",\"env\":[\"PATH=/bin\"]}",
+                    InProcessVm.Streams.NULL);
+            assertThat(exec.get()).isEqualTo(new ExitStatus.Exited(5));
+            vm.pause();
+            assertThat(vm.state().status()).isEqualTo(ContainerState.Status.PAUSED);
+            vm.resume();
+            assertThat(vm.waitFor(java.time.Duration.ZERO)).isEmpty();
         }
     }
 

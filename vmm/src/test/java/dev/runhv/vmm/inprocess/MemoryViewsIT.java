@@ -1,12 +1,14 @@
-package dev.runhv.vmm.nativebind;
+package dev.runhv.vmm.inprocess;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.runhv.api.ClosedException;
+import dev.runhv.api.ContainerStatistics;
 import dev.runhv.api.ExitStatus;
 import dev.runhv.api.Signal;
+import dev.runhv.api.StartStage;
 import dev.runhv.api.StartTimings;
 import dev.runhv.vmm.testing.Kernel;
 import java.lang.foreign.MemorySegment;
@@ -44,55 +46,48 @@ class MemoryViewsIT {
     void theCountersGrowWhileItRunsAndEndAsTheStatistics() throws Exception {
         try (InProcessVm vm = bundles.create("sh", "-c", "while :; do :; done")) {
             LiveStatistics live = vm.statistics();
-            assertThat(live.exits()).containsEntry("all", 0L);
-            assertThat(live.exitsToFirstInstruction()).containsEntry("all", 0L);
+            assertThat(live.exits().all()).isZero();
+            assertThat(live.exitsToFirstInstruction().all()).isZero();
             assertThat(live.instructionsToFirstInstruction()).isEmpty();
-            assertThat(live.stageStart("kernel")).isEmpty();
+            assertThat(live.stageStart(StartStage.KERNEL)).isEmpty();
 
             vm.start();
-            await(() -> live.stageStart("agent").isPresent());
-            long exits = live.exits().get("all");
+            await(() -> live.stageStart(StartStage.AGENT).isPresent());
+            long exits = live.exits().all();
             long instructions = live.instructions().orElseThrow();
             assertThat(exits).isPositive();
             assertThat(instructions).isGreaterThan(1_000_000);
-            await(() -> live.stageStart("first_instruction").isPresent());
-            assertThat(live.exits().get("all")).isGreaterThan(exits);
+            await(() -> live.stageStart(StartStage.FIRST_INSTRUCTION).isPresent());
+            assertThat(live.exits().all()).isGreaterThan(exits);
             assertThat(live.instructions().orElseThrow()).isGreaterThan(instructions);
             assertThat(live.guestMemoryResidentBytes()).isZero();
 
             vm.signal(Signal.KILL);
-            assertThat(vm.waitFor()).isEqualTo(new ExitStatus.Signaled(9));
+            assertThat(vm.waitFor()).isEqualTo(new ExitStatus.Signaled(Signal.KILL));
+            ContainerStatistics counted = vm.counted();
             StartTimings timings = vm.timings();
-            assertThat(live.exits()).isEqualTo(timings.exitsTotal());
+            assertThat(live.exits()).isEqualTo(counted.exits());
             assertThat(live.exitsToFirstInstruction()).isEqualTo(timings.exitsToFirstInstruction());
-            assertThat(live.instructions()).isEqualTo(timings.instructionsTotal());
+            assertThat(live.instructions()).isEqualTo(counted.instructions());
             assertThat(live.instructionsToFirstInstruction()).isEqualTo(timings.instructionsToFirstInstruction());
             assertThat(live.guestMemoryResidentBytes())
-                    .isEqualTo(timings.guestMemoryResidentBytes())
+                    .isEqualTo(counted.guestMemoryResidentBytes())
                     .isPositive();
-            for (StartTimings.Stage stage : timings.stages()) {
-                assertThat(live.stageStart(stage.name())).hasValue(stage.start());
+            for (StartTimings.Span span : timings.stages()) {
+                assertThat(live.stageStart(span.stage())).hasValue(span.start());
             }
         }
     }
 
     @Test
-    void theCountsOfAllProcessorsAreThere() {
+    void theCountsOfAllProcessorsAreThere() throws Exception {
         try (InProcessVm vm = bundles.create(0, 2, "true")) {
             LiveStatistics live = vm.statistics();
             vm.start();
             vm.waitFor();
 
-            assertThat(live.exits()).isEqualTo(vm.timings().exitsTotal());
-            assertThat(live.instructions()).isEqualTo(vm.timings().instructionsTotal());
-        }
-    }
-
-    @Test
-    void aStageThatThereIsNotIsRefused() {
-        try (InProcessVm vm = bundles.create("true")) {
-            LiveStatistics live = vm.statistics();
-            assertThatThrownBy(() -> live.stageStart("lunch")).isInstanceOf(IllegalArgumentException.class);
+            assertThat(live.exits()).isEqualTo(vm.counted().exits());
+            assertThat(live.instructions()).isEqualTo(vm.counted().instructions());
         }
     }
 
@@ -144,7 +139,7 @@ class MemoryViewsIT {
         assertThatIllegalStateException().isThrownBy(live::exitsToFirstInstruction);
         assertThatIllegalStateException().isThrownBy(live::instructions);
         assertThatIllegalStateException().isThrownBy(live::instructionsToFirstInstruction);
-        assertThatIllegalStateException().isThrownBy(() -> live.stageStart("spawn"));
+        assertThatIllegalStateException().isThrownBy(() -> live.stageStart(StartStage.SPAWN));
         assertThatIllegalStateException().isThrownBy(live::guestMemoryResidentBytes);
         assertThatIllegalStateException().isThrownBy(() -> live.page().get(ValueLayout.JAVA_INT, 0));
         assertThatIllegalStateException().isThrownBy(() -> bytes.get(ValueLayout.JAVA_BYTE, 0));

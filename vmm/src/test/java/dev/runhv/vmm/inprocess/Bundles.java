@@ -1,4 +1,4 @@
-package dev.runhv.vmm.nativebind;
+package dev.runhv.vmm.inprocess;
 
 import dev.runhv.vmm.process.Distribution;
 import dev.runhv.vmm.rootfs.RootfsProgress;

@@ -1,6 +1,11 @@
-package dev.runhv.vmm.nativebind;
+package dev.runhv.vmm.inprocess;
 
-import dev.runhv.api.InternalException;
+import dev.runhv.api.ErrorCode;
+import dev.runhv.api.ExitCounts;
+import dev.runhv.api.ExitReason;
+import dev.runhv.api.RunhvException;
+import dev.runhv.api.StartStage;
+import dev.runhv.vmm.abi.VmStatistics;
 import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemoryLayout.PathElement;
 import java.lang.foreign.MemorySegment;
@@ -8,7 +13,7 @@ import java.lang.foreign.StructLayout;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
 import java.time.Duration;
-import java.util.LinkedHashMap;
+import java.util.EnumMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -20,8 +25,8 @@ import java.util.OptionalLong;
  */
 public final class LiveStatistics {
     private static final int VERSION = 1;
-    private static final int STAGES = NativeStatistics.STAGES.size();
-    private static final int REASONS = NativeStatistics.EXITS.size() - 1; // without their sum
+    private static final int STAGES = VmStatistics.STAGES.size();
+    private static final int REASONS = VmStatistics.REASONS.size();
     private static final int PROCESSORS = 64;
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
 
@@ -51,7 +56,8 @@ public final class LiveStatistics {
         if (page.byteSize() != LAYOUT.byteSize()
                 || page.get(ValueLayout.JAVA_INT, offset("version")) != VERSION
                 || page.get(ValueLayout.JAVA_INT, offset("processorCount")) > PROCESSORS) {
-            throw new InternalException(
+            throw RunhvException.of(
+                    ErrorCode.INTERNAL,
                     "read the statistics page of a micro-VM",
                     "Its %d bytes are not those of version %d".formatted(page.byteSize(), VERSION),
                     null,
@@ -66,8 +72,8 @@ public final class LiveStatistics {
         return page;
     }
 
-    /** Exits of all processors until now, by reason; the key {@code all} holds their sum. */
-    public Map<String, Long> exits() {
+    /** Exits of all processors until now. */
+    public ExitCounts exits() {
         long[] counts = new long[REASONS];
         for (int processor = 0; processor < processors; processor++) {
             addExits(counts, offsetOf(processor));
@@ -76,9 +82,9 @@ public final class LiveStatistics {
     }
 
     /** Those until the container's program was in place; all 0 before. */
-    public Map<String, Long> exitsToFirstInstruction() {
+    public ExitCounts exitsToFirstInstruction() {
         long[] counts = new long[REASONS];
-        if (stageStart("first_instruction").isPresent()) { // what belongs to a stage is stored before it
+        if (stageStart(StartStage.FIRST_INSTRUCTION).isPresent()) { // what belongs to a stage is stored before it
             addExits(counts, offset("exitsToFirstInstruction"));
         }
         return byReason(counts);
@@ -89,7 +95,7 @@ public final class LiveStatistics {
         long sum = 0;
         for (int processor = 0; processor < processors; processor++) {
             long count = number(offsetOf(processor) + PROCESSOR.byteOffset(PathElement.groupElement("instructions")));
-            if (count == NativeStatistics.NOT_COUNTED) {
+            if (count == VmStatistics.NOT_COUNTED) {
                 return OptionalLong.empty();
             }
             sum += count;
@@ -99,29 +105,28 @@ public final class LiveStatistics {
 
     /** Those until the container's program was in place; empty before, too. */
     public OptionalLong instructionsToFirstInstruction() {
-        if (stageStart("first_instruction").isEmpty()) {
+        if (stageStart(StartStage.FIRST_INSTRUCTION).isEmpty()) {
             return OptionalLong.empty();
         }
         long count = number(offset("instructionsToFirstInstruction"));
-        return count == NativeStatistics.NOT_COUNTED ? OptionalLong.empty() : OptionalLong.of(count);
+        return count == VmStatistics.NOT_COUNTED ? OptionalLong.empty() : OptionalLong.of(count);
     }
 
     /**
      * When a stage began, since the creation of the VM.
      *
-     * @param name as in {@link dev.runhv.api.StartTimings.Stage}
-     * @return empty where it was not reached yet
+     * @return empty where it was not reached yet, or is none of the core's
      */
-    public Optional<Duration> stageStart(String name) {
-        int stage = NativeStatistics.STAGES.indexOf(name);
-        if (stage < 0) {
-            throw new IllegalArgumentException("There is no stage " + name);
+    public Optional<Duration> stageStart(StartStage stage) {
+        int index = VmStatistics.STAGES.indexOf(stage);
+        if (index < 0) {
+            return Optional.empty();
         }
-        long start = number(offset("stageStart") + stage * LONG.byteSize());
+        long start = number(offset("stageStart") + index * LONG.byteSize());
         return start == 0 ? Optional.empty() : Optional.of(Duration.ofNanos(start - number(offset("stageStart"))));
     }
 
-    /** Guest memory that the host held in RAM when {@link InProcessVm#timings()} last looked; 0 before. */
+    /** Guest memory that the host held in RAM when {@link InProcessVm#counted()} last looked; 0 before. */
     public long guestMemoryResidentBytes() {
         return number(offset("guestMemoryResidentBytes"));
     }
@@ -132,15 +137,12 @@ public final class LiveStatistics {
         }
     }
 
-    private static Map<String, Long> byReason(long[] counts) {
-        Map<String, Long> exits = new LinkedHashMap<>();
-        long all = 0;
+    private static ExitCounts byReason(long[] counts) {
+        Map<ExitReason, Long> exits = new EnumMap<>(ExitReason.class);
         for (int reason = 0; reason < REASONS; reason++) {
-            exits.put(NativeStatistics.EXITS.get(reason), counts[reason]);
-            all += counts[reason];
+            exits.put(VmStatistics.REASONS.get(reason), counts[reason]);
         }
-        exits.put("all", all);
-        return exits;
+        return ExitCounts.of(exits);
     }
 
     private long number(long offset) {

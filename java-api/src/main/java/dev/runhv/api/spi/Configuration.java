@@ -1,0 +1,15 @@
+package dev.runhv.api.spi;
+
+import dev.runhv.api.Engine;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/**
+ * What was said to {@link dev.runhv.api.Runhv.Builder}.
+ *
+ * @param home of the distribution
+ * @param store of root file systems
+ * @param root of running containers
+ * @param engine of containers that do not say
+ */
+public record Configuration(Optional<Path> home, Optional<Path> store, Optional<Path> root, Engine engine) {}

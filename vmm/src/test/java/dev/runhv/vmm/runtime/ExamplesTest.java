@@ -1,0 +1,60 @@
+package dev.runhv.vmm.runtime;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import dev.runhv.api.Runhv;
+import java.io.File;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.net.URISyntaxException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.spi.ToolProvider;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** The programs that are in no module, and that only run where there is a native build, still compile. */
+class ExamplesTest {
+    private static final Path SOURCES =
+            Path.of(System.getProperty("basedir")).toAbsolutePath().getParent();
+
+    @TempDir
+    Path folder;
+
+    static Stream<Path> programs() throws IOException {
+        try (Stream<Path> examples = Files.list(SOURCES.resolve("examples"))) {
+            List<Path> found =
+                    examples.filter(file -> file.toString().endsWith(".java")).toList();
+            return Stream.concat(
+                    found.stream(),
+                    Stream.of(
+                            SOURCES.resolve("benchmarks/soak/Soak.java"),
+                            SOURCES.resolve("benchmarks/side_by_side/Starts.java")));
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("programs")
+    void aProgramCompiles(Path program) throws Exception {
+        StringWriter complaints = new StringWriter();
+        PrintWriter out = new PrintWriter(complaints, true);
+        String path =
+                String.join(File.pathSeparator, where(Runhv.class), where(LocalRunhv.class), where(JsonFactory.class));
+
+        int status = ToolProvider.findFirst("javac")
+                .orElseThrow()
+                .run(out, out, "-d", folder.toString(), "-proc:none", "-cp", path, program.toString());
+
+        assertThat(status).as(complaints.toString()).isZero();
+    }
+
+    private static String where(Class<?> type) throws URISyntaxException {
+        return Path.of(type.getProtectionDomain().getCodeSource().getLocation().toURI())
+                .toString();
+    }
+}

@@ -8,7 +8,7 @@ import dev.runhv.api.Runhv;
  */
 void main(String[] words) throws Exception {
     var spec = ContainerSpec.image(words[1])
-            .memoryMebibytes(Integer.parseInt(words[0]))
+            .resources(resources -> resources.memoryMebibytes(Integer.parseInt(words[0])))
             .engine(Engine.SOFT)
             .command(Arrays.copyOfRange(words, 2, words.length))
             .build();

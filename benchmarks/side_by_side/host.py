@@ -102,7 +102,7 @@ class Process:
 
     def errors(self):
         self._errors.seek(0)
-        return self._errors.read()[-1000:].decode(errors="replace").strip()
+        return self._errors.read()[-4000:].decode(errors="replace").strip()
 
     def failure(self, why):
         self.kill()

@@ -2,8 +2,9 @@ import dev.runhv.api.Container;
 import dev.runhv.api.ContainerSpec;
 import dev.runhv.api.ExitStatus;
 import dev.runhv.api.Runhv;
+import dev.runhv.api.StartStage;
 import dev.runhv.api.StartTimings;
-import dev.runhv.vmm.nativebind.InProcessVm;
+import dev.runhv.vmm.inprocess.InProcessVm;
 import dev.runhv.vmm.process.Distribution;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -69,11 +70,8 @@ class Soak {
     }
 
     private static long firstOutput(StartTimings timings) {
-        return timings.stages().stream()
-                .filter(stage -> stage.name().equals("first_output"))
-                .mapToLong(stage -> stage.start().toNanos() / 1000)
-                .findFirst()
-                .orElseThrow();
+        var spawn = timings.stage(StartStage.SPAWN).orElseThrow().start();
+        return timings.stage(StartStage.FIRST_OUTPUT).orElseThrow().start().minus(spawn).toNanos() / 1000;
     }
 
     private static void repeat(int starts, Start start) throws Exception {

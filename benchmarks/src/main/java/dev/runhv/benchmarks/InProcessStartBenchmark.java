@@ -1,8 +1,8 @@
 package dev.runhv.benchmarks;
 
 import dev.runhv.api.ExitStatus;
-import dev.runhv.vmm.nativebind.InProcessVm;
-import dev.runhv.vmm.nativebind.LiveStatistics;
+import dev.runhv.vmm.inprocess.InProcessVm;
+import dev.runhv.vmm.inprocess.LiveStatistics;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
@@ -54,7 +54,7 @@ public class InProcessStartBenchmark {
     }
 
     @Benchmark
-    public ExitStatus startAndEnd() {
+    public ExitStatus startAndEnd() throws InterruptedException {
         try (InProcessVm vm = InProcessVm.create(core, "benchmark", bundle, "", InProcessVm.Streams.NULL)) {
             LiveStatistics live = vm.statistics();
             vm.start();

@@ -1,7 +1,6 @@
 package dev.runhv.benchmarks;
 
-import dev.runhv.vmm.nativebind.InProcessVm;
-import dev.runhv.vmm.nativebind.LiveStatistics;
+import dev.runhv.vmm.inprocess.InProcessVm;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
@@ -44,14 +43,14 @@ public class InProcessTeardownBenchmark {
     }
 
     @Setup(Level.Iteration)
-    public void start() {
+    public void start() throws InterruptedException {
         vm = InProcessVm.create(core, "benchmark", bundle, "", InProcessVm.Streams.NULL);
-        LiveStatistics live = vm.statistics();
         vm.start();
-        while (live.stageStart("first_instruction").isEmpty()) {
-            Thread.yield();
+        vm.awaitStarted();
+        if (vm.timings().timeToFirstInstruction().isEmpty()) {
+            throw new IllegalStateException("The container did not start: " + vm.waitFor());
         }
-        SecondaryMetrics.record("guest.residentBytes", vm.timings().guestMemoryResidentBytes(), "B");
+        SecondaryMetrics.record("guest.residentBytes", vm.counted().guestMemoryResidentBytes(), "B");
     }
 
     @TearDown

@@ -44,15 +44,12 @@ public class ProcessStartBenchmark {
     @Setup
     public void prepare() throws IOException, InterruptedException {
         workspace = Workspace.create();
-        System.setProperty("runhv.store", workspace.store().toString());
-        runhv = Runhv.open();
+        runhv = workspace.open();
         spec = ContainerSpec.image(Workspace.image(image))
-                .memoryMebibytes(memory)
-                .cpus(cpus)
-                .entrypoint()
-                .command("/bin/true")
+                .resources(resources -> resources.memoryMebibytes(memory).cpus(cpus))
+                .process(process -> process.entrypoint().command("/bin/true"))
                 .build();
-        startAndEnd(); // also where there is no warm-up the store has the image
+        runhv.images().prepare(spec.image());
     }
 
     @TearDown

@@ -41,16 +41,15 @@ public class ProcessTeardownBenchmark {
     @Setup
     public void prepare() throws IOException {
         workspace = Workspace.create();
-        System.setProperty("runhv.store", workspace.store().toString());
-        runhv = Runhv.open();
+        runhv = workspace.open();
         spec = ContainerSpec.image(Workspace.image("busybox"))
-                .memoryMebibytes(memory)
+                .resources(resources -> resources.memoryMebibytes(memory))
                 .command("sh", "-c", "echo up; exec sleep 1000000")
                 .build();
     }
 
     @Setup(Level.Iteration)
-    public void start() throws IOException {
+    public void start() throws IOException, InterruptedException {
         container = runhv.start(spec);
         if (container.stdout().read() != 'u') {
             throw new IllegalStateException("The container did not come up");

@@ -1,6 +1,7 @@
 package dev.runhv.benchmarks;
 
-import dev.runhv.vmm.nativebind.InProcessVm;
+import dev.runhv.api.Runhv;
+import dev.runhv.vmm.inprocess.InProcessVm;
 import dev.runhv.vmm.process.Distribution;
 import dev.runhv.vmm.rootfs.RootfsProgress;
 import dev.runhv.vmm.runtime.BundlePreparation;
@@ -40,6 +41,11 @@ record Workspace(Path path) {
     /** Root file systems that are made before the measurement: of all forks, where the system property names one. */
     Path store() {
         return Path.of(System.getProperty("runhv.store", path.resolve("store").toString()));
+    }
+
+    /** Containers whose names are nobody else's. */
+    Runhv open() {
+        return Runhv.builder().store(store()).root(path.resolve("root")).open();
     }
 
     /** A bundle that a micro-VM may be made of any number of times. */

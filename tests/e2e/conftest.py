@@ -55,10 +55,19 @@ class Runhv:
     def popen(self, *arguments, **options):
         return subprocess.Popen([self.program, *arguments], env=self.environment, **options)
 
+    def popen_vmm(self, *arguments, **options):
+        return subprocess.Popen([str(self.dist / "bin/runhv-vmm"), *arguments], env=self.environment, **options)
+
     @property
     def run_directory(self):
-        """Where `runhv` keeps a bundle between Java's answer and the first act of `runhv-vmm`."""
-        return self.runtime / f"runhv-{os.getuid()}"
+        """The root of containers (docs/control.md)."""
+        return self.runtime / "runhv"
+
+    def timings_of(self, *arguments, **options):
+        """The line of timings of a run, and the run."""
+        before = [*options.pop("before", []), "--timings=json"]
+        result = self.run(*arguments, before=before, **options)
+        return json.loads(result.stderr.splitlines()[-1]), result
 
     def prepare(self, bundle, *arguments, image="busybox", identifier="prepared"):
         """A bundle of an image, made as docs/prepare.md says."""
@@ -73,7 +82,7 @@ class Runhv:
     def leftovers(self):
         """What a container that has ended must not leave: files, sockets, processes."""
         found = [str(path) for path in self.runtime.rglob("*") if not path.is_dir()]
-        found += [str(path) for path in self.run_directory.glob("*")]
+        found += [str(path) for path in self.run_directory.glob("*/*")]
         for process in pathlib.Path("/proc").glob("[0-9]*"):
             try:
                 command = (process / "cmdline").read_bytes()
@@ -97,6 +106,7 @@ def make_runhv(request, tmp_path_factory):
 def runhv(request, tmp_path_factory):
     command = make_runhv(request, tmp_path_factory)
     yield command
+    command("list")  # sweeps what SIGKILL has left
     assert command.leftovers() == []
 
 
@@ -105,4 +115,5 @@ def module_runhv(request, tmp_path_factory):
     """For a container that lives as long as a file's tests."""
     command = make_runhv(request, tmp_path_factory)
     yield command
+    command("list")  # sweeps what SIGKILL has left
     assert command.leftovers() == []

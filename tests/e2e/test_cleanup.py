@@ -20,7 +20,7 @@ def interrupted(runhv, tmp_path):
     def run(number):
         program.write_text(f"""#!/bin/sh
 "{java()}" "$@"
-ls "{runhv.run_directory}" >"{seen}"
+ls "{runhv.run_directory}/bundles" >"{seen}"
 kill -{number} $PPID
 """)
         program.chmod(0o755)
@@ -43,7 +43,7 @@ def test_a_signal_before_the_vmm_ends_the_run_and_leaves_nothing(runhv, interrup
 def test_what_sigkill_leaves_the_next_run_after_ten_minutes_clears_away(runhv, interrupted):
     result, bundle = interrupted(int(signal.SIGKILL))
     assert result.returncode == -signal.SIGKILL
-    left = runhv.run_directory / bundle
+    left = runhv.run_directory / "bundles" / bundle
     assert runhv.run("true").returncode == 0
     assert (left / "config.json").exists(), "it may be the bundle of a run that is just starting"
     then = time.time() - HOUR

@@ -226,6 +226,7 @@ def test_a_full_store_leaves_no_half_image(runhv, tmp_path):
     try:
         runhv.store = small / "store"
         refused(runhv.run("true"), "No space left")
-        assert [path for path in small.rglob("*") if path.is_file()] == []
+        # The lock of an image has no content, and may be somebody's at any moment.
+        assert [path for path in small.rglob("*") if path.is_file() and path.parent.name != "locks"] == []
     finally:
         subprocess.run(["umount", small], check=True)

@@ -223,6 +223,7 @@ def test_a_fork_bomb_ends_with_the_host_process(runhv):
     process.kill()
     assert process.wait(SOON) == -signal.SIGKILL
     process.stdout.close()
+    assert runhv("list", "-q").stdout == b""  # and clears its folder away
     assert runhv.leftovers() == []
 
 

@@ -2,9 +2,9 @@
 // module of the host. Stands in for vsock.cc and streams.cc of guest/agent; all else of the agent
 // is the same.
 //
-// The control connection is answered in advance: START lies in the initramfs as /start, so this
-// guest pays no round trip for it. A stream is a port of virtio-serial, to which splice(2) passes
-// the pages of the pipe themselves; vsock would copy them.
+// The control connection is answered in advance: CONTAINER and PREPARE lie in the initramfs as
+// /start, so this guest pays no round trip for it. A stream is a port of virtio-serial, to which
+// splice(2) passes the pages of the pipe themselves; vsock would copy them.
 
 #include <linux/sched.h>
 #include <sys/socket.h>
@@ -84,23 +84,29 @@ void Streams::close_container_ends() {
   }
 }
 
-void Streams::watch(int epoll) {
+void Streams::watch(int epoll, std::uint32_t first_token) {
   for (const unsigned stream : {1u, 2u}) {
     // Level-triggered: splice to such a port says 0 for an empty pipe as well as for its end.
     epoll_event event = {};
     event.events = EPOLLIN;
-    event.data.u32 = stream;
+    event.data.u32 = first_token + stream;
     sys::epoll_ctl(epoll, EPOLL_CTL_ADD, lanes_[stream].agent, &event);
   }
 }
 
 void Streams::move(unsigned stream) {
   Lane& lane = lanes_[stream];
-  if (lane.finished()) return;
+  if (lane.agent < 0) return;
   constexpr std::size_t kStep = 64u << 10;  // a pipe's room
   if (sys::splice(lane.agent, lane.connection, kStep, 0) > 0) return;
   sys::close(lane.agent);
   lane.agent = -1;
 }
+
+// The first process is the only one, without input and without a terminal.
+void Streams::set_terminal(int) {}
+void Streams::end_input() {}
+bool Streams::finished() const { return false; }
+void Streams::close() {}
 
 }  // namespace runhv::agent

@@ -4,39 +4,40 @@
 #include <array>
 #include <cstdio>
 #include <string>
-#include <string_view>
+#include <vector>
 
-#include "container/oci_config.h"
-#include "container/start_message.h"
+#include "container/agent_request.h"
+#include "container/bundle.h"
 #include "platform/clock.h"
-#include "platform/file.h"
 #include "platform/random.h"
 
 namespace runhv {
 namespace {
 
-Result<std::vector<std::byte>> start_frame(const std::string& bundle) {
-  const std::string path = bundle + "/config.json";
-  RUNHV_TRY_ASSIGN(const std::vector<std::byte> text, read_file(path, kMaxConfigBytes));
-  RUNHV_TRY_ASSIGN(
-      const OciConfig config,
-      parse_oci_config({reinterpret_cast<const char*>(text.data()), text.size()}, "read " + path));
-  const runhv_stdio ports = {0, RUNHV_FIRST_STREAM_PORT + 1, RUNHV_FIRST_STREAM_PORT + 2, 0};
-  RUNHV_TRY_ASSIGN(std::vector<std::byte> records, encode_start(config, ports));
-  std::array<std::byte, kStartEntropyBytes> entropy;
+Result<std::vector<std::byte>> start_frames(const std::string& folder) {
+  RUNHV_TRY_ASSIGN(const Bundle bundle, read_bundle(folder));
+  RUNHV_TRY_ASSIGN(std::vector<std::byte> container, encode_container(bundle.container));
+  std::array<std::byte, kEntropyBytes> entropy;
   fill_random(entropy);
-  append_identity(records, realtime_ns(), entropy);
-  return encode_frame(RUNHV_MSG_START, records);
+  append_identity(container, realtime_ns(), entropy);
+  const runhv_stdio ports = {0, RUNHV_FIRST_STREAM_PORT + 1, RUNHV_FIRST_STREAM_PORT + 2, 0, 0, 0,
+                             0};
+  RUNHV_TRY_ASSIGN(std::vector<std::byte> process, encode_process(0, bundle.process, ports));
+  add_execute(process);
+  std::vector<std::byte> frames = encode_frame(RUNHV_MSG_CONTAINER, container);
+  const std::vector<std::byte> prepare = encode_frame(RUNHV_MSG_PREPARE, process);
+  frames.insert(frames.end(), prepare.begin(), prepare.end());
+  return frames;
 }
 
-int write_start_frame(const std::string& bundle) {
-  const auto frame = start_frame(bundle);
-  if (!frame) {
-    std::fprintf(stderr, "start_frame: %s\n", to_string(frame.error()).c_str());
+int write_start_frames(const std::string& bundle) {
+  const auto frames = start_frames(bundle);
+  if (!frames) {
+    std::fprintf(stderr, "start_frame: %s\n", to_string(frames.error()).c_str());
     return 1;
   }
-  const std::size_t written = std::fwrite(frame->data(), 1, frame->size(), stdout);
-  return written == frame->size() && std::fflush(stdout) == 0 ? 0 : 1;
+  const std::size_t written = std::fwrite(frames->data(), 1, frames->size(), stdout);
+  return written == frames->size() && std::fflush(stdout) == 0 ? 0 : 1;
 }
 
 }  // namespace
@@ -47,5 +48,5 @@ int main(int argc, char** argv) {
     std::fputs("usage: start_frame BUNDLE\n", stderr);
     return 2;
   }
-  return runhv::write_start_frame(argv[1]);
+  return runhv::write_start_frames(argv[1]);
 }

@@ -7,14 +7,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * The name of a local socket as the system takes it: at most 107 bytes. A longer one is reached through a short link to its
+ * The name of a local socket as the system takes it: at most 106 bytes. A longer one is reached through a short link to its
  * folder.
  *
  * @param path short
  * @param link null where none was needed
  */
 record SocketPath(Path path, Path link) implements Closeable {
-    private static final int MAXIMUM_BYTES = 107; // sun_path, and its NUL
+    private static final int MAXIMUM_BYTES = 106; // sun_path, less two, as the JDK counts
 
     static SocketPath of(Path socket) throws IOException {
         if (fits(socket)) {

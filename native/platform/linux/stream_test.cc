@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -298,6 +299,9 @@ TEST_F(StreamTest, AFileThatHangsIsBoundedAndHoldsNobodyUp) {
   EXPECT_EQ((*out)->flush().status, IoStatus::kWouldBlock);
   (*out)->on_flushed([] { FAIL() << "it is destroyed before"; });
 
+  // What its thread has not begun is dropped when it is left behind.
+  pollfd begun{static_cast<int>(pipe.reader.get()), POLLIN, 0};
+  ASSERT_EQ(::poll(&begun, 1, -1), 1);
   const auto closed = (*out)->close(monotonic_ns() + 1'000'000);
   ASSERT_FALSE(closed);
   EXPECT_EQ(closed.error().code, Code::kTimedOut);

@@ -391,8 +391,11 @@ TEST_F(ApiOnSoft, WhatTheContainerCannotDoNowIsAConflict) {
   EXPECT_EQ(runhv_vm_destroy(vm, &error), RUNHV_OK);
 }
 
-// fault: the table of VMs was destroyed by exit() under a thread that waits.
+// What a thread in runhv_vm_wait uses is not destroyed by exit().
 TEST_F(ApiOnSoft, ExitWithAThreadThatWaitsIsSafe) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "ThreadSanitizer calls every thread that is left at exit() a leak";
+#endif
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(
       {

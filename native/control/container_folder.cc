@@ -147,7 +147,7 @@ Result<void> ContainerFolder::write(const StoredState& state) const {
 }
 
 Result<void> ContainerFolder::remove() {
-  const auto removed = remove_folder(path_);
+  auto removed = remove_folder(path_);
   lock_.reset();
   return removed;
 }

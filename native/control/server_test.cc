@@ -95,9 +95,10 @@ class Peer {
     EXPECT_EQ(next(), "answer 1");
   }
 
-  // The next frame in a word; "end" where the server has closed.
+  // The next frame in a word; "end" where the server has closed, "silence" after ten seconds.
   std::string next() {
-    while (true) {
+    const std::uint64_t deadline_ns = monotonic_ns() + 10'000'000'000;
+    while (monotonic_ns() < deadline_ns) {
       const auto frame = reader_.next();
       EXPECT_TRUE(frame);
       if (*frame) return told(**frame);
@@ -106,11 +107,12 @@ class Peer {
       if (read.status == IoStatus::kDone) {
         reader_.append(std::span(bytes).first(read.bytes));
       } else if (read.status == IoStatus::kWouldBlock) {
-        EXPECT_TRUE(loop_.run_once(monotonic_ns() + 10'000'000'000));
+        EXPECT_TRUE(loop_.run_once(deadline_ns));
       } else {
         return "end";
       }
     }
+    return "silence";
   }
 
   LocalConnection take() { return std::move(connection_); }
@@ -415,6 +417,8 @@ TEST_F(ServerTest, TheLauncherIsWaitedForUntilItHasRead) {
   server_->tell(event_of(RUNHV_EVENT_ENDED));
   bool read = false;
   server_->when_read(monotonic_ns() + 60'000'000'000, [&read] { read = true; });
+  ASSERT_TRUE(loop_->run_once(monotonic_ns() + 10'000'000));
+  EXPECT_FALSE(read);
   Peer launcher(*loop_, std::move(ours));
   launcher.hello(true);
   EXPECT_EQ(launcher.next(), "event 9");

@@ -130,13 +130,15 @@ def test_timings_for_people_show_a_bar_for_each_stage(runhv):
 
 def test_the_start_keeps_its_budget(runhv):
     """Minimal kernel, 128 MiB, kernel entry to the container's first instruction."""
-    line, _ = runhv.timings_of("true")
-    print("exits:", line["exits_to_first_instruction"])
-    print("instructions:", line["instructions_to_first_instruction"])
-    # docs/start-cost.md, and some room for a loaded host.
-    assert line["instructions_to_first_instruction"] <= 11_500_000
-    assert line["exits_to_first_instruction"]["all"] <= 112
-    assert line["exits_to_first_instruction"]["msr"] == 0
+    # The least of some: on a loaded host the guest's clock ticks more often while it boots.
+    lines = [runhv.timings_of("true")[0] for _ in range(5)]
+    instructions = min(line["instructions_to_first_instruction"] for line in lines)
+    exits = min((line["exits_to_first_instruction"] for line in lines), key=lambda counts: counts["all"])
+    print("exits:", exits)
+    print("instructions:", instructions)
+    assert instructions <= 11_000_000
+    assert exits["all"] <= 103
+    assert exits["msr"] == 0
 
 
 def test_a_parameter_of_the_kernel_is_what_was_asked_for(runhv):

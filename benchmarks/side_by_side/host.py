@@ -63,11 +63,11 @@ class Process:
         # clock_getcpuclockid(3): the complement of the pid, and CPUCLOCK_SCHED of all of the process.
         return time.clock_gettime_ns(~self.pid << 3 | 2) / 1e6
 
-    def read(self):
+    def read(self, at_most=READ):
         """What is there, at least a byte; empty at the end."""
         if not select.select([self.stdout], [], [], SILENCE_SECONDS)[0]:
             raise self.failure(f"no output for {SILENCE_SECONDS} s")
-        return os.read(self.stdout, READ)
+        return os.read(self.stdout, at_most)
 
     def read_line(self):
         """The bytes to the next end of line, which must be the last that came."""

@@ -286,8 +286,10 @@ ContainerState Container::Impl::state() const {
 ContainerStatistics Container::Impl::statistics() {
   const std::uint64_t resident_bytes = machine_->guest_memory_resident_bytes();
   timeline_.set_resident_bytes(resident_bytes);
-  return {machine_->engine_name(), machine_->kernel_name(), bundle_.vm.processor_count,
-          bundle_.vm.memory_bytes, timeline_.snapshot(),    private_bytes(),
+  // Read from the kernel's file, and asked for often.
+  if (kernel_name_.empty()) kernel_name_ = machine_->kernel_name();
+  return {machine_->engine_name(), kernel_name_,         bundle_.vm.processor_count,
+          bundle_.vm.memory_bytes, timeline_.snapshot(), private_bytes(),
           resident_bytes};
 }
 

@@ -175,7 +175,7 @@ class Container {
   // As it was read.
   const Bundle& bundle() const;
 
-  // Looks through all of the process's memory: some milliseconds.
+  // The first time some milliseconds, since it reads the kernel's name from its file.
   ContainerStatistics statistics();
   // What is counted, while it is. Valid as long as the container.
   const StatisticsPage& statistics_page() const;

@@ -126,6 +126,7 @@ class Container::Impl final : private MachineObserver {
 
   LoopCall look_;
   AgentChannel channel_;
+  std::string kernel_name_;                                      // once it was asked for
   std::vector<std::byte> container_request_;                     // of CONTAINER, until it is sent
   std::map<ProcessNumber, std::unique_ptr<Process>> processes_;  // the first stays
   ProcessNumber next_number_ = kFirstProcess;

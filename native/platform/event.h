@@ -1,4 +1,4 @@
-// Something that has happened, and that an EventLoop, a Poller or a caller with poll(2) waits for.
+// Something that has happened, and that an EventLoop or a caller with poll(2) waits for.
 #pragma once
 
 #include "base/result.h"
@@ -22,7 +22,7 @@ class Event {
   void set();
   // The same.
   void clear();
-  // Readable (Poller) from set() on, until clear().
+  // Readable (poll(2)) from set() on, until clear().
   OsHandle handle() const { return handle_.get(); }
 
   // A source (platform/event_loop.h).

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -23,10 +22,6 @@ class File {
   // Opens an existing regular file or block device; anything else is an error.
   static Result<File> open(const std::string& path, Access access);
 
-  // Makes the file at `path`, or opens what is there, to add to its end. A FIFO that nobody reads
-  // is an error, where open(2) would wait.
-  static Result<File> open_to_append(const std::string& path);
-
   // A new file of `size_bytes` zeros (sparse) in `directory` that has no name and is gone when
   // closed.
   static Result<File> create_anonymous(const std::string& directory, std::uint64_t size_bytes);
@@ -41,8 +36,6 @@ class File {
   bool read_cached(std::uint64_t offset, std::span<std::byte> out) const;
   Result<void> write_at(std::uint64_t offset, std::span<const std::byte> in) const;
   Result<void> flush() const;
-  // After open_to_append. May block where the file is a pipe.
-  Result<void> append(std::string_view text) const;
 
   OsHandle handle() const { return handle_.get(); }
 

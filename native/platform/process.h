@@ -46,7 +46,7 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
 // An absolute name of every process's own working directory: the same wherever that is.
 std::string working_directory_name();
 
-// A handle that is readable (Poller) once that process has ended. kNotFound where there is none,
+// A handle that is readable (poll(2)) once that process has ended. kNotFound where there is none,
 // kUnsupported where the kernel has no such handles (Linux before 5.3).
 Result<UniqueHandle> end_of_process(std::uint64_t pid);
 

@@ -18,7 +18,7 @@ class SignalQueue {
   static Result<std::unique_ptr<SignalQueue>> create();
   virtual ~SignalQueue() = default;
 
-  // Readable (Poller) when next() has something.
+  // Readable (poll(2)) when next() has something.
   virtual OsHandle handle() const = 0;
   // Empty: there is no further one for now.
   virtual std::optional<int> next() = 0;

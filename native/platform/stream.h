@@ -65,7 +65,7 @@ class Stream {
   // writes fail.
   Result<void> close(std::uint64_t deadline_ns);
 
-  // For Poller, before bind(). False where the system has nothing to wait for (a regular file).
+  // For poll(2), before bind(). False where the system has nothing to wait for (a regular file).
   bool pollable() const { return pollable_; }
   OsHandle handle() const { return handle_.get(); }
 

@@ -79,21 +79,6 @@ Result<File> File::open(const std::string& path, Access access) {
   return File(std::move(handle), path, size);
 }
 
-Result<File> File::open_to_append(const std::string& path) {
-  const std::string operation = "open " + path;
-  UniqueHandle handle(::open(
-      path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0666));
-  if (!handle.is_open() && errno == ENXIO) {
-    Error error = last_os_error(operation);
-    error.detail = "nobody reads it, or it is a socket";
-    return Fail{std::move(error)};
-  }
-  if (!handle.is_open() || ::fcntl(number(handle), F_SETFL, O_APPEND) != 0) {
-    return Fail{last_os_error(operation)};
-  }
-  return File(std::move(handle), path, 0);
-}
-
 Result<File> File::create_anonymous(const std::string& directory, std::uint64_t size_bytes) {
   const std::string operation = "make a disk in " + directory;
   UniqueHandle handle(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
@@ -134,16 +119,6 @@ Result<void> File::write_at(std::uint64_t offset, std::span<const std::byte> in)
     if (count < 0) return Fail{last_os_error("write " + path_)};
     in = in.subspan(static_cast<std::size_t>(count));
     offset += static_cast<std::uint64_t>(count);
-  }
-  return {};
-}
-
-Result<void> File::append(std::string_view text) const {
-  while (!text.empty()) {
-    const ssize_t count = ::write(number(handle_), text.data(), text.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return Fail{last_os_error("write " + path_)};
-    text.remove_prefix(static_cast<std::size_t>(count));
   }
   return {};
 }

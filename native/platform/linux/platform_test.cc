@@ -7,6 +7,7 @@
 #include <thread>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -21,9 +22,7 @@
 #include "platform/linux/deny_system_calls.h"
 #include "platform/lossy_writer.h"
 #include "platform/memory_region.h"
-#include "platform/named_lock.h"
 #include "platform/os_error.h"
-#include "platform/poller.h"
 #include "platform/process.h"
 #include "platform/random.h"
 #include "platform/stream.h"
@@ -33,7 +32,6 @@ namespace runhv {
 namespace {
 
 using testing::HasSubstr;
-using testing::IsEmpty;
 using testing::SizeIs;
 
 class TemporaryFolder : public testing::Test {
@@ -78,22 +76,6 @@ TEST_F(FileTest, SaysWhichFileIsMissingAndKeepsErrno) {
 TEST_F(FileTest, RefusesAFifoInsteadOfHanging) {
   ASSERT_EQ(::mkfifo((path_ + "/fifo").c_str(), 0600), 0);
   EXPECT_EQ(File::open(path_ + "/fifo", File::Access::kRead).error().code, Code::kInvalidArgument);
-}
-
-TEST_F(FileTest, AppendsAndDoesNotWaitForTheReaderOfAFifo) {
-  for (const char* line : {"one\n", "two\n"}) {
-    const auto file = File::open_to_append(path_ + "/lines");
-    ASSERT_TRUE(file);
-    EXPECT_TRUE(file->append(line));
-  }
-  EXPECT_THAT(*read_file(path_ + "/lines", 100), SizeIs(8));
-  const std::string fifo = path_ + "/fifo";
-  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
-  EXPECT_EQ(to_string(File::open_to_append(fifo).error()),
-            "open " + fifo + ": nobody reads it, or it is a socket (errno 6)");
-  const UniqueHandle reader(::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-  EXPECT_TRUE(File::open_to_append(fifo));
-  EXPECT_EQ(File::open_to_append("/dev/full")->append("x").error().os_code, ENOSPC);
 }
 
 TEST_F(FileTest, AnAnonymousDiskKeepsWhatIsWrittenAndHasNoName) {
@@ -271,14 +253,12 @@ TEST(ProcessTest, TheEndOfAProcessCanBeWaitedFor) {
     char byte;
     ::_exit(static_cast<int>(::read(static_cast<int>(lifeline.reader.get()), &byte, 1)));
   }
-  auto poller = Poller::create();
-  ASSERT_TRUE(poller);
   const auto end = end_of_process(static_cast<std::uint64_t>(child));
   ASSERT_TRUE(end) << to_string(end.error());
-  ASSERT_TRUE((*poller)->watch(end->get(), 7, true, false));
-  EXPECT_THAT(*(*poller)->wait(monotonic_ns()), IsEmpty());
+  pollfd entry{static_cast<int>(end->get()), POLLIN, 0};
+  EXPECT_EQ(::poll(&entry, 1, 0), 0);
   lifeline.writer.reset();
-  EXPECT_THAT(*(*poller)->wait(std::nullopt), SizeIs(1));
+  EXPECT_EQ(::poll(&entry, 1, -1), 1);
   ASSERT_EQ(::waitpid(child, nullptr, 0), child);
   const auto gone = end_of_process(static_cast<std::uint64_t>(child));
   ASSERT_FALSE(gone);
@@ -326,51 +306,6 @@ TEST(ProcessDeathTest, SaysThatItCannotCloseWhatItInherited) {
         std::_Exit(!closed && closed.error().code == Code::kAccessDenied ? 0 : 1);
       },
       testing::ExitedWithCode(0), "");
-}
-
-TEST(PollerTest, ReportsReadyHandlesWakesAndDeadlines) {
-  auto poller = Poller::create();
-  ASSERT_TRUE(poller);
-  Pipe pipe;
-  ASSERT_TRUE((*poller)->watch(pipe.reader.get(), 7, true, false));
-  EXPECT_THAT(*(*poller)->wait(monotonic_ns()), IsEmpty());
-  EXPECT_THAT(*(*poller)->wait(monotonic_ns() + 1'000'000), IsEmpty());
-  std::thread waker([&] { (*poller)->wake(); });
-  EXPECT_THAT(*(*poller)->wait(std::nullopt), IsEmpty());
-  waker.join();
-  ASSERT_EQ(::write(static_cast<int>(pipe.writer.get()), "x", 1), 1);
-  const auto ready = (*poller)->wait(std::nullopt);
-  ASSERT_THAT(*ready, SizeIs(1));
-  EXPECT_EQ((*ready)[0].token, 7u);
-  EXPECT_TRUE((*ready)[0].readable);
-}
-
-TEST(PollerTest, AHandleWithoutInterestIsSilentEvenWhenItsPeerHasGone) {
-  auto poller = Poller::create();
-  Pipe pipe;
-  ASSERT_TRUE((*poller)->watch(pipe.reader.get(), 7, true, false));
-  ASSERT_TRUE((*poller)->watch(pipe.reader.get(), 7, false, false));
-  pipe.writer.reset();
-  EXPECT_THAT(*(*poller)->wait(monotonic_ns()), IsEmpty());
-}
-
-TEST(NamedLockTest, OneHolderAtATimeAndFreeAgainAfterwards) {
-  const std::string name = "platform-test-" + std::to_string(::getpid());
-  {
-    const auto held = NamedLock::acquire(name);
-    ASSERT_TRUE(held);
-    EXPECT_EQ(NamedLock::acquire(name).error().code, Code::kConflict);
-  }
-  EXPECT_TRUE(NamedLock::acquire(name));
-}
-
-TEST(NamedLockTest, LongNamesDifferInTheirLastCharacter) {
-  const std::string name = "platform-test-" + std::to_string(::getpid()) + std::string(110, 'x');
-  const auto held = NamedLock::acquire(name + "a");
-  ASSERT_TRUE(held);
-  EXPECT_EQ(NamedLock::acquire(name + "a").error().code, Code::kConflict);
-  EXPECT_TRUE(NamedLock::acquire(name + "b"));
-  EXPECT_TRUE(NamedLock::acquire(name));
 }
 
 TEST(ProcessTest, FeedsInputAndCapturesOutputAndStatus) {

@@ -50,6 +50,7 @@ class MemoryViewsIT {
             assertThat(live.exitsToFirstInstruction().all()).isZero();
             assertThat(live.instructionsToFirstInstruction()).isEmpty();
             assertThat(live.stageStart(StartStage.KERNEL)).isEmpty();
+            assertThat(live.guestMemoryResidentBytes()).isZero();
 
             vm.start();
             await(() -> live.stageStart(StartStage.AGENT).isPresent());
@@ -60,7 +61,6 @@ class MemoryViewsIT {
             await(() -> live.stageStart(StartStage.FIRST_INSTRUCTION).isPresent());
             assertThat(live.exits().all()).isGreaterThan(exits);
             assertThat(live.instructions().orElseThrow()).isGreaterThan(instructions);
-            assertThat(live.guestMemoryResidentBytes()).isZero();
 
             vm.signal(Signal.KILL);
             assertThat(vm.waitFor()).isEqualTo(new ExitStatus.Signaled(Signal.KILL));

@@ -201,7 +201,7 @@ template <class Work>
 void MmioTransport::call_device(Work&& work) {
   for (Virtqueue& queue : queues_) queue.begin_turn();
   work();
-  settle();
+  tell_driver();
 }
 
 bool MmioTransport::unfinished() const {
@@ -429,7 +429,7 @@ void MmioTransport::finish_reset() {
 
 // Brings the driver up to date after the device has worked. A bit that the driver has not
 // acknowledged yet needs no second pulse: it looks at its queues after acknowledging.
-void MmioTransport::settle() {
+void MmioTransport::tell_driver() {
   const bool config_changed = std::exchange(config_changed_, false);
   if (!running_) return;
   std::uint32_t raised = config_changed ? kInterruptConfigChange : 0;

@@ -80,7 +80,7 @@ class MmioTransport final : public BusDevice {
   std::size_t in_flight() const;
   void reset();
   void finish_reset();
-  void settle();
+  void tell_driver();
 
   const std::shared_ptr<Handle> handle_;  // has the mutex
   const std::unique_ptr<VirtioDevice> device_;

@@ -2,8 +2,9 @@
 
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
+
+#include "platform/process.h"
 
 namespace runhv::winhv {
 namespace {
@@ -45,6 +46,19 @@ constexpr std::array kProfiles{
     before_26100("windows-server-2022"),  // 20348
 };
 
+const Profile* read_environment() {
+  const std::string name = environment("RUNHV_WHP_PROFILE");
+  if (name.empty()) return kProfiles.data();
+  const Profile* profile = find_profile(name);
+  if (profile == nullptr) {
+    std::string known;
+    for (const Profile& each : kProfiles) known += " " + std::string(each.name);
+    std::fprintf(stderr, "winhvplatform: RUNHV_WHP_PROFILE is \"%s\"; the profiles are%s\n",
+                 name.c_str(), known.c_str());
+  }
+  return profile;
+}
+
 }  // namespace
 
 std::span<const Profile> profiles() { return kProfiles; }
@@ -55,15 +69,7 @@ const Profile* find_profile(std::string_view name) {
 }
 
 const Profile* configured_profile() {
-  const char* name = std::getenv("RUNHV_WHP_PROFILE");
-  if (name == nullptr || *name == '\0') return kProfiles.data();
-  const Profile* profile = find_profile(name);
-  if (profile == nullptr) {
-    std::string known;
-    for (const Profile& each : kProfiles) known += " " + std::string(each.name);
-    std::fprintf(stderr, "winhvplatform: RUNHV_WHP_PROFILE is \"%s\"; the profiles are%s\n", name,
-                 known.c_str());
-  }
+  static const Profile* const profile = read_environment();
   return profile;
 }
 

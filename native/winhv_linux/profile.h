@@ -39,7 +39,7 @@ std::span<const Profile> profiles();
 const Profile* find_profile(std::string_view name);
 
 // The profile that $RUNHV_WHP_PROFILE names, or the default, windows-11-24h2. Null, and a line on
-// stderr, where it names none.
+// stderr, where it names none. Read from the environment once.
 const Profile* configured_profile();
 
 }  // namespace runhv::winhv

@@ -1,20 +1,16 @@
 #include "winhv_linux/strict.h"
 
-#include <cstdlib>
-#include <string_view>
+#include <string>
+
+#include "platform/process.h"
 
 namespace runhv::winhv {
 namespace {
 
-std::string_view environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr ? value : "";
-}
-
 Strictness read_environment() {
   Strictness strictness{environment("RUNHV_WHP_STRICT") == "1", std::nullopt};
   if (!strictness.enabled) return strictness;
-  const std::string_view halt = environment("RUNHV_WHP_HALT");
+  const std::string halt = environment("RUNHV_WHP_HALT");
   if (halt == "never") strictness.halt_report = HaltReport::kNever;
   if (halt == "then-block") strictness.halt_report = HaltReport::kThenBlock;
   if (halt == "always") strictness.halt_report = HaltReport::kAlways;

@@ -1,8 +1,9 @@
 #include "winhv_linux/engines/softcpu_library.h"
 
-#include <cstdlib>
 #include <string>
 #include <utility>
+
+#include "platform/process.h"
 
 namespace runhv::winhv {
 namespace {
@@ -17,9 +18,8 @@ bool find(const Library& library, const char* symbol, F& function) {
 
 Result<SoftcpuLibrary> SoftcpuLibrary::open() {
   // A bare name is looked up through this library's run path, which is $ORIGIN.
-  const char* configured = std::getenv("RUNHV_SOFTCPU");
-  const std::string path =
-      configured != nullptr && *configured != '\0' ? configured : "librunhv-softcpu.so";
+  std::string path = environment("RUNHV_SOFTCPU");
+  if (path.empty()) path = "librunhv-softcpu.so";
   const auto unsupported = [&](std::string detail) {
     return Fail{Error{Code::kUnsupported, "open the soft engine " + path, std::move(detail)}};
   };

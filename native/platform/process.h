@@ -46,15 +46,12 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
 // An absolute name of every process's own working directory: the same wherever that is.
 std::string working_directory_name();
 
-// A handle that is readable (poll(2)) once that process has ended. kNotFound where there is none,
-// kUnsupported where the kernel has no such handles (Linux before 5.3).
-Result<UniqueHandle> end_of_process(std::uint64_t pid);
-
-// The same as a source (platform/event_loop.h). A number that the system gives to another process
-// meanwhile does not mislead it.
+// The end of a process as a source (platform/event_loop.h). A number that the system gives to
+// another process meanwhile does not mislead it.
 class ProcessEnd {
  public:
-  // Errors: as end_of_process.
+  // kNotFound where there is no such process, kUnsupported where the kernel cannot watch one (Linux
+  // before 5.3).
   static Result<ProcessEnd> watch(std::uint64_t pid);
   ProcessEnd(ProcessEnd&&) noexcept = default;
   ProcessEnd& operator=(ProcessEnd&& other) noexcept {

@@ -39,11 +39,4 @@ class Thread {
   std::unique_ptr<State> state_;  // empty once joined, abandoned or moved from
 };
 
-// Names the calling thread for debuggers; at most 15 characters are kept.
-void set_thread_name(const char* name);
-
-// Blocks the signals that a process forwards (platform/signals.h) in the calling thread: for
-// threads that are not a Thread, so that only the one that reads the SignalQueue sees them.
-void block_forwarded_signals();
-
 }  // namespace runhv

@@ -7,11 +7,9 @@
 #include <thread>
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -243,26 +241,6 @@ TEST(ProcessTest, ACapturedProgramHasALocaleOfItsOwn) {
   const auto captured = run_captured("/bin/sh", {"-c", "echo $LC_ALL $HOME"}, "/", "", 1000);
   ASSERT_TRUE(captured) << to_string(captured.error());
   EXPECT_EQ(captured->output, "C.UTF-8 " + environment("HOME") + "\n");
-}
-
-TEST(ProcessTest, TheEndOfAProcessCanBeWaitedFor) {
-  Pipe lifeline;
-  const pid_t child = ::fork();
-  if (child == 0) {
-    lifeline.writer.reset();
-    char byte;
-    ::_exit(static_cast<int>(::read(static_cast<int>(lifeline.reader.get()), &byte, 1)));
-  }
-  const auto end = end_of_process(static_cast<std::uint64_t>(child));
-  ASSERT_TRUE(end) << to_string(end.error());
-  pollfd entry{static_cast<int>(end->get()), POLLIN, 0};
-  EXPECT_EQ(::poll(&entry, 1, 0), 0);
-  lifeline.writer.reset();
-  EXPECT_EQ(::poll(&entry, 1, -1), 1);
-  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
-  const auto gone = end_of_process(static_cast<std::uint64_t>(child));
-  ASSERT_FALSE(gone);
-  EXPECT_EQ(gone.error().code, Code::kNotFound);
 }
 
 // Opens handles, has all but two closed where `deny` makes the system refuse the call for it, and

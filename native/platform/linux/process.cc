@@ -264,22 +264,17 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
 
 std::string working_directory_name() { return "/proc/self/cwd"; }
 
-Result<UniqueHandle> end_of_process(std::uint64_t pid) {
+Result<ProcessEnd> ProcessEnd::watch(std::uint64_t pid) {
   const std::string operation = "watch process " + std::to_string(pid);
   if (pid == 0 || pid > INT32_MAX)
     return Fail{Error{Code::kNotFound, operation, "no such process"}};
   const long file = ::syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0);
-  if (file >= 0) return UniqueHandle(file);
+  if (file >= 0) return ProcessEnd(UniqueHandle(file));
   if (errno == ESRCH) return Fail{Error{Code::kNotFound, operation, "no such process"}};
   if (errno == ENOSYS || errno == EPERM) {
     return Fail{Error{Code::kUnsupported, operation, "this system has no pidfd_open"}};
   }
   return Fail{last_os_error(operation)};
-}
-
-Result<ProcessEnd> ProcessEnd::watch(std::uint64_t pid) {
-  RUNHV_TRY_ASSIGN(UniqueHandle handle, end_of_process(pid));
-  return ProcessEnd(std::move(handle));
 }
 
 std::uint64_t private_bytes() {

@@ -8,7 +8,6 @@
 #include "platform/linux/forwarded_signals.h"
 #include "platform/os_error.h"
 #include "platform/readiness.h"
-#include "platform/thread.h"
 
 namespace runhv {
 namespace {
@@ -37,12 +36,12 @@ class SignalFd final : public SignalQueue {
 }  // namespace
 
 Result<std::unique_ptr<SignalQueue>> SignalQueue::create() {
-  block_forwarded_signals();
+  const sigset_t set = forwarded_signal_set();
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   // A reader that has gone is an answer of write(2), not a reason to end.
   std::signal(SIGPIPE, SIG_IGN);
   // So is a file that the user's limit allows no larger (EFBIG).
   std::signal(SIGXFSZ, SIG_IGN);
-  const sigset_t set = forwarded_signal_set();
   const int file = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
   if (file < 0) return Fail{last_os_error("collect signals")};
   return std::unique_ptr<SignalQueue>(std::make_unique<SignalFd>(UniqueHandle(file)));

@@ -4,7 +4,7 @@
 
 #include <cerrno>
 #include <condition_variable>
-#include <cstdio>
+#include <cstddef>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -36,6 +36,8 @@ class End {
   bool set_ = false;
 };
 
+constexpr std::size_t kMostNameBytes = 15;  // pthread_setname_np(3)
+
 struct Start {
   std::string name;
   std::function<void()> work;
@@ -44,7 +46,7 @@ struct Start {
 
 void* run(void* argument) {
   const std::unique_ptr<Start> start(static_cast<Start*>(argument));
-  set_thread_name(start->name.c_str());
+  ::pthread_setname_np(::pthread_self(), start->name.substr(0, kMostNameBytes).c_str());
   start->work();
   start->work = nullptr;  // what it owns ends here, before anybody is told
   start->end->set();
@@ -114,17 +116,6 @@ void Thread::abandon() {
   RUNHV_CHECK(state_ != nullptr);
   RUNHV_CHECK(::pthread_detach(state_->thread) == 0);
   state_.reset();
-}
-
-void set_thread_name(const char* name) {
-  char kept[16];
-  std::snprintf(kept, sizeof kept, "%s", name);
-  ::pthread_setname_np(::pthread_self(), kept);
-}
-
-void block_forwarded_signals() {
-  const sigset_t set = forwarded_signal_set();
-  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
 }  // namespace runhv

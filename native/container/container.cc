@@ -2,9 +2,9 @@
 
 #include <array>
 #include <cstddef>
-#include <string_view>
 #include <utility>
 
+#include "base/text.h"
 #include "container/agent_request.h"
 #include "container/container_impl.h"
 #include "container/linux_abi.h"
@@ -16,12 +16,7 @@
 namespace runhv {
 
 Result<void> check_container_id(const std::string& id) {
-  static constexpr std::string_view kAllowed =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
-  if (!id.empty() && id.size() <= kMaxIdBytes && id.front() != '.' && id.front() != '-' &&
-      id.find_first_not_of(kAllowed) == std::string::npos) {
-    return {};
-  }
+  if (is_name(id, kMaxIdBytes)) return {};
   return Fail{Error{Code::kInvalidArgument, "name the container",
                     "a name has 1 to " + std::to_string(kMaxIdBytes) +
                         " of the characters A-Z a-z 0-9 _ . -, first a letter, digit or _"}};

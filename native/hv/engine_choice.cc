@@ -16,10 +16,10 @@ Result<EngineChoice> choose_engine(const std::string& engine) {
   const std::string own = library.is_the_systems ? "whp" : "soft";
   if (engine == "auto" || engine == own) return EngineChoice{own, std::move(library.paths)};
   if (engine == "whp") {
-    return Fail{Error{Code::kUnsupported, operation,
+    return Fail{Error{Code::kHypervisorAbsent, operation,
                       "engine whp needs Windows with the Windows Hypervisor Platform feature"}};
   }
-  return Fail{Error{Code::kUnsupported, operation,
+  return Fail{Error{Code::kHypervisorAbsent, operation,
                     "engine " + engine + " is not in this version; use --engine " + own}};
 }
 

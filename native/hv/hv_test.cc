@@ -52,11 +52,11 @@ TEST(EngineChoice, SaysWhatAnEngineNeeds) {
   const auto kvm = choose_engine("kvm");
 
   ASSERT_FALSE(whp);
-  EXPECT_EQ(whp.error().code, Code::kUnsupported);
+  EXPECT_EQ(whp.error().code, Code::kHypervisorAbsent);
   EXPECT_EQ(whp.error().detail,
             "engine whp needs Windows with the Windows Hypervisor Platform feature");
   ASSERT_FALSE(kvm);
-  EXPECT_EQ(kvm.error().code, Code::kUnsupported);
+  EXPECT_EQ(kvm.error().code, Code::kHypervisorAbsent);
   EXPECT_EQ(kvm.error().detail, "engine kvm is not in this version; use --engine soft");
 }
 

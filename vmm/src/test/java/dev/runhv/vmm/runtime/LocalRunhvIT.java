@@ -13,12 +13,12 @@ import dev.runhv.api.ErrorCode;
 import dev.runhv.api.ExecProcess;
 import dev.runhv.api.ExecSpec;
 import dev.runhv.api.ExitStatus;
+import dev.runhv.api.HypervisorException;
 import dev.runhv.api.RequestException;
 import dev.runhv.api.Runhv;
 import dev.runhv.api.Signal;
 import dev.runhv.api.StartStage;
 import dev.runhv.api.StartTimings;
-import dev.runhv.api.UnsupportedException;
 import dev.runhv.vmm.process.Distribution;
 import dev.runhv.vmm.testing.InstalledDistribution;
 import java.nio.charset.StandardCharsets;
@@ -90,7 +90,7 @@ class LocalRunhvIT {
                             .command("true")
                             .engine(Engine.KVM)
                             .build()))
-                    .isInstanceOf(UnsupportedException.class);
+                    .isInstanceOf(HypervisorException.class);
             assertThatThrownBy(() -> runhv.start(ContainerSpec.image(IMAGE)
                             .command("true")
                             .kernel(kernel)

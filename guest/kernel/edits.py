@@ -63,6 +63,12 @@ EDITS = [
     ("kernel/jump_label.c", "\tjump_label_lock();\n\tjump_label_sort_entries(iter_start, iter_stop);\n",
      "\tjump_label_lock();\n\tif (!jump_label_sorted(iter_start, iter_stop))\n"
      "\t\tjump_label_sort_entries(iter_start, iter_stop);\n", 1),
+    # And that of static calls: 0.14 M.
+    ("kernel/static_call_inline.c", "\tsort(start, stop - start, sizeof(struct static_call_site),\n",
+     "\tstruct static_call_site *site = start;\n\n"
+     "\twhile (site + 1 < stop && static_call_site_cmp(site, site + 1) <= 0)\n\t\tsite++;\n"
+     "\tif (site + 1 >= stop)\n\t\treturn;\n"
+     "\tsort(start, stop - start, sizeof(struct static_call_site),\n", 1),
     # docker's values, which a bundle of another kernel sets (BundleWriter): 0.06 M to set at each start.
     ("net/ipv4/af_inet.c", "\tnet->ipv4.sysctl_ip_prot_sock = PROT_SOCK;\n",
      "\tnet->ipv4.sysctl_ip_prot_sock = 0;\n", 1),
@@ -96,6 +102,11 @@ EDITS = [
      "\t\tstruct insn insn;\n\n\t\tif (WARN_ON_ONCE(insn_decode_kernel(&insn, &buf[i])))\n\t\t\treturn;\n\n",
      "\t\tstruct insn insn;\n\n\t\tif (buf[i] == 0x90) {\n\t\t\tnext = i + 1;\n\t\t\tcontinue;\n\t\t}\n"
      "\t\tif (WARN_ON_ONCE(insn_decode_kernel(&insn, &buf[i])))\n\t\t\treturn;\n\n", 1),
+    # Where no byte is 0x90 there is no NOP to improve, and nothing to decode: 0.4 M.
+    ("arch/x86/kernel/alternative.c",
+     "static void noinline optimize_nops(const u8 * const instr, u8 *buf, size_t len)\n{\n",
+     "static void noinline optimize_nops(const u8 * const instr, u8 *buf, size_t len)\n{\n"
+     "\tif (!memchr(buf, 0x90, len))\n\t\treturn;\n\n", 1),
 
     # ---- Register accesses: each is an exit.
     # The index register of the IOAPIC keeps what was written to it: all of its users come here.

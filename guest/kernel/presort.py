@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Sorts the jump table of a linked kernel: presort.py VMLINUX SYSTEM_MAP
+"""Sorts two tables of a linked kernel: presort.py VMLINUX SYSTEM_MAP
 
-Linux sorts it at each boot, by key and then by code address (jump_label_cmp of kernel/jump_label.c).
+Linux sorts them at each boot: jump labels by key and then by code address (jump_label_cmp of
+kernel/jump_label.c), static calls by key (static_call_site_cmp of kernel/static_call_inline.c).
 edits.py makes it look first whether that has been done.
 """
 
@@ -10,7 +11,12 @@ import pathlib
 import struct
 import sys
 
-ENTRY = struct.Struct("<iiq")  # struct jump_entry: code, target, key; each relative to its own place
+# Name of the table, one of its entries, where its fields lie, which of them is the key. Each field holds an
+# address, relative to the field's own; the first is the code.
+TABLES = (
+    ("___jump_table", struct.Struct("<iiq"), (0, 4, 8), 2),  # struct jump_entry: code, target, key
+    ("_static_call_sites", struct.Struct("<ii"), (0, 4), 1),  # struct static_call_site: addr, key
+)
 KEY_FLAGS = 3
 
 
@@ -31,17 +37,17 @@ def file_range(image, start, stop):
     sys.exit(f"presort.py: {start:#x} to {stop:#x} lie in no segment")
 
 
-def sort_jump_table(image, start, stop):
+def sort_table(image, start, stop, entry, offsets, key):
     first, end = file_range(image, start, stop)
     entries = []
-    for at in range(first, end, ENTRY.size):
-        code, target, key = ENTRY.unpack_from(image, at)
+    for at in range(first, end, entry.size):
         place = start + at - first
-        entries.append((place + 8 + key, place + code, place + 4 + target))
-    entries.sort(key=lambda entry: (entry[0] & ~KEY_FLAGS, entry[1]))
-    for index, (key, code, target) in enumerate(entries):
-        place = start + index * ENTRY.size
-        ENTRY.pack_into(image, first + index * ENTRY.size, code - place, target - place - 4, key - place - 8)
+        entries.append([place + offset + field for offset, field in zip(offsets, entry.unpack_from(image, at))])
+    entries.sort(key=lambda fields: (fields[key] & ~KEY_FLAGS, fields[0]))
+    for index, fields in enumerate(entries):
+        place = start + index * entry.size
+        entry.pack_into(image, first + index * entry.size,
+                        *(field - place - offset for offset, field in zip(offsets, fields)))
     return len(entries)
 
 
@@ -52,9 +58,10 @@ def main():
         address, _, name = line.split(None, 2)
         symbols[name] = int(address, 16)
     image = bytearray(path.read_bytes())
-    count = sort_jump_table(image, symbols["__start___jump_table"], symbols["__stop___jump_table"])
+    for name, *layout in TABLES:
+        count = sort_table(image, symbols["__start" + name], symbols["__stop" + name], *layout)
+        print(f"presort.py: {name.strip('_')}: {count} entries")
     path.write_bytes(image)
-    print(f"presort.py: {count} entries")
 
 
 main()

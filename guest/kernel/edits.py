@@ -107,6 +107,23 @@ EDITS = [
      "static void noinline optimize_nops(const u8 * const instr, u8 *buf, size_t len)\n{\n",
      "static void noinline optimize_nops(const u8 * const instr, u8 *buf, size_t len)\n{\n"
      "\tif (!memchr(buf, 0x90, len))\n\t\treturn;\n\n", 1),
+    # An event of a device that nobody listens to is counted, but not written: 0.26 M. Those of network devices
+    # go to a namespace's own socket.
+    ("lib/kobject_uevent.c", "static int kobject_uevent_net_broadcast(struct kobject *kobj,\n",
+     "static bool uevent_has_listeners(struct kobject *kobj)\n{\n"
+     "\tstruct uevent_sock *ue_sk;\n\tbool found = false;\n\n"
+     "\tif (kobj->ktype->namespace && kobj->ktype->namespace(kobj))\n\t\treturn true;\n"
+     "\tmutex_lock(&uevent_sock_mutex);\n"
+     "\tlist_for_each_entry(ue_sk, &uevent_sock_list, list) {\n"
+     "\t\tfound = netlink_has_listeners(ue_sk->sk, 1);\n"
+     "\t\tif (found)\n\t\t\tbreak;\n\t}\n"
+     "\tmutex_unlock(&uevent_sock_mutex);\n\treturn found;\n}\n\n"
+     "static int kobject_uevent_net_broadcast(struct kobject *kobj,\n", 1),
+    ("lib/kobject_uevent.c", "\t/* environment buffer */\n",
+     "\tif (!uevent_has_listeners(kobj)) {\n"
+     "\t\tif (action == KOBJ_ADD)\n\t\t\tkobj->state_add_uevent_sent = 1;\n"
+     "\t\tatomic64_inc(&uevent_seqnum);\n\t\treturn 0;\n\t}\n\n"
+     "\t/* environment buffer */\n", 1),
 
     # ---- Register accesses: each is an exit.
     # The index register of the IOAPIC keeps what was written to it: all of its users come here.

@@ -70,6 +70,16 @@ def test_there_are_no_modules_and_lsmod_says_so(runhv):
     assert (result.stdout.count(b"\n"), result.stderr, result.returncode) == (1, b"", 0)
 
 
+@pytest.mark.parametrize("device,subsystem", [("/devices/virtual/mem/null", "mem"), ("/devices/virtual/net/lo", "net")])
+def test_who_listens_to_events_of_devices_hears_them(runhv, tmp_path, device, subsystem):
+    bundle = runhv.prepare(tmp_path / "bundle", "uevents", device, subsystem, image="guest")
+    config = json.loads((bundle / "config.json").read_text())
+    sysfs, = (mount for mount in config["mounts"] if mount["type"] == "sysfs")
+    sysfs["options"].remove("ro")
+    (bundle / "config.json").write_text(json.dumps(config))
+    silent(runhv("run", "--bundle", str(bundle), "events"))
+
+
 def test_what_programs_count_on_is_there(runhv):
     silent(runhv.run("calls", image="guest"))
 

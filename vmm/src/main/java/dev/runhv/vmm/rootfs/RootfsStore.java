@@ -5,6 +5,7 @@ import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.Failures;
+import dev.runhv.vmm.content.StoreLock;
 import dev.runhv.vmm.image.ImageConfig;
 import dev.runhv.vmm.image.ImageReference;
 import dev.runhv.vmm.image.ImageSource;

@@ -3,6 +3,7 @@ package dev.runhv.vmm.rootfs;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assumptions.assumeThat;
 
+import dev.runhv.vmm.content.StoreLock;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.lang.reflect.InvocationTargetException;
@@ -74,7 +75,7 @@ class StoreLockTest {
     @Test
     void anotherClassLoaderWaitsAndDoesNotDropTheLock() throws Exception {
         try (URLClassLoader other = otherLoader()) {
-            Method acquire = method(other, "StoreLock", "acquire", Path.class, String.class);
+            Method acquire = method(other, StoreLock.class, "acquire", Path.class, String.class);
             AtomicReference<Throwable> thrown = new AtomicReference<>();
             try (StoreLock _ = StoreLock.acquire(store, "key")) {
                 Thread waiting = Thread.ofPlatform().start(() -> {
@@ -102,7 +103,7 @@ class StoreLockTest {
     void aFileThatAnotherClassLoaderWritesIsNotSwept() throws Exception {
         try (URLClassLoader other = otherLoader();
                 TemporaryFile file = TemporaryFile.create(store, "mine")) {
-            method(other, "TemporaryFile", "sweep", Path.class).invoke(null, store);
+            method(other, TemporaryFile.class, "sweep", Path.class).invoke(null, store);
 
             assertThat(store.toFile().list()).hasSize(1);
             assertThat(isFree(store.resolve(store.toFile().list()[0]))).isFalse();
@@ -136,9 +137,9 @@ class StoreLockTest {
         return new URLClassLoader(new URL[] {Path.of("target/classes").toUri().toURL()}, null);
     }
 
-    private static Method method(ClassLoader loader, String type, String name, Class<?>... parameters)
+    private static Method method(ClassLoader loader, Class<?> type, String name, Class<?>... parameters)
             throws ReflectiveOperationException {
-        Class<?> loaded = loader.loadClass("dev.runhv.vmm.rootfs." + type);
+        Class<?> loaded = loader.loadClass(type.getName());
         assertThat(loaded.getClassLoader()).isSameAs(loader);
         Method method = loaded.getDeclaredMethod(name, parameters);
         method.setAccessible(true);

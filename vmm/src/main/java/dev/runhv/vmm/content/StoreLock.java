@@ -1,4 +1,4 @@
-package dev.runhv.vmm.rootfs;
+package dev.runhv.vmm.content;
 
 import java.io.Closeable;
 import java.io.IOException;
@@ -15,7 +15,7 @@ import java.util.concurrent.locks.ReentrantLock;
  * makes it. The system takes it from a process that dies. Its file stays: to delete it would give two processes a lock on
  * two files of one name.
  */
-final class StoreLock implements Closeable {
+public final class StoreLock implements Closeable {
     /** How soon a class loader sees that another one of this JVM has let go: there is nothing to wait on. */
     private static final long OTHER_LOADER_MILLIS = 20;
 
@@ -37,7 +37,7 @@ final class StoreLock implements Closeable {
      * @param store made where it is not there
      * @param name of the thing, a file's name
      */
-    static StoreLock acquire(Path store, String name) throws IOException, InterruptedException {
+    public static StoreLock acquire(Path store, String name) throws IOException, InterruptedException {
         Path path = Files.createDirectories(store.resolve("locks")).toRealPath().resolve(name);
         ReentrantLock threads = OF_THIS_LOADER.computeIfAbsent(path, key -> new ReentrantLock());
         threads.lockInterruptibly();

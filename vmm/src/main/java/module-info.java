@@ -8,6 +8,8 @@ module dev.runhv.vmm {
 
     exports dev.runhv.vmm.inprocess;
 
+    uses dev.runhv.api.spi.NativeFiles;
+
     provides dev.runhv.api.spi.RunhvProvider with
             dev.runhv.vmm.runtime.LocalRunhvProvider;
 }

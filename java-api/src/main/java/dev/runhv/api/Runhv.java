@@ -110,7 +110,9 @@ public interface Runhv extends AutoCloseable {
          * The distribution, with the program that is the micro-VM.
          *
          * @param folder its root; where nothing is said the system property {@code runhv.home}, else the environment
-         *     variable {@code RUNHV_HOME}, else where the jars are
+         *     variable {@code RUNHV_HOME}, else where the jars are, else the native files among the jars: they are unpacked
+         *     once, into the folder of the system property {@code runhv.natives}, else {@code $XDG_CACHE_HOME/runhv/natives},
+         *     else {@code ~/.cache/runhv/natives}
          * @return this
          */
         public Builder home(Path folder) {
@@ -166,7 +168,7 @@ public interface Runhv extends AutoCloseable {
                             ErrorCode.NOT_FOUND,
                             "open runhv",
                             "The module dev.runhv.vmm is neither on the module path nor on the class path:"
-                                    + " add the jars of lib/java of the distribution",
+                                    + " add the dependency dev.runhv:runhv, or the jars of lib/java of the distribution",
                             null,
                             null))
                     .open(new Configuration(

@@ -2,10 +2,12 @@ package dev.runhv.vmm.process;
 
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RunhvException;
-import java.net.URI;
+import dev.runhv.vmm.natives.UnpackedNatives;
 import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.CodeSource;
+import java.util.Optional;
 
 /**
  * The installed tree: {@code bin}, {@code lib}, {@code share}.
@@ -17,13 +19,21 @@ public record Distribution(Path home) {
 
     /**
      * The one that the system property {@code runhv.home} names, else the variable {@code RUNHV_HOME}, else the one that
-     * this class was loaded from.
+     * this class was loaded from, else the one in jars among this program's, unpacked.
      *
      * @throws RunhvException where there is none
      */
     public static Distribution find() {
         String named = System.getProperty("runhv.home", System.getenv().getOrDefault("RUNHV_HOME", ""));
-        return at(named.isEmpty() ? homeOfThisJar() : Path.of(named));
+        if (!named.isEmpty()) {
+            return at(Path.of(named));
+        }
+        return homeOfThisJar()
+                .or(UnpackedNatives::find)
+                .map(Distribution::at)
+                .orElseThrow(() -> notFound("No jar has one for " + UnpackedNatives.platform()
+                        + ": add the dependency dev.runhv:runhv, or set the system property runhv.home or the variable"
+                        + " RUNHV_HOME to a distribution's folder, or say home()"));
     }
 
     /**
@@ -34,15 +44,14 @@ public record Distribution(Path home) {
     public static Distribution at(Path home) {
         Distribution distribution = new Distribution(home.toAbsolutePath());
         if (!Files.isExecutable(distribution.vmm())) {
-            throw RunhvException.of(
-                    ErrorCode.NOT_FOUND,
-                    "find the distribution of runhv",
-                    "There is no program " + distribution.vmm()
-                            + ": set the system property runhv.home or the variable RUNHV_HOME to its folder, or say home()",
-                    null,
-                    null);
+            throw notFound("There is no program " + distribution.vmm()
+                    + ": set the system property runhv.home or the variable RUNHV_HOME to its folder, or say home()");
         }
         return distribution;
+    }
+
+    private static RunhvException notFound(String detail) {
+        return RunhvException.of(ErrorCode.NOT_FOUND, "find the distribution of runhv", detail, null, null);
     }
 
     /** The program that is a micro-VM. */
@@ -75,15 +84,16 @@ public record Distribution(Path home) {
         return home.resolve("share/runhv/scratch.ext4");
     }
 
-    // lib/java/runhv-vmm.jar
-    private static Path homeOfThisJar() {
+    // lib/java/runhv-vmm.jar; a jar in a jar and an image of jlink have other locations than files.
+    private static Optional<Path> homeOfThisJar() {
+        CodeSource source = Distribution.class.getProtectionDomain().getCodeSource();
+        if (source == null || !source.getLocation().getProtocol().equals("file")) {
+            return Optional.empty();
+        }
         try {
-            URI location = Distribution.class
-                    .getProtectionDomain()
-                    .getCodeSource()
-                    .getLocation()
-                    .toURI();
-            return Path.of(location).resolve("../../..").normalize();
+            Path home =
+                    Path.of(source.getLocation().toURI()).resolve("../../..").normalize();
+            return Files.isExecutable(new Distribution(home).vmm()) ? Optional.of(home) : Optional.empty();
         } catch (URISyntaxException e) {
             throw new IllegalStateException(e);
         }

@@ -1,0 +1,2 @@
+/** A distribution out of jars, for programs that have none installed. */
+package dev.runhv.vmm.natives;

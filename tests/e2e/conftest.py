@@ -13,6 +13,7 @@ import pytest
 def pytest_addoption(parser):
     parser.addoption("--runhv-dist", default="build/dist", help="the distribution under test")
     parser.addoption("--images", default="build/images", help="images of tests/fixtures/make_images.py")
+    parser.addoption("--maven-repository", default="build/maven", help="what tools/dev publish has made")
 
 
 def java():

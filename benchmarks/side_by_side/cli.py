@@ -4,12 +4,12 @@ from . import picture
 from .host import rotated, rounds
 from .report import Report, Series, Verdict, median
 
-HELP = "runhv --version, and a verb that fails, beside an empty C program"
+HELP = "runhv --version, and a verb for a container that is not there, beside an empty C program"
 MOST_MS = 5
 
 NOTES = [
     "From the spawn to the end of the process, its output read from a pipe. 'Beyond' is the difference of two medians.",
-    "There are no verbs for existing containers yet: `runhv state NOSUCH` measures how soon the command says no.",
+    "`runhv state NOSUCH` looks for a container that is not there, and says no: it opens no control channel.",
 ]
 
 

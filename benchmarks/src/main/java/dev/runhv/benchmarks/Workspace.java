@@ -69,7 +69,9 @@ record Workspace(Path path) {
                 null,
                 false,
                 "",
-                Map.of());
+                Map.of(),
+                Map.of(),
+                null);
         try {
             BundlePreparation.prepare(request, RootfsProgress.NONE);
         } catch (InterruptedException e) {

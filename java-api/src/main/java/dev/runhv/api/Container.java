@@ -82,6 +82,16 @@ public interface Container extends AutoCloseable {
     void signal(Signal signal);
 
     /**
+     * Gives the first process's terminal another size. Of no effect once the container has ended.
+     *
+     * @param columns 1 to 65535
+     * @param rows 1 to 65535
+     * @throws RequestException where the process has no terminal, or the size is none
+     * @throws ClosedException after {@link #close()}
+     */
+    void resize(int columns, int rows);
+
+    /**
      * Asks the first process to end, by the image's stop signal, else {@link Signal#TERM}; kills it where it has not after
      * some time; waits for the end.
      *

@@ -29,6 +29,7 @@ public final class ContainerSpec {
     private final Process process;
     private final Resources resources;
     private final Map<String, String> sysctls;
+    private final Map<String, String> annotations;
     private final @Nullable Path kernel;
     private final Engine engine;
     private final boolean stdin;
@@ -42,6 +43,7 @@ public final class ContainerSpec {
         process = builder.process.build();
         resources = builder.resources.build();
         sysctls = Collections.unmodifiableMap(new LinkedHashMap<>(builder.sysctls));
+        annotations = Collections.unmodifiableMap(new LinkedHashMap<>(builder.annotations));
         kernel = builder.kernel;
         engine = builder.engine;
         stdin = builder.stdin;
@@ -123,6 +125,15 @@ public final class ContainerSpec {
     }
 
     /**
+     * What is written to the container for others to read: docker's labels.
+     *
+     * @return values by their names, in the order in which they were said
+     */
+    public Map<String, String> annotations() {
+        return annotations;
+    }
+
+    /**
      * The guest's kernel.
      *
      * @return empty: runhv's own
@@ -143,10 +154,10 @@ public final class ContainerSpec {
     /**
      * Whether the standard input is connected.
      *
-     * @return false: it is at its end at once
+     * @return true where there is a terminal, too; false: it is at its end at once
      */
     public boolean stdin() {
-        return stdin;
+        return stdin || process.terminal().isPresent();
     }
 
     /**
@@ -159,7 +170,7 @@ public final class ContainerSpec {
     }
 
     /**
-     * Where the standard error goes.
+     * Where the standard error goes; with a terminal that is only what runhv itself has to say.
      *
      * @return {@link Output#keep()} where nothing is said
      */
@@ -174,6 +185,7 @@ public final class ContainerSpec {
         private final Map<String, String> environment;
         private final @Nullable String workingDirectory;
         private final @Nullable String user;
+        private final @Nullable TerminalSize terminal;
 
         private Process(Builder builder) {
             entrypoint = builder.entrypoint;
@@ -181,6 +193,7 @@ public final class ContainerSpec {
             environment = Collections.unmodifiableMap(new LinkedHashMap<>(builder.environment));
             workingDirectory = builder.workingDirectory;
             user = builder.user;
+            terminal = builder.terminal;
         }
 
         /**
@@ -228,15 +241,21 @@ public final class ContainerSpec {
             return Optional.ofNullable(user);
         }
 
+        /**
+         * The terminal that the process has.
+         *
+         * @return empty: none
+         */
+        public Optional<TerminalSize> terminal() {
+            return Optional.ofNullable(terminal);
+        }
+
         /** Collects what is said about a process. Not for several threads. */
-        public static final class Builder {
+        public static final class Builder extends ProcessSayings<Builder> {
             private static final String OPERATION = "describe the process of a container";
 
             private @Nullable List<String> entrypoint;
             private @Nullable List<String> command;
-            private final Map<String, String> environment = new LinkedHashMap<>();
-            private @Nullable String workingDirectory;
-            private @Nullable String user;
 
             private Builder() {}
 
@@ -246,6 +265,12 @@ public final class ContainerSpec {
                 environment.putAll(process.environment);
                 workingDirectory = process.workingDirectory;
                 user = process.user;
+                terminal = process.terminal;
+            }
+
+            @Override
+            Builder self() {
+                return this;
             }
 
             /**
@@ -270,50 +295,10 @@ public final class ContainerSpec {
                 return this;
             }
 
-            /**
-             * A variable of the environment.
-             *
-             * @param name without {@code =}
-             * @param value any text without NUL
-             * @return this
-             */
-            public Builder environment(String name, String value) {
-                environment.put(Objects.requireNonNull(name, "name"), Objects.requireNonNull(value, "value"));
-                return this;
-            }
-
-            /**
-             * The working directory.
-             *
-             * @param directory absolute; made where it is missing
-             * @return this
-             */
-            public Builder workingDirectory(String directory) {
-                workingDirectory = Objects.requireNonNull(directory, "directory");
-                return this;
-            }
-
-            /**
-             * The user.
-             *
-             * @param user {@code NAME} or {@code UID}, and after a colon a group the same way
-             * @return this
-             */
-            public Builder user(String user) {
-                this.user = Objects.requireNonNull(user, "user");
-                return this;
-            }
-
             private Process build() {
                 SpecCheck.texts(OPERATION, "entry point", entrypoint == null ? List.of() : entrypoint);
                 SpecCheck.texts(OPERATION, "command", command == null ? List.of() : command);
-                SpecCheck.environment(OPERATION, environment);
-                if (workingDirectory != null) {
-                    SpecCheck.workingDirectory(OPERATION, workingDirectory);
-                }
-                if (user != null) {
-                    SpecCheck.user(OPERATION, user);
-                }
+                check(OPERATION);
                 return new Process(this);
             }
         }
@@ -443,6 +428,7 @@ public final class ContainerSpec {
         private final Process.Builder process;
         private final Resources.Builder resources;
         private final Map<String, String> sysctls = new LinkedHashMap<>();
+        private final Map<String, String> annotations = new LinkedHashMap<>();
         private @Nullable Path kernel;
         private Engine engine = Engine.AUTO;
         private boolean stdin;
@@ -462,6 +448,7 @@ public final class ContainerSpec {
             process = new Process.Builder(spec.process);
             resources = new Resources.Builder(spec.resources);
             sysctls.putAll(spec.sysctls);
+            annotations.putAll(spec.annotations);
             kernel = spec.kernel;
             engine = spec.engine;
             stdin = spec.stdin;
@@ -533,6 +520,18 @@ public final class ContainerSpec {
          */
         public Builder sysctl(String name, String value) {
             sysctls.put(Objects.requireNonNull(name, "name"), Objects.requireNonNull(value, "value"));
+            return this;
+        }
+
+        /**
+         * Something for others to read: {@code runhv state} shows it. To runhv it means nothing.
+         *
+         * @param name for instance {@code com.example.job}; not one of runhv's own, which begin with {@code dev.runhv.}
+         * @param value any text without NUL
+         * @return this
+         */
+        public Builder annotation(String name, String value) {
+            annotations.put(Objects.requireNonNull(name, "name"), Objects.requireNonNull(value, "value"));
             return this;
         }
 
@@ -616,6 +615,14 @@ public final class ContainerSpec {
                         OPERATION,
                         "The sysctl \"" + key + "\" is not of the form net.ipv4.ip_forward");
                 SpecCheck.text(OPERATION, "sysctl " + key, value);
+            });
+            annotations.forEach((key, value) -> {
+                SpecCheck.require(
+                        !key.isEmpty() && !key.startsWith("dev.runhv."),
+                        OPERATION,
+                        "The annotation \"" + key + "\" has no name, or one of runhv's own (dev.runhv.)");
+                SpecCheck.text(OPERATION, "annotation", key);
+                SpecCheck.text(OPERATION, "annotation " + key, value);
             });
             return new ContainerSpec(this);
         }

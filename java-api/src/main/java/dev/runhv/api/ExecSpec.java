@@ -35,24 +35,6 @@ public final class ExecSpec {
     }
 
     /**
-     * The size of a terminal.
-     *
-     * @param columns 1 to 65535
-     * @param rows 1 to 65535
-     */
-    public record TerminalSize(int columns, int rows) {
-        /**
-         * A size.
-         *
-         * @throws RequestException where it is out of its range
-         */
-        public TerminalSize {
-            SpecCheck.range("describe a terminal", "number of columns", columns, 1, 65535);
-            SpecCheck.range("describe a terminal", "number of rows", rows, 1, 65535);
-        }
-    }
-
-    /**
      * Starts to describe a process.
      *
      * @param program its path, or its name where it is to be looked for in {@code PATH}
@@ -147,14 +129,10 @@ public final class ExecSpec {
     }
 
     /** Collects what is said about a process. Not for several threads. */
-    public static final class Builder {
+    public static final class Builder extends ProcessSayings<Builder> {
         private static final String OPERATION = "describe another process of a container";
 
         private final List<String> command;
-        private final Map<String, String> environment = new LinkedHashMap<>();
-        private @Nullable String workingDirectory;
-        private @Nullable String user;
-        private @Nullable TerminalSize terminal;
         private boolean stdin;
         private Output stdout = Output.keep();
         private Output stderr = Output.keep();
@@ -174,49 +152,8 @@ public final class ExecSpec {
             stderr = spec.stderr;
         }
 
-        /**
-         * A variable of the environment.
-         *
-         * @param name without {@code =}
-         * @param value any text without NUL
-         * @return this
-         */
-        public Builder environment(String name, String value) {
-            environment.put(Objects.requireNonNull(name, "name"), Objects.requireNonNull(value, "value"));
-            return this;
-        }
-
-        /**
-         * The working directory.
-         *
-         * @param directory absolute
-         * @return this
-         */
-        public Builder workingDirectory(String directory) {
-            workingDirectory = Objects.requireNonNull(directory, "directory");
-            return this;
-        }
-
-        /**
-         * The user.
-         *
-         * @param user {@code NAME} or {@code UID}, and after a colon a group the same way
-         * @return this
-         */
-        public Builder user(String user) {
-            this.user = Objects.requireNonNull(user, "user");
-            return this;
-        }
-
-        /**
-         * Gives the process a terminal, on which its input and its output are; see {@link ExecProcess#resize}.
-         *
-         * @param columns 1 to 65535
-         * @param rows 1 to 65535
-         * @return this
-         */
-        public Builder terminal(int columns, int rows) {
-            terminal = new TerminalSize(columns, rows);
+        @Override
+        Builder self() {
             return this;
         }
 
@@ -260,13 +197,7 @@ public final class ExecSpec {
          */
         public ExecSpec build() {
             SpecCheck.texts(OPERATION, "command", command);
-            SpecCheck.environment(OPERATION, environment);
-            if (workingDirectory != null) {
-                SpecCheck.workingDirectory(OPERATION, workingDirectory);
-            }
-            if (user != null) {
-                SpecCheck.user(OPERATION, user);
-            }
+            check(OPERATION);
             return new ExecSpec(this);
         }
     }

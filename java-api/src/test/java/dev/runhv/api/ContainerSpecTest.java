@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -62,12 +63,13 @@ class ContainerSpecTest {
                 .process(process -> process.entrypoint("/bin/env")
                         .environment("A", "b")
                         .workingDirectory("/srv")
-                        .user("www"))
+                        .user("www")
+                        .terminal(80, 24))
                 .resources(resources -> resources.memoryMebibytes(4096).cpus(2).scratchBytes(1L << 30))
                 .sysctl("net.ipv4.ip_forward", "1")
+                .annotation("com.example.job", "7")
                 .kernel(Path.of("/boot/vmlinux"))
                 .engine(Engine.SOFT)
-                .stdin()
                 .stdout(Output.inherit())
                 .stderr(Output.discard())
                 .build();
@@ -79,6 +81,9 @@ class ContainerSpecTest {
         assertThat(other).usingRecursiveComparison().ignoringFields("name").isEqualTo(spec);
         assertThat(other.resources().memoryBytes()).hasValue(4L << 30);
         assertThat(other.process().command()).contains(List.of("serve", "-v"));
+        assertThat(other.annotations()).containsExactly(Map.entry("com.example.job", "7"));
+        assertThat(other.process().terminal()).contains(new TerminalSize(80, 24));
+        assertThat(other.stdin()).as("a terminal has a keyboard").isTrue();
     }
 
     @Test
@@ -109,7 +114,10 @@ class ContainerSpecTest {
                 wrong("user is empty", b -> b.process(p -> p.user(""))),
                 wrong("user holds a NUL", b -> b.process(p -> p.user("a\0"))),
                 wrong("sysctl \"../x\"", b -> b.sysctl("../x", "1")),
-                wrong("sysctl a.b holds a NUL", b -> b.sysctl("a.b", "\0")));
+                wrong("sysctl a.b holds a NUL", b -> b.sysctl("a.b", "\0")),
+                wrong("\"dev.runhv.memory\" has no name, or one", b -> b.annotation("dev.runhv.memory", "1")),
+                wrong("\"\" has no name, or one", b -> b.annotation("", "1")),
+                wrong("annotation a holds a NUL", b -> b.annotation("a", "\0")));
     }
 
     private static Arguments wrong(String why, Consumer<ContainerSpec.Builder> saying) {

@@ -1,5 +1,6 @@
 package dev.runhv.vmm.bundle;
 
+import dev.runhv.api.TerminalSize;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -36,7 +37,7 @@ public record Bundle(
             User user,
             Capabilities capabilities,
             List<Limit> limits,
-            boolean terminal) {
+            Optional<TerminalSize> terminal) {
         public Program {
             arguments = List.copyOf(arguments);
             environment = List.copyOf(environment);

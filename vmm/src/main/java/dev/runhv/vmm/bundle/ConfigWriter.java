@@ -65,7 +65,13 @@ final class ConfigWriter {
 
     private void write(Bundle.Program process) throws IOException {
         json.writeStartObject();
-        json.writeBooleanField("terminal", process.terminal());
+        json.writeBooleanField("terminal", process.terminal().isPresent());
+        if (process.terminal().isPresent()) {
+            json.writeObjectFieldStart("consoleSize");
+            json.writeNumberField("height", process.terminal().get().rows());
+            json.writeNumberField("width", process.terminal().get().columns());
+            json.writeEndObject();
+        }
         json.writeObjectFieldStart("user");
         json.writeNumberField("uid", process.user().uid());
         json.writeNumberField("gid", process.user().gid());

@@ -153,7 +153,9 @@ final class RequestReader {
                 modulesPath(),
                 stdin,
                 engine,
-                sysctls);
+                sysctls,
+                Map.of(),
+                null);
     }
 
     private Path storePath() {

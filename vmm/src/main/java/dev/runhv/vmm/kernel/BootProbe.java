@@ -141,7 +141,7 @@ final class BootProbe {
                         Bundle.User.ROOT,
                         Bundle.Capabilities.UNSAID,
                         List.of(),
-                        false),
+                        Optional.empty()),
                 List.of(),
                 Bundle.Linux.UNSAID,
                 new Bundle.Vm(Optional.of(kernel), root),

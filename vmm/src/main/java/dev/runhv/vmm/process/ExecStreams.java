@@ -1,7 +1,7 @@
 package dev.runhv.vmm.process;
 
-import dev.runhv.api.ExecSpec.TerminalSize;
 import dev.runhv.api.Output;
+import dev.runhv.api.TerminalSize;
 import java.util.Optional;
 
 /**

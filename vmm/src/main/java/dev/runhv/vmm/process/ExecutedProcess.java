@@ -5,6 +5,7 @@ import dev.runhv.api.ExitStatus;
 import dev.runhv.api.Output;
 import dev.runhv.api.RunhvException;
 import dev.runhv.api.Signal;
+import dev.runhv.api.TerminalSize;
 import dev.runhv.vmm.abi.StructWriter;
 import dev.runhv.vmm.abi.VmError;
 import dev.runhv.vmm.abi.VmEvent;
@@ -225,7 +226,7 @@ public final class ExecutedProcess {
     }
 
     /** @throws RunhvException CLOSED where the container has ended, NOT_FOUND where the process has */
-    public void resize(int columns, int rows) {
-        vmm.resize(number, columns, rows);
+    public void resize(TerminalSize size) {
+        vmm.resize(number, size);
     }
 }

@@ -6,6 +6,7 @@ import dev.runhv.api.HostException;
 import dev.runhv.api.Output;
 import dev.runhv.api.RunhvException;
 import dev.runhv.api.Signal;
+import dev.runhv.api.TerminalSize;
 import dev.runhv.vmm.abi.MalformedException;
 import dev.runhv.vmm.abi.StructReader;
 import dev.runhv.vmm.abi.StructWriter;
@@ -479,10 +480,18 @@ public final class VmmProcess {
         }
     }
 
-    void resize(int number, int columns, int rows) {
+    /**
+     * @param number of the process; 0 is the first
+     * @throws RunhvException CLOSED where it has ended, NOT_FOUND where the process has
+     */
+    public void resize(int number, TerminalSize size) {
         ask(
                 ControlFrame.RESIZE,
-                new StructWriter(16).int32(number).int16(columns).int16(rows).bytes(),
+                new StructWriter(16)
+                        .int32(number)
+                        .int16(size.columns())
+                        .int16(size.rows())
+                        .bytes(),
                 bytes -> null);
     }
 

@@ -3,6 +3,7 @@ package dev.runhv.vmm.runtime;
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RequestException;
 import dev.runhv.api.RunhvException;
+import dev.runhv.api.TerminalSize;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Collections;
@@ -22,6 +23,8 @@ import java.util.regex.Pattern;
  * @param modules of the kernel; null: none
  * @param engine empty or as {@code --engine}
  * @param sysctls values by name, beside those that every container has
+ * @param annotations of others than runhv, values by name
+ * @param terminal of the first process; null: none
  */
 public record BundleRequest(
         String id,
@@ -41,7 +44,9 @@ public record BundleRequest(
         Path modules,
         boolean stdin,
         String engine,
-        Map<String, String> sysctls) {
+        Map<String, String> sysctls,
+        Map<String, String> annotations,
+        TerminalSize terminal) {
     private static final Pattern ID = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}");
     /** As sysctl(8) takes it: dots or slashes between the parts, and no part leads out of /proc/sys. */
     private static final Pattern SYSCTL = Pattern.compile("[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)+");
@@ -54,6 +59,7 @@ public record BundleRequest(
         entrypoint = entrypoint == null ? null : List.copyOf(entrypoint);
         arguments = List.copyOf(arguments);
         sysctls = Collections.unmodifiableMap(new LinkedHashMap<>(sysctls)); // Map.copyOf would lose the order
+        annotations = Map.copyOf(annotations);
         require(
                 ID.matcher(id).matches(),
                 id,

@@ -2,6 +2,7 @@ package dev.runhv.vmm.runtime;
 
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RunhvException;
+import dev.runhv.api.TerminalSize;
 import dev.runhv.vmm.bundle.Annotations;
 import dev.runhv.vmm.bundle.Bundle;
 import dev.runhv.vmm.content.Failures;
@@ -136,7 +137,7 @@ final class BundleWriter {
     private static Bundle bundle(BundleRequest request, ProcessPlan process, PreparedRootfs rootfs) {
         return new Bundle(
                 process.hostname(),
-                program(process, false),
+                program(process, Optional.ofNullable(request.terminal())),
                 MOUNTS,
                 new Bundle.Linux(NAMESPACES, sysctls(request), MASKED_PATHS, READ_ONLY_PATHS),
                 new Bundle.Vm(Optional.ofNullable(request.kernel()), rootfs.image()),
@@ -144,11 +145,11 @@ final class BundleWriter {
     }
 
     /** The {@code process} object alone, of another process in a container. */
-    static byte[] process(ProcessPlan process, boolean terminal) {
+    static byte[] process(ProcessPlan process, Optional<TerminalSize> terminal) {
         return program(process, terminal).json();
     }
 
-    private static Bundle.Program program(ProcessPlan process, boolean terminal) {
+    private static Bundle.Program program(ProcessPlan process, Optional<TerminalSize> terminal) {
         ResolvedUser user = process.user();
         // What execve(2) gives root and takes from anybody else. The agent looks for the program and executes it with
         // these, so that others get at no file that is closed to them.
@@ -171,7 +172,7 @@ final class BundleWriter {
     }
 
     private static Map<String, String> annotations(BundleRequest request, ImageConfig image) {
-        Map<String, String> annotations = new HashMap<>();
+        Map<String, String> annotations = new HashMap<>(request.annotations());
         annotations.put(Annotations.IMAGE, request.image());
         annotations.put(Annotations.ETC, Annotations.DOCKER);
         if (!image.stopSignal().isEmpty()) {

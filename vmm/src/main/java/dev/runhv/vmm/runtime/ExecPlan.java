@@ -24,7 +24,7 @@ record ExecPlan(ProcessPlan first, PreparedRootfs rootfs) {
                 spec.workingDirectory().orElse(first.cwd()),
                 user,
                 first.hostname());
-        return BundleWriter.process(process, spec.terminal().isPresent());
+        return BundleWriter.process(process, spec.terminal());
     }
 
     private List<String> environment(ExecSpec spec, ResolvedUser user) {

@@ -12,6 +12,7 @@ import dev.runhv.api.RunhvException;
 import dev.runhv.api.Signal;
 import dev.runhv.api.StartStage;
 import dev.runhv.api.StartTimings;
+import dev.runhv.api.TerminalSize;
 import dev.runhv.vmm.abi.VmEvent;
 import dev.runhv.vmm.abi.VmState;
 import dev.runhv.vmm.abi.VmStatistics;
@@ -38,9 +39,15 @@ final class LocalContainer implements Container {
     /**
      * What was made for a container before its micro-VM.
      *
+     * @param terminal of the first process
      * @param stages what took how long, in their order
      */
-    record Prepared(WorkFolder folder, ExecPlan plan, Map<StartStage, Duration> stages, StartEvents events) {}
+    record Prepared(
+            WorkFolder folder,
+            ExecPlan plan,
+            Optional<TerminalSize> terminal,
+            Map<StartStage, Duration> stages,
+            StartEvents events) {}
 
     private final String name;
     private final Prepared prepared;
@@ -206,25 +213,22 @@ final class LocalContainer implements Container {
     @Override
     public void signal(Signal signal) {
         checkOpen("send " + signal + " to container " + name);
-        try {
-            process.signal(0, signal);
-        } catch (RunhvException e) {
-            if (e.code() != ErrorCode.CLOSED && e.code() != ErrorCode.NOT_FOUND) {
-                throw e;
-            }
-        }
+        Errors.unlessEnded(() -> process.signal(0, signal));
+    }
+
+    @Override
+    public void resize(int columns, int rows) {
+        String operation = "resize the terminal of container " + name;
+        TerminalSize size = new TerminalSize(columns, rows);
+        checkOpen(operation);
+        Errors.checkTerminal(prepared.terminal(), operation);
+        Errors.unlessEnded(() -> process.resize(0, size));
     }
 
     @Override
     public ExitStatus stop(Duration grace) throws InterruptedException {
         checkOpen("stop container " + name);
-        try {
-            process.stop(grace);
-        } catch (RunhvException e) {
-            if (e.code() != ErrorCode.CLOSED && e.code() != ErrorCode.NOT_FOUND) {
-                throw e;
-            }
-        }
+        Errors.unlessEnded(() -> process.stop(grace));
         return waitFor();
     }
 
@@ -311,7 +315,7 @@ final class LocalContainer implements Container {
 
     @Override
     public Optional<ExitStatus> waitFor(Duration timeout) throws InterruptedException {
-        return Waiting.on(ended, timeout) ? Optional.of(ended.join().statusOrThrow()) : Optional.empty();
+        return Waiting.on(ended, timeout).map(Outcome::statusOrThrow);
     }
 
     private void checkOpen(String operation) {

@@ -1,12 +1,10 @@
 package dev.runhv.vmm.runtime;
 
-import dev.runhv.api.ErrorCode;
 import dev.runhv.api.ExecProcess;
 import dev.runhv.api.ExecSpec;
-import dev.runhv.api.ExecSpec.TerminalSize;
 import dev.runhv.api.ExitStatus;
-import dev.runhv.api.RunhvException;
 import dev.runhv.api.Signal;
+import dev.runhv.api.TerminalSize;
 import dev.runhv.vmm.process.ExecutedProcess;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -18,12 +16,12 @@ import java.util.concurrent.CompletableFuture;
 final class LocalExec implements ExecProcess {
     private final String container;
     private final ExecutedProcess process;
-    private final boolean terminal;
+    private final Optional<TerminalSize> terminal;
 
     LocalExec(String container, ExecutedProcess process, ExecSpec spec) {
         this.container = container;
         this.process = process;
-        this.terminal = spec.terminal().isPresent();
+        this.terminal = spec.terminal();
     }
 
     @Override
@@ -43,33 +41,14 @@ final class LocalExec implements ExecProcess {
 
     @Override
     public void signal(Signal signal) {
-        try {
-            process.signal(signal);
-        } catch (RunhvException e) {
-            if (e.code() != ErrorCode.CLOSED && e.code() != ErrorCode.NOT_FOUND) {
-                throw e;
-            }
-        }
+        Errors.unlessEnded(() -> process.signal(signal));
     }
 
     @Override
     public void resize(int columns, int rows) {
         TerminalSize size = new TerminalSize(columns, rows);
-        if (!terminal) {
-            throw RunhvException.of(
-                    ErrorCode.INVALID_ARGUMENT,
-                    "resize the terminal of a process in container " + container,
-                    "It has none: say terminal() in the specification",
-                    null,
-                    null);
-        }
-        try {
-            process.resize(size.columns(), size.rows());
-        } catch (RunhvException e) {
-            if (e.code() != ErrorCode.CLOSED && e.code() != ErrorCode.NOT_FOUND) {
-                throw e;
-            }
-        }
+        Errors.checkTerminal(terminal, "resize the terminal of a process in container " + container);
+        Errors.unlessEnded(() -> process.resize(size));
     }
 
     @Override
@@ -84,8 +63,6 @@ final class LocalExec implements ExecProcess {
 
     @Override
     public Optional<ExitStatus> waitFor(Duration timeout) throws InterruptedException {
-        return Waiting.on(process.ended(), timeout)
-                ? Optional.of(process.ended().join())
-                : Optional.empty();
+        return Waiting.on(process.ended(), timeout);
     }
 }

@@ -139,7 +139,8 @@ final class LocalRunhv implements Runhv {
         stages.put(StartStage.IMAGE, Duration.ofNanos(there - begun));
         stages.put(StartStage.BUNDLE, Duration.ofNanos(done - there));
         listener.accept(new ContainerEvent.Prepared(Duration.ofNanos(done - begun)));
-        return new LocalContainer.Prepared(folder, new ExecPlan(plan, rootfs), stages, events);
+        return new LocalContainer.Prepared(
+                folder, new ExecPlan(plan, rootfs), spec.process().terminal(), stages, events);
     }
 
     private LocalContainer spawn(
@@ -191,7 +192,9 @@ final class LocalRunhv implements Runhv {
                 null,
                 spec.stdin(),
                 chosen == Engine.AUTO ? "" : chosen.optionName(),
-                spec.sysctls());
+                spec.sysctls(),
+                spec.annotations(),
+                spec.process().terminal().orElse(null));
     }
 
     private interface Work<T> {

@@ -1,6 +1,7 @@
 package dev.runhv.vmm.runtime;
 
 import java.time.Duration;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -18,13 +19,12 @@ final class Waiting {
         }
     }
 
-    /** @return whether it is complete */
-    static boolean on(CompletableFuture<?> future, Duration timeout) throws InterruptedException {
+    /** @return empty where it is not complete */
+    static <T> Optional<T> on(CompletableFuture<T> future, Duration timeout) throws InterruptedException {
         try {
-            future.get(nanos(timeout), TimeUnit.NANOSECONDS);
-            return true;
+            return Optional.of(future.get(nanos(timeout), TimeUnit.NANOSECONDS));
         } catch (TimeoutException e) {
-            return false;
+            return Optional.empty();
         } catch (ExecutionException e) {
             throw new IllegalStateException(e.getCause());
         }

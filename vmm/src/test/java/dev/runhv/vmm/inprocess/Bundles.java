@@ -62,7 +62,9 @@ public final class Bundles {
                 null,
                 false,
                 "",
-                Map.of());
+                Map.of(),
+                Map.of(),
+                null);
         try {
             BundlePreparation.prepare(request, RootfsProgress.NONE);
         } catch (InterruptedException e) {

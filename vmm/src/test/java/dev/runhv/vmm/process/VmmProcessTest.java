@@ -5,13 +5,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.runhv.api.ContainerState;
 import dev.runhv.api.ErrorCode;
-import dev.runhv.api.ExecSpec.TerminalSize;
 import dev.runhv.api.ExitStatus;
 import dev.runhv.api.HostException;
 import dev.runhv.api.InternalException;
 import dev.runhv.api.Output;
 import dev.runhv.api.RunhvException;
 import dev.runhv.api.Signal;
+import dev.runhv.api.TerminalSize;
 import dev.runhv.vmm.abi.StructReader;
 import dev.runhv.vmm.abi.VmEvent.Kind;
 import dev.runhv.vmm.process.FakeVmm.Stream;
@@ -490,7 +490,7 @@ class VmmProcessTest {
             ExecutedProcess executed = exec.get();
 
             FutureTask<Void> resize = async(() -> {
-                executed.resize(100, 50);
+                executed.resize(new TerminalSize(100, 50));
                 return null;
             });
             StructReader resized = StructReader.take(vm.answer(ControlFrame.RESIZE, NOTHING));

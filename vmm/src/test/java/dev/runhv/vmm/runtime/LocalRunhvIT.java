@@ -21,6 +21,8 @@ import dev.runhv.api.StartStage;
 import dev.runhv.api.StartTimings;
 import dev.runhv.vmm.process.Distribution;
 import dev.runhv.vmm.testing.InstalledDistribution;
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -66,6 +68,58 @@ class LocalRunhvIT {
             assertThat(timings.stages())
                     .extracting(StartTimings.Span::stage)
                     .contains(StartStage.IMAGE, StartStage.KERNEL, StartStage.FIRST_INSTRUCTION);
+        }
+    }
+
+    @Test
+    void theFirstProcessHasATerminal() throws Exception {
+        ContainerSpec spec = ContainerSpec.image(IMAGE)
+                .command(
+                        "sh",
+                        "-c",
+                        "tty; stty size; read line; echo \"got $line\" >&2;"
+                                + " until [ \"$(stty size)\" = '25 80' ]; do sleep 0.1; done; echo resized")
+                .process(process -> process.terminal(100, 40))
+                .build();
+        try (Runhv runhv = open();
+                Container container = runhv.start(spec)) {
+            BufferedReader lines =
+                    new BufferedReader(new InputStreamReader(container.stdout(), StandardCharsets.UTF_8));
+            assertThat(lines.readLine()).startsWith("/dev/pts/");
+            assertThat(lines.readLine()).isEqualTo("40 100");
+            container.resize(80, 25);
+            container.stdin().write("ping\n".getBytes(StandardCharsets.UTF_8));
+            container.stdin().flush();
+
+            assertThat(lines.lines()).containsExactly("ping", "got ping", "resized");
+            assertThat(container.stderr()).isEmpty();
+            assertThat(container.waitFor()).isEqualTo(new ExitStatus.Exited(0));
+            container.resize(80, 25); // of no effect
+        }
+    }
+
+    @Test
+    void othersReadTheAnnotations() throws Exception {
+        ContainerSpec spec = ContainerSpec.image(IMAGE)
+                .command("sleep", "1000")
+                .annotation("com.example.job", "seven \"7\"")
+                .build();
+        try (Runhv runhv = open();
+                Container container = runhv.start(spec)) {
+            Process state = new ProcessBuilder(
+                            distribution.home().resolve("bin/runhv").toString(),
+                            "--root",
+                            folder.resolve("root").toString(),
+                            "state",
+                            container.name())
+                    .redirectError(ProcessBuilder.Redirect.INHERIT)
+                    .start();
+            assertThat(state.getInputStream())
+                    .asString(StandardCharsets.UTF_8)
+                    .contains("com.example.job", "seven \\\"7\\\"");
+            assertThatThrownBy(() -> container.resize(80, 25))
+                    .isInstanceOf(RequestException.class)
+                    .hasMessageContaining("say terminal() in the specification");
         }
     }
 

@@ -44,7 +44,9 @@ class ProcessPlanTest {
                         null,
                         true,
                         "",
-                        Map.of(name, "1")))
+                        Map.of(name, "1"),
+                        Map.of(),
+                        null))
                 .isInstanceOf(RequestException.class)
                 .hasMessageContaining("no name of a sysctl");
     }
@@ -153,7 +155,9 @@ class ProcessPlanTest {
                 null,
                 true,
                 "",
-                Map.of());
+                Map.of(),
+                Map.of(),
+                null);
         return ProcessPlan.of(request, image(imageCmd, imageEntrypoint, List.of(), ""), NO_USERS)
                 .arguments();
     }
@@ -177,7 +181,9 @@ class ProcessPlanTest {
                 null,
                 true,
                 "",
-                Map.of());
+                Map.of(),
+                Map.of(),
+                null);
     }
 
     private static ImageConfig image(List<String> cmd, List<String> entrypoint, List<String> env, String workingDir) {

@@ -186,7 +186,7 @@ public final class ExecutedProcess {
             known = number != 0;
         }
         if (known) {
-            vmm.killLater(number);
+            vmm.requests().killLater(number);
         }
         close();
     }
@@ -222,11 +222,11 @@ public final class ExecutedProcess {
 
     /** @throws RunhvException CLOSED where the container has ended, NOT_FOUND where the process has */
     public void signal(Signal signal) {
-        vmm.signal(number, signal);
+        vmm.requests().signal(number, signal);
     }
 
     /** @throws RunhvException CLOSED where the container has ended, NOT_FOUND where the process has */
     public void resize(TerminalSize size) {
-        vmm.resize(number, size);
+        vmm.requests().resize(number, size);
     }
 }

@@ -6,12 +6,8 @@ import dev.runhv.api.HostException;
 import dev.runhv.api.Output;
 import dev.runhv.api.RunhvException;
 import dev.runhv.api.Signal;
-import dev.runhv.api.TerminalSize;
-import dev.runhv.vmm.abi.MalformedException;
 import dev.runhv.vmm.abi.StructReader;
-import dev.runhv.vmm.abi.StructWriter;
 import dev.runhv.vmm.abi.VmEvent;
-import dev.runhv.vmm.abi.VmState;
 import dev.runhv.vmm.abi.VmStatistics;
 import java.io.File;
 import java.io.FileDescriptor;
@@ -27,13 +23,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
-import java.util.function.Function;
 
 /**
  * A micro-VM in a process of its own, from its spawn to its end: what it tells by its control channel and how its process
@@ -60,7 +54,6 @@ public final class VmmProcess {
     private static final int COMPLAINT_BYTES = 2048;
     private static final int KILLED = 128 + 9;
     private static final int DRAIN_STACK_BYTES = 1 << 17;
-    private static final byte[] NOTHING = new byte[0];
 
     private final Launch launch;
     private final Deadlines deadlines;
@@ -70,6 +63,7 @@ public final class VmmProcess {
     private final OutputDrain stderr;
     private final Consumer<VmEvent> listener;
     private final CompletableFuture<ControlChannel> channel = new CompletableFuture<>();
+    private final VmmRequests requests;
     private final CompletableFuture<RunhvException> channelClosed = new CompletableFuture<>();
     private final CompletableFuture<Void> created = new CompletableFuture<>();
     private final CompletableFuture<Void> started = new CompletableFuture<>();
@@ -88,6 +82,7 @@ public final class VmmProcess {
         this.deadlines = deadlines;
         this.process = process;
         this.listener = listener;
+        requests = new VmmRequests(launch.id(), channel, deadlines.answer());
         stdin = launch.stdin() ? process.getOutputStream() : new NoInput();
         stdout = drain(launch.stdout(), process.getInputStream(), FileDescriptor.out, "out");
         stderr = drain(launch.stderr(), process.getErrorStream(), FileDescriptor.err, "err");
@@ -260,8 +255,8 @@ public final class VmmProcess {
         // Who waits for the start finds its timings.
         private void begun() {
             running = true;
-            var _ = channel.thenCompose(
-                            control -> control.request(ControlFrame.STATISTICS, NOTHING, VmmProcess::statistics))
+            var _ = channel.thenCompose(control ->
+                            control.request(ControlFrame.STATISTICS, VmmRequests.NOTHING, VmmProcess::statistics))
                     .whenComplete((numbers, failure) -> {
                         if (numbers != null && statistics == null) {
                             statistics = numbers;
@@ -370,6 +365,11 @@ public final class VmmProcess {
         return process.toHandle();
     }
 
+    /** What it can be asked. */
+    public VmmRequests requests() {
+        return requests;
+    }
+
     public OutputStream stdin() {
         return stdin;
     }
@@ -413,86 +413,11 @@ public final class VmmProcess {
 
     /** @throws RunhvException CLOSED where it has ended */
     public VmStatistics statistics() {
-        VmStatistics numbers = ask(ControlFrame.STATISTICS, NOTHING, VmmProcess::statistics);
+        VmStatistics numbers = requests.ask(ControlFrame.STATISTICS, VmmRequests.NOTHING, VmmProcess::statistics);
         if (!told.isDone()) {
             statistics = numbers;
         }
         return numbers;
-    }
-
-    /** @throws RunhvException CLOSED where it has ended */
-    public VmState state() {
-        return ask(ControlFrame.STATE, NOTHING, bytes -> checked(() -> VmState.read(bytes)));
-    }
-
-    /** @throws RunhvException CONFLICT where it was started before, CLOSED where it has ended */
-    public void start() {
-        ask(ControlFrame.START, NOTHING, bytes -> null);
-    }
-
-    /** @throws RunhvException CLOSED where it has ended */
-    public void pause() {
-        ask(ControlFrame.PAUSE, NOTHING, bytes -> null);
-    }
-
-    /** @throws RunhvException CLOSED where it has ended */
-    public void resume() {
-        ask(ControlFrame.RESUME, NOTHING, bytes -> null);
-    }
-
-    /**
-     * @param number of the process; 0 is the first
-     * @throws RunhvException CLOSED where it has ended, NOT_FOUND where the process has
-     */
-    public void signal(int number, Signal signal) {
-        ask(ControlFrame.SIGNAL, signalOf(number, signal), bytes -> null);
-    }
-
-    /** Without waiting for the answer: it may have ended. */
-    void killLater(int number) {
-        var _ = channel.thenCompose(control ->
-                        control.request(ControlFrame.SIGNAL, signalOf(number, Signal.KILL), bytes -> Boolean.TRUE))
-                .exceptionally(failure -> Boolean.FALSE);
-    }
-
-    private static byte[] signalOf(int number, Signal signal) {
-        return new StructWriter(16).int32(number).int32(signal.number()).bytes();
-    }
-
-    /**
-     * By the bundle's stop signal, and by KILL after the grace; returns at once.
-     *
-     * @throws RunhvException CLOSED where it has ended
-     */
-    public void stop(Duration grace) {
-        long milliseconds = Math.clamp(millis(grace), 0, 0xffff_fffeL);
-        ask(
-                ControlFrame.STOP,
-                new StructWriter(16).int32(0).int32((int) milliseconds).bytes(),
-                bytes -> null);
-    }
-
-    private static long millis(Duration duration) {
-        try {
-            return duration.toMillis();
-        } catch (ArithmeticException e) {
-            return duration.isNegative() ? 0 : Long.MAX_VALUE;
-        }
-    }
-
-    /**
-     * @param number of the process; 0 is the first
-     * @throws RunhvException CLOSED where it has ended, NOT_FOUND where the process has
-     */
-    public void resize(int number, TerminalSize size) {
-        ask(
-                ControlFrame.RESIZE,
-                new StructWriter(16)
-                        .int32(number)
-                        .int16(size.columns())
-                        .int16(size.rows())
-                        .bytes(),
-                bytes -> null);
     }
 
     /**
@@ -512,14 +437,14 @@ public final class VmmProcess {
                     null);
         }
         if (ended.isDone()) {
-            throw gone();
+            throw requests.gone();
         }
         ExecutedProcess begun = connect(wishes);
         try {
-            get(request(ControlFrame.PROCESS_START, begun.startRequest(json), answer -> {
-                int number = checked(() -> StructReader.take(answer).int32());
+            requests.await(requests.send(ControlFrame.PROCESS_START, begun.startRequest(json), answer -> {
+                int number = VmmRequests.checked(() -> StructReader.take(answer).int32());
                 if (!begun.numbered(number)) {
-                    killLater(number);
+                    requests.killLater(number);
                 }
                 // By the thread that reads the events, so that none of this process comes before.
                 executed.put(number, begun);
@@ -546,8 +471,8 @@ public final class VmmProcess {
                 task -> Thread.ofVirtual().start(task));
         boolean connected = false;
         try {
-            ExecutedProcess process =
-                    get(connecting.copy().orTimeout(deadlines.answer().toMillis(), TimeUnit.MILLISECONDS));
+            ExecutedProcess process = requests.await(
+                    connecting.copy().orTimeout(deadlines.answer().toMillis(), TimeUnit.MILLISECONDS));
             connected = true;
             return process;
         } finally {
@@ -567,7 +492,8 @@ public final class VmmProcess {
             // It ends more tidily where it is asked than where it is killed.
             ControlChannel control = channel.isDone() && !channel.isCompletedExceptionally() ? channel.join() : null;
             if (control != null && control.hello().isDone() && process.isAlive()) {
-                var asked = control.request(ControlFrame.SIGNAL, signalOf(0, Signal.KILL), bytes -> Boolean.TRUE);
+                var asked = control.request(
+                        ControlFrame.SIGNAL, VmmRequests.signalOf(0, Signal.KILL), bytes -> Boolean.TRUE);
                 var _ = asked.whenComplete(
                         (done, failure) -> endWithin(failure == null ? deadlines.end() : Duration.ZERO));
                 endWithin(deadlines.end());
@@ -585,75 +511,6 @@ public final class VmmProcess {
     }
 
     private static VmStatistics statistics(ByteBuffer bytes) {
-        return checked(() -> VmStatistics.read(bytes));
-    }
-
-    private interface Reading<T> {
-        T read() throws MalformedException;
-    }
-
-    private static <T> T checked(Reading<T> reading) {
-        try {
-            return reading.read();
-        } catch (MalformedException e) {
-            throw RunhvException.of(
-                    ErrorCode.INTERNAL, "read an answer of a micro-VM's process", e.getMessage(), null, e);
-        }
-    }
-
-    private <T> CompletableFuture<T> request(int type, byte[] payload, Function<ByteBuffer, T> taken) {
-        return channel.exceptionallyCompose(e -> CompletableFuture.failedFuture(gone()))
-                .thenCompose(control -> control.request(type, payload, taken))
-                .orTimeout(deadlines.answer().toMillis(), TimeUnit.MILLISECONDS);
-    }
-
-    private RunhvException gone() {
-        return RunhvException.of(
-                ErrorCode.CLOSED, "ask the micro-VM of container " + launch.id(), "Its process has ended", null, null);
-    }
-
-    // Such an answer is never far: an interruption is for whoever waits for long, and kept for it.
-    private <T> T ask(int type, byte[] payload, Function<ByteBuffer, T> taken) {
-        CompletableFuture<T> answer = request(type, payload, taken);
-        boolean interrupted = false;
-        try {
-            while (true) {
-                try {
-                    return get(answer);
-                } catch (InterruptedException e) {
-                    interrupted = true;
-                }
-            }
-        } finally {
-            if (interrupted) {
-                Thread.currentThread().interrupt();
-            }
-        }
-    }
-
-    private <T> T get(CompletableFuture<T> answer) throws InterruptedException {
-        try {
-            return answer.get();
-        } catch (ExecutionException e) {
-            Throwable cause = e.getCause() instanceof CompletionException wrapped ? wrapped.getCause() : e.getCause();
-            if (cause instanceof RunhvException failure) {
-                // With the stack of the thread that asked.
-                throw RunhvException.of(
-                        failure.code(),
-                        failure.operation(),
-                        failure.detail(),
-                        failure.osError().orElse(null),
-                        failure);
-            }
-            if (cause instanceof TimeoutException) {
-                throw RunhvException.of(
-                        ErrorCode.HOST_FAILED,
-                        "ask the micro-VM of container " + launch.id(),
-                        "Its process has not answered for " + deadlines.answer().toSeconds() + " s",
-                        null,
-                        null);
-            }
-            throw new IllegalStateException(cause);
-        }
+        return VmmRequests.checked(() -> VmStatistics.read(bytes));
     }
 }

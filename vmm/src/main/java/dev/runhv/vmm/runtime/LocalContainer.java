@@ -170,7 +170,7 @@ final class LocalContainer implements Container {
         String operation = "start container " + name;
         checkOpen(operation);
         try {
-            process.start();
+            process.requests().start();
         } catch (RunhvException e) {
             // Started before, it is a conflict whether or not it has ended meanwhile.
             if (e.code() != ErrorCode.CLOSED || startedAt != null) {
@@ -213,7 +213,7 @@ final class LocalContainer implements Container {
     @Override
     public void signal(Signal signal) {
         checkOpen("send " + signal + " to container " + name);
-        Errors.unlessEnded(() -> process.signal(0, signal));
+        Errors.unlessEnded(() -> process.requests().signal(0, signal));
     }
 
     @Override
@@ -222,13 +222,13 @@ final class LocalContainer implements Container {
         TerminalSize size = new TerminalSize(columns, rows);
         checkOpen(operation);
         Errors.checkTerminal(prepared.terminal(), operation);
-        Errors.unlessEnded(() -> process.resize(0, size));
+        Errors.unlessEnded(() -> process.requests().resize(0, size));
     }
 
     @Override
     public ExitStatus stop(Duration grace) throws InterruptedException {
         checkOpen("stop container " + name);
-        Errors.unlessEnded(() -> process.stop(grace));
+        Errors.unlessEnded(() -> process.requests().stop(grace));
         return waitFor();
     }
 
@@ -237,7 +237,7 @@ final class LocalContainer implements Container {
         String operation = "pause container " + name;
         checkOpen(operation);
         try {
-            process.pause();
+            process.requests().pause();
         } catch (RunhvException e) {
             throw notRunning(operation, e);
         }
@@ -248,7 +248,7 @@ final class LocalContainer implements Container {
         String operation = "resume container " + name;
         checkOpen(operation);
         try {
-            process.resume();
+            process.requests().resume();
         } catch (RunhvException e) {
             throw notRunning(operation, e);
         }
@@ -262,7 +262,7 @@ final class LocalContainer implements Container {
     public ContainerState state() {
         if (endedAt == null) {
             try {
-                return process.state();
+                return process.requests().state();
             } catch (RunhvException e) {
                 if (e.code() != ErrorCode.CLOSED) {
                     throw e;

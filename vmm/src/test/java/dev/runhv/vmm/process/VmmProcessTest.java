@@ -268,7 +268,7 @@ class VmmProcessTest {
         VmmProcess process = spawn(new Deadlines(SOON.multipliedBy(100), SOON, SOON), Output.keep(), folder);
         try (Vm vm = fake.next()) {
             vm.hello();
-            assertThatThrownBy(process::state)
+            assertThatThrownBy(process.requests()::state)
                     .isInstanceOf(HostException.class)
                     .hasMessageContaining("has not answered");
         }
@@ -358,12 +358,12 @@ class VmmProcessTest {
         VmmProcess process = spawn();
         try (Vm vm = fake.next()) {
             vm.hello();
-            FutureTask<ContainerState> state = async(process::state);
+            FutureTask<ContainerState> state = async(process.requests()::state);
             vm.answer(ControlFrame.STATE, FakeVmm.state(2));
             assertThat(state.get().status()).isEqualTo(ContainerState.Status.RUNNING);
 
             FutureTask<Void> pause = async(() -> {
-                process.pause();
+                process.requests().pause();
                 return null;
             });
             vm.refuse(ControlFrame.PAUSE, 3, "pause", "It is paused");
@@ -372,7 +372,7 @@ class VmmProcessTest {
             });
 
             FutureTask<Void> stop = async(() -> {
-                process.stop(Duration.ofDays(400 * 365));
+                process.requests().stop(Duration.ofDays(400 * 365));
                 return null;
             });
             StructReader request = StructReader.take(vm.answer(ControlFrame.STOP, NOTHING));
@@ -381,7 +381,7 @@ class VmmProcessTest {
             stop.get();
 
             FutureTask<Void> signal = async(() -> {
-                process.signal(0, Signal.of("RTMIN+1"));
+                process.requests().signal(0, Signal.of("RTMIN+1"));
                 return null;
             });
             StructReader signalled = StructReader.take(vm.answer(ControlFrame.SIGNAL, NOTHING));
@@ -391,7 +391,7 @@ class VmmProcessTest {
             vm.exited(0);
         }
         end(process);
-        assertThatThrownBy(process::state)
+        assertThatThrownBy(process.requests()::state)
                 .isInstanceOfSatisfying(
                         RunhvException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CLOSED));
     }
@@ -403,13 +403,13 @@ class VmmProcessTest {
             vm.hello();
             FutureTask<Boolean> interrupted = async(() -> {
                 Thread.currentThread().interrupt();
-                process.state();
+                process.requests().state();
                 return Thread.interrupted();
             });
             vm.answer(ControlFrame.STATE, FakeVmm.state(2));
             assertThat(interrupted.get()).as("the interruption is kept").isTrue();
 
-            FutureTask<ContainerState> state = async(process::state);
+            FutureTask<ContainerState> state = async(process.requests()::state);
             vm.answer(ControlFrame.STATE, FakeVmm.state(2));
             state.get();
             vm.exited(0);

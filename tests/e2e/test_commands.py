@@ -136,7 +136,7 @@ def test_the_start_keeps_its_budget(runhv):
     exits = min((line["exits_to_first_instruction"] for line in lines), key=lambda counts: counts["all"])
     print("exits:", exits)
     print("instructions:", instructions)
-    assert instructions <= 11_000_000
+    assert instructions <= 10_800_000
     assert exits["all"] <= 103
     assert exits["msr"] == 0
 

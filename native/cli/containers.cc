@@ -193,7 +193,11 @@ Result<std::string> delete_verb(const std::string& root,
   if (!name) return bad("delete", "expected a NAME; see runhv help delete");
   const auto container = find("delete", root, *name);
   // As runc has it: --force makes sure that there is none.
-  if (!container && container.error().code == Code::kNotFound && force) return std::string();
+  if (!container && container.error().code == Code::kNotFound && force) {
+    RUNHV_TRY_ASSIGN(const std::string folder, control::runhv_root(root));
+    RUNHV_TRY(control::remove_unfinished(folder, std::string(*name)));
+    return std::string();
+  }
   if (!container) return Fail{container.error()};
   // One that was created and not started has nothing to lose.
   if (is_running(*container) && !force && container->state.status != "created") {

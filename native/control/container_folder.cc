@@ -182,6 +182,16 @@ Result<void> remove_container(const FoundContainer& container) {
                     "container is running; --force kills it"}};
 }
 
+Result<void> remove_unfinished(const std::string& root, const std::string& id) {
+  const std::string folder = root + "/containers/" + id;
+  if (!is_name(id, RUNHV_MAX_ID_BYTES) || !file_exists(folder)) return {};
+  const auto lock = FolderLock::acquire(folder);
+  if (lock) return file_exists(state_path(folder)) ? Result<void>() : remove_folder(folder);
+  // Its process lives, or has just gone with its folder.
+  if (lock.error().code == Code::kConflict || lock.error().code == Code::kNotFound) return {};
+  return Fail{lock.error()};
+}
+
 void sweep_containers(const std::string& root) { static_cast<void>(list_containers(root)); }
 
 }  // namespace runhv::control

@@ -53,6 +53,10 @@ Result<FoundContainer> find_container(const std::string& root, const std::string
 // Removes a container that does not live; kConflict where it does.
 Result<void> remove_container(const FoundContainer& container);
 
+// Removes what a process has left that was killed before it had written its state. list_containers
+// cannot tell that from one that is being made, and leaves it alone for ten seconds.
+Result<void> remove_unfinished(const std::string& root, const std::string& id);
+
 // What list_containers removes, alone.
 void sweep_containers(const std::string& root);
 

@@ -127,6 +127,22 @@ TEST_F(ContainerFolderTest, AFolderThatIsBeingMadeIsLeftAloneAndAnOldOneSwept) {
   EXPECT_FALSE(std::filesystem::exists(folder));
 }
 
+TEST_F(ContainerFolderTest, WhatWasLeftBeforeItHadAStateIsRemovedByName) {
+  const std::string folder = *root_folder(root_, "containers") + "/new";
+  {
+    const auto taken = ContainerFolder::take(root_, "new");
+    ASSERT_TRUE(taken);
+    ASSERT_TRUE(remove_unfinished(root_, "new"));
+    EXPECT_TRUE(std::filesystem::exists(folder)) << "its process lives";
+  }
+  ASSERT_TRUE(remove_unfinished(root_, "new"));
+  EXPECT_FALSE(std::filesystem::exists(folder));
+  ASSERT_TRUE(remove_unfinished(root_, "new"));
+  leave("kept", false);
+  ASSERT_TRUE(remove_unfinished(root_, "kept"));
+  EXPECT_THAT(listed(), ElementsAre("kept stopped"));
+}
+
 TEST_F(ContainerFolderTest, ABrokenStateIsNobodysName) {
   { ASSERT_TRUE(ContainerFolder::take(root_, "web")); }
   ASSERT_TRUE(write_file(root_ + "/containers/web/state.json", as_bytes("no json")));

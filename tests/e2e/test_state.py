@@ -164,6 +164,14 @@ def test_a_folder_without_a_state_holds_no_name(runhv):
     assert not folder.exists()
 
 
+def test_delete_with_force_removes_what_was_left_before_it_had_a_state(runhv):
+    folder = runhv.run_directory / "containers/web"
+    for parent in (runhv.run_directory, folder.parent, folder):
+        parent.mkdir(mode=0o700)
+    assert runhv("delete", "--force", "web").returncode == 0
+    assert not folder.exists()
+
+
 def test_a_broken_state_is_an_error_and_not_a_name(runhv):
     folder = runhv.run_directory / "containers/web"
     for parent in (runhv.run_directory, folder.parent, folder):

@@ -3,20 +3,24 @@
 failures, processes, files, sockets, descriptors, threads, mappings, memory. `tools/dev soak` runs it; see the README."""
 
 import argparse
+import collections
 import concurrent.futures
 import datetime
 import json
 import os
 import pathlib
+import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 
+from lives import Life
+
 MIB = 1 << 20
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PHASES = ["process", "parallel", "in-process", "api"]
+PHASES = ["process", "lives", "in-process", "api"]
 JAVA_OPTIONS = [
     # What a JVM does for its own sake should not look like a leak: a heap of one size, no thread that comes and goes.
     "-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
@@ -30,6 +34,8 @@ ALLOWED = {"descriptors": 0, "threads": 0, "mappings": 8, "rss_bytes": 8 * MIB, 
 ALLOWED_OF_API = {**ALLOWED, "threads": 4}
 # Of runhv-vmm's largest size, between the first and the last starts.
 ALLOWED_PEAK_GROWTH = 2 * MIB
+# Of the host, which others use as well: a guest's memory that stays, or a descriptor of each start, exceeds these.
+ALLOWED_OF_HOST = {"memory_used": 1 << 30, "shared_memory": 256 * MIB, "descriptors": 2000}
 
 
 def percentile(values, share):
@@ -60,6 +66,8 @@ class Soak:
         self.environment = {**os.environ, "XDG_RUNTIME_DIR": str(self.runtime), "TMPDIR": str(self.temporary),
                             "RUNHV_STORE": str(folder / "store")}
         self.faults = []
+        self.short = self.prepare("short", "echo", "out")
+        self.long = self.prepare("long", "sh", "-c", "echo out; exec sleep 100000")
 
     def java(self, *arguments, **options):
         home = os.environ.get("JAVA_HOME")
@@ -68,11 +76,11 @@ class Soak:
             program, *JAVA_OPTIONS, f"-Djava.io.tmpdir={self.temporary}", f"-Drunhv.home={self.dist}",
             "-p", str(self.dist / "lib/java"), *arguments], env=self.environment, **options)
 
-    def prepare(self):
-        """The bundle that most starts use; docs/prepare.md."""
-        bundle = self.folder / "bundle"
+    def prepare(self, name, *arguments):
+        """A bundle; docs/prepare.md."""
+        bundle = self.folder / name
         request = {"version": 1, "verb": "prepare", "id": "soak", "image": self.image, "bundle": str(bundle),
-                   "store": str(self.folder / "store"), "arguments": ["echo", "out"], "stdin": False}
+                   "store": str(self.folder / "store"), "arguments": arguments, "stdin": False}
         java = self.java("-m", "dev.runhv.vmm/dev.runhv.vmm.cli.Main", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         answer, _ = java.communicate(json.dumps(request).encode())
         if java.returncode != 0:
@@ -102,9 +110,9 @@ class Soak:
             self.fault(f"{phase}: left behind: {each}")
         return len(found)
 
-    def spawn(self, bundle, number):
+    def spawn(self, number):
         begun = time.monotonic()
-        process = subprocess.Popen([self.dist / "bin/runhv", "run", "--bundle", bundle, f"{self.name}-{number}"],
+        process = subprocess.Popen([self.dist / "bin/runhv", "run", "--bundle", self.short, f"{self.name}-{number}"],
                                    env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         return number, begun, process
 
@@ -123,11 +131,11 @@ class Soak:
             self.fault(f"{phase}: start {number}: status {process.returncode}, {output!r}, {errors.decode()!r}")
         return first, usage.ru_maxrss * 1024
 
-    def in_a_row(self, phase, bundle, starts):
+    def in_a_row(self, phase, starts):
         own = len(os.listdir("/proc/self/fd"))
         results = []
         for number in range(starts):
-            results.append(self.finish(phase, self.spawn(bundle, number)))
+            results.append(self.finish(phase, self.spawn(number)))
             show(phase, number + 1, starts)
         part = max(1, starts // 10)
         sizes = [size for _, size in results]
@@ -139,17 +147,35 @@ class Soak:
         return {"starts": starts, "first_output_ms": summary([time for time, _ in results]),
                 "peak_bytes": {"first": first, "last": last}, "left_behind": self.check_leftovers(phase)}
 
-    def at_once(self, phase, bundle, parallel, rounds):
-        results = []
+    def lives(self, phase, starts, parallel, seed):
+        own, before = len(os.listdir("/proc/self/fd")), host()
+        counts, times, typical, left = collections.Counter(), [], 1000, 0
         with concurrent.futures.ThreadPoolExecutor(parallel) as threads:
-            for turn in range(rounds):
-                numbers = range(turn * parallel, (turn + 1) * parallel)
-                results += threads.map(lambda number: self.finish(phase, self.spawn(bundle, number)), numbers)
-                show(phase, len(results), rounds * parallel)
-        times, sizes = zip(*results)
-        return {"starts": len(times), "at_once": parallel, "first_output_ms": summary(times),
-                "peak_bytes": {"first": median(sizes[:parallel]), "last": median(sizes[-parallel:])},
-                "left_behind": self.check_leftovers(phase)}
+            for first in range(0, starts, parallel):
+                row = [Life(self, seed, number, typical) for number in range(first, min(first + parallel, starts))]
+                for life, problem in zip(row, threads.map(Life.run, row)):
+                    counts[life.kind] += 1
+                    if problem:
+                        self.fault(f"{phase}: {life.name}: {life.kind}: {problem}")
+                new = [life.first_output_ms for life in row if life.first_output_ms]
+                typical = median(new or [typical])
+                times += new
+                listed = subprocess.run([self.dist / "bin/runhv", "list", "--quiet"], env=self.environment, capture_output=True, check=False)
+                if (listed.returncode, listed.stdout, listed.stderr) != (0, b"", b""):
+                    self.fault(f"{phase}: after {first + len(row)} lives: runhv list: {listed}")
+                left += self.check_leftovers(phase)
+                show(phase, first + len(row), starts)
+        if len(os.listdir("/proc/self/fd")) != own:
+            self.fault(f"{phase}: this process holds more descriptors than before")
+        part, times = max(1, len(times) // 10), times or [0]
+        result = {"starts": starts, "at_once": parallel, "seed": seed, "kinds": dict(counts), "first_output_ms": summary(times),
+                  "median_ms": {"first": round(median(times[:part]), 1), "last": round(median(times[-part:]), 1)}, "left_behind": left}
+        after = host()
+        result["host"] = {name: {"first": before[name], "last": after[name]} for name in before}
+        for name, allowed in ALLOWED_OF_HOST.items():
+            if after[name] - before[name] > allowed:
+                self.fault(f"{phase}: the host's {name} grew from {before[name]} to {after[name]}; {allowed} are allowed")
+        return result
 
     def in_a_jvm(self, phase, target, starts):
         java = self.java(
@@ -185,6 +211,16 @@ class Soak:
 def show(phase, done, of):
     if sys.stderr.isatty():
         print(f"\r{phase}: {done} of {of} ", end="\n" if done == of else "", file=sys.stderr, flush=True)
+    elif done % max(1, of // 10) == 0:
+        print(f"{phase}: {done} of {of}", file=sys.stderr, flush=True)
+
+
+def host():
+    """What the whole host uses: memory that no process holds, or another process, shows here alone."""
+    memory = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in pathlib.Path("/proc/meminfo").read_text().splitlines()}
+    return {"memory_used": memory["MemTotal"] - memory["MemAvailable"], "shared_memory": memory["Shmem"],
+            "descriptors": int(pathlib.Path("/proc/sys/fs/file-nr").read_text().split()[0]),
+            "inodes": int(pathlib.Path("/proc/sys/fs/inode-nr").read_text().split()[0])}
 
 
 def conditions(dist):
@@ -205,6 +241,12 @@ def table(report):
                 first, last = (result[name][at] / scale for at in ("first", "last"))
                 held.append(f"{first:.{0 if scale == 1 else 1}f} -> {last:.{0 if scale == 1 else 1}f} {unit}")
         lines.append(f"{phase:12}{result['starts']:>8}{times['p50']:>9}{times['p90']:>9}{times['p99']:>9}   {', '.join(held)}")
+        if "host" in result:
+            changes = {name: value["last"] - value["first"] for name, value in result["host"].items()}
+            lines.append(f"{'':12}seed {result['seed']}; " + ", ".join(f"{count} {kind}" for kind, count in result["kinds"].items()))
+            lines.append(f"{'':12}median of the first tenth {result['median_ms']['first']} ms, of the last {result['median_ms']['last']} ms; "
+                         f"the host: memory {changes['memory_used'] / MIB:+.0f} MiB, shared {changes['shared_memory'] / MIB:+.1f} MiB, "
+                         f"{changes['descriptors']:+} descriptors, {changes['inodes']:+} inodes")
     left = sum(result["left_behind"] for result in report["phases"].values())
     lines.append(f"left behind: {left}; faults: {len(report['faults'])}; {report['seconds']} s; "
                  + ", ".join(f"{name} {value}" for name, value in report["conditions"].items()))
@@ -213,16 +255,16 @@ def table(report):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--starts", type=int, default=1000, help="in a row; a tenth of them through the Java API")
-    parser.add_argument("--parallel", type=int, default=16, help="at once")
-    parser.add_argument("--rounds", type=int, default=4, help="of --parallel")
+    parser.add_argument("--starts", type=int, default=1000, help="in each phase; a tenth of them through the Java API")
+    parser.add_argument("--parallel", type=int, default=16, help="lives at once")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32), help="of the lives")
     parser.add_argument("--phases", default=",".join(PHASES), help="some of " + ",".join(PHASES))
     parser.add_argument("--dist", type=pathlib.Path, default=ROOT / "build/dist")
     parser.add_argument("--images", type=pathlib.Path, default=ROOT / "build/images")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build/bench/soak.json")
     options = parser.parse_args()
     phases = options.phases.split(",")
-    if min(options.starts, options.parallel, options.rounds) < 1 or not set(phases) <= set(PHASES):
+    if min(options.starts, options.parallel) < 1 or not set(phases) <= set(PHASES):
         parser.error("the numbers are at least 1, the phases some of " + ",".join(PHASES))
 
     folder = pathlib.Path(tempfile.mkdtemp(prefix="runhv-soak-"))
@@ -230,11 +272,10 @@ def main():
     report = {"version": 1, "conditions": conditions(options.dist), "phases": {}}
     try:
         soak = Soak(options.dist.resolve(), options.images.resolve(), folder)
-        bundle = soak.prepare()
         run = {
-            "process": lambda phase: soak.in_a_row(phase, bundle, options.starts),
-            "parallel": lambda phase: soak.at_once(phase, bundle, options.parallel, options.rounds),
-            "in-process": lambda phase: soak.in_a_jvm(phase, bundle, options.starts),
+            "process": lambda phase: soak.in_a_row(phase, options.starts),
+            "lives": lambda phase: soak.lives(phase, options.starts, options.parallel, options.seed),
+            "in-process": lambda phase: soak.in_a_jvm(phase, soak.short, options.starts),
             "api": lambda phase: soak.in_a_jvm(phase, soak.image, max(4, options.starts // 10)),
         }
         for phase in phases:

@@ -1,11 +1,14 @@
-"""A short run of what `tools/dev soak` does a thousand times: starts in a row, 16 at once, and in a JVM's own process."""
+"""A short run of what `tools/dev soak` does a thousand times: starts in a row, lives 16 at once, and a JVM's own process."""
 
 import json
 import pathlib
 import subprocess
 import sys
 
+import pytest
+
 SOAK = pathlib.Path(__file__).resolve().parents[2] / "benchmarks/soak/soak.py"
+SEED = "23"  # of the first 16 lives, two at least are of each kind
 
 
 def soak(runhv, output, *options, dist=None):
@@ -15,31 +18,37 @@ def soak(runhv, output, *options, dist=None):
 
 
 def test_starts_in_a_row_and_at_once_leave_nothing_and_cost_nothing(runhv, tmp_path):
-    result = soak(runhv, tmp_path / "soak.json", "--starts", "16", "--parallel", "16", "--rounds", "1")
+    result = soak(runhv, tmp_path / "soak.json", "--starts", "16", "--parallel", "16", "--seed", SEED)
     print(result.stdout)
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads((tmp_path / "soak.json").read_text())
     assert report["faults"] == []
     assert {phase: part["starts"] for phase, part in report["phases"].items()} == {
-        "process": 16, "parallel": 16, "in-process": 16, "api": 4}
+        "process": 16, "lives": 16, "in-process": 16, "api": 4}
+    assert len(report["phases"]["lives"]["kinds"]) == 6, "every kind of life"
     assert all(part["left_behind"] == 0 and part["first_output_ms"]["p50"] > 0 for part in report["phases"].values())
 
 
-def test_a_start_that_leaves_something_is_found(runhv, tmp_path):
+@pytest.mark.parametrize("verb,deed,phase,found", [
+    ("run", 'touch "$TMPDIR/file"', "process", "left behind: file "),
+    ("run", "sleep 20 <&- >&- 2>&- &", "process", "left behind: process "),
+    ("delete", "exit 0", "lives", "delete --force left its folder"),
+    ("kill", "exit 1", "lives", "kill: "),
+])
+def test_what_is_left_or_fails_is_found(runhv, tmp_path, verb, deed, phase, found):
     leaky = tmp_path / "dist"
     (leaky / "bin").mkdir(parents=True)
     for folder in ("lib", "share"):
         (leaky / folder).symlink_to(runhv.dist / folder)
     script = leaky / "bin/runhv"
     script.write_text(f"""#!/bin/sh
-if [ "$1" = run ]; then
-    touch "$TMPDIR/file"
-    sleep 20 <&- >&- 2>&- &
+if [ "$1" = {verb} ]; then
+    {deed}
 fi
 exec "{runhv.program}" "$@"
 """)
     script.chmod(0o755)
-    result = soak(runhv, tmp_path / "soak.json", "--starts", "1", "--phases", "process", dist=leaky)
+    result = soak(runhv, tmp_path / "soak.json", "--starts", "16" if phase == "lives" else "1", "--phases", phase, "--seed", SEED, dist=leaky)
     assert result.returncode == 1, result.stdout + result.stderr
     faults = "\n".join(json.loads((tmp_path / "soak.json").read_text())["faults"])
-    assert "left behind: file " in faults and "sleep" in faults, faults
+    assert found in faults, faults

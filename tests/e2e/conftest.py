@@ -9,11 +9,53 @@ import subprocess
 
 import pytest
 
+TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools"
+
 
 def pytest_addoption(parser):
     parser.addoption("--runhv-dist", default="build/dist", help="the distribution under test")
     parser.addoption("--images", default="build/images", help="images of tests/fixtures/make_images.py")
     parser.addoption("--maven-repository", default="build/maven", help="what tools/dev publish has made")
+    parser.addoption("--instrumented", action="store_true", help="sanitizers are in the distribution: their reports are failures")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "instrumented: also run with sanitizers in the native programs (tools/dev sanitize)")
+
+
+@pytest.fixture(scope="session")
+def sanitizer_reports(request, tmp_path_factory):
+    """The folder that sanitizers write to; None where there are none. What they find ends the process by SIGABRT, which no
+    container's end does: that is a status."""
+    if not request.config.getoption("--instrumented"):
+        yield None
+        return
+    folder = tmp_path_factory.mktemp("sanitizer-reports")
+    common = f"log_path={folder}/report:abort_on_error=1:halt_on_error=1:print_stacktrace=1"
+    os.environ.update(
+        ASAN_OPTIONS=f"{common}:detect_stack_use_after_return=1", UBSAN_OPTIONS=common,
+        TSAN_OPTIONS=f"{common}:suppressions={TOOLS / 'tsan.supp'}:history_size=7",
+        # A sanitizer's dlopen looks beside itself for a bare name.
+        RUNHV_SOFTCPU=str(pathlib.Path(request.config.getoption("--runhv-dist")).resolve() / "lib/librunhv-softcpu.so"))
+    yield folder
+    fail_for_reports(folder)
+
+
+def fail_for_reports(folder):
+    reports = sorted(folder.iterdir())
+    text = "\n".join(f"{report.name}:\n{report.read_text(errors='replace')}" for report in reports)
+    for report in reports:
+        report.unlink()
+    if text:
+        pytest.fail(text, pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def no_sanitizer_report(sanitizer_reports):
+    """Of the processes of this test. It is set up first, so that it looks last."""
+    yield
+    if sanitizer_reports is not None:
+        fail_for_reports(sanitizer_reports)
 
 
 def java():

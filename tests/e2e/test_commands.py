@@ -19,6 +19,7 @@ def test_pipes_and_loops_work_in_the_guest(runhv):
     assert result.stdout == b"1 2 3 "
 
 
+@pytest.mark.instrumented
 @pytest.mark.parametrize("status", [0, 1, 42, 125, 255])
 def test_returns_the_status_of_the_program(runhv, status):
     assert runhv.run("sh", "-c", f"exit {status}").returncode == status
@@ -67,6 +68,7 @@ def test_stdin_is_the_containers_only_with_interactive(runhv):
     assert runhv.run("cat", input=b"typed").stdout == b""
 
 
+@pytest.mark.instrumented
 def test_memory_and_processors_are_what_was_asked_for(runhv):
     script = "grep -c ^processor /proc/cpuinfo; free -m | awk '/^Mem:/{print $2}'"
     small = runhv.run("sh", "-c", script).stdout.split()
@@ -107,6 +109,7 @@ def test_writes_go_to_a_layer_of_the_containers_own(runhv):
     assert runhv.run("cat", "/etc/motd").returncode == 1
 
 
+@pytest.mark.instrumented
 def test_the_line_of_timings_has_every_stage_and_count(runhv):
     line, result = runhv.timings_of("echo", "x")
     assert (result.returncode, result.stdout, result.stderr.count(b"\n")) == (0, b"x\n", 1)
@@ -165,6 +168,7 @@ def ready(runhv):
         process.stdout.close()
 
 
+@pytest.mark.instrumented
 def test_a_bundle_runs_without_java(runhv, tmp_path):
     bundle = runhv.prepare(tmp_path / "bundle", "echo", "native")
     spy = tmp_path / "java"

@@ -70,6 +70,7 @@ def running(vmm):
     return one
 
 
+@pytest.mark.instrumented
 def test_a_whole_life_is_told_in_order(vmm):
     one = vmm("--created", command=["sh", "-c", "exit 3"])
     client = one.client
@@ -95,6 +96,7 @@ def test_without_created_it_starts_at_once(vmm):
     assert one.end() == (0, b"x\n", b"")
 
 
+@pytest.mark.instrumented
 def test_a_program_that_is_not_there_ends_it_before_created(vmm):
     one = vmm("--created", command=["/no/such/program"])
     end = one.client.event()
@@ -141,6 +143,7 @@ def test_an_engine_that_is_not_there_has_its_own_code(vmm):
         assert vmm("--engine", engine).client.event().code == control.HYPERVISOR_ABSENT
 
 
+@pytest.mark.instrumented
 @pytest.mark.parametrize("change,code,words", [
     (lambda config: config["annotations"].update({"dev.runhv.memory": "1"}), None, "memory"),
     (lambda config: config["process"].update({"args": []}), CORRUPT_INPUT, "process.args"),
@@ -196,6 +199,7 @@ def test_a_refused_thread_is_the_end_and_no_abort(runhv, vmm, tmp_path):
     assert any(status == 125 for status, _ in seen), seen
 
 
+@pytest.mark.instrumented
 def test_a_launcher_that_goes_away_changes_nothing(vmm):
     one = vmm(command=["sh", "-c", "sleep 1; echo done"])
     one.client.event("started")
@@ -243,6 +247,7 @@ def test_a_late_client_is_told_what_it_missed(running):
     assert running.end()[0] == 137
 
 
+@pytest.mark.instrumented
 def test_many_clients_are_told_the_same(running):
     clients = [Client.connect(running.socket) for _ in range(50)]
     quiet = Client.connect(running.socket, events=False)
@@ -263,6 +268,7 @@ def test_a_client_that_is_killed_in_a_frame_disturbs_nobody(running):
     assert running.client.state().status == "running"
 
 
+@pytest.mark.instrumented
 def test_garbage_ends_its_connection_alone(running):
     for garbage in (b"GET / HTTP/1.0\r\n\r\n", b"\xff" * 4096, struct.pack("<IHHII", 0, 2, 0, 1, 9), struct.pack("<IHHII", 0, 2, 9, 1, 0)):
         client = Client.connect(running.socket)
@@ -400,6 +406,7 @@ def run_process(client, *arguments, data=None, **fields):
     return ended(client, number), *outputs
 
 
+@pytest.mark.instrumented
 def test_a_process_has_streams_and_a_status_of_its_own(running):
     end, output, errors = run_process(running.client, "sh", "-c", "cat; echo err >&2; exit 7", data=b"typed")
     assert (end.status.end, end.status.value, output, errors) == ("exited", 7, b"typed", b"err\n")
@@ -428,6 +435,7 @@ def test_a_process_is_in_the_containers_namespaces_and_inherits_nothing_else(run
     assert output == b"", "namespaces of the first process"
 
 
+@pytest.mark.instrumented
 def test_a_process_streams_through_connections_too(running):
     streams = [control.stream(running.socket) for _ in range(3)]
     number = running.client.process_start(process("sh", "-c", "tr a-z A-Z; echo err >&2"), [control.CONNECTION] * 3,
@@ -455,11 +463,13 @@ def test_a_token_belongs_to_one_connection(running):
     connection.close()
 
 
+@pytest.mark.instrumented
 def test_bulk_output_of_a_process_arrives_whole(running):
     end, output, _ = run_process(running.client, "sh", "-c", "yes 0123456789 | head -c 3000000")
     assert end.status.value == 0 and len(output) == 3_000_000
 
 
+@pytest.mark.instrumented
 def test_signals_are_for_one_process(running):
     client = running.client
     reader, writer = os.pipe()
@@ -488,6 +498,7 @@ def read_until(terminal, words):
     return seen
 
 
+@pytest.mark.instrumented
 def test_a_terminal_is_one_and_sizes_and_control_characters_work(running):
     client = running.client
     terminal, other = os.openpty()
@@ -537,6 +548,7 @@ def test_a_thousand_processes_in_a_row(running):
     assert running.client.state().process_count == 1
 
 
+@pytest.mark.instrumented
 def test_a_hundred_processes_at_once(running):
     client = running.client
     pipes = {}
@@ -565,6 +577,7 @@ def test_a_129th_process_is_a_conflict(running):
     assert len(set(numbers)) == 127
 
 
+@pytest.mark.instrumented
 def test_the_end_of_the_first_process_ends_the_others(vmm):
     one = vmm(command=["sh", "-c", "trap 'exit 2' TERM; echo ready; while :; do sleep 0.05; done"])
     assert one.process.stdout.readline() == b"ready\n"
@@ -580,6 +593,7 @@ def test_the_end_of_the_first_process_ends_the_others(vmm):
 
 # ---- pause, statistics, stop ----
 
+@pytest.mark.instrumented
 def test_a_paused_container_does_nothing(running):
     client = running.client
     with open("/dev/null", "wb") as sink:
@@ -606,6 +620,7 @@ def test_a_paused_container_does_nothing(running):
     assert ended(client, writer).status.value == signal.SIGKILL
 
 
+@pytest.mark.instrumented
 def test_a_paused_container_can_be_killed(running):
     running.client.pause()
     running.client.signal(signal.SIGKILL)
@@ -624,6 +639,7 @@ def test_statistics_cost_the_guest_nothing(vmm):
     assert last.engine == "soft" and last.memory_bytes == 128 << 20
 
 
+@pytest.mark.instrumented
 def test_stop_is_a_signal_and_a_limit(vmm):
     one = vmm(command=["sh", "-c", "trap 'exit 6' TERM; echo ready; while :; do sleep 0.05; done"])
     assert one.process.stdout.readline() == b"ready\n"

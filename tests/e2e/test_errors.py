@@ -89,6 +89,7 @@ def test_processors_out_of_range(runhv, value):
     refused(runhv.run("true", before=["--cpus", value]), "cpus", value)
 
 
+@pytest.mark.instrumented
 def test_a_kernel_that_is_no_elf(runhv):
     refused(runhv.run("true", before=["--kernel", "/etc/passwd"]), "/etc/passwd", "ELF")
 
@@ -172,6 +173,7 @@ def bundle(tmp_path):
     return folder
 
 
+@pytest.mark.instrumented
 @pytest.mark.parametrize("text,words", [
     ("no json", ["config.json"]),
     ("[]", ["config.json"]),
@@ -212,6 +214,7 @@ def test_why_the_jvm_does_not_start_is_told(runhv):
     refused(result, "the Java side ended with status", "memory")
 
 
+@pytest.mark.instrumented
 def test_a_bundle_that_is_not_there(runhv):
     refused(runhv("run", "--bundle", "/no/bundle", NAME), "/no/bundle")
 

@@ -93,6 +93,7 @@ def failed(process, *words, timeout=SOON):
     return output
 
 
+@pytest.mark.instrumented
 @pytest.mark.parametrize("how,words", [
     ("wrong-magic", ["listen to the agent", "wrong magic number"]),
     ("wrong-version", ["listen to the agent", "speaks version 9"]),
@@ -165,6 +166,7 @@ def test_a_kernel_without_memory_and_without_anyone_to_kill(guest, initrd):
     failed(guest(initrd=initrd, how="eats"), "run the guest: triple fault at RIP", timeout=120)
 
 
+@pytest.mark.instrumented
 def test_a_triple_fault(guest):
     failed(guest(kernel=b"\x0f\x0b"), "run the guest: triple fault at RIP 0x200000")
 

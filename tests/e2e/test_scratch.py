@@ -40,12 +40,14 @@ def test_it_has_the_size_that_was_asked_for(runhv, folder, size, mebibytes):
     assert result.stdout.endswith(b"x\n")
 
 
+@pytest.mark.instrumented
 def test_a_disk_that_is_full_is_the_containers_matter(runhv, folder):
     result = written(runhv, "dd if=/dev/zero of=/big bs=1M count=64 2>&1; echo goes on", folder, "16m")
     assert b"No space left" in result.stdout and result.stdout.endswith(b"goes on\n"), result.stdout
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.instrumented
 def test_a_host_that_is_full_is_an_io_error_in_the_guest(runhv, tmp_path):
     if os.getuid() != 0:
         pytest.skip("mounting a small file system needs root")

@@ -60,6 +60,7 @@ def test_the_state_is_that_of_the_specification(runhv, start):
     assert (state["id"], state["status"], state["pid"]) == ("web", "running", process.pid)
 
 
+@pytest.mark.instrumented
 def test_a_signal_by_name_or_number(runhv, start):
     process = start("web")
     for name in ("USR1", "SIGUSR1", str(int(signal.SIGUSR1)), "usr1"):
@@ -77,6 +78,7 @@ def test_a_signal_of_real_time(runhv, start):
         assert process.stdout.readline() == b"rt\n"
 
 
+@pytest.mark.instrumented
 def test_sigkill_ends_it_at_once(runhv, start):
     process = start("web", script="trap '' TERM; echo ready; while :; do :; done")
     assert runhv("kill", "web", "KILL").returncode == 0
@@ -96,6 +98,7 @@ def test_what_cannot_be_is_one_line(runhv, start):
         assert result.stderr.startswith(b"runhv: ") and result.stderr.count(b"\n") == 1 and words.encode() in result.stderr, result.stderr
 
 
+@pytest.mark.instrumented
 def test_delete_with_force(runhv, start):
     process = start("web", script="trap '' TERM; echo ready; while :; do :; done")
     result = runhv("delete", "--force", "web")

@@ -53,6 +53,7 @@ def test_bulk_output_keeps_its_budget(runhv, tmp_path):
     assert exits <= 1.5
 
 
+@pytest.mark.instrumented
 def test_stderr_is_separate(runhv):
     result = runhv.run("sh", "-c", "echo out; echo err >&2")
     assert (result.stdout, result.stderr) == (b"out\n", b"err\n")
@@ -71,6 +72,7 @@ def test_a_slow_reader_gets_every_byte(runhv):
     process.stdout.close()
 
 
+@pytest.mark.instrumented
 def test_an_output_that_nobody_reads_blocks_the_writer_and_still_ends_on_sigterm(runhv):
     process = runhv.popen("run", runhv.image("busybox"), "sh", "-c", "trap 'exit 9' TERM; yes & sleep 1; echo ready >&2; wait",
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -102,6 +104,7 @@ def test_sigterm_ends_a_kernel_that_never_comes_to_the_agent(runhv, tmp_path):
     assert process.wait(30) == 128 + signal.SIGTERM
 
 
+@pytest.mark.instrumented
 def test_output_that_the_host_cannot_write_is_an_error(runhv):
     with open("/dev/full", "wb") as full:
         process = runhv.popen("run", runhv.image("busybox"), "echo", "lost", stdout=full, stderr=subprocess.PIPE)
@@ -121,6 +124,7 @@ def test_output_beyond_a_limit_of_the_user_is_an_error(runhv, tmp_path):
     assert runhv.leftovers() == []
 
 
+@pytest.mark.instrumented
 def test_input_that_the_host_cannot_read_is_an_error(runhv, tmp_path):
     folder = os.open(tmp_path, os.O_RDONLY)
     process = runhv.popen("run", "-i", runhv.image("busybox"), "sh", "-c", "cat; echo after", stdin=folder,
@@ -132,6 +136,7 @@ def test_input_that_the_host_cannot_read_is_an_error(runhv, tmp_path):
     assert process.returncode == 125
 
 
+@pytest.mark.instrumented
 def test_a_reader_that_has_gone_ends_the_writer(runhv):
     process = runhv.popen("run", runhv.image("busybox"), "yes", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     read_line(process.stdout)
@@ -140,6 +145,7 @@ def test_a_reader_that_has_gone_ends_the_writer(runhv):
     assert process.wait(30) in (1, 128 + signal.SIGPIPE)
 
 
+@pytest.mark.instrumented
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"])
 def test_signals_reach_the_program(runhv, name):
     short = name.removeprefix("SIG")
@@ -151,6 +157,7 @@ def test_signals_reach_the_program(runhv, name):
     assert (output, process.returncode) == (f"got {short}\n".encode(), 7)
 
 
+@pytest.mark.instrumented
 def test_sigkill_leaves_nothing_that_the_next_look_does_not_sweep(runhv):
     process = runhv.popen("run", runhv.image("busybox"), "sh", "-c", "echo ready; sleep 1000", stdout=subprocess.PIPE)
     read_line(process.stdout)
@@ -161,6 +168,7 @@ def test_sigkill_leaves_nothing_that_the_next_look_does_not_sweep(runhv):
     assert runhv.leftovers() == []
 
 
+@pytest.mark.instrumented
 def test_daemons_do_not_outlive_the_first_process(runhv):
     script = "(trap '' TERM HUP; sleep 1000) & (setsid sleep 1000 </dev/null &) ; echo started"
     began = time.monotonic()

@@ -137,16 +137,15 @@ bool Virtqueue::pop(DescriptorChain& chain) {
   next_avail_ = plus(next_avail_, 1);
   ++in_flight_;
   ++turn_chains_;
-  popped_bytes_ = chain.size_bytes();
-  turn_bytes_ += popped_bytes_;
+  turn_bytes_ += chain.size_bytes();
   return true;
 }
 
-void Virtqueue::unpop() {
+void Virtqueue::unpop(const DescriptorChain& chain) {
   next_avail_ = plus(next_avail_, -1);
   --in_flight_;
   --turn_chains_;
-  turn_bytes_ -= popped_bytes_;
+  turn_bytes_ -= chain.size_bytes();
 }
 
 bool Virtqueue::read_chain(std::uint16_t head, DescriptorChain& chain) {
@@ -208,6 +207,15 @@ bool Virtqueue::append(const Descriptor& descriptor, DescriptorChain& chain) {
 }
 
 void Virtqueue::push(const DescriptorChain& chain, std::uint32_t written_bytes) {
+  push_unseen(chain, written_bytes);
+  if (!awaits(chain)) return;
+  // §2.7.8.2: the entry before the index. Sequentially consistent, for take_interrupt() reads what
+  // the driver writes when it looks at this index.
+  store16(used_, kIdxOffset, next_used_);
+  memory_->written(device_area_, used_.size());
+}
+
+void Virtqueue::push_unseen(const DescriptorChain& chain, std::uint32_t written_bytes) {
   RUNHV_CHECK(in_flight_ > 0);
   --in_flight_;
   if (!awaits(chain)) return;
@@ -218,10 +226,6 @@ void Virtqueue::push(const DescriptorChain& chain, std::uint32_t written_bytes) 
   store_le<std::uint32_t>(used_, entry, chain.head_);
   store_le<std::uint32_t>(used_, entry + 4, written_bytes);
   next_used_ = plus(next_used_, 1);
-  // §2.7.8.2: the entry before the index. Sequentially consistent, for take_interrupt() reads what
-  // the driver writes when it looks at this index.
-  store16(used_, kIdxOffset, next_used_);
-  memory_->written(device_area_, used_.size());
 }
 
 void Virtqueue::request_notifications() {

@@ -81,11 +81,13 @@ class Virtqueue {
   // The next available chain, from now on in flight; false where there is none: then the driver's
   // next buffer notifies the device. False as well at the end of a turn.
   bool pop(DescriptorChain& chain);
-  // Undoes the last pop(), with no push() since.
-  void unpop();
+  // Undoes the last pop() that is neither pushed nor undone; `chain` is what it gave.
+  void unpop(const DescriptorChain& chain);
   // Returns a chain to the driver, if it still waits for it: not after disable(), and not to a
   // queue that is broken. `written_bytes`: from the start of the writable part.
   void push(const DescriptorChain& chain, std::uint32_t written_bytes);
+  // The same, but the driver sees it together with what is pushed next, in the same call.
+  void push_unseen(const DescriptorChain& chain, std::uint32_t written_bytes);
 
   // Chains popped and not returned, of all generations. At most size(): a driver that makes more
   // available breaks the queue.
@@ -128,7 +130,6 @@ class Virtqueue {
   bool unfinished_ = false;
   std::uint16_t turn_chains_ = 0;  // taken in this turn
   std::uint64_t turn_bytes_ = 0;
-  std::uint64_t popped_bytes_ = 0;  // of the last pop()
   Gpa device_area_;
   std::span<const std::byte> descriptors_;
   std::span<const std::byte> avail_;

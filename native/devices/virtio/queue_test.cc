@@ -163,7 +163,7 @@ TEST_F(QueueTest, EndsATurnAfterManyBytes) {
   for (int i = 0; i < 3; ++i) offer(0);
   queue.begin_turn();
   ASSERT_TRUE(queue.pop(chain));
-  queue.unpop();  // costs nothing
+  queue.unpop(chain);  // costs nothing
   ASSERT_TRUE(queue.pop(chain));
   ASSERT_TRUE(queue.pop(chain));
   EXPECT_FALSE(queue.pop(chain));
@@ -289,10 +289,43 @@ TEST_F(QueueTest, GivesTheSameChainAgainAfterUnpop) {
   offer(4);
   ASSERT_TRUE(queue.pop(chain));
 
-  queue.unpop();
+  queue.unpop(chain);
 
   ASSERT_TRUE(queue.pop(chain));
   EXPECT_EQ(chain.readable()[0].bytes.size(), 9u);
+}
+
+TEST_F(QueueTest, UndoesSeveralPopsFromTheLast) {
+  for (std::uint16_t i = 0; i < 3; ++i) {
+    describe(kDescriptors, i, kData, i + 1u, 0, 0);
+    offer(i);
+  }
+  std::array<DescriptorChain, 3> chains;
+  for (DescriptorChain& each : chains) ASSERT_TRUE(queue.pop(each));
+  queue.push(chains[0], 0);
+
+  queue.unpop(chains[2]);
+  queue.unpop(chains[1]);
+
+  EXPECT_EQ(queue.in_flight(), 0u);
+  ASSERT_TRUE(queue.pop(chain));
+  EXPECT_EQ(chain.readable()[0].bytes.size(), 2u);
+}
+
+TEST_F(QueueTest, ShowsWhatIsPushedUnseenWithTheNext) {
+  for (std::uint16_t i = 0; i < 2; ++i) {
+    describe(kDescriptors, i, kData, 8, kWrite, 0);
+    offer(i);
+  }
+  DescriptorChain other;
+  ASSERT_TRUE(queue.pop(chain));
+  ASSERT_TRUE(queue.pop(other));
+
+  queue.push_unseen(chain, 8);
+  EXPECT_EQ(get16(kUsed.value + 2), 0);
+  queue.push(other, 3);
+
+  EXPECT_EQ(get16(kUsed.value + 2), 2);
 }
 
 TEST_F(QueueTest, InterruptsOnlyWhenTheDriversEventIsPassed) {

@@ -218,12 +218,12 @@ void VsockDevice::give_packets() {
     // A buffer that takes no byte of payload would come back for ever.
     if (packet.remaining() <= kVsockHeaderBytes) {
       to_guest_->mark_broken();
-      return to_guest_->unpop();
+      return to_guest_->unpop(outgoing_);
     }
     WriteCursor payload = packet;
     payload.skip(kVsockHeaderBytes);
     const std::optional<VsockHeader> header = next_packet(payload);
-    if (!header) return to_guest_->unpop();
+    if (!header) return to_guest_->unpop(outgoing_);
     WriteCursor(packet).write(store_vsock_header(*header));
     to_guest_->push(outgoing_,
                     static_cast<std::uint32_t>(kVsockHeaderBytes + header->payload_bytes));

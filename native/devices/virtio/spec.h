@@ -19,6 +19,7 @@ inline constexpr std::uint32_t kStatusNeedsReset = 64;
 inline constexpr std::uint32_t kStatusFailed = 128;
 
 // §5: device IDs.
+inline constexpr std::uint32_t kIdNetwork = 1;
 inline constexpr std::uint32_t kIdBlock = 2;
 inline constexpr std::uint32_t kIdConsole = 3;
 inline constexpr std::uint32_t kIdEntropy = 4;

@@ -10,6 +10,7 @@
 
 #include "files.h"
 #include "mounts.h"
+#include "network.h"
 #include "paths.h"
 #include "root.h"
 #include "sys.h"
@@ -95,7 +96,7 @@ bool make_container(Launch& launch) {
   if (!enter_root(container, failure) || !make_files(container, failure) ||
       !make_mounts(container, failure) || !make_devices(container, failure) ||
       !finish_mounts(container, failure) || !set_names(container, failure) ||
-      !bring_up_loopback(failure) || !attach(launch)) {
+      !bring_up_loopback(failure) || !configure_network(container, failure) || !attach(launch)) {
     return false;
   }
   if (proc >= 0 &&

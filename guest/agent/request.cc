@@ -191,6 +191,13 @@ const char* apply(const Record& record, ContainerRequest& out) {
       }
       return absolute(file.path) ? nullptr : "expected an absolute path";
     }
+    case RUNHV_REC_NETLINK: {
+      ++out.netlink_count;
+      NetlinkRecord netlink;
+      if (!decode(record, netlink)) return "expected struct runhv_netlink, a message and a string";
+      if (netlink.head.zero != 0) return "a field that must be zero is not";
+      return netlink.head.interface < RUNHV_MAX_NETWORKS ? nullptr : "interface out of range";
+    }
     default:
       return "unknown tag";
   }
@@ -207,6 +214,7 @@ bool may_repeat(std::uint16_t tag) {
     case RUNHV_REC_READONLY:
     case RUNHV_REC_SYSCTL:
     case RUNHV_REC_FILE:
+    case RUNHV_REC_NETLINK:
       return true;
     default:
       return false;
@@ -303,6 +311,18 @@ bool decode(const Record& record, FileRecord& out) {
   out.path = strings[0];
   out.content = strings[1];
   return true;
+}
+
+bool decode(const Record& record, NetlinkRecord& out) {
+  if (!load(record.data, out.head)) return false;
+  const std::span<const std::byte> rest = record.data.subspan(sizeof out.head);
+  const std::uint32_t size = out.head.message_bytes;
+  if (size > rest.size() || size % 4 != 0 || size < sizeof(std::uint32_t) ||
+      out.head.index_offset > size - sizeof(std::uint32_t)) {
+    return false;
+  }
+  out.message = rest.first(size);
+  return take_strings(rest.subspan(size), {&out.what, 1});
 }
 
 bool decode(const Record& record, runhv_rlimit& out) { return exactly(record, out); }

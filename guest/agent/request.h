@@ -62,9 +62,17 @@ struct FileRecord {
 };
 bool decode(const Record& record, FileRecord& out);
 
+struct NetlinkRecord {
+  runhv_netlink head;
+  std::span<const std::byte> message;
+  const char* what;
+};
+bool decode(const Record& record, NetlinkRecord& out);
+
 struct ContainerRequest {
   std::span<const std::byte> records;
   std::size_t sysctl_count = 0;
+  std::size_t netlink_count = 0;
   std::uint32_t namespaces = 0;
   const char* hostname = nullptr;
   const char* domainname = nullptr;

@@ -51,6 +51,13 @@ void check_container(std::span<const std::byte> records) {
     SysctlRecord sysctl;
     return decode(record, sysctl) && strstr(sysctl.name, "..") == nullptr;
   }));
+  RUNHV_CHECK(for_each(records, RUNHV_REC_NETLINK, [&](const Record& record) {
+    NetlinkRecord netlink;
+    if (!decode(record, netlink)) return false;
+    length += strlen(netlink.what) + netlink.message.size();
+    return netlink.head.interface < RUNHV_MAX_NETWORKS &&
+           netlink.head.index_offset + sizeof(std::uint32_t) <= netlink.message.size();
+  }));
   RUNHV_CHECK(length <= records.size());
 }
 

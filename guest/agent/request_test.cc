@@ -58,6 +58,23 @@ std::string process_with(std::uint16_t tag, const std::string& data) {
   return error_of<Process>(program() + record(tag, data));
 }
 
+TEST(RequestTest, RefusesANetlinkMessageThatDoesNotFit) {
+  const auto with = [](runhv_netlink head, const std::string& message = std::string(32, 'm')) {
+    return container_with(RUNHV_REC_NETLINK, bytes_of(head) + message + text("set up eth0"));
+  };
+  EXPECT_EQ(with({7, 28, 32, 0}), "accepted");
+  const std::string form =
+      "CONTAINER: record 2: expected struct runhv_netlink, a message and a string";
+  EXPECT_EQ(with({0, 29, 32, 0}), form) << "the index behind the message";
+  EXPECT_EQ(with({0, UINT32_MAX, 32, 0}), form);
+  EXPECT_EQ(with({0, 0, 44, 0}), form) << "no string is left";
+  EXPECT_EQ(with({0, 0, UINT32_MAX - 3, 0}), form);
+  EXPECT_EQ(with({0, 0, 0, 0}, ""), form);
+  EXPECT_EQ(with({0, 0, 30, 0}, std::string(30, 'm')), form);
+  EXPECT_EQ(with({8, 0, 32, 0}), "CONTAINER: record 2: interface out of range");
+  EXPECT_EQ(with({0, 0, 32, 1}), "CONTAINER: record 2: a field that must be zero is not");
+}
+
 TEST(RequestTest, SmallestRequestsHaveDefaults) {
   const Container container(root());
   ASSERT_TRUE(container.ok) << container.error.view();

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define RUNHV_PROTO_MAGIC 0x41565248u /* "HRVA" */
-#define RUNHV_PROTO_VERSION 3u
+#define RUNHV_PROTO_VERSION 4u
 
 /* vsock: the agent connects to the host (CID 2). The ports of streams are the host's to choose,
  * above this one, each for one connection; those of the first process begin here. */
@@ -125,6 +125,8 @@ enum {
   RUNHV_REC_CLOCK = 21,    /* u64: nanoseconds since the epoch, at sending */
   RUNHV_REC_ENTROPY = 22,  /* 32 bytes for the guest's generator */
   RUNHV_REC_FILE = 23,     /* struct runhv_file, then 2 strings: path, content or target; repeats */
+  RUNHV_REC_NETLINK = 40,  /* struct runhv_netlink, then the message, then a string that says what
+                              it does; repeats */
 };
 
 enum {
@@ -164,6 +166,18 @@ enum { RUNHV_FILE_IF_MISSING = 1u << 0 /* else it replaces what the image has */
 struct runhv_file {
   uint32_t mode;  /* S_IFREG, S_IFLNK or S_IFDIR | permissions; uid and gid are 0 */
   uint32_t flags; /* RUNHV_FILE_* */
+};
+/* A message of rtnetlink(7) for the kernel of the guest, about one of its virtio-net devices: the
+ * agent writes the index of the device's interface into it. The device is found by the last byte of
+ * its MAC address. */
+#define RUNHV_NETWORK_MAC \
+  { 0x02, 0x72, 0x76, 0, 0, 0 }
+#define RUNHV_MAX_NETWORKS 8u
+struct runhv_netlink {
+  uint32_t interface;     /* less than RUNHV_MAX_NETWORKS */
+  uint32_t index_offset;  /* in the message, of a u32 */
+  uint32_t message_bytes; /* a multiple of 4, the message's header included */
+  uint32_t zero;
 };
 enum {
   RUNHV_STDIO_TERMINAL = 1u << 0 /* one pseudo-terminal: stdin_port carries both directions */

@@ -105,7 +105,8 @@ std::vector<std::byte> frame_of(std::uint16_t type, const T& payload) {
 
 }  // namespace
 
-Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec) {
+Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec,
+                                                std::span<const NetworkMessage> network) {
   std::vector<std::byte> out;
   append_root(out, spec);
   Record(out, RUNHV_REC_NAMESPACES).object(spec.namespaces);
@@ -129,6 +130,13 @@ Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec) {
   append_strings(out, RUNHV_REC_READONLY, spec.read_only_paths);
   for (const auto& [name, value] : spec.sysctls) {
     Record(out, RUNHV_REC_SYSCTL).string(name).string(value);
+  }
+  for (const NetworkMessage& each : network) {
+    const runhv_netlink head{.interface = each.interface,
+                             .index_offset = each.index_offset,
+                             .message_bytes = static_cast<std::uint32_t>(each.message.size()),
+                             .zero = 0};
+    Record(out, RUNHV_REC_NETLINK).object(head).bytes(each.message.bytes()).string(each.what);
   }
   return checked(std::move(out), kIdentityBytes, "tell the agent about the container");
 }

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "container/container_spec.h"
+#include "container/network_messages.h"
 #include "container/process_spec.h"
 
 namespace runhv {
@@ -17,7 +18,8 @@ inline constexpr std::size_t kEntropyBytes = 32;
 
 // The payload of CONTAINER, but for clock and entropy, which must be as young as the guest. An
 // error where it is more than a frame holds.
-Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec);
+Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec,
+                                                std::span<const NetworkMessage> network = {});
 // The clock and entropy records.
 void append_identity(std::vector<std::byte>& payload, std::uint64_t realtime_ns,
                      std::span<const std::byte, kEntropyBytes> entropy);

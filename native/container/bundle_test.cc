@@ -72,15 +72,25 @@ TEST(Bundle, MountOptionsBecomeFlagsPropagationAndData) {
   EXPECT_EQ(mount.data, "size=64k,mode=1777");
 }
 
+TEST(Bundle, TheGuestsOwnNamespaceHasTheInterfacesOfANetworkNamespaceWithAPath) {
+  const auto config = parse(bundle(
+      R"("linux":{"namespaces":[{"type":"pid"},{"type":"network","path":"/run/netns/web"}]})"));
+  ASSERT_TRUE(config) << to_string(config.error());
+  EXPECT_EQ(config->container.network_namespace, "/run/netns/web");
+  EXPECT_EQ(config->container.namespaces, linux_abi::kCloneNewpid);
+}
+
 TEST(Bundle, DevicesNamespacesAndPathsAreRead) {
   const auto config = parse(bundle(R"("hostname":"web","linux":{
-    "namespaces":[{"type":"pid"},{"type":"mount"},{"type":"user"}],
+    "namespaces":[{"type":"pid"},{"type":"mount"},{"type":"user"},{"type":"network"}],
     "devices":[{"path":"/dev/fuse","type":"c","major":10,"minor":229,"fileMode":438,"uid":1,"gid":2},
                {"path":"/dev/pipe","type":"p"}],
     "maskedPaths":["/proc/kcore"],"readonlyPaths":["/proc/sys"],
     "sysctl":{"net.ipv4.ip_forward":"1"},"rootfsPropagation":"rprivate"})"));
   ASSERT_TRUE(config) << to_string(config.error());
-  EXPECT_EQ(config->container.namespaces, linux_abi::kCloneNewpid | linux_abi::kCloneNewns);
+  EXPECT_EQ(config->container.namespaces,
+            linux_abi::kCloneNewpid | linux_abi::kCloneNewns | linux_abi::kCloneNewnet);
+  EXPECT_EQ(config->container.network_namespace, "");
   EXPECT_EQ(config->container.devices.at(0).fixed.mode, linux_abi::kSIfchr | 0666u);
   EXPECT_EQ(config->container.devices.at(0).fixed.minor, 229u);
   EXPECT_EQ(config->container.devices.at(1).fixed.mode, linux_abi::kSIfifo | 0666u);
@@ -294,8 +304,12 @@ TEST(Bundle, EveryComplaintNamesThePathAndWhatWasExpected) {
        "mounts[0].options[0]: the option rbind is not in this version"},
       {bundle(R"("hooks":{"prestart":[{"path":"/x"}]})"),
        "hooks[\"prestart\"]: hooks are not in this version"},
-      {bundle(R"("linux":{"namespaces":[{"type":"network","path":"/run/ns"}]})"),
-       "linux.namespaces[0].path: joining a namespace is not possible"},
+      {bundle(R"("linux":{"namespaces":[{"type":"network"},{"type":"pid","path":"/run/ns"}]})"),
+       "linux.namespaces[1].path: joining a namespace is not possible"},
+      {bundle(R"("linux":{"namespaces":[{"type":"network","path":"run/ns"}]})"),
+       "linux.namespaces[0].path: expected an absolute path"},
+      {bundle(R"("linux":{"namespaces":[{"type":"pid"}]})"),
+       "linux.namespaces: without a network namespace it asks for the host's network"},
       {bundle(R"("linux":{"sysctl":{"net/ipv4/ip_forward":"1"}})"),
        "linux.sysctl[\"net/ipv4/ip_forward\"]: expected a name such as net.ipv4.ip_forward"},
       {bundle(R"("linux":{"sysctl":{".kernel":"1"}})"), "expected a name such as"},

@@ -9,6 +9,7 @@
 #include "container/container_impl.h"
 #include "container/linux_abi.h"
 #include "container/machine_config.h"
+#include "container/network_messages.h"
 #include "platform/clock.h"
 #include "platform/process.h"
 #include "platform/random.h"
@@ -64,7 +65,9 @@ Result<void> Container::Impl::make(ContainerConfig config, const MakeMachine& ma
   timeline_.mark(Stage::kPartition, now);
   timeline_.describe(bundle_.vm.processor_count, bundle_.vm.memory_bytes);
 
-  RUNHV_TRY_ASSIGN(container_request_, encode_container(bundle_.container));
+  std::vector<MachineNetwork> networks;
+  RUNHV_TRY_ASSIGN(const auto messages, take_network(networks));
+  RUNHV_TRY_ASSIGN(container_request_, encode_container(bundle_.container, messages));
   if (!bundle_.connect_stdin) config.streams[0].reset();
   const auto on_first_byte = [this] { timeline_.mark(Stage::kFirstOutput, monotonic_ns()); };
   RUNHV_TRY_ASSIGN(auto process,
@@ -73,6 +76,7 @@ Result<void> Container::Impl::make(ContainerConfig config, const MakeMachine& ma
   processes_.emplace(next_number_++, std::move(process));
 
   RUNHV_TRY_ASSIGN(MachineConfig machine, machine_config(config, bundle_.vm));
+  machine.networks = std::move(networks);
   machine.vsock = &channel_;
   machine.observer = this;
   machine.counts = timeline_.counts();
@@ -82,6 +86,23 @@ Result<void> Container::Impl::make(ContainerConfig config, const MakeMachine& ma
   for (const Error& warning : bundle_.process.warnings) warn(kFirstProcess, warning);
   look_.request();
   return {};
+}
+
+// Gives the machine its interfaces, and returns what the agent is to tell its kernel.
+Result<std::vector<NetworkMessage>> Container::Impl::take_network(
+    std::vector<MachineNetwork>& networks) {
+  std::vector<NetworkInterface> interfaces;
+  if (bundle_.container.network_namespace.empty()) return network_messages(interfaces);
+  RUNHV_TRY_ASSIGN(network_, TakenNetwork::take(bundle_.container.network_namespace));
+  for (TakenNetwork::Part& part : network_->parts()) {
+    RUNHV_TRY_ASSIGN(auto tap, TapBackend::create(std::move(part.tap), loop_));
+    networks.push_back({.backend = tap.get(),
+                        .mac = network_device_mac(interfaces.size()),
+                        .mtu = static_cast<std::uint16_t>(part.interface.mtu)});
+    taps_.push_back(std::move(tap));
+    interfaces.push_back(part.interface);
+  }
+  return network_messages(interfaces);
 }
 
 StreamPort::Hooks Container::Impl::hooks(std::function<void()> on_first_byte) {

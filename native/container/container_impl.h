@@ -16,6 +16,8 @@
 #include "container/container.h"
 #include "container/loop_call.h"
 #include "container/process.h"
+#include "devices/net/tap_backend.h"
+#include "platform/network_namespace.h"
 
 namespace runhv {
 
@@ -70,6 +72,8 @@ class Container::Impl final : private MachineObserver {
   // On the machine's threads.
   void on_stage(std::uint8_t stage) override;
   void on_ended() override;
+
+  Result<std::vector<NetworkMessage>> take_network(std::vector<MachineNetwork>& networks);
 
   StreamPort::Hooks hooks(std::function<void()> on_first_byte);
   Result<void> run_machine();
@@ -150,6 +154,8 @@ class Container::Impl final : private MachineObserver {
   bool ticking_ = false;
   Timer last_words_;
   Timer grace_;
+  std::optional<TakenNetwork> network_;
+  std::vector<std::unique_ptr<TapBackend>> taps_;  // of network_'s parts
   std::unique_ptr<Machine> machine_;
 };
 

@@ -87,8 +87,20 @@ void read_namespaces(const JsonNode& namespaces, ContainerSpec& spec) {
       continue;
     }
     seen.push_back(type);
+    if (type == "network" && !node["path"].string().empty()) {
+      // The guest's first namespace has the interfaces.
+      spec.network_namespace = host_path(node["path"]);
+      continue;
+    }
     refuse_text(node["path"], "joining a namespace is not possible: the container has its own VM");
     spec.namespaces |= known->second;
+  }
+  // As podman and docker say --network host.
+  if (!seen.empty() && std::ranges::find(seen, "network") == seen.end()) {
+    namespaces.complain(
+        "without a network namespace it asks for the host's network, which a "
+        "container in a VM cannot have",
+        Code::kUnsupported);
   }
 }
 

@@ -38,6 +38,8 @@ struct ContainerSpec {
   std::string root_type;  // "erofs" or "ext4"
   std::vector<MountSpec> mounts;
   std::uint32_t namespaces = 0;  // CLONE_NEW*
+  // Of the host: its interfaces become the guest's. Empty: a loopback only.
+  std::string network_namespace;
   std::string hostname;
   std::string domainname;
   std::vector<DeviceSpec> devices;

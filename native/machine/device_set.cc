@@ -13,6 +13,7 @@
 #include "devices/console/console.h"
 #include "devices/console/console_text.h"
 #include "devices/job_queue.h"
+#include "devices/net/net.h"
 #include "devices/rng/rng.h"
 #include "devices/vsock/vsock.h"
 #include "machine/memory_layout.h"
@@ -111,6 +112,9 @@ Result<std::unique_ptr<DeviceSet>> DeviceSet::create(
   if (config.vsock != nullptr) {
     vsock = new VsockDevice(*config.vsock);
     devices.emplace_back(vsock);
+  }
+  for (const MachineNetwork& network : config.networks) {
+    devices.push_back(std::make_unique<NetDevice>(*network.backend, network.mac, network.mtu));
   }
   std::unique_ptr<Console> console;
   if (config.console) {

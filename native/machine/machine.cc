@@ -53,6 +53,11 @@ Result<void> check(const MachineConfig& config) {
     return invalid("give the machine " + std::to_string(config.disks.size()) + " disks",
                    "at most " + std::to_string(MachineLimits::kMaxDisks) + " are possible");
   }
+  if (config.networks.size() > MachineLimits::kMaxNetworks) {
+    return invalid(
+        "give the machine " + std::to_string(config.networks.size()) + " network interfaces",
+        "at most " + std::to_string(MachineLimits::kMaxNetworks) + " are possible");
+  }
   if (config.kernel_path.empty()) return invalid("start the machine", "no kernel was given");
   return {};
 }

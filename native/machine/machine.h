@@ -11,6 +11,7 @@
 //   stopped                   ended ------- on_ended() ------ ended
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -23,6 +24,7 @@
 #include "base/guest_address.h"
 #include "base/result.h"
 #include "devices/blk/disk.h"
+#include "devices/net/net_backend.h"
 #include "devices/vsock/vsock_host.h"
 #include "machine/processor_counts.h"
 #include "platform/file.h"
@@ -37,6 +39,7 @@ struct MachineLimits {
   static constexpr std::uint64_t kMaxInitrdBytes = 1ull << 30;
   static constexpr std::size_t kMaxCommandLineBytes = 2048;
   static constexpr std::size_t kMaxDisks = 8;
+  static constexpr std::size_t kMaxNetworks = 8;
 };
 
 struct MachineDisk {
@@ -47,6 +50,12 @@ struct MachineDisk {
 
   std::shared_ptr<const Disk> disk;
   bool read_only;
+};
+
+struct MachineNetwork {
+  NetBackend* backend;  // outlives the machine
+  std::array<std::uint8_t, 6> mac;
+  std::uint16_t mtu;
 };
 
 // Hears of a running machine, on its processors' threads: must not block and must not call the
@@ -71,7 +80,8 @@ struct MachineConfig {
   std::string extra_command_line;
   std::uint64_t memory_bytes = 128ull << 20;
   std::uint32_t processor_count = 1;
-  std::vector<MachineDisk> disks;       // /dev/vda, /dev/vdb, … in this order
+  std::vector<MachineDisk> disks;  // /dev/vda, /dev/vdb, … in this order
+  std::vector<MachineNetwork> networks;
   VsockService* vsock = nullptr;        // outlives the machine; null = no vsock device
   bool console = false;                 // guest console to stderr
   bool entropy = false;                 // an entropy device; docs/adr/0005 says why not by default

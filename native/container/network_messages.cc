@@ -1,0 +1,205 @@
+#include "container/network_messages.h"
+
+#include <utility>
+
+#include "runhv_agent.h"
+
+namespace runhv {
+namespace {
+
+// The guest's kernel: rtnetlink(7), linux/if_link.h, linux/if_addr.h, linux/neighbour.h.
+constexpr std::uint16_t kNewLink = 16;
+constexpr std::uint16_t kNewAddress = 20;
+constexpr std::uint16_t kNewRoute = 24;
+constexpr std::uint16_t kNewNeighbour = 28;
+constexpr std::uint16_t kRequest = 0x1 | 0x4;     // NLM_F_REQUEST | NLM_F_ACK
+constexpr std::uint16_t kCreate = 0x400 | 0x200;  // NLM_F_CREATE | NLM_F_EXCL
+constexpr std::uint8_t kInet = 2;
+constexpr std::uint8_t kInet6 = 10;
+constexpr std::uint32_t kUp = 1;  // IFF_UP
+constexpr std::uint16_t kLinkAddress = 1;
+constexpr std::uint16_t kLinkName = 3;
+constexpr std::uint16_t kLinkMtu = 4;
+constexpr std::uint16_t kLinkFamilies = 26;           // IFLA_AF_SPEC
+constexpr std::uint16_t kInet6AddressGeneration = 8;  // IFLA_INET6_ADDR_GEN_MODE
+constexpr std::uint8_t kGenerateNone = 1;
+constexpr std::uint16_t kAddressPeer = 1;  // IFA_ADDRESS
+constexpr std::uint16_t kAddressLocal = 2;
+constexpr std::uint16_t kAddressBroadcast = 4;
+constexpr std::uint16_t kAddressLifetimes = 6;  // IFA_CACHEINFO
+constexpr std::uint16_t kAddressFlags = 8;
+constexpr std::uint32_t kNoDuplicateDetection = 0x02;
+constexpr std::uint32_t kNoPrefixRoute = 0x200;
+constexpr std::uint8_t kMainTable = 254;
+constexpr std::uint16_t kRouteDestination = 1;
+constexpr std::uint16_t kRouteInterface = 4;  // RTA_OIF
+constexpr std::uint16_t kRouteGateway = 5;
+constexpr std::uint16_t kRoutePriority = 6;
+constexpr std::uint16_t kRouteSource = 7;  // RTA_PREFSRC
+constexpr std::uint16_t kRouteMetrics = 8;
+constexpr std::uint16_t kNeighbourAddress = 1;  // NDA_DST
+constexpr std::uint16_t kNeighbourMac = 2;
+constexpr std::uint16_t kPermanent = 0x80;  // NUD_PERMANENT
+
+struct LinkHead {
+  std::uint8_t family = 0;
+  std::uint8_t zero = 0;
+  std::uint16_t type = 0;
+  std::uint32_t index = 0;
+  std::uint32_t flags = 0;
+  std::uint32_t change = 0;
+};
+struct AddressHead {
+  std::uint8_t family;
+  std::uint8_t prefix_bits;
+  std::uint8_t flags = 0;  // all of them are in an attribute
+  std::uint8_t scope;
+  std::uint32_t index = 0;
+};
+struct RouteHead {
+  std::uint8_t family;
+  std::uint8_t destination_bits;
+  std::uint8_t source_bits = 0;
+  std::uint8_t service;
+  std::uint8_t table = kMainTable;
+  std::uint8_t protocol;
+  std::uint8_t scope;
+  std::uint8_t type;
+  std::uint32_t flags;
+};
+struct NeighbourHead {
+  std::uint8_t family;
+  std::uint8_t zero[3] = {};
+  std::uint32_t index = 0;
+  std::uint16_t state = kPermanent;
+  std::uint8_t flags = 0;
+  std::uint8_t type = 0;
+};
+// Of link, address and neighbour.
+constexpr std::uint32_t kIndexOffset = NetlinkMessage::kHeaderBytes + 4;
+static_assert(offsetof(LinkHead, index) == 4 && offsetof(AddressHead, index) == 4 &&
+              offsetof(NeighbourHead, index) == 4);
+
+std::uint8_t family(std::size_t address_bytes) { return address_bytes == 16 ? kInet6 : kInet; }
+
+void add_address(NetlinkMessage& message, std::uint16_t type, const IpAddress& address) {
+  if (address.present()) message.attribute(type, address.bytes());
+}
+
+// The interface as it is before it is up, but for its name: another may still have that.
+NetlinkMessage set_link(std::size_t number, const NetworkInterface& interface) {
+  NetlinkMessage message(kNewLink, kRequest);
+  message.head(LinkHead{})
+      .attribute(kLinkName, "runhv" + std::to_string(number))
+      .attribute(kLinkAddress, std::as_bytes(std::span(interface.mac)))
+      .attribute<std::uint32_t>(kLinkMtu, interface.mtu);
+  // It has the addresses that it is given, and no other.
+  message.nested(kLinkFamilies, [](NetlinkMessage& families) {
+    families.nested(kInet6, [](NetlinkMessage& six) {
+      six.attribute<std::uint8_t>(kInet6AddressGeneration, kGenerateNone);
+    });
+  });
+  return message;
+}
+
+NetlinkMessage bring_up(const NetworkInterface& interface) {
+  NetlinkMessage message(kNewLink, kRequest);
+  message.head(LinkHead{.flags = kUp, .change = kUp}).attribute(kLinkName, interface.name);
+  return message;
+}
+
+NetlinkMessage add(const NetworkAddress& address) {
+  NetlinkMessage message(kNewAddress, kRequest | kCreate);
+  const bool six = address.local.size == 16;
+  message.head(AddressHead{.family = family(address.local.size),
+                           .prefix_bits = address.prefix_bits,
+                           .scope = address.scope});
+  const bool has_peer = address.peer.octets != address.local.octets;
+  if (!six || has_peer) add_address(message, kAddressLocal, address.local);
+  add_address(message, kAddressPeer, address.peer);
+  add_address(message, kAddressBroadcast, address.broadcast);
+  // The host's kernel has looked for duplicates.
+  const std::uint32_t flags = (address.flags & (kNoDuplicateDetection | kNoPrefixRoute)) |
+                              (six ? kNoDuplicateDetection : 0);
+  message.attribute(kAddressFlags, flags);
+  if (address.valid_s != UINT32_MAX) {
+    const std::array<std::uint32_t, 4> lifetimes{address.preferred_s, address.valid_s, 0, 0};
+    message.attribute(kAddressLifetimes, std::as_bytes(std::span(lifetimes)));
+  }
+  return message;
+}
+
+NetworkMessage add(std::uint32_t interface, const NetworkRoute& route, std::string what) {
+  NetlinkMessage message(kNewRoute, kRequest | kCreate);
+  message.head(RouteHead{.family = family(route.address_bytes),
+                         .destination_bits = route.prefix_bits,
+                         .service = route.service,
+                         .protocol = route.protocol,
+                         .scope = route.scope,
+                         .type = route.type,
+                         .flags = route.flags});
+  message.attribute<std::uint32_t>(kRouteInterface, 0);
+  const auto index_offset = static_cast<std::uint32_t>(message.size() - sizeof(std::uint32_t));
+  add_address(message, kRouteDestination, route.destination);
+  add_address(message, kRouteGateway, route.gateway);
+  add_address(message, kRouteSource, route.source);
+  if (route.priority != 0) message.attribute(kRoutePriority, route.priority);
+  if (!route.metrics.empty()) {
+    message.nested(kRouteMetrics, [&](NetlinkMessage& metrics) {
+      for (const auto& [type, value] : route.metrics) metrics.attribute(type, value);
+    });
+  }
+  return {interface, index_offset, std::move(message), std::move(what)};
+}
+
+NetlinkMessage add(const NetworkNeighbour& neighbour) {
+  NetlinkMessage message(kNewNeighbour, kRequest | kCreate);
+  message.head(NeighbourHead{.family = family(neighbour.address.size)});
+  add_address(message, kNeighbourAddress, neighbour.address);
+  message.attribute(kNeighbourMac, std::as_bytes(std::span(neighbour.mac)));
+  return message;
+}
+
+}  // namespace
+
+std::array<std::uint8_t, 6> network_device_mac(std::size_t interface) {
+  std::array<std::uint8_t, 6> mac = RUNHV_NETWORK_MAC;
+  mac.back() = static_cast<std::uint8_t>(interface);
+  return mac;
+}
+
+std::vector<NetworkMessage> network_messages(std::span<const NetworkInterface> interfaces) {
+  std::vector<NetworkMessage> messages;
+  const auto for_each = [&](auto act) {
+    for (std::uint32_t i = 0; i < interfaces.size(); ++i) act(i, interfaces[i]);
+  };
+  const auto send = [&](std::uint32_t number, NetlinkMessage message, std::string what) {
+    messages.push_back({number, kIndexOffset, std::move(message), std::move(what)});
+  };
+  for_each([&](std::uint32_t number, const NetworkInterface& interface) {
+    send(number, set_link(number, interface), "set up the interface " + interface.name);
+  });
+  for_each([&](std::uint32_t number, const NetworkInterface& interface) {
+    send(number, bring_up(interface), "bring up the interface " + interface.name);
+    for (const NetworkAddress& address : interface.addresses) {
+      send(number, add(address), "give an address to the interface " + interface.name);
+    }
+  });
+  // A gateway is reached by a route that is there.
+  for (const bool by_gateway : {false, true}) {
+    for_each([&](std::uint32_t number, const NetworkInterface& interface) {
+      for (const NetworkRoute& route : interface.routes) {
+        if (route.gateway.present() != by_gateway) continue;
+        messages.push_back(add(number, route, "add a route by the interface " + interface.name));
+      }
+    });
+  }
+  for_each([&](std::uint32_t number, const NetworkInterface& interface) {
+    for (const NetworkNeighbour& neighbour : interface.neighbours) {
+      send(number, add(neighbour), "add a neighbour on the interface " + interface.name);
+    }
+  });
+  return messages;
+}
+
+}  // namespace runhv

@@ -65,9 +65,6 @@ Result<void> Container::Impl::make(ContainerConfig config, const MakeMachine& ma
   timeline_.mark(Stage::kPartition, now);
   timeline_.describe(bundle_.vm.processor_count, bundle_.vm.memory_bytes);
 
-  std::vector<MachineNetwork> networks;
-  RUNHV_TRY_ASSIGN(const auto messages, take_network(networks));
-  RUNHV_TRY_ASSIGN(container_request_, encode_container(bundle_.container, messages));
   if (!bundle_.connect_stdin) config.streams[0].reset();
   const auto on_first_byte = [this] { timeline_.mark(Stage::kFirstOutput, monotonic_ns()); };
   RUNHV_TRY_ASSIGN(auto process,
@@ -75,30 +72,45 @@ Result<void> Container::Impl::make(ContainerConfig config, const MakeMachine& ma
                                    channel_, hooks(on_first_byte), bundle_.vm.memory_bytes));
   processes_.emplace(next_number_++, std::move(process));
 
-  RUNHV_TRY_ASSIGN(MachineConfig machine, machine_config(config, bundle_.vm));
-  machine.networks = std::move(networks);
-  machine.vsock = &channel_;
-  machine.observer = this;
-  machine.counts = timeline_.counts();
-  RUNHV_TRY_ASSIGN(machine_, make_machine(std::move(machine)));
-  timeline_.mark(Stage::kMemory, machine_->partition_made_ns());
+  RUNHV_TRY_ASSIGN(machine_config_, machine_config(config, bundle_.vm));
+  make_machine_ = make_machine;
+  awaits_network_ =
+      config.own_network_namespace && (bundle_.container.namespaces & linux_abi::kCloneNewnet) != 0;
+  if (!awaits_network_) RUNHV_TRY(this->make_machine());
   created_at_ns_ = realtime_ns();
   for (const Error& warning : bundle_.process.warnings) warn(kFirstProcess, warning);
   look_.request();
   return {};
 }
 
+Result<void> Container::Impl::make_machine() {
+  ContainerSpec& container = bundle_.container;
+  if (awaits_network_) {
+    RUNHV_TRY_ASSIGN(network_, TakenNetwork::take_own());
+  } else if (!container.network_namespace.empty()) {
+    RUNHV_TRY_ASSIGN(network_, TakenNetwork::take(container.network_namespace));
+  }
+  RUNHV_TRY_ASSIGN(const std::vector<NetworkMessage> messages, connect_network());
+  // The guest's first namespace has the interfaces.
+  if (!taps_.empty()) container.namespaces &= ~linux_abi::kCloneNewnet;
+  RUNHV_TRY_ASSIGN(container_request_, encode_container(container, messages));
+  machine_config_.vsock = &channel_;
+  machine_config_.observer = this;
+  machine_config_.counts = timeline_.counts();
+  RUNHV_TRY_ASSIGN(machine_, make_machine_(std::move(machine_config_)));
+  timeline_.mark(Stage::kMemory, machine_->partition_made_ns());
+  return {};
+}
+
 // Gives the machine its interfaces, and returns what the agent is to tell its kernel.
-Result<std::vector<NetworkMessage>> Container::Impl::take_network(
-    std::vector<MachineNetwork>& networks) {
+Result<std::vector<NetworkMessage>> Container::Impl::connect_network() {
   std::vector<NetworkInterface> interfaces;
-  if (bundle_.container.network_namespace.empty()) return network_messages(interfaces);
-  RUNHV_TRY_ASSIGN(network_, TakenNetwork::take(bundle_.container.network_namespace));
+  if (!network_) return network_messages(interfaces);
   for (TakenNetwork::Part& part : network_->parts()) {
     RUNHV_TRY_ASSIGN(auto tap, TapBackend::create(std::move(part.tap), loop_));
-    networks.push_back({.backend = tap.get(),
-                        .mac = network_device_mac(interfaces.size()),
-                        .mtu = static_cast<std::uint16_t>(part.interface.mtu)});
+    machine_config_.networks.push_back({.backend = tap.get(),
+                                        .mac = network_device_mac(interfaces.size()),
+                                        .mtu = static_cast<std::uint16_t>(part.interface.mtu)});
     taps_.push_back(std::move(tap));
     interfaces.push_back(part.interface);
   }
@@ -127,8 +139,13 @@ void Container::Impl::on_ended() {
 // --- requests ------------------------------------------------------------------------------------
 
 Result<void> Container::Impl::boot() {
-  if (phase_ != Phase::kMade) {
+  if (phase_ != Phase::kMade || is_created_) {
     return Fail{Error{Code::kConflict, operation("boot"), "it was booted before"}};
+  }
+  if (awaits_network_) {
+    on_created();
+    look_.request();
+    return {};
   }
   return run_machine();
 }
@@ -149,6 +166,12 @@ Result<void> Container::Impl::start() {
 }
 
 Result<void> Container::Impl::run_machine() {
+  if (awaits_network_) {
+    if (auto made = make_machine(); !made) {
+      fail(made.error());
+      return made;
+    }
+  }
   phase_ = Phase::kBooting;
   // Answered where HELLO is heard, on a processor's thread: by way of the loop it would cost the
   // guest a halt and an interrupt.
@@ -300,12 +323,17 @@ ContainerState Container::Impl::state() const {
 }
 
 ContainerStatistics Container::Impl::statistics() {
-  const std::uint64_t resident_bytes = machine_->guest_memory_resident_bytes();
+  const std::uint64_t resident_bytes =
+      machine_ == nullptr ? 0 : machine_->guest_memory_resident_bytes();
   timeline_.set_resident_bytes(resident_bytes);
   // Read from the kernel's file, and asked for often.
-  if (kernel_name_.empty()) kernel_name_ = machine_->kernel_name();
-  return {machine_->engine_name(), kernel_name_,         bundle_.vm.processor_count,
-          bundle_.vm.memory_bytes, timeline_.snapshot(), private_bytes(),
+  if (machine_ != nullptr && kernel_name_.empty()) kernel_name_ = machine_->kernel_name();
+  return {machine_ == nullptr ? "" : machine_->engine_name(),
+          kernel_name_,
+          bundle_.vm.processor_count,
+          bundle_.vm.memory_bytes,
+          timeline_.snapshot(),
+          private_bytes(),
           resident_bytes};
 }
 

@@ -40,15 +40,19 @@ using HostStreams = std::array<std::optional<Stream>, 3>;
 
 struct ContainerConfig {
   std::string id;
-  std::string bundle;               // folder with config.json; docs/bundle.md
-  std::string engine;               // "auto" or empty: as the bundle says
-  std::string default_kernel;       // used where the bundle names no kernel
-  std::string default_initrd;       // used where the bundle names no initrd: it holds the agent
-  std::string default_modules;      // of the default kernel; empty = none
-  std::string default_scratch;      // the empty file system of scratch disks
-  bool console = false;             // the guest kernel's console goes to stderr
-  HostStreams streams;              // of the first process
-  std::uint64_t spawned_at_ns = 0;  // monotonic, when the launcher began; 0 = now
+  std::string bundle;           // folder with config.json; docs/bundle.md
+  std::string engine;           // "auto" or empty: as the bundle says
+  std::string default_kernel;   // used where the bundle names no kernel
+  std::string default_initrd;   // used where the bundle names no initrd: it holds the agent
+  std::string default_modules;  // of the default kernel; empty = none
+  std::string default_scratch;  // the empty file system of scratch disks
+  bool console = false;         // the guest kernel's console goes to stderr
+  // This process is in a network namespace that it has for the container alone: where the bundle
+  // asks for a new one, its interfaces are taken. They may come until start(), which makes and
+  // boots the machine, so that boot() says on_created() at once.
+  bool own_network_namespace = false;
+  HostStreams streams;                    // of the first process
+  std::uint64_t spawned_at_ns = 0;        // monotonic, when the launcher began; 0 = now
   std::uint64_t tick_ns = 1'000'000'000;  // what a second of the watchdog's takes
 };
 
@@ -128,8 +132,9 @@ using MakeMachine = std::function<Result<std::unique_ptr<Machine>>(MachineConfig
 
 class Container {
  public:
-  // Reads the bundle, opens every file and makes the machine: after it, the bundle folder is no
-  // longer needed. Nothing runs yet. `loop` and `events` outlive the container.
+  // Reads the bundle, opens every file and makes the machine (but see own_network_namespace): after
+  // it, the bundle folder is no longer needed. Nothing runs yet. `loop` and `events` outlive the
+  // container.
   static Result<std::unique_ptr<Container>> create(
       EventLoop& loop, ContainerConfig config, ContainerEvents& events,
       const MakeMachine& make_machine = Machine::create);

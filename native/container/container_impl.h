@@ -48,7 +48,7 @@ class Container::Impl final : private MachineObserver {
   ContainerStatistics statistics();
   const StatisticsPage& statistics_page() const { return timeline_.page(); }
   std::optional<MachineMemory> guest_memory(std::size_t index) const {
-    return machine_->guest_memory(index);
+    return machine_ == nullptr ? std::nullopt : machine_->guest_memory(index);
   }
 
  private:
@@ -73,7 +73,8 @@ class Container::Impl final : private MachineObserver {
   void on_stage(std::uint8_t stage) override;
   void on_ended() override;
 
-  Result<std::vector<NetworkMessage>> take_network(std::vector<MachineNetwork>& networks);
+  Result<void> make_machine();
+  Result<std::vector<NetworkMessage>> connect_network();
 
   StreamPort::Hooks hooks(std::function<void()> on_first_byte);
   Result<void> run_machine();
@@ -130,14 +131,17 @@ class Container::Impl final : private MachineObserver {
 
   LoopCall look_;
   AgentChannel channel_;
-  std::string kernel_name_;                                      // once it was asked for
-  std::vector<std::byte> container_request_;                     // of CONTAINER, until it is sent
+  std::string kernel_name_;                   // once it was asked for
+  std::vector<std::byte> container_request_;  // of CONTAINER, until it is sent
+  MachineConfig machine_config_;              // until there is a machine
+  MakeMachine make_machine_;
   std::map<ProcessNumber, std::unique_ptr<Process>> processes_;  // the first stays
   ProcessNumber next_number_ = kFirstProcess;
 
   Phase phase_ = Phase::kMade;
   bool start_wanted_ = false;
   bool is_created_ = false;
+  bool awaits_network_ = false;  // machine_ is null until start()
   bool paused_ = false;
   bool asked_to_end_ = false;     // SIGINT or SIGTERM came
   bool killed_ = false;           // the result is not the guest's

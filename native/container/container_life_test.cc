@@ -1,7 +1,10 @@
 // A container's life with a fake guest: from its creation to the end that its owner is told.
+#include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "container/container_scene.h"
+#include "container/linux_abi.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -72,6 +75,31 @@ TEST(ContainerLife, CreatedWaitsForStart) {
   scene.guest.says_started(kFirstProcess);
   scene.turn();
   EXPECT_THAT(scene.log.texts(), ElementsAre("created", "started"));
+}
+
+// It is never started here: that would take the interfaces of whoever runs the test.
+TEST(ContainerLife, ACreatedContainerThatAwaitsItsNetworkHasNoMachine) {
+  const std::string folder = ::testing::TempDir() + "/awaits-network";
+  std::filesystem::create_directories(folder);
+  const std::string config = folder + "/config.json";
+  std::ofstream(config) << R"({"ociVersion":"1.0.2","process":{"args":["/bin/true"],"cwd":"/"},)"
+                        << R"("linux":{"namespaces":[{"type":"network"}]},)"
+                        << R"("vm":{"image":{"path":")" << config << R"(","format":"raw"}}})";
+  Scene scene({.bundle = folder, .own_network_namespace = true});
+  ASSERT_NE(scene.container, nullptr) << to_string(*scene.error);
+  ASSERT_TRUE(scene.container->boot());
+  scene.turn();
+  EXPECT_THAT(scene.log.texts(), ElementsAre("created"));
+  EXPECT_EQ(status(scene), ContainerStatus::kCreated);
+  EXPECT_FALSE(scene.container->boot()) << "once";
+  EXPECT_EQ(scene.container->statistics().engine, "");
+  EXPECT_FALSE(scene.container->guest_memory(0));
+  EXPECT_FALSE(scene.container->pause());
+  EXPECT_FALSE(scene.execute());
+
+  ASSERT_TRUE(scene.container->signal(kFirstProcess, linux_abi::kSigterm));
+  scene.turn();
+  EXPECT_THAT(scene.log.texts(), ElementsAre("created", "ended signaled 15"));
 }
 
 TEST(ContainerLife, AStartThatComesEarlyIsKeptUntilCreated) {

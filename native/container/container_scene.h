@@ -174,6 +174,7 @@ class Scene {
     std::string bundle = SceneBundle::folder();
     // A tick that never comes, unless a test is about it.
     std::uint64_t tick_ns = 3'600'000'000'000;
+    bool own_network_namespace = false;
     // In place of the pipe `out`.
     OsHandle output = kInvalidHandle;
   };
@@ -189,6 +190,7 @@ class Scene {
     config.id = "scene";
     config.bundle = options.bundle;
     config.tick_ns = options.tick_ns;
+    config.own_network_namespace = options.own_network_namespace;
     config.streams = {in.read_end(), out.write_end(), err.write_end()};
     if (options.output != kInvalidHandle) {
       config.streams[1] = *Stream::adopt(options.output, false);

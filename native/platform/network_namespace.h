@@ -81,6 +81,8 @@ class TakenNetwork {
   // it is now. kConflict: another machine has one of them. kUnsupported: something in the namespace
   // that a guest cannot be given. Nothing is changed after an error.
   static Result<TakenNetwork> take(const std::string& path);
+  // The same with the calling thread's namespace.
+  static Result<TakenNetwork> take_own();
   TakenNetwork(TakenNetwork&&) noexcept;
   TakenNetwork& operator=(TakenNetwork&&) noexcept;
   // Gives the interfaces back to the host's kernel, as far as they are still there.

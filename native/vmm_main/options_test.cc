@@ -33,6 +33,7 @@ TEST(VmmOptions, EveryOptionIsRead) {
                                                    "77",
                                                    "--debug",
                                                    "--created",
+                                                   "--own-network",
                                                    "--timings=json",
                                                    "--keep",
                                                    "--remove-bundle",
@@ -53,6 +54,7 @@ TEST(VmmOptions, EveryOptionIsRead) {
   EXPECT_TRUE(options->debug);
   EXPECT_TRUE(options->remove_bundle);
   EXPECT_TRUE(options->created);
+  EXPECT_TRUE(options->own_network);
   EXPECT_TRUE(options->keep);
   EXPECT_EQ(options->spawned_at_ns, 12345u);
   EXPECT_EQ(options->end_with, 77u);

@@ -146,6 +146,7 @@ Result<void> Vmm::make_container(const std::string& share) {
   config.default_modules = options_.modules;
   config.default_scratch = share + "/scratch.ext4";
   config.console = options_.debug;
+  config.own_network_namespace = options_.own_network;
   for (int i = 0; i < 3; ++i) {
     RUNHV_TRY_ASSIGN(config.streams[static_cast<std::size_t>(i)],
                      Stream::adopt(standard_stream(i), i == 0));
@@ -174,7 +175,8 @@ void Vmm::say_that_it_is_slow() {
 void Vmm::on_event(const runhv_event& event) {
   switch (event.kind) {
     case RUNHV_EVENT_ENDED:
-      finish(event);
+      // A start that failed was told already.
+      if (!end_) finish(event);
       return;
     case RUNHV_EVENT_CREATED:
     case RUNHV_EVENT_PAUSED:

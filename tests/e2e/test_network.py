@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 
@@ -403,6 +404,37 @@ def test_a_namespace_of_its_own_has_a_loopback_only(runhv, bundle):
     result = runhv("run", "--bundle", str(bundle(None, "sh", "-c", script)), "web")
     lines = result.stdout.decode().splitlines()
     assert lines[0] == "1" and lines[-1] == "alive" and all(" lo " in line for line in lines[1:-1]), result.stdout
+
+
+def test_a_network_that_comes_after_create_is_taken_at_start(world, runhv, bundle):
+    """As dockerd does it, which furnishes the namespace of the container's process."""
+    name = world.namespace("container")
+    folder = bundle(None, "sh", "-c", "ip -4 -o address show eth0; ping -c 1 -W 10 10.88.0.1")
+    ours, theirs = socket.socketpair()
+    process = subprocess.Popen(
+        ["ip", "netns", "exec", name, str(runhv.dist / "bin/runhv-vmm"), "--id", "web", "--bundle", str(folder), "--engine", "soft",
+         "--created", "--own-network", "--control-fd", str(theirs.fileno())],
+        pass_fds=[theirs.fileno()], env=runhv.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    world.stack.callback(process.kill)
+    theirs.close()
+    with control.Client(ours) as client:
+        assert client.event().kind == "created"
+        assert client.state().status == "created"
+        ip("link", "set", "lo", "up", namespace=name)
+        world.plug(name, 2)
+        client.start()
+        assert client.event("ended").status.exit_status == 0
+    output = process.communicate(timeout=60)[0].decode()
+    assert "10.88.0.2/24" in output and "1 packets received" in output
+
+
+def test_a_namespace_of_its_own_that_nobody_furnishes_has_a_loopback_only(world, runhv, bundle):
+    folder = bundle(None, "sh", "-c", "ip -o link | wc -l")
+    process = subprocess.run(
+        ["ip", "netns", "exec", world.namespace("container"), str(runhv.dist / "bin/runhv-vmm"), "--id", "web", "--bundle",
+         str(folder), "--engine", "soft", "--own-network"],
+        env=runhv.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, timeout=120)
+    assert process.stdout == b"1\n"
 
 
 def test_a_pause_loses_no_connection(world, popen, runhv):

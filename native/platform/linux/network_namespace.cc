@@ -398,6 +398,8 @@ Result<TakenNetwork> TakenNetwork::take(const std::string& path) {
   return *std::move(taken);
 }
 
+Result<TakenNetwork> TakenNetwork::take_own() { return take("/proc/thread-self/ns/net"); }
+
 TakenNetwork::TakenNetwork(std::unique_ptr<Kernel> kernel, std::vector<Part> parts)
     : kernel_(std::move(kernel)), parts_(std::move(parts)) {}
 TakenNetwork::TakenNetwork(TakenNetwork&&) noexcept = default;

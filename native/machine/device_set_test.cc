@@ -12,6 +12,7 @@
 #include "machine/memory_layout.h"
 #include "platform/clock.h"
 #include "testing/guest.h"
+#include "testing/net_backend.h"
 #include "testing/slow_disk.h"
 #include "testing/vsock_guest.h"
 
@@ -82,19 +83,23 @@ class DeviceSetTest : public ::testing::Test {
 
 TEST_F(DeviceSetTest, HasWhatTheConfigurationNames) {
   testing::ScriptedService service;
+  testing::FakeNetBackend network;
   MachineConfig config;
   config.disks.emplace_back(std::make_shared<testing::SlowDisk>(512), true);
   config.vsock = &service;
+  config.networks.push_back({.backend = &network, .mac = {2, 0, 0, 0, 0, 7}, .mtu = 1400});
   config.console = true;
   config.entropy = true;
   const auto set = make(std::move(config));
   ASSERT_NE(set, nullptr);
 
-  EXPECT_EQ(set->interrupt_count(), 4u);
+  EXPECT_EQ(set->interrupt_count(), 5u);
   EXPECT_EQ(read(*set, 0, kDeviceId), virtio::kIdBlock);
   EXPECT_EQ(read(*set, 1, kDeviceId), virtio::kIdSocket);
-  EXPECT_EQ(read(*set, 2, kDeviceId), virtio::kIdConsole);
-  EXPECT_EQ(read(*set, 3, kDeviceId), virtio::kIdEntropy);
+  EXPECT_EQ(read(*set, 2, kDeviceId), virtio::kIdNetwork);
+  EXPECT_EQ(read(*set, 2, kConfig), 2u);
+  EXPECT_EQ(read(*set, 3, kDeviceId), virtio::kIdConsole);
+  EXPECT_EQ(read(*set, 4, kDeviceId), virtio::kIdEntropy);
   EXPECT_NE(set->vsock_waker(), nullptr);
 }
 

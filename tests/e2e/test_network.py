@@ -399,6 +399,16 @@ def test_what_no_guest_can_be_given_is_an_error(world, run):
     assert taps(name) == [] and filters(name) == ""
 
 
+def test_more_interfaces_than_a_machine_has_are_an_error(world, run):
+    name = world.container(2)
+    for number in range(3, 11):
+        world.plug(name, number, interface=f"eth{number}")
+    result = run(name, "true")
+    assert result.returncode == 125
+    assert b"give the machine 9 network interfaces: at most 8 are possible" in result.stderr
+    assert taps(name) == [] and filters(name) == ""
+
+
 def test_a_namespace_of_its_own_has_a_loopback_only(runhv, bundle):
     script = "ip -o link | wc -l; ip -o address; ping -c 1 127.0.0.1 >/dev/null && echo alive; ip route"
     result = runhv("run", "--bundle", str(bundle(None, "sh", "-c", script)), "web")

@@ -195,15 +195,15 @@ NetlinkMessage filter(std::uint16_t type, std::uint16_t flags, std::uint32_t ind
 
 // Every frame that arrives at `from` leaves by `to`.
 NetlinkMessage redirection(std::uint32_t from, std::uint32_t to) {
-  tc_u32_sel all{};  // no key: every frame
-  all.flags = TC_U32_TERMINAL;
+  std::array<std::byte, sizeof(tc_u32_sel)> all{};  // no key: every frame
+  store_le<std::uint8_t>(all, offsetof(tc_u32_sel, flags), TC_U32_TERMINAL);
   tc_mirred action{};
   action.action = TC_ACT_STOLEN;
   action.eaction = TCA_EGRESS_REDIR;
   action.ifindex = to;
   NetlinkMessage message = filter(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, from);
   message.attribute(TCA_KIND, std::string("u32")).nested(TCA_OPTIONS, [&](NetlinkMessage& options) {
-    options.attribute(TCA_U32_SEL, std::as_bytes(std::span(&all, 1)));
+    options.attribute(TCA_U32_SEL, all);
     options.nested(TCA_U32_ACT, [&](NetlinkMessage& actions) {
       actions.nested(1, [&](NetlinkMessage& first) {
         first.attribute(TCA_ACT_KIND, std::string("mirred"));

@@ -24,6 +24,7 @@ inline constexpr std::uint32_t kIdBlock = 2;
 inline constexpr std::uint32_t kIdConsole = 3;
 inline constexpr std::uint32_t kIdEntropy = 4;
 inline constexpr std::uint32_t kIdSocket = 19;
+inline constexpr std::uint32_t kIdFileSystem = 26;
 
 // §2.7: split virtqueues.
 inline constexpr std::uint16_t kMaxQueueSize = 32768;

@@ -232,5 +232,24 @@ TEST(WorkerTest, ItsEndWaitsForTheRunningJob) {
   EXPECT_TRUE(finished);
 }
 
+TEST(WorkerTest, RunsAsManyJobsAtOnceAsItMayHaveThreads) {
+  Gate first, second, done;
+  auto worker = Worker::create("worker", 2);
+  ASSERT_TRUE(worker);
+  // Each waits for the other.
+  (*worker)->post([&] {
+    first.open();
+    second.wait();
+  });
+  (*worker)->post([&] {
+    first.wait();
+    second.open();
+    done.open();
+  });
+  done.wait();
+
+  EXPECT_TRUE((*worker)->stop(monotonic_ns() + 60 * kSecond));
+}
+
 }  // namespace
 }  // namespace runhv

@@ -1,0 +1,130 @@
+#include "devices/fs/file_tree.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "devices/fs/fuse_protocol.h"
+
+namespace runhv {
+namespace {
+
+// splitmix64: far apart for neighbours, 0 for 0.
+std::uint64_t spread(std::uint64_t value) {
+  value *= 0x9e3779b97f4a7c15u;
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9u;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111ebu;
+  return value ^ (value >> 31);
+}
+
+}  // namespace
+
+std::size_t FileTree::KeyHash::operator()(const Key& key) const {
+  return spread(spread(spread(spread(key.inode) + key.device) + key.mount) + key.share);
+}
+
+FileTree::FileTree(std::vector<Share> shares, std::size_t limit)
+    : limit_(limit), next_id_(fuse::kRootId + 1) {
+  for (Share& share : shares) {
+    shares_.push_back({.file = std::make_shared<const FileNode>(std::move(share.top)),
+                       .id = 0,
+                       .share = shares_.size(),
+                       .read_only = share.read_only,
+                       .cross_mounts = share.cross_mounts});
+  }
+}
+
+std::shared_ptr<const TreeNode> FileTree::find(std::uint64_t id) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = nodes_.find(id);
+  return found == nodes_.end() ? nullptr : found->second.node;
+}
+
+int FileTree::look_up_share(std::size_t index, std::shared_ptr<const TreeNode>& node,
+                            FileStatus& status) {
+  if (index >= shares_.size()) return fuse::kEnoent;
+  return adopt(shares_[index], status, node);
+}
+
+int FileTree::adopt(const TreeNode& parent, FileNode file, std::shared_ptr<const TreeNode>& node,
+                    FileStatus& status) {
+  return adopt({.file = std::make_shared<const FileNode>(std::move(file)),
+                .id = 0,
+                .share = parent.share,
+                .read_only = parent.read_only,
+                .cross_mounts = parent.cross_mounts},
+               status, node);
+}
+
+int FileTree::adopt(TreeNode node, FileStatus& status, std::shared_ptr<const TreeNode>& out) {
+  if (const int failed = node.file->status(status); failed != 0) return failed;
+  const Key key{node.share, status.mount, status.device, status.inode};
+  const std::lock_guard lock(mutex_);
+  if (const auto known = ids_.find(key); known != ids_.end()) {
+    Known& found = nodes_.at(known->second);
+    ++found.lookups;
+    out = found.node;
+    return 0;
+  }
+  if (full()) return fuse::kEnfile;
+  node.id = next_id_++;
+  out = std::make_shared<const TreeNode>(std::move(node));
+  ids_.emplace(key, out->id);
+  nodes_.emplace(out->id, Known{out, key, 1});
+  return 0;
+}
+
+void FileTree::forget(std::uint64_t id, std::uint64_t lookups) {
+  std::shared_ptr<const TreeNode> last;  // closed outside of the lock
+  const std::lock_guard lock(mutex_);
+  const auto found = nodes_.find(id);
+  if (found == nodes_.end()) return;
+  if (lookups < found->second.lookups) {
+    found->second.lookups -= lookups;
+    return;
+  }
+  last = std::move(found->second.node);
+  ids_.erase(found->second.key);
+  nodes_.erase(found);
+}
+
+int FileTree::add_handle(std::shared_ptr<TreeHandle> handle, std::uint64_t& number) {
+  const std::lock_guard lock(mutex_);
+  if (full()) return fuse::kEnfile;
+  number = next_handle_++;
+  handles_.emplace(number, std::move(handle));
+  return 0;
+}
+
+std::shared_ptr<TreeHandle> FileTree::find_handle(std::uint64_t number) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = handles_.find(number);
+  return found == handles_.end() ? nullptr : found->second;
+}
+
+bool FileTree::remove_handle(std::uint64_t number) {
+  std::shared_ptr<TreeHandle> last;  // closed outside of the lock
+  const std::lock_guard lock(mutex_);
+  const auto found = handles_.find(number);
+  if (found == handles_.end()) return false;
+  last = std::move(found->second);
+  handles_.erase(found);
+  return true;
+}
+
+void FileTree::clear() {
+  decltype(nodes_) nodes;
+  decltype(handles_) handles;
+  const std::lock_guard lock(mutex_);
+  nodes.swap(nodes_);
+  handles.swap(handles_);
+  ids_.clear();
+}
+
+std::uint64_t FileTree::inode_number(std::uint64_t device, std::uint64_t inode) const {
+  const std::lock_guard lock(mutex_);
+  auto found = std::ranges::find(devices_, device);
+  if (found == devices_.end()) found = devices_.insert(devices_.end(), device);
+  return inode ^ spread(static_cast<std::uint64_t>(found - devices_.begin()));
+}
+
+}  // namespace runhv

@@ -1,0 +1,103 @@
+// What a guest knows of the shared trees: files by node id, opened files by handle, and numbers
+// that tell files apart.
+//
+// The top is a directory that no host has: its entries "0", "1", … are the shares. Ids and handles
+// are counted up and never used again, so a made-up or old one finds nothing.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "devices/fs/share.h"
+#include "platform/file_node.h"
+
+namespace runhv {
+
+// A file that the guest has looked up. One for each file of a share, whatever its names, so that
+// the guest keeps one copy of its content.
+struct TreeNode {
+  std::shared_ptr<const FileNode> file;
+  std::uint64_t id;
+  std::size_t share;
+  bool read_only;
+  bool cross_mounts;
+};
+
+struct TreeHandle {
+  std::shared_ptr<const TreeNode> node;
+  OpenFile file;
+  bool writable = false;
+  std::mutex reading;  // of a directory, whose place the descriptor keeps
+};
+
+// Threads: any, at once.
+class FileTree {
+ public:
+  // `limit`: of nodes and handles together; each holds a descriptor of the process.
+  FileTree(std::vector<Share> shares, std::size_t limit);
+
+  // Null where the id is not known.
+  std::shared_ptr<const TreeNode> find(std::uint64_t id) const;
+
+  // The node of share `index`, looked up once more. 0, ENOENT where there is none, or ENFILE.
+  int look_up_share(std::size_t index, std::shared_ptr<const TreeNode>& node, FileStatus& status);
+  // The node of `file`, which was found in `parent`, looked up once more. 0 or an errno.
+  int adopt(const TreeNode& parent, FileNode file, std::shared_ptr<const TreeNode>& node,
+            FileStatus& status);
+  void forget(std::uint64_t id, std::uint64_t lookups);
+
+  // 0 or ENFILE.
+  int add_handle(std::shared_ptr<TreeHandle> handle, std::uint64_t& number);
+  std::shared_ptr<TreeHandle> find_handle(std::uint64_t number) const;
+  // False: it is not known.
+  bool remove_handle(std::uint64_t number);
+
+  // The guest begins anew.
+  void clear();
+
+  // An inode number that no other file of these trees has: as the host's, where only one of its
+  // file systems is shared.
+  std::uint64_t inode_number(std::uint64_t device, std::uint64_t inode) const;
+
+  std::size_t share_count() const { return shares_.size(); }
+  // Of the share's own top. REQUIRES: index < share_count().
+  const FileNode& top(std::size_t index) const { return *shares_[index].file; }
+  bool is_read_only(std::size_t index) const { return shares_[index].read_only; }
+
+ private:
+  struct Key {
+    std::size_t share;
+    std::uint64_t mount;
+    std::uint64_t device;
+    std::uint64_t inode;
+    bool operator==(const Key&) const = default;
+  };
+  struct KeyHash {
+    std::size_t operator()(const Key& key) const;
+  };
+  struct Known {
+    std::shared_ptr<const TreeNode> node;
+    Key key;
+    std::uint64_t lookups;
+  };
+
+  int adopt(TreeNode node, FileStatus& status, std::shared_ptr<const TreeNode>& out);
+  bool full() const { return nodes_.size() + handles_.size() >= limit_; }
+
+  const std::size_t limit_;
+  std::vector<TreeNode> shares_;
+  mutable std::mutex mutex_;  // of all that follows
+  std::unordered_map<std::uint64_t, Known> nodes_;
+  std::unordered_map<Key, std::uint64_t, KeyHash> ids_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<TreeHandle>> handles_;
+  mutable std::vector<std::uint64_t> devices_;  // in the order in which they were seen
+  std::uint64_t next_id_;
+  std::uint64_t next_handle_ = 1;
+};
+
+}  // namespace runhv

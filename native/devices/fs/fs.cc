@@ -1,0 +1,82 @@
+#include "devices/fs/fs.h"
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "base/bytes.h"
+#include "devices/fs/fuse_protocol.h"
+#include "devices/fs/fuse_server.h"
+#include "devices/virtio/spec.h"
+#include "platform/file_node.h"
+
+namespace runhv {
+namespace {
+
+// For everything else in this process: streams, sockets, disks.
+constexpr std::size_t kOtherDescriptors = 1024;
+constexpr std::size_t kLeastFiles = 512;
+
+std::size_t readable_bytes(const DescriptorChain& chain) {
+  return ReadCursor(chain.readable()).remaining();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FsDevice>> FsDevice::create(std::vector<Share> shares, JobQueue& jobs) {
+  const std::size_t limit = raise_descriptor_limit();
+  if (limit < kOtherDescriptors + kLeastFiles) {
+    return Fail{Error{Code::kOutOfMemory, "share files",
+                      "this process may have " + std::to_string(limit) +
+                          " descriptors (ulimit -n); " +
+                          std::to_string(kOtherDescriptors + kLeastFiles) + " are needed"}};
+  }
+  auto server = std::make_shared<FuseServer>(std::move(shares), limit - kOtherDescriptors);
+  return std::unique_ptr<FsDevice>(new FsDevice(std::move(server), jobs));
+}
+
+FsDevice::FsDevice(std::shared_ptr<FuseServer> server, JobQueue& jobs)
+    : server_(std::move(server)), jobs_(jobs) {
+  std::memcpy(config_.data(), kTag.data(), kTag.size());
+  store_le<std::uint32_t>(config_, kTagBytes, kQueueSizes.size() - 1);  // request queues
+}
+
+VirtioTraits FsDevice::traits() const {
+  return {.device_id = virtio::kIdFileSystem,
+          .features = 0,
+          .config_size = kConfigBytes,
+          .queue_sizes = kQueueSizes};
+}
+
+void FsDevice::read_config(std::uint32_t offset, std::span<std::byte> out) const {
+  std::memcpy(out.data(), config_.data() + offset, out.size());
+}
+
+Result<void> FsDevice::start(const Activation& activation) {
+  queues_ = activation.queues;
+  return {};
+}
+
+void FsDevice::on_notify(std::uint16_t queue_index) {
+  Virtqueue& queue = queues_[queue_index];
+  while (queue.pop(chain_)) {
+    if (readable_bytes(chain_) < fuse::kInHeaderBytes) {
+      queue.mark_broken();
+      return queue.push(chain_, 0);
+    }
+    // A job must be copyable.
+    auto chain = std::make_shared<DescriptorChain>(std::move(chain_));
+    const bool posted = jobs_.post([server = server_, handle = handle_, chain] {
+      const std::uint32_t written =
+          handle->begin(*chain) ? server->serve(chain->readable(), chain->writable()) : 0;
+      handle->finish(std::move(*chain), written);
+    });
+    // Without a thread of the host nothing can be answered any more.
+    if (!posted) {
+      queue.mark_broken();
+      return queue.push(*chain, 0);
+    }
+  }
+}
+
+}  // namespace runhv

@@ -93,10 +93,12 @@ bool make_container(Launch& launch) {
   if ((container.sysctl_count != 0 || process.has_oom_score_adj) && !open_proc(proc, failure)) {
     return false;
   }
-  if (!enter_root(container, failure) || !make_files(container, failure) ||
-      !make_mounts(container, failure) || !make_devices(container, failure) ||
-      !finish_mounts(container, failure) || !set_names(container, failure) ||
-      !bring_up_loopback(failure) || !configure_network(container, failure) || !attach(launch)) {
+  int shares = -1;
+  if (!open_shares(container, shares, failure) || !enter_root(container, failure) ||
+      !make_files(container, failure) || !make_mounts(container, shares, failure) ||
+      !make_devices(container, failure) || !finish_mounts(container, failure) ||
+      !set_names(container, failure) || !bring_up_loopback(failure) ||
+      !configure_network(container, failure) || !attach(launch)) {
     return false;
   }
   if (proc >= 0 &&

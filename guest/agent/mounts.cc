@@ -20,6 +20,48 @@ bool read_only_later(const MountRecord& mount) {
   return equal(mount.type, "tmpfs") && (mount.how.flags & MS_RDONLY) != 0;
 }
 
+// A file, or a directory, to bind one of its kind to.
+long make_place(const char* path, bool directory) {
+  if (directory) return make_directories(path);
+  struct stat status;
+  long result = sys::fstatat(AT_FDCWD, path, &status, 0);
+  if (result == 0) return S_ISDIR(status.st_mode) ? -EISDIR : 0;
+  result = make_parent(path);
+  if (result < 0) return result;
+  const int file = sys::open(path, O_WRONLY | O_CREAT, 0644);
+  return file < 0 ? file : sys::close(file);
+}
+
+long bind_share(const MountRecord& mount, int shares) {
+  // Without its first slash: below the shares.
+  const int tree = sys::open_tree(shares, mount.source + 1, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (tree < 0) return tree;
+  struct stat status;
+  long result = sys::fstatat(tree, "", &status, AT_EMPTY_PATH);
+  if (result == 0) result = make_place(mount.destination, S_ISDIR(status.st_mode));
+  if (result == 0) result = sys::move_mount(tree, mount.destination);
+  sys::close(tree);
+  // The flags of a bind mount count only when it is mounted again.
+  if (result == 0 && mount.how.flags != 0) {
+    result = sys::mount(nullptr, mount.destination, nullptr, mount.how.flags | MS_REMOUNT | MS_BIND,
+                        nullptr);
+  }
+  return result;
+}
+
+long set_propagation(const MountRecord& mount) {
+  if (mount.how.propagation == 0) return 0;
+  if ((mount.how.propagation & kPropagation) == 0) return -EINVAL;
+  return sys::mount(nullptr, mount.destination, nullptr, mount.how.propagation, nullptr);
+}
+
+bool make_bind_mount(const MountRecord& mount, int shares, Failure& failure) {
+  long result = bind_share(mount, shares);
+  if (result < 0) return failure.set(result, "bind mount on ", mount.destination);
+  result = set_propagation(mount);
+  return result == 0 || failure.set(result, "set the propagation of ", mount.destination);
+}
+
 bool make_mount(const MountRecord& mount, Failure& failure) {
   const bool copy_up = (mount.how.options & RUNHV_MOUNT_TMPCOPYUP) != 0;
   // The kernel has no controllers of cgroup v1; like other runtimes, take v2 for both.
@@ -49,13 +91,8 @@ bool make_mount(const MountRecord& mount, Failure& failure) {
     sys::close(above);
     if (result < 0) return fail(result, "copy up into ");
   }
-  if (mount.how.propagation != 0) {
-    result = (mount.how.propagation & kPropagation) == 0
-                 ? -EINVAL
-                 : sys::mount(nullptr, mount.destination, nullptr, mount.how.propagation, nullptr);
-    if (result < 0) return fail(result, "set the propagation of ");
-  }
-  return true;
+  result = set_propagation(mount);
+  return result == 0 || fail(result, "set the propagation of ");
 }
 
 long set_read_only(const char* path) {
@@ -96,10 +133,12 @@ long make_read_only(const char* path) {
 
 }  // namespace
 
-bool make_mounts(const ContainerRequest& container, Failure& failure) {
+bool make_mounts(const ContainerRequest& container, int shares, Failure& failure) {
   return for_each(container.records, RUNHV_REC_MOUNT, [&](const Record& record) {
     MountRecord mount;
-    return decode(record, mount) && make_mount(mount, failure);
+    decode(record, mount);
+    return (mount.how.options & RUNHV_MOUNT_SHARE) != 0 ? make_bind_mount(mount, shares, failure)
+                                                        : make_mount(mount, failure);
   });
 }
 

@@ -6,7 +6,7 @@
 
 namespace runhv::agent {
 
-bool make_mounts(const ContainerRequest& container, Failure& failure);
+bool make_mounts(const ContainerRequest& container, int shares, Failure& failure);
 bool make_devices(const ContainerRequest& container, Failure& failure);
 // After make_devices: tmpfs mounts that were asked for as read-only become so.
 bool finish_mounts(const ContainerRequest& container, Failure& failure);

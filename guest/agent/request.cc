@@ -135,9 +135,11 @@ const char* apply(const Record& record, ContainerRequest& out) {
           !take_strings(record.data.subspan(sizeof out.root), strings)) {
         return "expected struct runhv_root and 2 strings";
       }
-      if ((out.root.flags & ~(RUNHV_ROOT_READONLY | RUNHV_ROOT_SCRATCH_DISK)) != 0) {
+      if ((out.root.flags & ~(RUNHV_ROOT_READONLY | RUNHV_ROOT_SCRATCH_DISK | RUNHV_ROOT_SHARE)) !=
+          0) {
         return "unknown flag";
       }
+      if ((out.root.flags & RUNHV_ROOT_SHARE) != 0) out.has_shares = true;
       out.root_type = strings[0];
       out.root_device = strings[1];
       return absolute(out.root_device) ? nullptr : "expected an absolute path of a device";
@@ -145,10 +147,15 @@ const char* apply(const Record& record, ContainerRequest& out) {
     case RUNHV_REC_MOUNT: {
       MountRecord mount;
       if (!decode(record, mount)) return "expected struct runhv_mount and 4 strings";
-      if ((mount.how.options & ~(RUNHV_MOUNT_TMPCOPYUP | RUNHV_MOUNT_RECURSIVE_READONLY)) != 0) {
+      if ((mount.how.options &
+           ~(RUNHV_MOUNT_TMPCOPYUP | RUNHV_MOUNT_RECURSIVE_READONLY | RUNHV_MOUNT_SHARE)) != 0) {
         return "unknown option";
       }
       if (mount.how.zero != 0) return "a field that must be zero is not";
+      if ((mount.how.options & RUNHV_MOUNT_SHARE) != 0) {
+        out.has_shares = true;
+        if (!absolute(mount.source)) return "expected the place of a share";
+      }
       return absolute(mount.destination) ? nullptr : "expected an absolute destination";
     }
     case RUNHV_REC_DEVICE: {

@@ -73,6 +73,7 @@ struct ContainerRequest {
   std::span<const std::byte> records;
   std::size_t sysctl_count = 0;
   std::size_t netlink_count = 0;
+  bool has_shares = false;
   std::uint32_t namespaces = 0;
   const char* hostname = nullptr;
   const char* domainname = nullptr;

@@ -75,6 +75,16 @@ TEST(RequestTest, RefusesANetlinkMessageThatDoesNotFit) {
   EXPECT_EQ(with({0, 0, 32, 1}), "CONTAINER: record 2: a field that must be zero is not");
 }
 
+TEST(RequestTest, SharesAreKnownByTheRootOrAMount) {
+  EXPECT_FALSE(Container(root()).request.has_shares);
+  EXPECT_TRUE(Container(root(RUNHV_ROOT_SHARE)).request.has_shares);
+  const runhv_mount share{0, 0, RUNHV_MOUNT_SHARE, 0};
+  const Container bound(root() + record(RUNHV_REC_MOUNT, bytes_of(share) + text("/a") +
+                                                             text("bind") + text("/1") + text("")));
+  ASSERT_TRUE(bound.ok) << bound.error.view();
+  EXPECT_TRUE(bound.request.has_shares);
+}
+
 TEST(RequestTest, SmallestRequestsHaveDefaults) {
   const Container container(root());
   ASSERT_TRUE(container.ok) << container.error.view();
@@ -278,9 +288,13 @@ TEST(RequestTest, MountsDevicesAndFilesAreChecked) {
   EXPECT_EQ(container_with(RUNHV_REC_MOUNT,
                            bytes_of(how) + text("a") + text("b") + text("c") + text("d")),
             "CONTAINER: record 2: expected an absolute destination");
-  EXPECT_EQ(container_with(RUNHV_REC_MOUNT, bytes_of(runhv_mount{0, 0, 4, 0}) + text("/a") +
+  EXPECT_EQ(container_with(RUNHV_REC_MOUNT, bytes_of(runhv_mount{0, 0, 8, 0}) + text("/a") +
                                                 text("b") + text("c") + text("d")),
             "CONTAINER: record 2: unknown option");
+  const runhv_mount share{0, 0, RUNHV_MOUNT_SHARE, 0};
+  EXPECT_EQ(container_with(RUNHV_REC_MOUNT,
+                           bytes_of(share) + text("/a") + text("bind") + text("1") + text("")),
+            "CONTAINER: record 2: expected the place of a share");
   const auto device = [](std::uint32_t mode, std::uint32_t major, std::string_view path) {
     return container_with(RUNHV_REC_DEVICE,
                           bytes_of(runhv_device{mode, major, 3, 0, 0, 0}) + text(path));

@@ -4,6 +4,7 @@
 #include <linux/mount.h>
 
 #include "sys.h"
+#include "text.h"
 
 namespace runhv::agent {
 namespace {
@@ -15,6 +16,7 @@ constexpr char kUpper[] = "/rw/upper";
 constexpr char kWork[] = "/rw/work";
 constexpr char kRoot[] = "/root";
 constexpr char kScratchDisk[] = "/dev/vdb";
+constexpr char kShares[] = "/shares";  // made where there are any
 
 constexpr std::uint64_t kScratchBlockBytes = 4096;                     // make_scratch of tools/dev
 constexpr unsigned long kExt4ResizeFs = _IOW('f', 16, std::uint64_t);  // EXT4_IOC_RESIZE_FS
@@ -70,12 +72,12 @@ long copy_root_attributes() {
   return result;
 }
 
-}  // namespace
+long mount_share(const char* place) {
+  return sys::mount(Text<64>(kShares).add(place).c_str(), kRoot, nullptr, MS_BIND, nullptr);
+}
 
-bool enter_root(const ContainerRequest& container, Failure& failure) {
-  long result = sys::mount("dev", "/dev", "devtmpfs", 0, nullptr);
-  if (result < 0) return failure.set(result, "mount devtmpfs on /dev of the agent");
-  result = sys::mount(container.root_device, kImage, container.root_type, MS_RDONLY, nullptr);
+bool mount_image(const ContainerRequest& container, Failure& failure) {
+  long result = sys::mount(container.root_device, kImage, container.root_type, MS_RDONLY, nullptr);
   if (result < 0) return failure.set(result, "mount the image ", container.root_device);
   if (!mount_writable_layer(container, failure)) return false;
 
@@ -86,7 +88,29 @@ bool enter_root(const ContainerRequest& container, Failure& failure) {
   if (result < 0) return failure.set(result, "copy the attributes of the image's root");
   result = sys::mount("overlay", kRoot, "overlay", 0,
                       "lowerdir=/lower,upperdir=/rw/upper,workdir=/rw/work");
-  if (result < 0) return failure.set(result, "mount overlay");
+  return result == 0 || failure.set(result, "mount overlay");
+}
+
+}  // namespace
+
+bool open_shares(const ContainerRequest& container, int& shares, Failure& failure) {
+  if (!container.has_shares) return true;
+  long result = sys::mkdir(kShares, 0700);
+  if (result == 0) result = sys::mount(RUNHV_SHARES_TAG, kShares, "virtiofs", 0, nullptr);
+  if (result < 0) return failure.set(result, "mount the shared files of the host");
+  shares = sys::open(kShares, O_PATH | O_DIRECTORY);
+  return shares >= 0 || failure.set(shares, "open the shared files of the host");
+}
+
+bool enter_root(const ContainerRequest& container, Failure& failure) {
+  long result = sys::mount("dev", "/dev", "devtmpfs", 0, nullptr);
+  if (result < 0) return failure.set(result, "mount devtmpfs on /dev of the agent");
+  if ((container.root.flags & RUNHV_ROOT_SHARE) != 0) {
+    result = mount_share(container.root_device);
+    if (result < 0) return failure.set(result, "mount the root folder");
+  } else if (!mount_image(container, failure)) {
+    return false;
+  }
 
   // pivot_root does not work on an initramfs.
   result = sys::chdir(kRoot);

@@ -6,6 +6,9 @@
 
 namespace runhv::agent {
 
+// `shares`: the file system of the shares, to be closed, or negative where there are none.
+bool open_shares(const ContainerRequest& container, int& shares, Failure& failure);
+
 // Afterwards "/" is the container's root, still writable, and the working directory is "/".
 bool enter_root(const ContainerRequest& container, Failure& failure);
 

@@ -206,6 +206,13 @@ inline long mount_setattr(int dir, const char* path, unsigned flags, const void*
                           std::size_t size) {
   return call(__NR_mount_setattr, dir, path, flags, attributes, size);
 }
+inline int open_tree(int dir, const char* path, unsigned flags) {
+  return static_cast<int>(call(__NR_open_tree, dir, path, flags));
+}
+// A tree of open_tree onto `path`.
+inline long move_mount(int tree, const char* path) {
+  return call(__NR_move_mount, tree, "", AT_FDCWD, path, 4u /* MOVE_MOUNT_F_EMPTY_PATH */);
+}
 inline long getdents64(int fd, void* out, std::size_t size) {
   return call(__NR_getdents64, fd, out, size);
 }

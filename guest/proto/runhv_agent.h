@@ -116,7 +116,8 @@ enum {
   RUNHV_REC_NAMESPACES = 9,  /* u32: CLONE_NEW* of the container */
   RUNHV_REC_HOSTNAME = 10,   /* string */
   RUNHV_REC_DOMAINNAME = 11, /* string */
-  RUNHV_REC_ROOT = 12,  /* struct runhv_root, then 2 strings: type ("erofs"), device ("/dev/vda") */
+  RUNHV_REC_ROOT = 12,  /* struct runhv_root, then 2 strings: type ("erofs"), device ("/dev/vda", or
+                           of a share its place) */
   RUNHV_REC_MOUNT = 13, /* struct runhv_mount, then 4 strings: destination, type, source, data */
   RUNHV_REC_DEVICE = 14,   /* struct runhv_device, then string path */
   RUNHV_REC_MASKED = 15,   /* string; repeats */
@@ -145,12 +146,23 @@ struct runhv_rlimit {
   uint32_t resource, zero; /* RLIMIT_* */
   uint64_t soft, hard;     /* UINT64_MAX = RLIM_INFINITY */
 };
-enum { RUNHV_ROOT_READONLY = 1u << 0, RUNHV_ROOT_SCRATCH_DISK = 1u << 1 /* upper on /dev/vdb */ };
+/* Shares: trees and files of the host, entries "/0", "/1", … of the virtiofs with this tag. */
+#define RUNHV_SHARES_TAG "runhv"
+
+enum {
+  RUNHV_ROOT_READONLY = 1u << 0,
+  RUNHV_ROOT_SCRATCH_DISK = 1u << 1, /* upper on /dev/vdb */
+  RUNHV_ROOT_SHARE = 1u << 2         /* the root is a share, as it is: no overlay */
+};
 struct runhv_root {
   uint32_t flags;
   uint32_t propagation; /* MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE | MS_REC; 0 = slave */
 };
-enum { RUNHV_MOUNT_TMPCOPYUP = 1u << 0, RUNHV_MOUNT_RECURSIVE_READONLY = 1u << 1 };
+enum {
+  RUNHV_MOUNT_TMPCOPYUP = 1u << 0,
+  RUNHV_MOUNT_RECURSIVE_READONLY = 1u << 1,
+  RUNHV_MOUNT_SHARE = 1u << 2 /* source is the place of a share, which is bound to destination */
+};
 struct runhv_mount {
   uint64_t flags;       /* MS_* of mount(2), propagation excluded */
   uint64_t propagation; /* MS_SHARED … | MS_REC, 0 = as it is */

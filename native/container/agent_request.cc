@@ -86,6 +86,11 @@ void append_root(std::vector<std::byte>& out, const ContainerSpec& spec) {
   if (spec.root_read_only) root.flags |= RUNHV_ROOT_READONLY;
   if (spec.root_on_scratch_disk) root.flags |= RUNHV_ROOT_SCRATCH_DISK;
   root.propagation = spec.root_propagation;
+  if (spec.root_is_shared) {
+    root.flags |= RUNHV_ROOT_SHARE;
+    Record(out, RUNHV_REC_ROOT).object(root).string("virtiofs").string("/0");
+    return;
+  }
   Record(out, RUNHV_REC_ROOT).object(root).string(spec.root_type).string("/dev/vda");
 }
 

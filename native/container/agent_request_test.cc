@@ -188,5 +188,15 @@ TEST(AgentRequest, AScratchDiskIsAFlagOfTheRoot) {
   }
 }
 
+TEST(AgentRequest, ARootFolderIsTheFirstShare) {
+  ContainerSpec spec = small_container();
+  spec.root_is_shared = true;
+  const auto payload = encode_container(spec);
+  ASSERT_TRUE(payload);
+  const std::string root = by_tag(*payload).at(RUNHV_REC_ROOT);
+  EXPECT_EQ(u32(root, 0), unsigned{RUNHV_ROOT_SHARE});
+  EXPECT_EQ(root.substr(sizeof(runhv_root)), std::string("virtiofs\0/0\0", 12));
+}
+
 }  // namespace
 }  // namespace runhv

@@ -10,6 +10,7 @@
 #include "container/seccomp.h"
 #include "container/vm_reader.h"
 #include "platform/file.h"
+#include "platform/path.h"
 
 namespace runhv {
 namespace {
@@ -56,7 +57,13 @@ Result<Bundle> parse_bundle(std::string_view json, const std::string& operation)
 Result<Bundle> read_bundle(const std::string& folder) {
   const std::string path = folder + "/config.json";
   RUNHV_TRY_ASSIGN(const std::vector<std::byte> text, read_file(path, kMaxConfigBytes));
-  return parse_bundle({reinterpret_cast<const char*>(text.data()), text.size()}, "read " + path);
+  RUNHV_TRY_ASSIGN(
+      Bundle bundle,
+      parse_bundle({reinterpret_cast<const char*>(text.data()), text.size()}, "read " + path));
+  for (ShareSpec& share : bundle.container.shares) {
+    if (!is_absolute_path(share.path)) share.path = folder + "/" + share.path;
+  }
+  return bundle;
 }
 
 }  // namespace runhv

@@ -301,7 +301,6 @@ TEST(BundleFields, WhatIsRequiredIsMissed) {
                               "/linux/seccomp/syscalls/0/args/0/index",
                               "/linux/seccomp/syscalls/0/args/0/value",
                               "/linux/seccomp/syscalls/0/args/0/op",
-                              "/vm/image",
                               "/vm/image/path",
                               "/vm/image/format"}) {
     EXPECT_THAT(complaint(pointer, "null"), StartsWith(shown(pointer) + ": missing; expected"));
@@ -356,8 +355,8 @@ TEST(BundleFields, EveryRangeHasItsEnds) {
        {R"({"destination":"/a"})", R"({"destination":"/a","type":"bind"})",
         R"({"destination":"/a","type":"none"})"}},
       {"/mounts/0/options/0",
-       {R"("rro")", R"("size=1k")"},
-       {R"("bind")", R"("rbind")", R"("idmap")", R"("rnosuid")"}},
+       {R"("rro")", R"("size=1k")", R"("bind")", R"("rbind")", R"("rnosuid")"},
+       {R"("idmap")", R"("ridmap")"}},
       {"/mounts/0/uidMappings", {}, {"[]"}},
       {"/mounts/0/gidMappings", {}, {"[]"}},
       {"/hooks/prestart", {"[]"}, {R"([{"path":"/x"}])"}},

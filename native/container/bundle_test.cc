@@ -280,6 +280,34 @@ TEST(Bundle, AScratchDiskIsRoundedUpAndAbsentUnlessAskedFor) {
   EXPECT_EQ(scratch(R"("dev.runhv.scratch":"1099511627776")"), 1ull << 40);
 }
 
+TEST(Bundle, ARootFolderAndBindMountsAreShares) {
+  const auto config = parse_bundle(
+      R"({"ociVersion":"1.2.0","root":{"path":"rootfs","readonly":true},
+          "process":{"args":["a"],"cwd":"/"},"mounts":[
+          {"destination":"/proc","type":"proc"},
+          {"destination":"/data","type":"bind","source":"/srv","options":["rbind","rprivate"]},
+          {"destination":"/etc/hosts","type":"none","source":"hosts",
+           "options":["bind","ro","rnosuid"]}]})",
+      "read config");
+  ASSERT_TRUE(config) << config.error().detail;
+  const ContainerSpec& container = config->container;
+  EXPECT_EQ(config->vm.root_image, "");
+  EXPECT_TRUE(container.root_is_shared);
+  ASSERT_EQ(container.shares.size(), 3u);
+  EXPECT_EQ(container.shares[0].path, "rootfs");
+  EXPECT_FALSE(container.shares[0].read_only) << "places of mounts are made in it";
+  EXPECT_EQ(container.shares[1].path, "/srv");
+  EXPECT_TRUE(container.shares[1].cross_mounts);
+  EXPECT_EQ(container.shares[2].path, "hosts");
+  EXPECT_TRUE(container.shares[2].read_only);
+  EXPECT_FALSE(container.shares[2].cross_mounts);
+  ASSERT_EQ(container.mounts.size(), 3u);
+  EXPECT_EQ(container.mounts[1].source, "/1");
+  EXPECT_EQ(container.mounts[2].source, "/2");
+  EXPECT_EQ(container.mounts[2].fixed.options, unsigned{RUNHV_MOUNT_SHARE});
+  EXPECT_EQ(container.mounts[2].fixed.flags, linux_abi::kMsRdonly | linux_abi::kMsNosuid);
+}
+
 TEST(Bundle, EveryComplaintNamesThePathAndWhatWasExpected) {
   const std::string head = R"({"ociVersion":"1.2.0",)";
   const BadCase cases[] = {
@@ -298,10 +326,15 @@ TEST(Bundle, EveryComplaintNamesThePathAndWhatWasExpected) {
        "process.rlimits[0].soft: more than the hard limit"},
       {bundle("", R"(,"user":{"uid":-1})"),
        "process.user.uid: expected an integer from 0 to 4294967294"},
-      {bundle(R"("mounts":[{"destination":"/x","type":"bind","source":"/y"}])"),
-       "mounts[0]: bind mounts are not in this version"},
-      {bundle(R"("mounts":[{"destination":"/x","type":"tmpfs","options":["rbind"]}])"),
-       "mounts[0].options[0]: the option rbind is not in this version"},
+      {bundle(R"("mounts":[{"destination":"/x","type":"bind"}])"),
+       "mounts[0].source: a bind mount needs one"},
+      {bundle(R"("mounts":[{"destination":"/x","type":"none","source":"/y"}])"),
+       "mounts[0].type: expected a type, or the option bind or rbind"},
+      {bundle(
+           R"("mounts":[{"destination":"/x","type":"bind","source":"/y","options":["size=1"]}])"),
+       "mounts[0].options: a bind mount takes no size=1"},
+      {bundle(R"("mounts":[{"destination":"/x","source":"/y","options":["bind","tmpcopyup"]}])"),
+       "mounts[0].options: tmpcopyup is for a tmpfs"},
       {bundle(R"("hooks":{"prestart":[{"path":"/x"}]})"),
        "hooks[\"prestart\"]: hooks are not in this version"},
       {bundle(R"("linux":{"namespaces":[{"type":"network"},{"type":"pid","path":"/run/ns"}]})"),
@@ -327,7 +360,12 @@ TEST(Bundle, EveryComplaintNamesThePathAndWhatWasExpected) {
       {bundle(R"("annotations":{"dev.runhv.engine":"qemu"})"),
        "expected one of: auto, soft, kvm, whp"},
       {head + R"("process":{"args":["a"],"cwd":"/"}})",
-       "vm.image: missing; expected the root file system's block image"},
+       "root.path: missing; expected the folder of the root file system, or its block image"},
+      {head + R"("root":{"path":""},"process":{"args":["a"],"cwd":"/"}})",
+       "root.path: expected a path"},
+      {head + R"("root":{"path":"rootfs"},"process":{"args":["a"],"cwd":"/"},)"
+              R"("annotations":{"dev.runhv.scratch":"16777216"}})",
+       "a scratch disk needs vm.image"},
       {head +
            R"("process":{"args":["a"],"cwd":"/"},"vm":{"image":{"path":"/i","format":"qcow2"}}})",
        "vm.image.format: expected \"raw\""},

@@ -72,7 +72,7 @@ Result<void> Container::Impl::make(ContainerConfig config, const MakeMachine& ma
                                    channel_, hooks(on_first_byte), bundle_.vm.memory_bytes));
   processes_.emplace(next_number_++, std::move(process));
 
-  RUNHV_TRY_ASSIGN(machine_config_, machine_config(config, bundle_.vm));
+  RUNHV_TRY_ASSIGN(machine_config_, machine_config(config, bundle_.vm, bundle_.container.shares));
   make_machine_ = make_machine;
   awaits_network_ =
       config.own_network_namespace && (bundle_.container.namespaces & linux_abi::kCloneNewnet) != 0;

@@ -12,49 +12,100 @@
 namespace runhv {
 namespace {
 
-void read_mount_option(const JsonNode& node, MountSpec& mount) {
-  static constexpr std::string_view kRefused[] = {
-      "bind",           "rbind",      "idmap",       "ridmap",   "rrw",    "rnosuid",
-      "rsuid",          "rnodev",     "rdev",        "rnoexec",  "rexec",  "rnodiratime",
-      "rdiratime",      "rrelatime",  "rnorelatime", "rnoatime", "ratime", "rstrictatime",
-      "rnostrictatime", "rsymfollow", "rnosymfollow"};
+enum class Bind : std::uint8_t { kNo, kTop, kTree };
+
+struct ReadMount {
+  MountSpec spec;
+  Bind bind = Bind::kNo;
+};
+
+// Options for a whole tree of mounts. What is mounted here is new and has none below it.
+std::string_view without_recursion(std::string_view name) {
+  static constexpr std::string_view kRecursive[] = {
+      "rrw",    "rnosuid",      "rsuid",          "rnodev",     "rdev",        "rnoexec",
+      "rexec",  "rnodiratime",  "rdiratime",      "rrelatime",  "rnorelatime", "rnoatime",
+      "ratime", "rstrictatime", "rnostrictatime", "rsymfollow", "rnosymfollow"};
+  return std::ranges::find(kRecursive, name) == std::end(kRecursive) ? name : name.substr(1);
+}
+
+void read_mount_option(const JsonNode& node, ReadMount& mount) {
   const std::string name = node.string();
-  if (std::ranges::find(kRefused, name) != std::end(kRefused)) {
+  runhv_mount& fixed = mount.spec.fixed;
+  if (name == "idmap" || name == "ridmap") {
     node.complain("the option " + name + " is not in this version", Code::kUnsupported);
+  } else if (name == "bind") {
+    mount.bind = std::max(mount.bind, Bind::kTop);
+  } else if (name == "rbind") {
+    mount.bind = Bind::kTree;
   } else if (name == "tmpcopyup") {
-    mount.fixed.options |= RUNHV_MOUNT_TMPCOPYUP;
+    fixed.options |= RUNHV_MOUNT_TMPCOPYUP;
   } else if (name == "rro") {
-    mount.fixed.flags |= linux_abi::kMsRdonly;
-    mount.fixed.options |= RUNHV_MOUNT_RECURSIVE_READONLY;
-  } else if (const auto option = linux_abi::find_mount_option(name)) {
-    mount.fixed.flags = (mount.fixed.flags | option->set) & ~option->clear;
-    if (option->propagation != 0) mount.fixed.propagation = option->propagation;
+    fixed.flags |= linux_abi::kMsRdonly;
+    fixed.options |= RUNHV_MOUNT_RECURSIVE_READONLY;
+  } else if (const auto option = linux_abi::find_mount_option(without_recursion(name))) {
+    fixed.flags = (fixed.flags | option->set) & ~option->clear;
+    if (option->propagation != 0) fixed.propagation = option->propagation;
   } else {
-    if (!mount.data.empty()) mount.data += ',';
-    mount.data += name;
+    if (!mount.spec.data.empty()) mount.spec.data += ',';
+    mount.spec.data += name;
   }
+}
+
+void read_bind_mount(const JsonNode& node, ReadMount& mount, ContainerSpec& spec) {
+  MountSpec& out = mount.spec;
+  if (out.source.empty()) node["source"].complain("a bind mount needs one");
+  if (!out.data.empty()) {
+    node["options"].complain("a bind mount takes no " + out.data, Code::kUnsupported);
+  }
+  if ((out.fixed.options & RUNHV_MOUNT_TMPCOPYUP) != 0) {
+    node["options"].complain("tmpcopyup is for a tmpfs");
+  }
+  spec.shares.push_back({.path = out.source,
+                         .read_only = (out.fixed.flags & linux_abi::kMsRdonly) != 0,
+                         .cross_mounts = mount.bind == Bind::kTree});
+  out.type = "bind";
+  out.source = "/" + std::to_string(spec.shares.size() - 1);
+  out.fixed.options |= RUNHV_MOUNT_SHARE;
 }
 
 void read_mounts(const JsonNode& mounts, ContainerSpec& spec) {
   static constexpr std::string_view kTypes[] = {"proc",   "sysfs",  "tmpfs",  "devpts",
                                                 "mqueue", "cgroup", "cgroup2"};
   for (const JsonNode& node : mounts.elements()) {
-    MountSpec mount;
-    mount.destination = guest_path(node["destination"].required("an absolute path"));
-    mount.type = node["type"].string();
-    mount.source = node["source"].string();
+    ReadMount mount;
+    MountSpec& out = mount.spec;
+    out.destination = guest_path(node["destination"].required("an absolute path"));
+    out.type = node["type"].string();
+    out.source = node["source"].string();
+    if (out.type == "bind") mount.bind = Bind::kTop;
     for (const JsonNode& option : node["options"].elements()) read_mount_option(option, mount);
-    if (mount.type == "bind" || mount.type == "none" || mount.type.empty()) {
-      node.complain("bind mounts are not in this version", Code::kUnsupported);
-    } else if (std::ranges::find(kTypes, mount.type) == std::end(kTypes)) {
-      node["type"].complain("a file system of type " + mount.type + " is not in this version",
+    if (mount.bind != Bind::kNo) {
+      read_bind_mount(node, mount, spec);
+    } else if (std::ranges::find(kTypes, out.type) == std::end(kTypes)) {
+      node["type"].complain(out.type.empty() || out.type == "none"
+                                ? "expected a type, or the option bind or rbind"
+                                : "a file system of type " + out.type + " is not in this version",
                             Code::kUnsupported);
     }
-    if (mount.source.empty()) mount.source = mount.type;
+    if (out.source.empty()) out.source = out.type;
     refuse(node["uidMappings"], "not in this version");
     refuse(node["gidMappings"], "not in this version");
-    spec.mounts.push_back(std::move(mount));
+    spec.mounts.push_back(std::move(out));
   }
+}
+
+void read_root(const JsonNode& root, ContainerSpec& spec) {
+  const JsonNode section = root["root"];
+  spec.root_read_only = section["readonly"].boolean();
+  const JsonNode path = section["path"];
+  const std::string folder = path.string();
+  // A block image comes before the folder that the specification demands beside it.
+  if (root["vm"]["image"].present()) return;
+  path.required("the folder of the root file system, or its block image as vm.image");
+  if (folder.empty()) path.complain("expected a path");
+  // Read-only is the guest's mount: the places of other mounts are made in it before.
+  spec.shares.push_back({.path = folder});
+  spec.root_is_shared = true;
 }
 
 std::string host_name(const JsonNode& node) {
@@ -188,9 +239,7 @@ void read_files(const Annotations& annotations, ContainerSpec& spec) {
 }  // namespace
 
 void read_container(const JsonNode& root, const Annotations& annotations, ContainerSpec& spec) {
-  spec.root_read_only = root["root"]["readonly"].boolean();
-  // The root is vm.image; the specification demands this member.
-  (void)root["root"]["path"].string();
+  read_root(root, spec);
   spec.hostname = host_name(root["hostname"]);
   spec.domainname = host_name(root["domainname"]);
   read_mounts(root["mounts"], spec);

@@ -19,6 +19,13 @@ struct MountSpec {
   std::string data;
 };
 
+// A file or folder of the host that the guest sees, by its place in the list.
+struct ShareSpec {
+  std::string path;  // absolute, or from the bundle's folder
+  bool read_only = false;
+  bool cross_mounts = true;
+};
+
 struct DeviceSpec {
   runhv_device fixed{};
   std::string path;
@@ -34,8 +41,10 @@ struct FileSpec {
 struct ContainerSpec {
   bool root_read_only = false;
   bool root_on_scratch_disk = false;  // the writable layer, else memory
+  bool root_is_shared = false;        // shares[0], else a block image
   std::uint32_t root_propagation = 0;
   std::string root_type;  // "erofs" or "ext4"
+  std::vector<ShareSpec> shares;
   std::vector<MountSpec> mounts;
   std::uint32_t namespaces = 0;  // CLONE_NEW*
   // Of the host: its interfaces become the guest's. Empty: a loopback only.

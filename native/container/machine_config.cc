@@ -26,7 +26,8 @@ Result<File> make_scratch_disk(const std::string& template_path, std::uint64_t s
 
 }  // namespace
 
-Result<MachineConfig> machine_config(const ContainerConfig& config, const VmShape& shape) {
+Result<MachineConfig> machine_config(const ContainerConfig& config, const VmShape& shape,
+                                     const std::vector<ShareSpec>& shares) {
   const bool engine_is_open = config.engine.empty() || config.engine == "auto";
   MachineConfig machine;
   machine.engine = engine_is_open ? shape.engine : config.engine;
@@ -40,11 +41,17 @@ Result<MachineConfig> machine_config(const ContainerConfig& config, const VmShap
   machine.extra_command_line = shape.kernel_parameters;
   machine.memory_bytes = shape.memory_bytes;
   machine.processor_count = shape.processor_count;
-  RUNHV_TRY_ASSIGN(File image, File::open(shape.root_image, File::Access::kRead));
-  machine.disks.emplace_back(std::move(image), true);
+  if (!shape.root_image.empty()) {
+    RUNHV_TRY_ASSIGN(File image, File::open(shape.root_image, File::Access::kRead));
+    machine.disks.emplace_back(std::move(image), true);
+  }
   if (shape.scratch_bytes != 0) {
     RUNHV_TRY_ASSIGN(File scratch, make_scratch_disk(config.default_scratch, shape.scratch_bytes));
     machine.disks.emplace_back(std::move(scratch), false);
+  }
+  for (const ShareSpec& share : shares) {
+    RUNHV_TRY_ASSIGN(FileNode top, FileNode::open(share.path));
+    machine.shares.push_back({std::move(top), share.read_only, share.cross_mounts});
   }
   machine.console = config.console;
   return machine;

@@ -92,7 +92,7 @@ void read_image_and_kernel(const JsonNode& root, VmShape& shape) {
                                   std::to_string(MachineLimits::kMaxCommandLineBytes) + " bytes");
   }
   const JsonNode image = vm["image"];
-  image.required("the root file system's block image; a rootfs folder is not in this version");
+  if (!image.present()) return;  // root.path is the root
   shape.root_image = host_path(image["path"].required("an absolute path"));
   if (image["format"].required("\"raw\"").string() != "raw") {
     image["format"].complain("expected \"raw\"");
@@ -110,6 +110,10 @@ void read_vm(const JsonNode& root, const Annotations& annotations, VmShape& shap
   check_range(processors, 1, MachineLimits::kMaxProcessors);
   shape.processor_count = static_cast<std::uint32_t>(processors.value);
   shape.scratch_bytes = scratch_size(annotations);
+  if (shape.scratch_bytes != 0 && !root["vm"]["image"].present()) {
+    annotations.find("scratch")->node.complain(
+        "a root folder is written in its place; a scratch disk needs vm.image", Code::kUnsupported);
+  }
   if (const auto modules = annotations.find("kernel.modules")) {
     shape.modules = host_path(modules->node);
   }

@@ -18,7 +18,7 @@ struct VmShape {
   std::string initrd;
   std::string modules;
   std::string kernel_parameters;
-  std::string root_image;
+  std::string root_image;  // empty where the root is a folder
   std::uint64_t memory_bytes = 0;
   std::uint32_t processor_count = 0;
   std::uint64_t scratch_bytes = 0;  // 0 = the writable layer is memory

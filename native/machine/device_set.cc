@@ -12,6 +12,7 @@
 #include "devices/blk/blk.h"
 #include "devices/console/console.h"
 #include "devices/console/console_text.h"
+#include "devices/fs/fs.h"
 #include "devices/job_queue.h"
 #include "devices/net/net.h"
 #include "devices/rng/rng.h"
@@ -29,19 +30,22 @@ static_assert(IoApic::kDefaultAddress == kIoApicAddress.value);
 
 // A job that has given its chain back has only to return.
 constexpr std::uint64_t kJobsEndNs = 1'000'000'000;
+// Requests for files that may wait for the host at once.
+constexpr std::size_t kFileThreads = 8;
 
 }  // namespace
 
-// Jobs on a thread of their own, which begins with the first: most disks never need one.
+// Jobs on threads of their own, which begin with the first: most disks never need one.
 class DeviceSet::Jobs final : public JobQueue {
  public:
-  explicit Jobs(std::string thread_name) : thread_name_(std::move(thread_name)) {}
+  explicit Jobs(std::string thread_name, std::size_t most_threads = 1)
+      : thread_name_(std::move(thread_name)), most_threads_(most_threads) {}
 
   bool post(std::function<void()> job) override {
     const std::lock_guard lock(mutex_);
     if (stopped_) return false;
     if (worker_ == nullptr) {
-      auto worker = Worker::create(thread_name_.c_str());
+      auto worker = Worker::create(thread_name_.c_str(), most_threads_);
       if (!worker) {
         debug_log("machine", "%s", to_string(worker.error()).c_str());
         return false;
@@ -64,6 +68,7 @@ class DeviceSet::Jobs final : public JobQueue {
 
  private:
   const std::string thread_name_;
+  const std::size_t most_threads_;
   std::mutex mutex_;
   std::unique_ptr<Worker> worker_;
   bool stopped_ = false;
@@ -107,6 +112,11 @@ Result<std::unique_ptr<DeviceSet>> DeviceSet::create(
     RUNHV_TRY_ASSIGN(auto blk,
                      BlkDevice::create(std::move(disk.disk), disk.read_only, name, *jobs.back()));
     devices.push_back(std::move(blk));
+  }
+  if (!config.shares.empty()) {
+    jobs.push_back(std::make_unique<Jobs>("files", kFileThreads));
+    RUNHV_TRY_ASSIGN(auto shares, FsDevice::create(std::move(config.shares), *jobs.back()));
+    devices.push_back(std::move(shares));
   }
   VsockDevice* vsock = nullptr;
   if (config.vsock != nullptr) {

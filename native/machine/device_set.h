@@ -21,7 +21,7 @@ namespace runhv {
 
 class DeviceSet {
  public:
-  // Takes `config`'s disks. `sink` and `events` outlive it.
+  // Takes `config`'s disks and shares. `sink` and `events` outlive it.
   static Result<std::unique_ptr<DeviceSet>> create(MachineConfig& config,
                                                    const std::shared_ptr<const GuestMemory>& memory,
                                                    InterruptSink& sink, ExitPortEvents& events);
@@ -69,7 +69,8 @@ class DeviceSet {
   ExitPort exit_port_;
   OsRandomSource random_;
   std::unique_ptr<Console> console_;
-  std::vector<std::unique_ptr<Jobs>> jobs_;  // the first has turns that are left, each disk its own
+  // The first has turns that are left; each disk has its own, and so have the shares.
+  std::vector<std::unique_ptr<Jobs>> jobs_;
   std::vector<std::unique_ptr<MmioTransport>> transports_;
   VsockWaker* vsock_waker_ = nullptr;
 };

@@ -86,6 +86,9 @@ TEST_F(DeviceSetTest, HasWhatTheConfigurationNames) {
   testing::FakeNetBackend network;
   MachineConfig config;
   config.disks.emplace_back(std::make_shared<testing::SlowDisk>(512), true);
+  auto folder = FileNode::open(::testing::TempDir());
+  ASSERT_TRUE(folder);
+  config.shares.push_back({*std::move(folder), true, true});
   config.vsock = &service;
   config.networks.push_back({.backend = &network, .mac = {2, 0, 0, 0, 0, 7}, .mtu = 1400});
   config.console = true;
@@ -93,13 +96,14 @@ TEST_F(DeviceSetTest, HasWhatTheConfigurationNames) {
   const auto set = make(std::move(config));
   ASSERT_NE(set, nullptr);
 
-  EXPECT_EQ(set->interrupt_count(), 5u);
+  EXPECT_EQ(set->interrupt_count(), 6u);
   EXPECT_EQ(read(*set, 0, kDeviceId), virtio::kIdBlock);
-  EXPECT_EQ(read(*set, 1, kDeviceId), virtio::kIdSocket);
-  EXPECT_EQ(read(*set, 2, kDeviceId), virtio::kIdNetwork);
-  EXPECT_EQ(read(*set, 2, kConfig), 2u);
-  EXPECT_EQ(read(*set, 3, kDeviceId), virtio::kIdConsole);
-  EXPECT_EQ(read(*set, 4, kDeviceId), virtio::kIdEntropy);
+  EXPECT_EQ(read(*set, 1, kDeviceId), virtio::kIdFileSystem);
+  EXPECT_EQ(read(*set, 2, kDeviceId), virtio::kIdSocket);
+  EXPECT_EQ(read(*set, 3, kDeviceId), virtio::kIdNetwork);
+  EXPECT_EQ(read(*set, 3, kConfig), 2u);
+  EXPECT_EQ(read(*set, 4, kDeviceId), virtio::kIdConsole);
+  EXPECT_EQ(read(*set, 5, kDeviceId), virtio::kIdEntropy);
   EXPECT_NE(set->vsock_waker(), nullptr);
 }
 

@@ -58,6 +58,10 @@ Result<void> check(const MachineConfig& config) {
         "give the machine " + std::to_string(config.networks.size()) + " network interfaces",
         "at most " + std::to_string(MachineLimits::kMaxNetworks) + " are possible");
   }
+  if (config.shares.size() > MachineLimits::kMaxShares) {
+    return invalid("share " + std::to_string(config.shares.size()) + " files and folders",
+                   "at most " + std::to_string(MachineLimits::kMaxShares) + " are possible");
+  }
   if (config.kernel_path.empty()) return invalid("start the machine", "no kernel was given");
   return {};
 }

@@ -24,6 +24,7 @@
 #include "base/guest_address.h"
 #include "base/result.h"
 #include "devices/blk/disk.h"
+#include "devices/fs/share.h"
 #include "devices/net/net_backend.h"
 #include "devices/vsock/vsock_host.h"
 #include "machine/processor_counts.h"
@@ -40,6 +41,7 @@ struct MachineLimits {
   static constexpr std::size_t kMaxCommandLineBytes = 2048;
   static constexpr std::size_t kMaxDisks = 8;
   static constexpr std::size_t kMaxNetworks = 8;
+  static constexpr std::size_t kMaxShares = 512;
 };
 
 struct MachineDisk {
@@ -82,9 +84,10 @@ struct MachineConfig {
   std::uint32_t processor_count = 1;
   std::vector<MachineDisk> disks;  // /dev/vda, /dev/vdb, … in this order
   std::vector<MachineNetwork> networks;
-  VsockService* vsock = nullptr;        // outlives the machine; null = no vsock device
-  bool console = false;                 // guest console to stderr
-  bool entropy = false;                 // an entropy device; docs/adr/0005 says why not by default
+  std::vector<Share> shares;      // entries "0", "1", … of one file system; none = no device
+  VsockService* vsock = nullptr;  // outlives the machine; null = no vsock device
+  bool console = false;           // guest console to stderr
+  bool entropy = false;           // an entropy device; docs/adr/0005 says why not by default
   MachineObserver* observer = nullptr;  // outlives the machine; not null
   std::span<ProcessorCounts> counts;    // outlive the machine; at least processor_count
 };

@@ -401,7 +401,11 @@ int FuseServer::look_up(Request& request) {
   if (request.node != fuse::kRootId) {
     if (const int failed = node_of(request.node, node); failed != 0) return failed;
     const Node parent = std::move(node);
-    return answer_entry(*parent, name, request);
+    const int failed = answer_entry(*parent, name, request);
+    if (failed != fuse::kEnoent) return failed;
+    // Id 0: there is nothing, which the guest may believe as long as a name.
+    append_entry(0, FileStatus(), request);
+    return 0;
   }
   std::size_t index = 0;
   const auto [end, wrong] = std::from_chars(name.data(), name.data() + name.size(), index);

@@ -304,6 +304,15 @@ TEST_F(FuseServerTest, ShowsTheSharesByTheirNumbers) {
   EXPECT_EQ(ask(Opcode::kUnlink, 1, FuseBody().name("0")).error, fuse::kErofs);
 }
 
+TEST_F(FuseServerTest, ANameThatIsNotThereIsAnAnswerToKeep) {
+  const Answer answer = ask(Opcode::kLookup, top(), FuseBody().name("none"));
+  ASSERT_EQ(answer.error, 0);
+  FuseArguments in = answer.fields();
+  EXPECT_EQ(in.u64(), 0u);
+  in.skip(8);
+  EXPECT_EQ(in.u64(), FuseServer::kCacheSeconds);
+}
+
 TEST_F(FuseServerTest, RefusesNamesThatLeadElsewhere) {
   for (const char* name : {"", ".", "..", "sub/..", "/etc", "../outside", "sub/"}) {
     EXPECT_EQ(look_up(top(), name), 0u) << name;
@@ -395,6 +404,49 @@ TEST_F(FuseServerTest, OneFileIsOneNodeWhateverItsNames) {
   EXPECT_EQ(look_up(look_up(top(), "sub"), "other"), id);
   EXPECT_NE(look_up(read_only_top(), "file"), id) << "of another share: it may only be read";
   EXPECT_EQ(attributes(look_up(read_only_top(), "file")).inode, attributes(id).inode);
+}
+
+TEST_F(FuseServerTest, ServesManyRequestsAtOnce) {
+  const std::uint64_t parent = top();
+  std::atomic<int> refused = 0;
+  const auto guest = [&](int number) {
+    // The numbers at these places of the answer.
+    const auto call = [&](Opcode opcode, std::uint64_t node, const FuseAnswer& body,
+                          std::initializer_list<std::size_t> offsets = {}) {
+      const auto request = testing::fuse_request(opcode, node, body.written());
+      std::vector<std::byte> out(4096);
+      const ReadSegment in{Gpa{0}, request};
+      const WriteSegment to{Gpa{0}, out};
+      if (server->serve({&in, 1}, {&to, 1}) != 0 && load_le<std::int32_t>(out, 4) != 0) ++refused;
+      std::vector<std::uint64_t> numbers;
+      for (const std::size_t offset : offsets) {
+        numbers.push_back(load_le<std::uint64_t>(out, fuse::kOutHeaderBytes + offset));
+      }
+      return numbers;
+    };
+    const std::string own = "own" + std::to_string(number);
+    for (int i = 0; i < 200; ++i) {
+      const auto shared_file = call(Opcode::kLookup, parent, FuseBody().name("file"), {0})[0];
+      const auto handle = call(Opcode::kOpen, shared_file, FuseBody().u32(0).u32(0), {0})[0];
+      (void)call(Opcode::kRead, shared_file, read_body(handle, 0, 100));
+      (void)call(Opcode::kRelease, shared_file, FuseBody().u64(handle).zeros(16));
+      (void)call(Opcode::kForget, shared_file, FuseBody().u64(1));
+      const auto made =
+          call(Opcode::kCreate, parent, create_body(own, 2, 0600), {0, fuse::kEntryBytes});
+      (void)call(Opcode::kUnlink, parent, FuseBody().name(own));
+      (void)call(Opcode::kRelease, made[0], FuseBody().u64(made[1]).zeros(16));
+      (void)call(Opcode::kForget, made[0], FuseBody().u64(1));
+    }
+  };
+  std::vector<std::thread> guests;
+  for (int number = 0; number < 3; ++number) guests.emplace_back(guest, number);
+  for (std::thread& each : guests) each.join();
+  EXPECT_EQ(refused, 0);
+  // Nothing was left behind: as many files as ever may be known.
+  for (std::size_t i = 0; i + 1 < kLimit; ++i) {
+    write_all(shared / ("n" + std::to_string(i)), "");
+    EXPECT_NE(look_up(parent, "n" + std::to_string(i)), 0u);
+  }
 }
 
 TEST_F(FuseServerTest, ForgetsANodeWithItsLastLookUp) {

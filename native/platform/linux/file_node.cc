@@ -76,6 +76,8 @@ std::size_t to_iovecs(std::span<const Part> parts, std::array<iovec, kIovecs>& o
   return count;
 }
 
+// Reading its own and giving up, or taking back, what it is permitted: no host refuses that to a
+// thread.
 struct Capabilities {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};

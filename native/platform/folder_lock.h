@@ -17,6 +17,11 @@ class FolderLock {
   // belongs to this user, who alone may enter it. Waits for nobody.
   static Result<FolderLock> acquire(const std::string& folder);
 
+  // Takes over a lock that another process acquired, and left to us with its handle.
+  // kInvalidArgument where `handle` is not that of the folder's lock.
+  static Result<FolderLock> adopt(const std::string& folder, UniqueHandle handle);
+  OsHandle handle() const { return handle_.get(); }
+
   // Whether somebody holds it now, also this process. A folder that was never locked is free.
   // Errors as acquire().
   static Result<bool> is_held(const std::string& folder);

@@ -65,6 +65,7 @@ class LocalConnection {
   void on_readable(Handler handler) { readiness_.on_readable(std::move(handler)); }
   void on_writable(Handler handler) { readiness_.on_writable(std::move(handler)); }
 
+  OsHandle handle() const { return handle_.get(); }
   // Ends this object and gives its handle away, for a Stream or a child's stdio.
   UniqueHandle release() &&;
 

@@ -16,6 +16,9 @@ namespace runhv {
 class SignalQueue {
  public:
   static Result<std::unique_ptr<SignalQueue>> create();
+  // Every signal that another process can send and that can be collected, but SIGCHLD and SIGPIPE:
+  // for one that stands for another.
+  static Result<std::unique_ptr<SignalQueue>> create_for_all();
   virtual ~SignalQueue() = default;
 
   // Readable (poll(2)) when next() has something.

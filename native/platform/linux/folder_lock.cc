@@ -64,6 +64,20 @@ Result<FolderLock> FolderLock::acquire(const std::string& folder) {
   return Fail{Error{Code::kConflict, operation, "it is removed and made again all the time"}};
 }
 
+Result<FolderLock> FolderLock::adopt(const std::string& folder, UniqueHandle handle) {
+  const std::string operation = "take over the lock of folder " + folder;
+  if (!is_current(folder, handle)) {
+    return Fail{Error{Code::kInvalidArgument, operation, "the handle is not its lock"}};
+  }
+  // The lock belongs to what was opened, not to who opened it: it is ours as well as theirs.
+  struct flock lock = whole_file();
+  if (::fcntl(number(handle), F_OFD_SETLK, &lock) != 0 ||
+      ::fcntl(number(handle), F_SETFD, FD_CLOEXEC) != 0) {
+    return Fail{last_os_error(operation)};
+  }
+  return FolderLock(folder, std::move(handle));
+}
+
 Result<void> FolderLock::remove_folder() && {
   const std::string operation = "delete folder " + folder_;
   DIR* directory = ::opendir(folder_.c_str());

@@ -66,6 +66,30 @@ TEST_F(FolderLockTest, AProcessThatIsKilledHoldsItNoLonger) {
   EXPECT_TRUE(FolderLock::acquire(folder_));
 }
 
+TEST_F(FolderLockTest, AnotherProcessTakesItOverByItsHandle) {
+  auto held = FolderLock::acquire(folder_);
+  ASSERT_TRUE(held);
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const UniqueHandle reader(ends[0]), writer(ends[1]);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const auto adopted = FolderLock::adopt(folder_, UniqueHandle(held->handle()));
+    if (!adopted || ::write(ends[1], "x", 1) != 1) ::_exit(1);
+    while (true) ::pause();
+  }
+  char byte;
+  ASSERT_EQ(::read(ends[0], &byte, 1), 1);
+  held = Fail{Error{Code::kClosed, "", ""}};
+  EXPECT_TRUE(*FolderLock::is_held(folder_)) << "it is the child's alone now";
+  ::kill(child, SIGKILL);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  EXPECT_FALSE(*FolderLock::is_held(folder_));
+
+  EXPECT_EQ(FolderLock::adopt(folder_, UniqueHandle(::open("/dev/null", O_RDWR))).error().code,
+            Code::kInvalidArgument);
+}
+
 TEST_F(FolderLockTest, AFolderThatOthersMayEnterIsRefused) {
   ASSERT_EQ(::chmod(folder_.c_str(), 0750), 0);
   EXPECT_EQ(FolderLock::acquire(folder_).error().code, Code::kAccessDenied);

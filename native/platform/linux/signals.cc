@@ -33,10 +33,7 @@ class SignalFd final : public SignalQueue {
   Readiness readiness_;
 };
 
-}  // namespace
-
-Result<std::unique_ptr<SignalQueue>> SignalQueue::create() {
-  const sigset_t set = forwarded_signal_set();
+Result<std::unique_ptr<SignalQueue>> collect(const sigset_t& set) {
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   // A reader that has gone is an answer of write(2), not a reason to end.
   std::signal(SIGPIPE, SIG_IGN);
@@ -45,6 +42,22 @@ Result<std::unique_ptr<SignalQueue>> SignalQueue::create() {
   const int file = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
   if (file < 0) return Fail{last_os_error("collect signals")};
   return std::unique_ptr<SignalQueue>(std::make_unique<SignalFd>(UniqueHandle(file)));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SignalQueue>> SignalQueue::create() {
+  return collect(forwarded_signal_set());
+}
+
+Result<std::unique_ptr<SignalQueue>> SignalQueue::create_for_all() {
+  sigset_t set;
+  sigfillset(&set);
+  // signal(7): what a fault of our own raises cannot wait.
+  for (const int own : {SIGCHLD, SIGPIPE, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS}) {
+    sigdelset(&set, own);
+  }
+  return collect(set);
 }
 
 void end_by_signal(int signal) {

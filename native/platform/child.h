@@ -1,0 +1,75 @@
+// Children of this process that outlive it, or that it waits for.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "platform/handle.h"
+
+namespace runhv {
+
+// A child that has begun. Destroying the object does nothing to it.
+class Child {
+ public:
+  explicit Child(std::uint64_t pid) : pid_(pid) {}
+
+  std::uint64_t pid() const { return pid_; }
+  // Its exit status, 128 + signal where a signal ended it. REQUIRES: once.
+  int wait() const;
+
+ private:
+  std::uint64_t pid_;
+};
+
+// Forks; REQUIRES: this process has one thread. `run` is called in the child, and ends it: by
+// becoming another program, or after it has said `ready` by returning a status. What it returns
+// before is the error of start_child, and nothing of the child is left then.
+using Ready = std::function<void()>;
+Result<Child> start_child(const std::function<Result<int>(const Ready& ready)>& run);
+
+// A program that is waited for.
+struct Program {
+  std::string path;
+  std::vector<std::string> arguments;    // the first is its name; empty = the path
+  std::vector<std::string> environment;  // NAME=value, nothing else
+  std::string input;                     // its stdin
+  std::uint64_t timeout_ns;              // then it is killed
+};
+struct ProgramEnd {
+  int exit_status;     // 128 + signal where a signal ended it
+  std::string output;  // the first 4 KiB of stdout and stderr
+};
+// kTimedOut where it did not end in time. REQUIRES: as start_child.
+Result<ProgramEnd> run_program(const Program& program);
+
+// --- for the child, between fork and exec ---
+
+// Where in the system a process is to be.
+struct Placement {
+  std::vector<std::string> cgroups;  // folders of cgroup file systems
+  std::string network_namespace;     // a file of it; empty = as it is
+  bool new_network_namespace = false;
+  std::optional<int> oom_score_adj;
+};
+// Puts this process there.
+Result<void> place_this_process(const Placement& placement);
+
+// Makes these its stdin, stdout and stderr.
+Result<void> set_standard_streams(const std::array<OsHandle, 3>& handles);
+
+// Makes the null device its stdin, stdout and stderr.
+Result<void> give_up_standard_streams();
+
+// A session of its own, so that no terminal's signals reach it but those of `terminal`, which it
+// controls; kInvalidHandle = none.
+Result<void> begin_session(OsHandle terminal);
+
+// A program that this process becomes has the handle under the same number.
+Result<void> keep_across_become(OsHandle handle);
+
+}  // namespace runhv

@@ -359,7 +359,7 @@ TEST(BundleFields, EveryRangeHasItsEnds) {
        {R"("idmap")", R"("ridmap")"}},
       {"/mounts/0/uidMappings", {}, {"[]"}},
       {"/mounts/0/gidMappings", {}, {"[]"}},
-      {"/hooks/prestart", {"[]"}, {R"([{"path":"/x"}])"}},
+      {"/hooks/prestart", {"[]", R"([{"path":"/x"}])"}, {}},
       {"/linux/namespaces/0/type",
        {R"("pid")", R"("mount")", R"("uts")", R"("ipc")", R"("cgroup")", R"("user")", R"("time")"},
        {R"("")", R"("net")", R"("mnt")", R"("Pid")", R"("pid ")", R"("vm")"}},

@@ -61,6 +61,10 @@ Result<void> Container::Impl::make(ContainerConfig config, const MakeMachine& ma
   RUNHV_TRY(check_container_id(id_));
   const std::uint64_t now = monotonic_ns();
   RUNHV_TRY_ASSIGN(bundle_, read_bundle(config.bundle));
+  if (bundle_.container.has_host_hooks && !config.runs_hooks) {
+    return Fail{Error{Code::kUnsupported, operation("make"),
+                      "config.json has hooks; runhv create, start and delete run them"}};
+  }
   timeline_.mark(Stage::kSpawn, config.spawned_at_ns != 0 ? config.spawned_at_ns : now);
   timeline_.mark(Stage::kPartition, now);
   timeline_.describe(bundle_.vm.processor_count, bundle_.vm.memory_bytes);

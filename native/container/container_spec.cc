@@ -245,9 +245,11 @@ void read_container(const JsonNode& root, const Annotations& annotations, Contai
   read_mounts(root["mounts"], spec);
   read_linux(root["linux"], spec);
   for (const auto& [name, list] : root["hooks"].members()) {
-    if (!list.elements().empty()) {
-      list.complain("hooks are not in this version", Code::kUnsupported);
+    const bool any = !list.elements().empty();
+    if (any && name == "startContainer") {
+      list.complain("hooks in the guest are not in this version", Code::kUnsupported);
     }
+    spec.has_host_hooks = spec.has_host_hooks || any;
   }
   spec.root_type = annotations.choice("rootfs.type", {"erofs", "ext4"}, "erofs");
   read_files(annotations, spec);

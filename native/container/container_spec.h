@@ -56,6 +56,7 @@ struct ContainerSpec {
   std::vector<std::string> read_only_paths;
   std::vector<std::pair<std::string, std::string>> sysctls;
   std::vector<FileSpec> files;
+  bool has_host_hooks = false;
 };
 
 }  // namespace runhv

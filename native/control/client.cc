@@ -12,17 +12,23 @@ namespace {
 constexpr const char* kOperation = "ask the container's process";
 
 Fail<Error> closed() { return Fail{Error{Code::kClosed, kOperation, "it has ended"}}; }
+Fail<Error> no_answer() { return Fail{Error{Code::kTimedOut, kOperation, "it does not answer"}}; }
 
 }  // namespace
 
-Result<Client> Client::connect(const std::string& path, std::uint64_t deadline_ns) {
+Result<Client> Client::connect(const std::string& path, Deadline deadline, Events events) {
+  RUNHV_TRY_ASSIGN(LocalConnection connection, LocalConnection::connect(path));
+  return greet(std::move(connection), deadline, events);
+}
+
+Result<Client> Client::greet(LocalConnection greeted, Deadline deadline, Events events) {
   RUNHV_TRY_ASSIGN(auto loop, EventLoop::create());
-  RUNHV_TRY_ASSIGN(LocalConnection connected, LocalConnection::connect(path));
-  auto connection = std::make_unique<LocalConnection>(std::move(connected));
+  auto connection = std::make_unique<LocalConnection>(std::move(greeted));
   RUNHV_TRY(connection->bind(*loop));
-  Client client(std::move(loop), std::move(connection), deadline_ns);
+  Client client(std::move(loop), std::move(connection), deadline, events);
   auto hello = sized<runhv_control_hello>();
   hello.version = RUNHV_CONTROL_VERSION;
+  hello.flags = client.keeps_events_ ? RUNHV_CONTROL_WANTS_EVENTS : 0;
   RUNHV_TRY_ASSIGN(const std::vector<std::byte> answer,
                    client.ask(RUNHV_CONTROL_HELLO, structure_bytes(hello)));
   std::span<const std::byte> payload(answer);
@@ -36,16 +42,48 @@ Result<Client> Client::connect(const std::string& path, std::uint64_t deadline_n
   return client;
 }
 
-Result<std::vector<std::byte>> Client::ask(std::uint32_t type, std::span<const std::byte> payload) {
+Result<std::vector<std::byte>> Client::ask(std::uint32_t type, std::span<const std::byte> payload,
+                                           std::span<const OsHandle> handles) {
   const std::uint32_t request = next_request_++;
-  RUNHV_TRY(send(encode_frame(type, request, payload)));
+  RUNHV_TRY(send(encode_frame(type, request, payload, static_cast<std::uint16_t>(handles.size())),
+                 handles));
   while (true) {
     RUNHV_TRY_ASSIGN(const Frame frame, receive());
     RUNHV_TRY_ASSIGN(auto parsed, parse_answer(frame));
     if (auto* refusal = std::get_if<Refusal>(&parsed)) return Fail{std::move(refusal->error)};
+    if (const auto* event = std::get_if<Event>(&parsed)) keep(event->value);
     auto* answer = std::get_if<Answer>(&parsed);
     if (answer != nullptr && answer->request == request) return std::move(answer->payload);
   }
+}
+
+bool Client::is_late() const { return deadline_ && monotonic_ns() >= *deadline_; }
+
+void Client::keep(const runhv_event& event) {
+  if (keeps_events_) events_.push_back(event);
+}
+
+Result<std::optional<runhv_event>> Client::event(SignalQueue* signals) {
+  while (events_.empty()) {
+    RUNHV_TRY_ASSIGN(const std::optional<Frame> frame, receive_now());
+    if (frame) {
+      RUNHV_TRY_ASSIGN(const auto parsed, parse_answer(*frame));
+      if (const auto* event = std::get_if<Event>(&parsed)) keep(event->value);
+      continue;
+    }
+    bool signalled = false;
+    if (signals != nullptr) signals->on_signal([&signalled] { signalled = true; });
+    bool readable = false;
+    connection_->on_readable([&readable] { readable = true; });
+    while (!readable && !signalled && !is_late()) RUNHV_TRY(loop_->run_once(deadline_));
+    connection_->on_readable(nullptr);
+    if (signals != nullptr) signals->on_signal(nullptr);
+    if (signalled) return std::optional<runhv_event>();
+    if (!readable) return no_answer();
+  }
+  const runhv_event event = events_.front();
+  events_.pop_front();
+  return std::optional(event);
 }
 
 Result<void> Client::signal(runhv_process process, int signal) {
@@ -61,21 +99,22 @@ Result<void> Client::wait_for(const Arm& arm) {
   bool ready = false;
   arm([&ready] { ready = true; });
   while (!ready) {
-    if (monotonic_ns() >= deadline_ns_) {
+    if (is_late()) {
       arm(nullptr);
-      return Fail{Error{Code::kTimedOut, kOperation, "it does not answer"}};
+      return no_answer();
     }
-    RUNHV_TRY(loop_->run_once(deadline_ns_));
+    RUNHV_TRY(loop_->run_once(deadline_));
   }
   return {};
 }
 
-Result<void> Client::send(std::span<const std::byte> bytes) {
+Result<void> Client::send(std::span<const std::byte> bytes, std::span<const OsHandle> handles) {
   while (!bytes.empty()) {
-    const IoResult written = connection_->write(bytes);
+    const IoResult written = connection_->send(bytes, handles);
     switch (written.status) {
       case IoStatus::kDone:
         bytes = bytes.subspan(written.bytes);
+        handles = {};
         break;
       case IoStatus::kWouldBlock:
         RUNHV_TRY(
@@ -92,8 +131,17 @@ Result<void> Client::send(std::span<const std::byte> bytes) {
 
 Result<Frame> Client::receive() {
   while (true) {
-    RUNHV_TRY_ASSIGN(auto frame, reader_.next());
+    RUNHV_TRY_ASSIGN(auto frame, receive_now());
     if (frame) return *std::move(frame);
+    RUNHV_TRY(wait_for([this](Handler handler) { connection_->on_readable(std::move(handler)); }));
+  }
+}
+
+// nullopt: there is no whole one yet, and nothing to read.
+Result<std::optional<Frame>> Client::receive_now() {
+  while (true) {
+    RUNHV_TRY_ASSIGN(auto frame, reader_.next());
+    if (frame) return frame;
     std::array<std::byte, 4096> bytes;
     const IoResult read = connection_->read(bytes);
     switch (read.status) {
@@ -101,9 +149,7 @@ Result<Frame> Client::receive() {
         reader_.append(std::span(bytes).first(read.bytes));
         break;
       case IoStatus::kWouldBlock:
-        RUNHV_TRY(
-            wait_for([this](Handler handler) { connection_->on_readable(std::move(handler)); }));
-        break;
+        return std::optional<Frame>();
       case IoStatus::kEnd:
         return closed();
       case IoStatus::kFailed:

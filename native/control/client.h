@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,27 +13,48 @@
 #include "control/frame.h"
 #include "platform/event_loop.h"
 #include "platform/local_socket.h"
+#include "platform/signals.h"
 
 namespace runhv::control {
 
-// Every call waits until the deadline (monotonic_ns) of connect() at most: kTimedOut. kClosed where
-// the VMM has gone. An error of the VMM's comes as it was there. Threads: one.
+using Deadline = std::optional<std::uint64_t>;  // monotonic_ns; nullopt = however long it takes
+
+// Every call waits until the deadline at most: kTimedOut. kClosed where the VMM has gone. An error
+// of the VMM's comes as it was there. Threads: one.
 class Client {
  public:
-  // `path`: the socket. Says HELLO; a VMM of another version is kUnsupported.
-  static Result<Client> connect(const std::string& path, std::uint64_t deadline_ns);
+  enum class Events { kPassedOver, kKept };
 
-  // The payload of the answer to a request without descriptors. Events are passed over.
-  Result<std::vector<std::byte>> ask(std::uint32_t type, std::span<const std::byte> payload);
+  // `path`: the socket. Says HELLO; a VMM of another version is kUnsupported.
+  static Result<Client> connect(const std::string& path, Deadline deadline,
+                                Events events = Events::kPassedOver);
+  // The same on a connection that a VMM has the other end of, or will have.
+  static Result<Client> greet(LocalConnection connection, Deadline deadline, Events events);
+
+  void set_deadline(Deadline deadline) { deadline_ = deadline; }
+
+  // The payload of the answer. `handles` go with the request, and stay ours.
+  Result<std::vector<std::byte>> ask(std::uint32_t type, std::span<const std::byte> payload,
+                                     std::span<const OsHandle> handles = {});
   Result<void> signal(runhv_process process, int signal);
+
+  // The next event that was kept. nullopt: something is in `signals`, which was bound to loop().
+  Result<std::optional<runhv_event>> event(SignalQueue* signals = nullptr);
+  EventLoop& loop() { return *loop_; }
 
  private:
   Client(std::unique_ptr<EventLoop> loop, std::unique_ptr<LocalConnection> connection,
-         std::uint64_t deadline_ns)
-      : loop_(std::move(loop)), connection_(std::move(connection)), deadline_ns_(deadline_ns) {}
+         Deadline deadline, Events events)
+      : loop_(std::move(loop)),
+        connection_(std::move(connection)),
+        deadline_(deadline),
+        keeps_events_(events == Events::kKept) {}
 
-  Result<void> send(std::span<const std::byte> bytes);
+  Result<void> send(std::span<const std::byte> bytes, std::span<const OsHandle> handles);
   Result<Frame> receive();
+  Result<std::optional<Frame>> receive_now();
+  void keep(const runhv_event& event);
+  bool is_late() const;
   // Until the source's handler has run.
   template <class Arm>
   Result<void> wait_for(const Arm& arm);
@@ -38,7 +62,9 @@ class Client {
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<LocalConnection> connection_;
   FrameReader reader_{RUNHV_CONTROL_MAX_ANSWER};
-  std::uint64_t deadline_ns_;
+  Deadline deadline_;
+  const bool keeps_events_;
+  std::deque<runhv_event> events_;
   std::uint32_t next_request_ = 1;
 };
 

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "container/bundle.h"
 #include "platform/file.h"
 #include "platform/process.h"
 #include "platform/random.h"
@@ -18,6 +19,7 @@ namespace runhv::control {
 namespace {
 
 constexpr std::chrono::seconds kTimeToBeMade(10);
+constexpr const char* kConfig = "config.json";
 
 Error does_not_exist(const std::string& id) {
   return Error{Code::kNotFound, "find container " + id, "container \"" + id + "\" does not exist"};
@@ -140,6 +142,25 @@ Result<ContainerFolder> ContainerFolder::take(const std::string& root, const std
   }
 }
 
+Result<ContainerFolder> ContainerFolder::adopt(const std::string& root, const std::string& id,
+                                               UniqueHandle lock) {
+  const std::string path = root + "/containers/" + id;
+  RUNHV_TRY_ASSIGN(FolderLock adopted, FolderLock::adopt(path, std::move(lock)));
+  return ContainerFolder(path, std::move(adopted));
+}
+
+Result<StoredState> ContainerFolder::read() const { return read_state(path_); }
+
+Result<void> ContainerFolder::keep_config(std::span<const std::byte> config) const {
+  return write_file_atomically(path_ + "/" + kConfig, config, Durability::kUnsynced);
+}
+
+Result<std::string> kept_config(const std::string& folder) {
+  RUNHV_TRY_ASSIGN(const std::vector<std::byte> text,
+                   read_file(folder + "/" + kConfig, kMaxConfigBytes));
+  return std::string(reinterpret_cast<const char*>(text.data()), text.size());
+}
+
 Result<void> ContainerFolder::write(const StoredState& state) const {
   const std::string json = state_json(state);
   return write_file_atomically(state_path(path_), as_bytes(std::string_view(json)),
@@ -186,10 +207,9 @@ Result<void> remove_unfinished(const std::string& root, const std::string& id) {
   const std::string folder = root + "/containers/" + id;
   if (!is_name(id, RUNHV_MAX_ID_BYTES) || !file_exists(folder)) return {};
   const auto lock = FolderLock::acquire(folder);
-  if (lock) return file_exists(state_path(folder)) ? Result<void>() : remove_folder(folder);
-  // Its process lives, or has just gone with its folder.
-  if (lock.error().code == Code::kConflict || lock.error().code == Code::kNotFound) return {};
-  return Fail{lock.error()};
+  if (!lock && lock.error().code == Code::kNotFound) return {};
+  if (!lock) return Fail{lock.error()};
+  return file_exists(state_path(folder)) ? Result<void>() : remove_folder(folder);
 }
 
 void sweep_containers(const std::string& root) { static_cast<void>(list_containers(root)); }

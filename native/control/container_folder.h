@@ -2,7 +2,9 @@
 // (docs/control.md). A folder's name is the container's.
 #pragma once
 
+#include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,9 +27,17 @@ class ContainerFolder {
   // Takes the name. kConflict where another container has it.
   static Result<ContainerFolder> take(const std::string& root, const std::string& id);
 
+  // Takes over a name that the launcher took, with the handle of its lock.
+  static Result<ContainerFolder> adopt(const std::string& root, const std::string& id,
+                                       UniqueHandle lock);
+
   const std::string& path() const { return path_; }
+  OsHandle lock() const { return lock_->handle(); }
   // Replaces state.json as a whole.
   Result<void> write(const StoredState& state) const;
+  Result<StoredState> read() const;
+  // Keeps a copy of config.json, for those who come when the bundle may have gone or changed.
+  Result<void> keep_config(std::span<const std::byte> config) const;
   // The name is free from here on.
   Result<void> remove();
 
@@ -37,6 +47,9 @@ class ContainerFolder {
   std::string path_;
   std::optional<FolderLock> lock_;
 };
+
+// The copy of a container's config.json.
+Result<std::string> kept_config(const std::string& folder);
 
 struct FoundContainer {
   StoredState state;  // stopped, whatever it says, where the process does not live
@@ -53,8 +66,8 @@ Result<FoundContainer> find_container(const std::string& root, const std::string
 // Removes a container that does not live; kConflict where it does.
 Result<void> remove_container(const FoundContainer& container);
 
-// Removes what a process has left that was killed before it had written its state. list_containers
-// cannot tell that from one that is being made, and leaves it alone for ten seconds.
+// Removes what is left of one whose process was killed before it had written its state. Nothing
+// where there is none; kConflict where it is being made.
 Result<void> remove_unfinished(const std::string& root, const std::string& id);
 
 // What list_containers removes, alone.

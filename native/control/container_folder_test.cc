@@ -132,8 +132,10 @@ TEST_F(ContainerFolderTest, WhatWasLeftBeforeItHadAStateIsRemovedByName) {
   {
     const auto taken = ContainerFolder::take(root_, "new");
     ASSERT_TRUE(taken);
-    ASSERT_TRUE(remove_unfinished(root_, "new"));
-    EXPECT_TRUE(std::filesystem::exists(folder)) << "its process lives";
+    const auto refused = remove_unfinished(root_, "new");
+    ASSERT_FALSE(refused) << "its process lives";
+    EXPECT_EQ(refused.error().code, Code::kConflict);
+    EXPECT_TRUE(std::filesystem::exists(folder));
   }
   ASSERT_TRUE(remove_unfinished(root_, "new"));
   EXPECT_FALSE(std::filesystem::exists(folder));

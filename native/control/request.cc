@@ -44,7 +44,9 @@ Result<Request> read_process_start(std::span<const std::byte> payload) {
                    std::to_string(payload.size()) + " are there; the most is " +
                    std::to_string(RUNHV_MAX_PROCESS_JSON_BYTES));
   }
-  if ((start.flags & ~std::uint32_t{RUNHV_PROCESS_TERMINAL}) != 0) {
+  constexpr std::uint32_t kFlags =
+      std::uint32_t{RUNHV_PROCESS_TERMINAL} | std::uint32_t{RUNHV_CONTROL_ENDS_WITH_CLIENT};
+  if ((start.flags & ~kFlags) != 0) {
     return invalid("flags has an unknown bit");
   }
   ProcessStartRequest request{{reinterpret_cast<const char*>(payload.data()), payload.size()},

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <set>
 #include <utility>
 
 #include "api/abi.h"
 #include "base/log.h"
+#include "container/linux_abi.h"
 #include "control/client_queue.h"
 #include "platform/clock.h"
 
@@ -66,6 +68,7 @@ struct Server::Client {
   FrameReader reader{RUNHV_CONTROL_MAX_PAYLOAD};
   std::deque<UniqueHandle> handles;  // that came, and belong to no frame yet
   ClientQueue queue;
+  std::set<runhv_process> processes;  // that end with it
   Timer patience;
   Timer turn;
 };
@@ -126,7 +129,13 @@ Server::Client* Server::find(ClientId id) {
 }
 
 void Server::drop(ClientId id) {
-  clients_.erase(id);
+  const auto found = clients_.find(id);
+  if (found == clients_.end()) return;
+  const auto processes = std::move(found->second->processes);
+  clients_.erase(found);
+  for (const runhv_process process : processes) {
+    static_cast<void>(requests_.signal(process, linux_abi::kSigkill));
+  }
   look_whether_read();
 }
 
@@ -219,7 +228,7 @@ void Server::serve(ClientId id, const Frame& frame) {
     leave(id);
     return;
   }
-  const auto answer = perform(*request, std::move(handles));
+  const auto answer = perform(id, *request, std::move(handles));
   if (!answer) {
     refuse(id, number, answer.error());
     return;
@@ -277,7 +286,7 @@ void Server::leave(ClientId id) {
   if (client->queue.empty()) drop(id);
 }
 
-Result<std::vector<std::byte>> Server::perform(const Request& request,
+Result<std::vector<std::byte>> Server::perform(ClientId id, const Request& request,
                                                std::vector<UniqueHandle> handles) {
   using Bytes = std::vector<std::byte>;
   const auto nothing = [](const Result<void>& result) -> Result<Bytes> {
@@ -306,7 +315,7 @@ Result<std::vector<std::byte>> Server::perform(const Request& request,
           },
           [&](const PauseRequest&) { return nothing(requests_.pause()); },
           [&](const ResumeRequest&) { return nothing(requests_.resume()); },
-          [&](const ProcessStartRequest& start) { return start_process(start, handles); },
+          [&](const ProcessStartRequest& start) { return start_process(id, start, handles); },
           [&](const ResizeRequest& resize) {
             return nothing(requests_.resize(resize.process, resize.columns, resize.rows));
           },
@@ -339,7 +348,8 @@ Result<UniqueHandle> Server::take_end(const StreamEnd& end, std::vector<UniqueHa
   return UniqueHandle();
 }
 
-Result<std::vector<std::byte>> Server::start_process(const ProcessStartRequest& request,
+Result<std::vector<std::byte>> Server::start_process(ClientId id,
+                                                     const ProcessStartRequest& request,
                                                      std::vector<UniqueHandle>& handles) {
   ProcessConfig config;
   config.json = request.json;
@@ -356,6 +366,7 @@ Result<std::vector<std::byte>> Server::start_process(const ProcessStartRequest& 
     RUNHV_TRY_ASSIGN(config.streams[i], Stream::adopt_owned(std::move(end), i == 0));
   }
   RUNHV_TRY_ASSIGN(const ProcessNumber number, requests_.start_process(std::move(config)));
+  if ((request.flags & RUNHV_CONTROL_ENDS_WITH_CLIENT) != 0) find(id)->processes.insert(number);
   auto process = sized<runhv_control_process>();
   process.process = number;
   return bytes_of(process);
@@ -422,6 +433,9 @@ void Server::tell(const runhv_event& event) {
       break;
     case RUNHV_EVENT_RESUMED:
       forget(RUNHV_EVENT_PAUSED);
+      break;
+    case RUNHV_EVENT_PROCESS_ENDED:
+      for (const auto& [id, client] : clients_) client->processes.erase(event.process);
       break;
     case RUNHV_EVENT_WARNING:
       if (std::ranges::count(history_, event.kind, &Told::kind) <

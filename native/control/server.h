@@ -60,8 +60,9 @@ class Server {
   void keep_stream(ClientId id, std::uint32_t request, std::uint64_t token);
   void refuse(ClientId id, std::uint32_t request, const Error& error);
   void leave(ClientId id);
-  Result<std::vector<std::byte>> perform(const Request& request, std::vector<UniqueHandle> handles);
-  Result<std::vector<std::byte>> start_process(const ProcessStartRequest& request,
+  Result<std::vector<std::byte>> perform(ClientId id, const Request& request,
+                                         std::vector<UniqueHandle> handles);
+  Result<std::vector<std::byte>> start_process(ClientId id, const ProcessStartRequest& request,
                                                std::vector<UniqueHandle>& handles);
   Result<void> attach(const AttachRequest& request, std::vector<UniqueHandle>& handles);
   Result<UniqueHandle> take_end(const StreamEnd& end, std::vector<UniqueHandle>& handles);

@@ -327,6 +327,40 @@ TEST_F(ServerTest, DescriptorsBecomeStreamsInTheirOrder) {
   ::close(ends[0]);
 }
 
+TEST_F(ServerTest, AProcessEndsWithTheClientThatWantsIt) {
+  const auto start = [](Peer& peer, std::uint32_t flags) {
+    auto request = sized<runhv_control_process_start>();
+    request.flags = flags;
+    request.json_bytes = 2;
+    peer.send(RUNHV_CONTROL_PROCESS_START, request, "{}");
+    EXPECT_EQ(peer.next(), "answer 9");
+  };
+  const auto notes_after_end = [this](Peer& peer) {
+    requests_.notes.clear();
+    peer.reset();
+    // Another client's answer comes after the end was seen.
+    Peer other = speaking(false);
+    other.send(RUNHV_CONTROL_STATE);
+    EXPECT_EQ(other.next(), "answer 2");
+    return requests_.notes;
+  };
+  Peer stand_in = speaking(false);
+  start(stand_in, RUNHV_CONTROL_ENDS_WITH_CLIENT);
+  EXPECT_THAT(notes_after_end(stand_in), ElementsAre("signal 5 9"));
+
+  Peer launcher = speaking(false);
+  start(launcher, 0);
+  EXPECT_THAT(notes_after_end(launcher), ElementsAre());
+
+  // Its number is not used again, but whoever has ended is not to be killed.
+  Peer patient = speaking(false);
+  start(patient, RUNHV_CONTROL_ENDS_WITH_CLIENT);
+  auto ended = event_of(RUNHV_EVENT_PROCESS_ENDED);
+  ended.process = 5;
+  server_->tell(ended);
+  EXPECT_THAT(notes_after_end(patient), ElementsAre());
+}
+
 TEST_F(ServerTest, DescriptorsOfARefusedRequestAreClosed) {
   Peer peer = speaking();
   int ends[2];

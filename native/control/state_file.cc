@@ -25,6 +25,17 @@ void write(Writer& json, const char* key, const std::string& value) {
 }
 
 template <class Writer>
+void write(Writer& json, const char* key, const std::vector<std::string>& values) {
+  json.Key(key);
+  json.StartArray();
+  for (const std::string& value : values) {
+    const std::string text = escape_invalid_utf8(value);
+    json.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
+  }
+  json.EndArray();
+}
+
+template <class Writer>
 void write_annotations(Writer& json, const StoredState& state) {
   json.Key("annotations");
   json.StartObject();
@@ -84,13 +95,8 @@ std::string state_json(const StoredState& state) {
   json.Key("ephemeral");
   json.Bool(state.ephemeral);
   if (!state.image.empty()) write(json, "image", state.image);
-  json.Key("command");
-  json.StartArray();
-  for (const std::string& word : state.command) {
-    const std::string text = escape_invalid_utf8(word);
-    json.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
-  }
-  json.EndArray();
+  write(json, "command", state.command);
+  if (!state.cgroups.empty()) write(json, "cgroups", state.cgroups);
   if (state.end) write_end(json, *state.end);
   write_annotations(json, state);
   json.EndObject();
@@ -112,6 +118,7 @@ Result<StoredState> parse_state(std::string_view json, const std::string& operat
   state.ephemeral = root["ephemeral"].boolean();
   state.image = root["image"].string();
   state.command = root["command"].strings();
+  state.cgroups = root["cgroups"].strings();
   if (const JsonNode end = root["end"]; end.present()) state.end = read_end(end);
   for (const auto& [name, value] : root["annotations"].members()) {
     state.annotations[name] = value.string();
@@ -131,6 +138,9 @@ std::string oci_state_json(const StoredState& state) {
   json.Uint64(state.pid);
   write(json, "status", state.status);
   write(json, "bundle", state.bundle);
+  write(json, "created", rfc3339(state.created_ns));
+  // runc: the name of its user, empty where it was not known.
+  write(json, "owner", std::string());
   write_annotations(json, state);
   json.EndObject();
   return std::string(buffer.GetString(), buffer.GetSize()) + "\n";

@@ -29,8 +29,9 @@ struct StoredState {
   std::uint64_t created_ns = 0;
   std::uint64_t started_ns = 0;
   std::uint64_t ended_ns = 0;
-  bool ephemeral = true;  // the folder goes with its process
-  std::string image;      // empty = not known
+  bool ephemeral = true;             // the folder goes with its process
+  std::vector<std::string> cgroups;  // their folders, which were made for this container
+  std::string image;                 // empty = not known
   std::vector<std::string> command;
   std::optional<StoredEnd> end;
   std::map<std::string, std::string> annotations;
@@ -42,7 +43,7 @@ std::string state_json(const StoredState& state);
 // `operation` is that of every error.
 Result<StoredState> parse_state(std::string_view json, const std::string& operation);
 
-// The state of the OCI runtime specification ("State"), one object.
+// The state of the OCI runtime specification ("State"), one object, with what runc adds.
 std::string oci_state_json(const StoredState& state);
 
 // "2026-11-28T07:53:33.123456789Z" (RFC 3339).

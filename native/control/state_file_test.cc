@@ -19,6 +19,7 @@ StoredState ended() {
   state.started_ns = 2;
   state.ended_ns = 3;
   state.ephemeral = false;
+  state.cgroups = {"/sys/fs/cgroup/web"};
   state.image = "oci:/i";
   state.command = {"echo", "a b"};
   state.end = StoredEnd{"not_started", 127, Error{Code::kNotFound, "run /x", "no such file"}};
@@ -39,6 +40,7 @@ TEST(StateFile, IsReadAsItWasWritten) {
   EXPECT_FALSE(read->ephemeral);
   EXPECT_EQ(read->image, "oci:/i");
   EXPECT_THAT(read->command, ElementsAre("echo", "a b"));
+  EXPECT_THAT(read->cgroups, ElementsAre("/sys/fs/cgroup/web"));
   ASSERT_TRUE(read->end);
   EXPECT_EQ(read->end->kind, "not_started");
   EXPECT_EQ(read->end->value, 127);
@@ -73,6 +75,8 @@ TEST(StateFile, TheStateOfTheSpecificationHasItsFields) {
   "pid": 77,
   "status": "stopped",
   "bundle": "/b \"x\"",
+  "created": "2025-11-28T07:53:33.123456789Z",
+  "owner": "",
   "annotations": {
     "dev.runhv.stop-signal": "9",
     "x": ""

@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
   const runhv::LauncherOptions launcher = runhv::find_launcher_options(arguments);
   std::vector<runhv::OsHandle> keep;
   if (launcher.control_fd) keep.push_back(*launcher.control_fd);
+  if (launcher.lock_fd) keep.push_back(*launcher.lock_fd);
   const auto closed = runhv::close_inherited_handles(keep);
   const auto loop = runhv::EventLoop::create();
   if (!loop) return runhv::complain(loop.error());

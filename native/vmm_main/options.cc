@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::string_view kControlFd = "--control-fd";
 constexpr std::string_view kControlConnect = "--control-connect";
+constexpr std::string_view kLockFd = "--lock-fd";
 
 Fail<Error> bad(const std::string& detail) {
   return Fail{Error{Code::kInvalidArgument, "read the command line", detail}};
@@ -62,7 +63,8 @@ Result<void> take_value(std::string_view name, std::string_view text, VmmOptions
     return {};
   }
   std::uint64_t unused = 0;  // find_launcher_options has it
-  std::uint64_t* const number = name == kControlFd ? &unused : number_of(name, options);
+  std::uint64_t* const number =
+      name == kControlFd || name == kLockFd ? &unused : number_of(name, options);
   if (number != nullptr && !read_decimal(text, *number)) {
     return bad(std::string(name) + " " + std::string(text) + ": expected a decimal number");
   }
@@ -71,7 +73,7 @@ Result<void> take_value(std::string_view name, std::string_view text, VmmOptions
 
 bool takes_value(std::string_view name, VmmOptions& options) {
   return value_of(name, options) != nullptr || number_of(name, options) != nullptr ||
-         name == kControlFd || name == kControlConnect;
+         name == kControlFd || name == kControlConnect || name == kLockFd;
 }
 
 }  // namespace
@@ -104,9 +106,9 @@ LauncherOptions find_launcher_options(std::span<const std::string_view> argument
     const std::string_view name = arguments[i++];
     int number = 0;
     if (name == kControlConnect) options.control_connect = std::string(arguments[i]);
-    if (name == kControlFd && read_decimal(arguments[i], number) && number > 2) {
-      options.control_fd = number;
-    }
+    const bool is_fd = name == kControlFd || name == kLockFd;
+    if (!is_fd || !read_decimal(arguments[i], number) || number <= 2) continue;
+    (name == kControlFd ? options.control_fd : options.lock_fd) = number;
   }
   return options;
 }

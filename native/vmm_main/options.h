@@ -37,6 +37,7 @@ Result<VmmOptions> parse_vmm_options(std::span<const std::string_view> arguments
 // told there.
 struct LauncherOptions {
   std::optional<int> control_fd;  // a connected socket that we inherit
+  std::optional<int> lock_fd;     // of the container's folder, whose name the launcher has taken
   std::string control_connect;    // a socket that the launcher listens on; empty = none
 };
 LauncherOptions find_launcher_options(std::span<const std::string_view> arguments);

@@ -40,7 +40,9 @@ TEST(VmmOptions, EveryOptionIsRead) {
                                                    "--control-fd",
                                                    "9",
                                                    "--control-connect",
-                                                   "/c"};
+                                                   "/c",
+                                                   "--lock-fd",
+                                                   "8"};
   const auto options = parse_vmm_options(arguments);
   ASSERT_TRUE(options) << options.error().detail;
   EXPECT_EQ(options->id, "web");
@@ -60,6 +62,7 @@ TEST(VmmOptions, EveryOptionIsRead) {
   EXPECT_EQ(options->end_with, 77u);
   const LauncherOptions launcher = find_launcher_options(arguments);
   EXPECT_EQ(launcher.control_fd, 9);
+  EXPECT_EQ(launcher.lock_fd, 8);
   EXPECT_EQ(launcher.control_connect, "/c");
 }
 

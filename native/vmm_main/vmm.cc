@@ -10,12 +10,14 @@
 #include "platform/file.h"
 #include "platform/lossy_writer.h"
 #include "platform/standard_streams.h"
+#include "platform/terminal.h"
 #include "vmm_main/timings.h"
 
 namespace runhv {
 namespace {
 
-constexpr int kKill = 9;  // Linux: SIGKILL
+constexpr int kKill = 9;            // Linux: SIGKILL
+constexpr int kWindowChanged = 28;  // SIGWINCH
 // After the end, for clients to take what they were told.
 constexpr std::uint64_t kReadPatienceNs = 500'000'000;
 
@@ -48,10 +50,10 @@ int Vmm::run(std::span<const std::string_view> arguments, const LauncherOptions&
   if (const auto connected = connect_launcher(launcher); !connected) {
     return complain(connected.error());
   }
-  if (const auto begun = begin(arguments, closed); !begun) {
+  if (const auto begun = begin(arguments, launcher, closed); !begun) {
     container_.reset();
     bundle_.remove();
-    options_.keep = false;  // nothing was created
+    options_.keep = false;  // the same
     finish(ended_event(Fail{begun.error()}));
   }
   if (const auto served = loop_.run(); !served) return complain(served.error());
@@ -71,7 +73,8 @@ Result<void> Vmm::connect_launcher(const LauncherOptions& launcher) {
   return {};
 }
 
-Result<void> Vmm::begin(std::span<const std::string_view> arguments, const Result<void>& closed) {
+Result<void> Vmm::begin(std::span<const std::string_view> arguments,
+                        const LauncherOptions& launcher, const Result<void>& closed) {
   RUNHV_TRY(closed);
   RUNHV_TRY(watch_signals());
   RUNHV_TRY_ASSIGN(options_, parse_vmm_options(arguments));
@@ -83,7 +86,7 @@ Result<void> Vmm::begin(std::span<const std::string_view> arguments, const Resul
   fill_defaults(options_, share);
   RUNHV_TRY(watch_parent());
   RUNHV_TRY_ASSIGN(root_, control::runhv_root(options_.root));
-  RUNHV_TRY(take_name(root_));
+  RUNHV_TRY(take_name(launcher));
   RUNHV_TRY(make_container(share));
   // Everything is open now: even a SIGKILL from here on leaves no bundle behind.
   bundle_.remove();
@@ -101,10 +104,26 @@ Result<void> Vmm::watch_signals() {
 
 void Vmm::forward_signals() {
   while (const auto number = signals_->next()) {
-    if (container_ && !end_) static_cast<void>(container_->signal(kFirstProcess, *number));
+    if (!container_ || end_) continue;
+    if (*number == kWindowChanged && container_->bundle().process.terminal) {
+      follow_terminal_size();
+    } else {
+      static_cast<void>(container_->signal(kFirstProcess, *number));
+    }
   }
   signals_->on_signal([this] { forward_signals(); });
 }
+
+// The guest's kernel tells the process of it.
+void Vmm::follow_terminal_size() {
+  if (const auto size = terminal_size(standard_stream(0))) {
+    static_cast<void>(container_->resize(kFirstProcess, size->columns, size->rows));
+  }
+}
+
+// Until it is created, a container belongs to whoever creates it: it is they who say what goes
+// wrong, and stderr is the container's.
+bool Vmm::is_told_elsewhere() const { return options_.created && !was_created_; }
 
 // The process that wants us no longer than itself. Where the system cannot tell of its end, the
 // container outlives it, as without the option.
@@ -124,8 +143,18 @@ Result<void> Vmm::watch_parent() {
   return {};
 }
 
-Result<void> Vmm::take_name(const std::string& root) {
-  RUNHV_TRY_ASSIGN(folder_, control::ContainerFolder::take(root, options_.id));
+Result<void> Vmm::take_name(const LauncherOptions& launcher) {
+  launcher_runs_hooks_ = launcher.lock_fd.has_value();
+  if (launcher.lock_fd) {
+    RUNHV_TRY_ASSIGN(folder_, control::ContainerFolder::adopt(root_, options_.id,
+                                                              UniqueHandle(*launcher.lock_fd)));
+    RUNHV_TRY_ASSIGN(stored_, folder_->read());
+  } else {
+    RUNHV_TRY_ASSIGN(folder_, control::ContainerFolder::take(root_, options_.id));
+    RUNHV_TRY_ASSIGN(const std::vector<std::byte> config,
+                     read_file(options_.bundle + "/config.json", kMaxConfigBytes));
+    RUNHV_TRY(folder_->keep_config(config));
+  }
   stored_.id = options_.id;
   stored_.bundle = options_.bundle;
   stored_.pid = current_process_id();
@@ -147,6 +176,7 @@ Result<void> Vmm::make_container(const std::string& share) {
   config.default_scratch = share + "/scratch.ext4";
   config.console = options_.debug;
   config.own_network_namespace = options_.own_network;
+  config.runs_hooks = launcher_runs_hooks_;
   for (int i = 0; i < 3; ++i) {
     RUNHV_TRY_ASSIGN(config.streams[static_cast<std::size_t>(i)],
                      Stream::adopt(standard_stream(i), i == 0));
@@ -154,6 +184,7 @@ Result<void> Vmm::make_container(const std::string& share) {
   config.spawned_at_ns = options_.spawned_at_ns;
   RUNHV_TRY_ASSIGN(container_, Container::create(loop_, std::move(config), *this));
   const Bundle& bundle = container_->bundle();
+  if (bundle.process.terminal) follow_terminal_size();
   stored_.command = bundle.process.arguments;
   stored_.annotations = bundle.annotations;
   if (const auto image = bundle.annotations.find(kImageAnnotation);
@@ -166,7 +197,9 @@ Result<void> Vmm::make_container(const std::string& share) {
 void Vmm::say_that_it_is_slow() {
   // Asked first: statistics look through all of the process's memory.
   const bool wanted = options_.debug || is_terminal(standard_stream(2));
-  if (options_.engine != "auto" || !wanted || container_->statistics().engine != "soft") return;
+  if (options_.engine != "auto" || !wanted || options_.created ||
+      container_->statistics().engine != "soft")
+    return;
   lossy_stderr().write(
       "runhv: no hypervisor here; the embedded software CPU runs this container, slower "
       "(--engine soft says that you know)\n");
@@ -179,6 +212,9 @@ void Vmm::on_event(const runhv_event& event) {
       if (!end_) finish(event);
       return;
     case RUNHV_EVENT_CREATED:
+      was_created_ = true;
+      keep_state();
+      break;
     case RUNHV_EVENT_PAUSED:
     case RUNHV_EVENT_RESUMED:
       keep_state();
@@ -189,7 +225,7 @@ void Vmm::on_event(const runhv_event& event) {
       control::sweep_containers(root_);
       break;
     case RUNHV_EVENT_WARNING:
-      complain("warning: " + to_string(from_abi(event.error)));
+      if (!is_told_elsewhere()) complain("warning: " + to_string(from_abi(event.error)));
       break;
     default:
       break;
@@ -208,6 +244,7 @@ void Vmm::keep_state() {
 // One line for each thing that a person wants to know; what the exit status says, it says.
 AbiEnd Vmm::tell_people(const runhv_event& event) const {
   AbiEnd end{event.code, event.status, event.error};
+  if (is_told_elsewhere()) return end;
   if (end.code != RUNHV_OK) {
     complain(from_abi(end.error));
     return end;
@@ -225,6 +262,7 @@ AbiEnd Vmm::tell_people(const runhv_event& event) const {
 }
 
 void Vmm::finish(const runhv_event& event) {
+  if (is_told_elsewhere()) options_.keep = false;  // nothing was created
   auto numbers = sized<runhv_statistics>();
   if (container_) numbers = to_abi(container_->statistics());
   // Who is told of the end may use the name again at once.

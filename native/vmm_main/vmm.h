@@ -34,13 +34,16 @@ class Vmm final : private AbiEvents, private control::Requests {
 
  private:
   Result<void> connect_launcher(const LauncherOptions& launcher);
-  Result<void> begin(std::span<const std::string_view> arguments, const Result<void>& closed);
+  Result<void> begin(std::span<const std::string_view> arguments, const LauncherOptions& launcher,
+                     const Result<void>& closed);
   Result<void> watch_signals();
   Result<void> watch_parent();
-  Result<void> take_name(const std::string& root);
+  Result<void> take_name(const LauncherOptions& launcher);
   Result<void> make_container(const std::string& share);
   void say_that_it_is_slow();
   void forward_signals();
+  void follow_terminal_size();
+  bool is_told_elsewhere() const;
 
   void on_event(const runhv_event& event) override;
   void keep_state();
@@ -83,6 +86,8 @@ class Vmm final : private AbiEvents, private control::Requests {
   std::optional<control::ContainerFolder> folder_;
   control::StoredState stored_;
   std::unique_ptr<Container> container_;  // before all that it speaks to in destruction
+  bool launcher_runs_hooks_ = false;
+  bool was_created_ = false;
   std::optional<AbiEnd> end_;
 };
 

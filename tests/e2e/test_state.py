@@ -56,7 +56,7 @@ def test_containers_are_listed_by_name(runhv, start):
 def test_the_state_is_that_of_the_specification(runhv, start):
     process = start("web")
     state = json.loads(runhv("state", "web").stdout)
-    assert set(state) == {"ociVersion", "id", "status", "pid", "bundle", "annotations"}
+    assert set(state) == {"ociVersion", "id", "status", "pid", "bundle", "annotations", "created", "owner"}
     assert (state["id"], state["status"], state["pid"]) == ("web", "running", process.pid)
 
 

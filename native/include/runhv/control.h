@@ -92,9 +92,13 @@ typedef enum runhv_control_end {
   RUNHV_CONTROL_END_STREAM = 2  /* the connection that said STREAM with this token */
 } runhv_control_end;
 
+enum {
+  RUNHV_CONTROL_ENDS_WITH_CLIENT = 1u << 16 /* in runhv_control_process_start.flags: the process is
+                                               killed when the connection that started it ends */
+};
 typedef struct runhv_control_process_start {
   uint32_t struct_size;
-  uint32_t flags; /* RUNHV_PROCESS_* */
+  uint32_t flags; /* RUNHV_PROCESS_*, RUNHV_CONTROL_ENDS_WITH_CLIENT */
   uint16_t columns, rows;
   uint32_t json_bytes;
   uint32_t ends[3]; /* runhv_control_end of stdin, stdout, stderr */

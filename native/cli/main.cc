@@ -15,13 +15,15 @@
 
 #include "base/result.h"
 #include "base/scope_exit.h"
-#include "cli/containers.h"
 #include "cli/java_runtime.h"
 #include "cli/kernels.h"
 #include "cli/prepare.h"
 #include "cli/run_options.h"
 #include "cli/texts.h"
 #include "control/container_folder.h"
+#include "oci/arguments.h"
+#include "oci/create.h"
+#include "oci/verbs.h"
 #include "platform/clock.h"
 #include "platform/complain.h"
 #include "platform/file.h"
@@ -165,8 +167,7 @@ std::vector<std::string> vmm_arguments(const RunOptions& options, const std::str
 }
 
 // Becomes runhv-vmm; returns with an error only.
-Error run_container(RunOptions& options, const std::string& named_root,
-                    std::uint64_t spawned_at_ns) {
+Error run_container(RunOptions& options, const oci::Globals& globals, std::uint64_t spawned_at_ns) {
   const auto attempt = [&]() -> Result<void> {
     RUNHV_TRY_ASSIGN(const std::string home, distribution());
     if (!options.kernel.empty()) {
@@ -175,7 +176,7 @@ Error run_container(RunOptions& options, const std::string& named_root,
       options.kernel = kernel.image;
       options.modules = kernel.modules;
     }
-    RUNHV_TRY_ASSIGN(const std::string root, control::runhv_root(named_root));
+    RUNHV_TRY_ASSIGN(const std::string root, control::runhv_root(globals.root));
     std::string bundle = options.bundle;
     // Until runhv-vmm takes it: Java must not work for a taken name.
     std::optional<control::ContainerFolder> name;
@@ -198,12 +199,12 @@ Error run_container(RunOptions& options, const std::string& named_root,
   return attempt().error();
 }
 
-int run(const std::string& root, std::span<const std::string_view> arguments,
+int run(const oci::Globals& globals, std::span<const std::string_view> arguments,
         std::uint64_t spawned_at_ns) {
   auto options = parse_run_options(arguments);
   if (!options) return complain(options.error().detail);
   if (options->help) return print(*help_text("run"));
-  return complain(run_container(*options, root, spawned_at_ns));
+  return complain(run_container(*options, globals, spawned_at_ns));
 }
 
 Result<std::string> kernels_text(std::span<const std::string_view> arguments) {
@@ -263,57 +264,22 @@ int complete(std::span<const std::string_view> arguments) {
   return print(*script);
 }
 
-// The verbs about containers that are there; nullptr for another word.
-using Verb = Result<std::string> (*)(const std::string& root,
-                                     std::span<const std::string_view> arguments);
-Verb find_verb(std::string_view name) {
-  if (name == "list" || name == "ls") return list_containers_verb;
-  if (name == "state") return state_verb;
-  if (name == "kill") return kill_verb;
-  if (name == "delete") return delete_verb;
-  return nullptr;
-}
-
-// Takes --root DIR and --root=DIR off the front.
-Result<std::string> take_root(std::span<const std::string_view>& arguments) {
-  std::string root;
-  while (!arguments.empty() && arguments.front().starts_with("--root")) {
-    const std::string_view option = arguments.front();
-    arguments = arguments.subspan(1);
-    if (option.starts_with("--root=")) {
-      root = option.substr(7);
-    } else if (option != "--root" || arguments.empty()) {
-      return Fail{Error{Code::kInvalidArgument, "--root", "expected a folder"}};
-    } else {
-      root = arguments.front();
-      arguments = arguments.subspan(1);
-    }
-    if (root.empty()) return Fail{Error{Code::kInvalidArgument, "--root", "expected a folder"}};
-  }
-  return root;
-}
-
 int runhv_main(std::span<const std::string_view> arguments) {
   const std::uint64_t spawned_at_ns = monotonic_ns();
   ensure_standard_streams();
-  const auto root = take_root(arguments);
-  if (!root) return complain(root.error());
+  const auto globals = oci::take_globals(arguments);
+  if (!globals) return complain(globals.error());
   const std::string_view verb = arguments.empty() ? "help" : arguments.front();
   const auto rest = arguments.empty() ? arguments : arguments.subspan(1);
-  if (verb == "run") return run(*root, rest, spawned_at_ns);
+  if (verb == "run") return run(*globals, rest, spawned_at_ns);
   if (asks_for_help(rest) && help_text(verb)) return help(arguments);
-  if (const Verb about_containers = find_verb(verb)) {
-    const auto text = about_containers(*root, rest);
-    return text ? print(*text) : complain(text.error());
+  if (const oci::Verb* const found = oci::find_verb(verb)) {
+    return oci::run_verb(*found, *globals, rest);
   }
   if (verb == "kernels") return kernels(rest);
   if (verb == "help" || verb == "--help" || verb == "-h") return help(rest);
   if (verb == "version" || verb == "--version") return version(rest);
   if (verb == "completion") return complete(rest);
-  if (is_oci_verb(verb)) {
-    return complain(std::string(verb) +
-                    " is not in this version: runhv run --bundle DIR ID runs an OCI bundle");
-  }
   return complain("unknown command " + std::string(verb) + "; see runhv help");
 }
 

@@ -4,12 +4,29 @@
 #include <iterator>
 
 #include "cli/run_options.h"
+#include "oci/verbs.h"
 
 namespace runhv {
 namespace {
 
 constexpr std::size_t kHelpColumn = 32;
-constexpr char kCommands[] = "run list state kill delete kernels help version completion";
+
+// Every command, for completion.
+std::string commands() {
+  std::string words = "run";
+  for (const oci::Verb& verb : oci::verbs()) words += " " + std::string(verb.name);
+  return words + " kernels help version completion";
+}
+
+// Of the verbs that take the name of a container.
+std::string verbs_with_name(const char* between) {
+  std::string words;
+  for (const oci::Verb& verb : oci::verbs()) {
+    if (verb.most_arguments == 0) continue;
+    words += (words.empty() ? "" : between) + std::string(verb.name);
+  }
+  return words;
+}
 
 std::string option_line(const RunOptionSpec& spec) {
   std::string line = spec.letter != 0 ? std::string("  -") + spec.letter + ", --" : "      --";
@@ -38,7 +55,7 @@ std::string bash_script() {
          "    --bundle) COMPREPLY=($(compgen -d -- \"$word\")); return ;;\n"
          "    --kernel) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
          "    help) COMPREPLY=($(compgen -W '" +
-         kCommands +
+         commands() +
          "' -- \"$word\")); return ;;\n"
          "    --image) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
          "    --modules) COMPREPLY=($(compgen -d -- \"$word\")); return ;;\n"
@@ -46,13 +63,15 @@ std::string bash_script() {
          "  esac\n"
          "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
          "    COMPREPLY=($(compgen -W '" +
-         kCommands +
+         commands() +
          "' -- \"$word\"))\n"
          "  elif [ \"${COMP_WORDS[1]}\" = kernels ]; then\n"
          "    COMPREPLY=($(compgen -W 'add remove --image --modules --json' -- \"$word\"))\n"
          "  elif [ \"${COMP_WORDS[1]}\" = list ]; then\n"
-         "    COMPREPLY=($(compgen -W '--json --quiet' -- \"$word\"))\n"
-         "  elif [[ ${COMP_WORDS[1]} = @(state|kill|delete) ]]; then\n"
+         "    COMPREPLY=($(compgen -W '--format --json --quiet' -- \"$word\"))\n"
+         "  elif [[ ${COMP_WORDS[1]} = @(" +
+         verbs_with_name("|") +
+         ") ]]; then\n"
          "    COMPREPLY=($(compgen -W \"$(runhv list -q 2>/dev/null)\" -- \"$word\"))\n"
          "  elif [ \"${COMP_WORDS[1]}\" = run ]; then\n"
          "    COMPREPLY=($(compgen -W '" +
@@ -65,15 +84,16 @@ std::string bash_script() {
 
 std::string fish_script() {
   std::string script =
-      std::string("complete -c runhv -n __fish_use_subcommand -f -a '") + kCommands + "'\n" +
-      "complete -c runhv -n '__fish_seen_subcommand_from help' -f -a '" + kCommands + "'\n" +
+      std::string("complete -c runhv -n __fish_use_subcommand -f -a '") + commands() + "'\n" +
+      "complete -c runhv -n '__fish_seen_subcommand_from help' -f -a '" + commands() + "'\n" +
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -f -a 'add remove'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l json -d 'for machines'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l image -r -d 'what to add'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l modules -r -d 'its modules'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'\n"
-      "complete -c runhv -n '__fish_seen_subcommand_from state kill delete' -f "
-      "-a '(runhv list -q 2>/dev/null)'\n"
+      "complete -c runhv -n '__fish_seen_subcommand_from " +
+      verbs_with_name(" ") +
+      "' -f -a '(runhv list -q 2>/dev/null)'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from delete' -l force -s f "
       "-d 'kill it if it runs'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from list' -l json -d 'for machines'\n"
@@ -123,9 +143,12 @@ std::string help_text() {
          "  runhv run [OPTIONS] IMAGE [COMMAND ARG...]   run a container\n"
          "  runhv run --bundle DIR [OPTIONS] ID          run an OCI bundle\n"
          "  runhv list [--json|-q]                       the containers that are there\n"
-         "  runhv state NAME                             a container's state, as OCI has it\n"
+         "  runhv exec [OPTIONS] NAME COMMAND [ARG...]   one more process in one that runs\n"
          "  runhv kill NAME [SIGNAL]                     send a signal to its first process\n"
+         "  runhv pause|resume NAME                      stop its instructions, and go on\n"
          "  runhv delete [--force] NAME                  remove one that has ended\n"
+         "  runhv create|start|state|ps|events|update|features|spec   as an OCI runtime "
+         "(docs/oci.md)\n"
          "  runhv kernels [add|remove]                   kernels that containers can have\n"
          "  runhv help [COMMAND]                         this text, or that of a command\n"
          "  runhv version                                version, engine, licences\n"
@@ -142,28 +165,7 @@ std::string help_text() {
 std::optional<std::string> help_text(std::string_view command) {
   if (command == "run") return run_help_text();
   if (command == "kernels") return kernels_help_text();
-  if (command == "list" || command == "ls") {
-    return "runhv list [--json|-q]\n\n"
-           "The containers of this user: those that run, and those that --keep has kept. -q: "
-           "their\n"
-           "names; --json: all that is known of each. ls is the same.\n";
-  }
-  if (command == "state") {
-    return "runhv state NAME\n\n"
-           "The state of a container as JSON, as the OCI runtime specification has it. Its status "
-           "is\n"
-           "creating, created, running, paused or stopped.\n";
-  }
-  if (command == "kill") {
-    return "runhv kill NAME [SIGNAL]\n\n"
-           "Sends a signal to the container's first process: a name (TERM, SIGHUP, RTMIN+1) or a\n"
-           "number; without it TERM. KILL ends the container at once.\n";
-  }
-  if (command == "delete") {
-    return "runhv delete [--force] NAME\n\n"
-           "Removes what is left of a container that has ended, or one that was not started.\n"
-           "--force: kills one that runs, and says nothing where there is none.\n";
-  }
+  if (const oci::Verb* const verb = oci::find_verb(command)) return oci::help_text(*verb);
   if (command == "help") {
     return "runhv help [COMMAND]\n\n"
            "What runhv can do, or what the command takes; COMMAND --help is the same.\n";
@@ -177,13 +179,6 @@ std::optional<std::string> help_text(std::string_view command) {
            "after compinit; fish: runhv completion fish | source\n";
   }
   return std::nullopt;
-}
-
-bool is_oci_verb(std::string_view command) {
-  static constexpr std::string_view kVerbs[] = {"create",     "start",   "exec",     "ps",
-                                                "pause",      "resume",  "update",   "events",
-                                                "checkpoint", "restore", "features", "spec"};
-  return std::ranges::find(kVerbs, command) != std::end(kVerbs);
 }
 
 std::optional<std::string> completion_script(std::string_view shell) {

@@ -12,9 +12,6 @@ std::string help_text();
 // Of one command; nullopt for another word.
 std::optional<std::string> help_text(std::string_view command);
 
-// A command of an OCI runtime that this version lacks.
-bool is_oci_verb(std::string_view command);
-
 // The script for "bash", "zsh" or "fish"; nullopt for another shell.
 std::optional<std::string> completion_script(std::string_view shell);
 

@@ -1,0 +1,232 @@
+#include "oci/cgroups.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <set>
+#include <sstream>
+
+#include "oci/wait.h"
+#include "platform/clock.h"
+#include "platform/file.h"
+#include "platform/os_error.h"
+#include "platform/process.h"
+
+namespace runhv::oci {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kEndNs = 10'000'000'000;
+
+std::vector<std::string> split(const std::string& text, char at) {
+  std::vector<std::string> parts;
+  std::istringstream stream(text);
+  for (std::string part; std::getline(stream, part, at);) parts.push_back(part);
+  return parts;
+}
+
+struct Hierarchy {
+  std::string mounted_at;
+  std::string root;  // what of the hierarchy is mounted there
+  std::string own;   // this process's cgroup in it
+};
+
+// proc(5), /proc/PID/mountinfo: … root place options … - type source super-options
+// cgroups(7), /proc/PID/cgroup: number:controllers:path
+Result<std::vector<Hierarchy>> hierarchies() {
+  std::map<std::string, std::string> own;  // by controller, "" = v2
+  std::ifstream cgroups("/proc/self/cgroup");
+  for (std::string line; std::getline(cgroups, line);) {
+    const std::size_t first = line.find(':');
+    const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string path = line.substr(second + 1);
+    const auto controllers = split(line.substr(first + 1, second - first - 1), ',');
+    if (controllers.empty()) own[""] = path;
+    for (const std::string& each : controllers) own[each] = path;
+  }
+  std::vector<Hierarchy> first_version;
+  std::optional<Hierarchy> second_version;
+  std::set<std::string> seen;  // one hierarchy may be mounted in two places
+  std::ifstream mounts("/proc/self/mountinfo");
+  for (std::string line; std::getline(mounts, line);) {
+    const auto fields = split(line, ' ');
+    const auto dash = std::ranges::find(fields, "-");
+    if (fields.size() < 6 || fields.end() - dash < 4) continue;
+    if (dash[1] == "cgroup2" && !second_version && own.contains("")) {
+      second_version = Hierarchy{fields[4], fields[3], own[""]};
+    }
+    if (dash[1] != "cgroup") continue;
+    for (const std::string& option : split(dash[3], ',')) {
+      if (!own.contains(option)) continue;
+      if (seen.insert(own[option] + "|" + dash[3]).second) {
+        first_version.push_back({fields[4], fields[3], own[option]});
+      }
+      break;
+    }
+  }
+  // Where both are there, the controllers are v1's.
+  if (first_version.empty() && second_version) first_version.push_back(*second_version);
+  if (first_version.empty()) {
+    return Fail{Error{Code::kUnsupported, "find the cgroups", "none is mounted"}};
+  }
+  return first_version;
+}
+
+Error failed(const std::string& operation) { return os_error(operation, errno); }
+
+bool has(const std::string& folder, const char* file) { return file_exists(folder + "/" + file); }
+
+std::string read_line(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+Result<void> write(const std::string& path, const std::string& value) {
+  errno = 0;
+  std::ofstream file(path);
+  file << value << std::flush;
+  if (file) return {};
+  Error error = failed("set " + path + " to " + value);
+  return Fail{std::move(error)};
+}
+
+// v2: a folder has the controllers that its parent gives. Which of them there are is for the limits
+// to say.
+void give_controllers(const fs::path& folder) {
+  for (const char* controller : {"+cpuset", "+cpu", "+io", "+memory", "+pids"}) {
+    if (has(folder.string(), "cgroup.subtree_control")) {
+      static_cast<void>(write((folder / "cgroup.subtree_control").string(), controller));
+    }
+  }
+}
+
+// cpuset(7), v1: nobody can enter a new one before it has processors and memory.
+Result<void> inherit_cpuset(const fs::path& folder) {
+  for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
+    const std::string path = (folder / file).string();
+    if (!file_exists(path) || has(folder.string(), "cgroup.controllers")) continue;
+    if (!read_line(path).empty()) continue;
+    RUNHV_TRY(write(path, read_line((folder.parent_path() / file).string())));
+  }
+  return {};
+}
+
+Result<void> make_folder(const fs::path& folder) {
+  if (file_exists(folder.string())) return {};
+  RUNHV_TRY(make_folder(folder.parent_path()));
+  give_controllers(folder.parent_path());
+  std::error_code failure;
+  fs::create_directory(folder, failure);
+  if (failure) return Fail{os_error("make cgroup " + folder.string(), failure.value())};
+  return inherit_cpuset(folder);
+}
+
+// Sets `file` in the one folder that has it.
+Result<void> set(const std::vector<std::string>& folders, const char* file,
+                 const std::string& value) {
+  for (const std::string& folder : folders) {
+    if (has(folder, file)) return write(folder + "/" + file, value);
+  }
+  return Fail{Error{Code::kUnsupported, std::string("set ") + file,
+                    "no cgroup of this system has it; its controller is not there"}};
+}
+
+bool is_second_version(const std::vector<std::string>& folders) {
+  return !folders.empty() && has(folders.front(), "cgroup.controllers");
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> cgroup_folders(const std::string& path) {
+  RUNHV_TRY_ASSIGN(const auto mounted, hierarchies());
+  std::vector<std::string> folders;
+  for (const Hierarchy& each : mounted) {
+    fs::path inside = "/";
+    if (!path.starts_with('/')) {
+      // What a container sees as its root has a name of its own outside.
+      std::string own = each.own;
+      if (each.root != "/" && own.starts_with(each.root)) own.erase(0, each.root.size());
+      inside += own;
+    }
+    inside += "/" + path;
+    // From "/" on no ".." leads out.
+    if (inside.lexically_normal() == "/") {
+      return Fail{Error{Code::kInvalidArgument, "find the cgroups",
+                        "linux.cgroupsPath is the root of them all; expected a place below"}};
+    }
+    folders.push_back(each.mounted_at + inside.lexically_normal().string());
+    while (folders.back().ends_with('/')) folders.back().pop_back();
+  }
+  return folders;
+}
+
+Result<void> make_cgroups(const std::vector<std::string>& folders) {
+  for (const std::string& folder : folders) RUNHV_TRY(make_folder(folder));
+  return {};
+}
+
+Result<void> limit_cgroups(const std::vector<std::string>& folders, const Resources& resources,
+                           std::uint64_t guest_memory_bytes) {
+  const bool v2 = is_second_version(folders);
+  if (const auto limit = resources.memory_limit_bytes; limit && *limit != 0) {
+    const std::string none = v2 ? "max" : "-1";
+    RUNHV_TRY(set(folders, v2 ? "memory.max" : "memory.limit_in_bytes",
+                  *limit < 0 ? none : std::to_string(guest_memory_bytes + kVmmOverheadBytes)));
+  }
+  if (const auto shares = resources.cpu_shares; shares && *shares != 0) {
+    // runc's: 2..262144 onto 1..10000.
+    const std::uint64_t bounded = std::clamp<std::uint64_t>(*shares, 2, 262'144);
+    RUNHV_TRY(v2 ? set(folders, "cpu.weight", std::to_string(1 + (bounded - 2) * 9999 / 262'142))
+                 : set(folders, "cpu.shares", std::to_string(*shares)));
+  }
+  const auto period = resources.cpu_period_us;
+  const auto quota = resources.cpu_quota_us;
+  if (v2 && (quota || period)) {
+    RUNHV_TRY(set(folders, "cpu.max",
+                  (quota && *quota > 0 ? std::to_string(*quota) : "max") + " " +
+                      std::to_string(period.value_or(100'000))));
+  } else {
+    if (period && *period != 0)
+      RUNHV_TRY(set(folders, "cpu.cfs_period_us", std::to_string(*period)));
+    if (quota && *quota != 0) RUNHV_TRY(set(folders, "cpu.cfs_quota_us", std::to_string(*quota)));
+  }
+  if (!resources.cpus.empty()) RUNHV_TRY(set(folders, "cpuset.cpus", resources.cpus));
+  if (!resources.memory_nodes.empty()) {
+    RUNHV_TRY(set(folders, "cpuset.mems", resources.memory_nodes));
+  }
+  return {};
+}
+
+std::vector<std::uint64_t> processes_in_cgroups(const std::vector<std::string>& folders) {
+  std::set<std::uint64_t> found;
+  for (const std::string& folder : folders) {
+    std::ifstream file(folder + "/cgroup.procs");
+    for (std::uint64_t pid = 0; file >> pid;) found.insert(pid);
+  }
+  return {found.begin(), found.end()};
+}
+
+Result<void> remove_cgroups(const std::vector<std::string>& folders) {
+  const std::uint64_t deadline = monotonic_ns() + kEndNs;
+  for (const std::uint64_t pid : processes_in_cgroups(folders)) {
+    RUNHV_TRY_ASSIGN(bool ended, wait_for_end(pid, deadline));
+    if (ended) continue;
+    kill_process(pid);
+    RUNHV_TRY_ASSIGN(ended, wait_for_end(pid, monotonic_ns() + kEndNs));
+  }
+  for (const std::string& folder : folders) {
+    std::error_code failure;
+    fs::remove(folder, failure);
+    if (failure) return Fail{os_error("remove cgroup " + folder, failure.value())};
+  }
+  return {};
+}
+
+}  // namespace runhv::oci

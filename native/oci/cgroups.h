@@ -1,0 +1,36 @@
+// The cgroups of a container's process on the host: cgroup v2, or every mounted hierarchy of v1
+// (cgroups(7)). The guest's own cgroups are the agent's.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "oci/host_spec.h"
+
+namespace runhv::oci {
+
+// What a VMM may use besides its guest's RAM: the engine's code cache, device queues, streams, the
+// host's page cache of what it reads. The memory limit of its cgroup is the guest's RAM and this.
+inline constexpr std::uint64_t kVmmOverheadBytes = 128ull << 20;
+
+// The folders of `path` (linux.cgroupsPath: absolute = from the hierarchy's root, relative = from
+// this process's own cgroup), the named hierarchies of v1 included. Nothing is made.
+Result<std::vector<std::string>> cgroup_folders(const std::string& path);
+
+// Makes the folders where they are missing, and what a process needs to enter them.
+Result<void> make_cgroups(const std::vector<std::string>& folders);
+
+// `guest_memory_bytes`: the guest's RAM. A limit for whose controller there is no folder is an
+// error.
+Result<void> limit_cgroups(const std::vector<std::string>& folders, const Resources& resources,
+                           std::uint64_t guest_memory_bytes);
+
+// Every process in them.
+std::vector<std::uint64_t> processes_in_cgroups(const std::vector<std::string>& folders);
+
+// Removes them once their processes have ended, which are given ten seconds, then killed.
+Result<void> remove_cgroups(const std::vector<std::string>& folders);
+
+}  // namespace runhv::oci

@@ -1,0 +1,49 @@
+#include "oci/container.h"
+
+#include "platform/clock.h"
+
+namespace runhv::oci {
+namespace {
+
+constexpr std::uint64_t kAnswerNs = 10'000'000'000;
+
+}  // namespace
+
+Error of_verb(const std::string& operation, Error error) {
+  error.operation = operation;
+  return error;
+}
+
+Result<control::FoundContainer> find(const std::string& operation, const std::string& root,
+                                     const std::string& id) {
+  RUNHV_TRY_ASSIGN(const std::string folder, control::runhv_root(root));
+  auto found = control::find_container(folder, id);
+  if (!found) return Fail{of_verb(operation, std::move(found).error())};
+  return found;
+}
+
+bool is_there(const control::FoundContainer& container) {
+  return container.lives && container.state.status != "stopped";
+}
+
+std::uint64_t pid_of(const control::FoundContainer& container) {
+  return is_there(container) ? container.state.pid : 0;
+}
+
+Result<control::Client> connect(const std::string& operation,
+                                const control::FoundContainer& container,
+                                control::Client::Events events) {
+  auto client =
+      control::Client::connect(container.folder + "/control", monotonic_ns() + kAnswerNs, events);
+  if (!client) return Fail{of_verb(operation, std::move(client).error())};
+  return client;
+}
+
+Result<HostSpec> host_spec(const control::FoundContainer& container) {
+  const auto config = control::kept_config(container.folder);
+  if (!config && config.error().code == Code::kNotFound) return HostSpec{};
+  if (!config) return Fail{config.error()};
+  return parse_host_spec(*config, "read " + container.folder + "/config.json");
+}
+
+}  // namespace runhv::oci

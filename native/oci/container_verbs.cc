@@ -1,0 +1,438 @@
+#include "oci/container_verbs.h"
+
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <optional>
+
+#include "base/text.h"
+#include "container/linux_abi.h"
+#include "container/process_spec.h"
+#include "control/client.h"
+#include "oci/cgroups.h"
+#include "oci/container.h"
+#include "oci/hooks.h"
+#include "oci/log.h"
+#include "oci/wait.h"
+#include "platform/clock.h"
+#include "platform/process.h"
+
+namespace runhv::oci {
+namespace {
+
+using control::Client;
+using control::FoundContainer;
+
+constexpr std::uint64_t kEndNs = 10'000'000'000;
+
+Fail<Error> refuse(const std::string& verb, Code code, const std::string& detail) {
+  return Fail{Error{code, verb, detail}};
+}
+
+void print(const std::string& text) { std::fputs(text.c_str(), stdout); }
+
+Result<FoundContainer> find_for(const Call& call, const char* verb) {
+  return find(verb, call.globals.root, call.arguments.positional.front());
+}
+
+Result<void> signal(const std::string& verb, const FoundContainer& container, int number) {
+  RUNHV_TRY_ASSIGN(Client client, connect(verb, container));
+  auto sent = client.signal(RUNHV_FIRST_PROCESS, number);
+  if (!sent && sent.error().code == Code::kClosed) {
+    return refuse(verb, Code::kConflict, "container not running");
+  }
+  if (!sent) return Fail{of_verb(verb, std::move(sent).error())};
+  return {};
+}
+
+// A VMM that does not answer is ended as every process can be.
+Result<void> kill_and_wait(const FoundContainer& container) {
+  if (!signal("delete", container, linux_abi::kSigkill)) kill_process(container.state.pid);
+  RUNHV_TRY_ASSIGN(bool ended, wait_for_end(container.state.pid, monotonic_ns() + kEndNs));
+  if (!ended) {
+    kill_process(container.state.pid);
+    RUNHV_TRY_ASSIGN(ended, wait_for_end(container.state.pid, monotonic_ns() + kEndNs));
+  }
+  if (ended) return {};
+  return refuse("delete", Code::kTimedOut,
+                "process " + std::to_string(container.state.pid) + " does not end");
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return escape_controls(text);
+}
+
+control::StoredState with_pid(const FoundContainer& container) {
+  control::StoredState state = container.state;
+  state.pid = pid_of(container);
+  return state;
+}
+
+// Of the cgroup where it has one.
+std::vector<std::uint64_t> processes(const FoundContainer& container) {
+  auto found = processes_in_cgroups(container.state.cgroups);
+  if (found.empty() && pid_of(container) != 0) found.push_back(pid_of(container));
+  return found;
+}
+
+std::string command_of(std::uint64_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/cmdline");
+  std::string command((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  while (command.ends_with('\0')) command.pop_back();
+  std::ranges::replace(command, '\0', ' ');
+  return escape_controls(command);
+}
+
+// The statistics as runc prints them, as far as the host knows them.
+std::string statistics_line(const std::string& id, const runhv_statistics& statistics,
+                            std::size_t process_count) {
+  rapidjson::StringBuffer buffer;
+  rapidjson::Writer<rapidjson::StringBuffer> json(buffer);
+  const auto number = [&](const char* name, std::uint64_t value) {
+    json.Key(name);
+    json.Uint64(value);
+  };
+  json.StartObject();
+  json.Key("type");
+  json.String("stats");
+  json.Key("id");
+  json.String(id.c_str());
+  json.Key("data");
+  json.StartObject();
+  json.Key("memory");
+  json.StartObject();
+  json.Key("usage");
+  json.StartObject();
+  number("limit", statistics.memory_bytes);
+  number("usage", statistics.guest_memory_resident_bytes);
+  json.EndObject();
+  json.EndObject();
+  json.Key("pids");
+  json.StartObject();
+  number("current", process_count);
+  json.EndObject();
+  json.EndObject();
+  json.EndObject();
+  return std::string(buffer.GetString(), buffer.GetSize()) + "\n";
+}
+
+Result<void> print_statistics(Client& client, const std::string& id) {
+  RUNHV_TRY_ASSIGN(const auto raw, client.ask(RUNHV_CONTROL_STATISTICS, {}));
+  std::span<const std::byte> payload(raw);
+  RUNHV_TRY_ASSIGN(const auto statistics, control::take_structure<runhv_statistics>(payload));
+  RUNHV_TRY_ASSIGN(const auto raw_state, client.ask(RUNHV_CONTROL_STATE, {}));
+  payload = raw_state;
+  RUNHV_TRY_ASSIGN(const auto state, control::take_structure<runhv_state>(payload));
+  print(statistics_line(id, statistics, state.process_count));
+  std::fflush(stdout);
+  return {};
+}
+
+// "5s", "500ms", "1m", as Go writes a duration.
+std::optional<std::uint64_t> read_duration(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  static constexpr std::pair<std::string_view, std::uint64_t> kUnits[] = {
+      {"ms", 1'000'000}, {"s", 1'000'000'000}, {"m", 60'000'000'000}};
+  const auto* found = std::ranges::find(kUnits, unit, [](const auto& pair) { return pair.first; });
+  if (failure != std::errc() || found == std::end(kUnits) || value == 0 || value > 1'000'000) {
+    return std::nullopt;
+  }
+  return value * found->second;
+}
+
+Result<void> read_number(const Arguments& arguments, const char* option,
+                         std::optional<std::int64_t>& value) {
+  if (!arguments.has(option)) return {};
+  const std::string text = arguments.value(option);
+  std::int64_t number = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failure != std::errc() || end != text.data() + text.size() || text.empty()) {
+    return refuse("update", Code::kInvalidArgument,
+                  std::string("--") + option + " " + text + ": expected a number");
+  }
+  value = number;
+  return {};
+}
+
+Result<Resources> wanted_resources(const Arguments& arguments) {
+  if (arguments.has("resources")) {
+    RUNHV_TRY_ASSIGN(const std::string json, read_input("update", arguments.value("resources")));
+    return parse_resources(json, "update");
+  }
+  Resources resources;
+  std::optional<std::int64_t> period, shares;
+  RUNHV_TRY(read_number(arguments, "memory", resources.memory_limit_bytes));
+  RUNHV_TRY(read_number(arguments, "cpu-quota", resources.cpu_quota_us));
+  RUNHV_TRY(read_number(arguments, "cpu-period", period));
+  RUNHV_TRY(read_number(arguments, "cpu-share", shares));
+  if (period) resources.cpu_period_us = static_cast<std::uint64_t>(*period);
+  if (shares) resources.cpu_shares = static_cast<std::uint64_t>(*shares);
+  resources.cpus = arguments.value("cpuset-cpus");
+  resources.memory_nodes = arguments.value("cpuset-mems");
+  return resources;
+}
+
+Result<int> pause_or_resume(const Call& call, const char* verb, std::uint32_t request,
+                            const char* status, const char* otherwise) {
+  RUNHV_TRY_ASSIGN(const auto container, find_for(call, verb));
+  if (!is_there(container) || container.state.status != status) {
+    return refuse(verb, Code::kConflict, otherwise);
+  }
+  RUNHV_TRY_ASSIGN(Client client, connect(verb, container));
+  if (auto answer = client.ask(request, {}); !answer) {
+    return Fail{of_verb(verb, std::move(answer).error())};
+  }
+  return 0;
+}
+
+// For people: a line for each, under a heading.
+std::string containers_table(const std::vector<FoundContainer>& containers) {
+  using Row = std::array<std::string, 5>;
+  std::vector<Row> rows{{"NAME", "STATUS", "PID", "CREATED", "COMMAND"}};
+  for (const FoundContainer& each : containers) {
+    const std::string created = control::rfc3339(each.state.created_ns);
+    rows.push_back({each.state.id, each.state.status, std::to_string(pid_of(each)),
+                    created.substr(0, created.find('.')) + "Z", joined(each.state.command)});
+  }
+  std::array<std::size_t, 4> widths{};
+  for (const Row& row : rows) {
+    for (std::size_t i = 0; i < widths.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (Row& row : rows) {
+    for (std::size_t i = 0; i < widths.size(); ++i) {
+      row[i].resize(widths[i] + 2, ' ');
+      text += row[i];
+    }
+    text += row.back() + "\n";
+  }
+  return text;
+}
+
+// All that is known of each.
+std::string containers_json(const std::vector<FoundContainer>& containers) {
+  std::string text = "[";
+  for (const FoundContainer& each : containers) {
+    std::string one = control::state_json(with_pid(each));
+    one.pop_back();
+    text += (text.size() > 1 ? ",\n" : "") + one;
+  }
+  return text + "]\n";
+}
+
+}  // namespace
+
+Result<std::string> read_input(const std::string& operation, const std::string& path) {
+  std::ifstream file;
+  if (path != "-") file.open(path, std::ios::binary);
+  std::istream& input = path == "-" ? std::cin : file;
+  std::string text(kMaxProcessJsonBytes + 1, '\0');
+  input.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(input.gcount()));
+  if (input.bad() || (path != "-" && !file.is_open())) {
+    return refuse(operation, Code::kNotFound, path + ": it cannot be read");
+  }
+  if (text.size() > kMaxProcessJsonBytes) {
+    return refuse(
+        operation, Code::kInvalidArgument,
+        path + ": at most " + std::to_string(kMaxProcessJsonBytes) + " bytes are possible");
+  }
+  return text;
+}
+
+Result<int> list_verb(const Call& call) {
+  const std::string format = call.arguments.value("format");
+  if (!format.empty() && format != "table" && format != "json") {
+    return refuse("list", Code::kInvalidArgument,
+                  "--format " + format + ": expected table or json");
+  }
+  RUNHV_TRY_ASSIGN(const std::string folder, control::runhv_root(call.globals.root));
+  RUNHV_TRY_ASSIGN(const auto containers, control::list_containers(folder));
+  if (call.arguments.has("quiet")) {
+    for (const FoundContainer& each : containers) print(each.state.id + "\n");
+  } else if (call.arguments.has("json")) {
+    print(containers_json(containers));
+  } else if (format == "json") {
+    std::string text;
+    for (const FoundContainer& each : containers) {
+      text += (text.empty() ? "" : ",") + control::oci_state_json(with_pid(each));
+    }
+    print("[" + text + "]\n");
+  } else {
+    print(containers_table(containers));
+  }
+  return 0;
+}
+
+Result<int> state_verb(const Call& call) {
+  RUNHV_TRY_ASSIGN(const auto container, find_for(call, "state"));
+  print(control::oci_state_json(with_pid(container)));
+  return 0;
+}
+
+Result<int> kill_verb(const Call& call) {
+  int number = linux_abi::kSigterm;
+  if (call.arguments.positional.size() == 2) {
+    const std::string& name = call.arguments.positional[1];
+    const auto found = linux_abi::find_signal(name);
+    if (!found) {
+      return refuse(
+          "kill", Code::kInvalidArgument,
+          "signal \"" + name + "\": expected a name as TERM or RTMIN+1, or a number from 1 to 64");
+    }
+    number = *found;
+  }
+  RUNHV_TRY_ASSIGN(const auto container, find_for(call, "kill"));
+  if (is_there(container)) {
+    RUNHV_TRY(signal("kill", container, number));
+    return 0;
+  }
+  // Whoever wants nobody to be left has it.
+  if (call.arguments.has("all")) return 0;
+  return refuse("kill", Code::kConflict, "container not running");
+}
+
+Result<int> delete_verb(const Call& call) {
+  const bool force = call.arguments.has("force");
+  auto container = find_for(call, "delete");
+  // As runc has it: --force makes sure that there is none.
+  if (!container && container.error().code == Code::kNotFound && force) {
+    RUNHV_TRY_ASSIGN(const std::string root, control::runhv_root(call.globals.root));
+    RUNHV_TRY(control::remove_unfinished(root, call.arguments.positional.front()));
+    return 0;
+  }
+  if (!container) return Fail{std::move(container).error()};
+  // One that was created and not started has nothing to lose.
+  const std::string& status = container->state.status;
+  if (is_there(*container) && !force && status != "created") {
+    return refuse("delete", Code::kConflict,
+                  "cannot delete container " + container->state.id +
+                      " that is not stopped: it is " + status + "; --force kills it");
+  }
+  const auto host = host_spec(*container);
+  if (!host) report(call.globals, Level::kWarning, host.error());
+  // More than once: where create was killed, what it left in its place holds the name.
+  for (const std::uint64_t deadline = monotonic_ns() + 2 * kEndNs; container->lives;) {
+    if (is_there(*container)) {
+      RUNHV_TRY(kill_and_wait(*container));
+    } else {
+      RUNHV_TRY(wait_for_end(container->state.pid, monotonic_ns() + kEndNs));
+    }
+    auto now = find_for(call, "delete");
+    if (!now) break;
+    if (monotonic_ns() > deadline) {
+      return refuse("delete", Code::kTimedOut, "its process does not end");
+    }
+    *container = *std::move(now);
+  }
+  RUNHV_TRY(remove_cgroups(container->state.cgroups));
+  RUNHV_TRY(control::remove_container(*container));
+  if (!host) return 0;
+  control::StoredState stopped = container->state;
+  stopped.status = "stopped";
+  stopped.pid = 0;
+  // The specification: it is told, and the container is gone nevertheless.
+  if (const auto run = run_hooks("poststop", host->hooks.poststop, stopped); !run) {
+    report(call.globals, Level::kWarning, run.error());
+  }
+  return 0;
+}
+
+Result<int> ps_verb(const Call& call) {
+  const std::string format = call.arguments.value("format");
+  if (!format.empty() && format != "table" && format != "json") {
+    return refuse("ps", Code::kInvalidArgument, "--format " + format + ": expected table or json");
+  }
+  RUNHV_TRY_ASSIGN(const auto container, find_for(call, "ps"));
+  if (!is_there(container)) return refuse("ps", Code::kConflict, "container not running");
+  std::string text = format == "json" ? "[" : "PID       COMMAND\n";
+  bool first = true;
+  for (const std::uint64_t pid : processes(container)) {
+    std::string number = std::to_string(pid);
+    if (format == "json") {
+      text += (first ? "" : ",") + number;
+    } else {
+      number.resize(10, ' ');
+      text += number + command_of(pid) + "\n";
+    }
+    first = false;
+  }
+  print(format == "json" ? text + "]\n" : text);
+  return 0;
+}
+
+Result<int> pause_verb(const Call& call) {
+  return pause_or_resume(call, "pause", RUNHV_CONTROL_PAUSE, "running", "container not running");
+}
+
+Result<int> resume_verb(const Call& call) {
+  return pause_or_resume(call, "resume", RUNHV_CONTROL_RESUME, "paused", "container not paused");
+}
+
+Result<int> events_verb(const Call& call) {
+  std::uint64_t interval_ns = 5'000'000'000;
+  if (call.arguments.has("interval")) {
+    const auto duration = read_duration(call.arguments.value("interval"));
+    if (!duration) {
+      return refuse("events", Code::kInvalidArgument,
+                    "--interval: expected a time such as 5s, 500ms or 1m");
+    }
+    interval_ns = *duration;
+  }
+  RUNHV_TRY_ASSIGN(const auto container, find_for(call, "events"));
+  if (!is_there(container)) return refuse("events", Code::kConflict, "container not running");
+  const std::string& id = container.state.id;
+  RUNHV_TRY_ASSIGN(Client client, connect("events", container, Client::Events::kKept));
+  if (call.arguments.has("stats")) {
+    RUNHV_TRY(print_statistics(client, id));
+    return 0;
+  }
+  for (std::uint64_t next = monotonic_ns() + interval_ns;;) {
+    client.set_deadline(next);
+    const auto event = client.event();
+    if (event && (*event)->kind == RUNHV_EVENT_OUT_OF_MEMORY) {
+      print("{\"type\":\"oom\",\"id\":\"" + id + "\"}\n");
+      std::fflush(stdout);
+    }
+    if (event && (*event)->kind == RUNHV_EVENT_ENDED) return 0;
+    if (!event && event.error().code == Code::kClosed) return 0;
+    if (!event && event.error().code != Code::kTimedOut) return Fail{event.error()};
+    if (monotonic_ns() < next) continue;
+    next += interval_ns;
+    client.set_deadline(monotonic_ns() + kEndNs);
+    RUNHV_TRY(print_statistics(client, id));
+  }
+}
+
+Result<int> update_verb(const Call& call) {
+  RUNHV_TRY_ASSIGN(const auto container, find_for(call, "update"));
+  if (!is_there(container)) return refuse("update", Code::kConflict, "container not running");
+  RUNHV_TRY_ASSIGN(const Resources resources, wanted_resources(call.arguments));
+  RUNHV_TRY_ASSIGN(Client client, connect("update", container));
+  RUNHV_TRY_ASSIGN(const auto raw, client.ask(RUNHV_CONTROL_STATISTICS, {}));
+  std::span<const std::byte> payload(raw);
+  RUNHV_TRY_ASSIGN(const auto statistics, control::take_structure<runhv_statistics>(payload));
+  if (const auto limit = resources.memory_limit_bytes;
+      limit && *limit > 0 && static_cast<std::uint64_t>(*limit) != statistics.memory_bytes) {
+    return refuse("update", Code::kUnsupported,
+                  "the guest has " + std::to_string(statistics.memory_bytes) +
+                      " bytes of memory, and cannot have another number while it runs");
+  }
+  if (container.state.cgroups.empty()) {
+    return refuse("update", Code::kUnsupported, "the container has no cgroup");
+  }
+  RUNHV_TRY(limit_cgroups(container.state.cgroups, resources, statistics.memory_bytes));
+  return 0;
+}
+
+}  // namespace runhv::oci

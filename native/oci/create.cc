@@ -1,0 +1,311 @@
+#include "oci/create.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/scope_exit.h"
+#include "container/bundle.h"
+#include "control/client.h"
+#include "control/container_folder.h"
+#include "oci/cgroups.h"
+#include "oci/console_socket.h"
+#include "oci/container.h"
+#include "oci/hooks.h"
+#include "oci/log.h"
+#include "oci/wait.h"
+#include "platform/child.h"
+#include "platform/clock.h"
+#include "platform/file.h"
+#include "platform/local_socket.h"
+#include "platform/os_error.h"
+#include "platform/process.h"
+#include "platform/standard_streams.h"
+
+namespace runhv::oci {
+namespace {
+
+namespace fs = std::filesystem;
+using control::Client;
+
+constexpr int kKill = 9;  // Linux: SIGKILL
+
+Fail<Error> bad(const std::string& detail) {
+  return Fail{Error{Code::kInvalidArgument, "create", detail}};
+}
+
+// Until the child is told to go on, and it is not where nobody tells it: a caller that was killed.
+class Gate {
+ public:
+  static Result<Gate> make() {
+    RUNHV_TRY_ASSIGN(auto ends, LocalConnection::pair());
+    return Gate(std::move(ends.first), std::move(ends.second));
+  }
+  void open() {
+    const std::array<std::byte, 1> byte{};
+    static_cast<void>(ours_->write(byte));
+  }
+  // In the child.
+  bool wait() {
+    ours_.reset();
+    Stream stream = *Stream::adopt_owned(std::move(theirs_).release(), true);
+    std::array<std::byte, 1> byte;
+    const auto loop = EventLoop::create();
+    if (!loop || !stream.bind(**loop)) return false;
+    while (true) {
+      const IoResult read = stream.read(byte);
+      if (read.status != IoStatus::kWouldBlock) return read.status == IoStatus::kDone;
+      stream.on_readable([] {});
+      if (!(*loop)->run_once(std::nullopt)) return false;
+    }
+  }
+
+ private:
+  Gate(LocalConnection ours, LocalConnection theirs)
+      : ours_(std::move(ours)), theirs_(std::move(theirs)) {}
+  std::optional<LocalConnection> ours_;
+  LocalConnection theirs_;
+};
+
+class Creation {
+ public:
+  Creation(const Globals& globals, const CreateOptions& options)
+      : globals_(globals), options_(options) {}
+
+  Result<void> run() {
+    ScopeExit undo([this] { this->undo(); });
+    RUNHV_TRY(read_config());
+    RUNHV_TRY(take_name());
+    RUNHV_TRY(make_cgroups_of_it());
+    if (!options_.console_socket.empty()) {
+      RUNHV_TRY_ASSIGN(console_, Console::open(options_.console_socket));
+    }
+    RUNHV_TRY_ASSIGN(auto gate, Gate::make());
+    RUNHV_TRY_ASSIGN(auto ends, LocalConnection::pair());
+    RUNHV_TRY_ASSIGN(child_, start_vmm(gate, std::move(ends.second)));
+    stored_.pid = child_->pid();
+    RUNHV_TRY(run_hooks("prestart", host_.hooks.prestart, stored_));
+    RUNHV_TRY(run_hooks("createRuntime", host_.hooks.create_runtime, stored_));
+    RUNHV_TRY(run_hooks("createContainer", host_.hooks.create_container, stored_));
+    // From here on the name is the VMM's alone: however it ends, the name is free.
+    folder_.reset();
+    gate.open();
+    RUNHV_TRY(wait_until_created(std::move(ends.first)));
+    if (console_) RUNHV_TRY(console_->send_master());
+    if (!options_.pid_file.empty()) RUNHV_TRY(write_pid_file(options_.pid_file, child_->pid()));
+    undo.release();
+    return {};
+  }
+
+ private:
+  Result<void> read_config() {
+    std::error_code failure;
+    bundle_folder_ = fs::absolute(options_.bundle.empty() ? "." : options_.bundle, failure)
+                         .lexically_normal()
+                         .string();
+    while (bundle_folder_.size() > 1 && bundle_folder_.ends_with('/')) bundle_folder_.pop_back();
+    const std::string path = bundle_folder_ + "/config.json";
+    RUNHV_TRY_ASSIGN(config_, read_file(path, kMaxConfigBytes));
+    const std::string_view text(reinterpret_cast<const char*>(config_.data()), config_.size());
+    RUNHV_TRY_ASSIGN(bundle_, parse_bundle(text, "read " + path));
+    RUNHV_TRY_ASSIGN(host_, parse_host_spec(text, "read " + path));
+    // In runc's words.
+    if (bundle_.process.terminal && options_.console_socket.empty()) {
+      return bad("cannot allocate tty if runhv will detach without setting console socket");
+    }
+    if (!bundle_.process.terminal && !options_.console_socket.empty()) {
+      return bad("cannot use console socket if runhv will not detach or allocate tty");
+    }
+    return {};
+  }
+
+  Result<void> take_name() {
+    RUNHV_TRY_ASSIGN(root_, control::runhv_root(globals_.root));
+    auto taken = control::ContainerFolder::take(root_, options_.id);
+    if (!taken && taken.error().code == Code::kConflict) {
+      return Fail{Error{Code::kConflict, "create", "container with given ID already exists"}};
+    }
+    if (!taken) return Fail{std::move(taken).error()};
+    folder_.emplace(*std::move(taken));
+    stored_.id = options_.id;
+    stored_.bundle = bundle_folder_;
+    stored_.pid = current_process_id();
+    stored_.ephemeral = false;
+    stored_.status = "creating";
+    stored_.created_ns = realtime_ns();
+    stored_.annotations = bundle_.annotations;
+    stored_.command = bundle_.process.arguments;
+    // A name without a cgroup is what a user who may make none has.
+    if (auto folders =
+            cgroup_folders(host_.cgroups_path.empty() ? options_.id : host_.cgroups_path)) {
+      stored_.cgroups = *std::move(folders);
+    } else if (!host_.cgroups_path.empty()) {
+      return Fail{std::move(folders).error()};
+    }
+    RUNHV_TRY(folder_->keep_config(config_));
+    return folder_->write(stored_);
+  }
+
+  Result<void> make_cgroups_of_it() {
+    if (globals_.systemd_cgroup && !host_.cgroups_path.empty()) {
+      return bad("--systemd-cgroup: cgroups of systemd are not in this version");
+    }
+    const auto made = make_cgroups(stored_.cgroups);
+    // As runc has it for a user who is not root: what nobody asked for is not missed.
+    if (!made && host_.cgroups_path.empty() && current_user_id() != 0) {
+      stored_.cgroups.clear();
+      return folder_->write(stored_);
+    }
+    RUNHV_TRY(made);
+    return limit_cgroups(stored_.cgroups, host_.resources, bundle_.vm.memory_bytes);
+  }
+
+  Placement placement() const {
+    Placement placement;
+    placement.cgroups = stored_.cgroups;
+    placement.network_namespace = host_.network_namespace;
+    // Only root can, and only hooks and whoever looks at the process's namespace see it: the
+    // guest's network is its own.
+    placement.new_network_namespace =
+        host_.has_network_namespace && host_.network_namespace.empty() && current_user_id() == 0;
+    placement.oom_score_adj = host_.oom_score_adj;
+    return placement;
+  }
+
+  std::vector<std::string> vmm_arguments(const LocalConnection& control) const {
+    std::vector<std::string> arguments{"--id",         options_.id,
+                                       "--root",       root_,
+                                       "--bundle",     bundle_folder_,
+                                       "--lock-fd",    std::to_string(folder_->lock()),
+                                       "--control-fd", std::to_string(control.handle()),
+                                       "--created",    "--keep"};
+    if (globals_.debug) arguments.emplace_back("--debug");
+    return arguments;
+  }
+
+  Result<Child> start_vmm(Gate& gate, LocalConnection control) {
+    RUNHV_TRY_ASSIGN(const std::string bin, executable_directory());
+    return start_child([&](const Ready& ready) -> Result<int> {
+      RUNHV_TRY(place_this_process(placement()));
+      RUNHV_TRY(begin_session(console_ ? console_->slave() : kInvalidHandle));
+      if (console_) {
+        RUNHV_TRY(set_standard_streams({console_->slave(), console_->slave(), console_->slave()}));
+      }
+      RUNHV_TRY(keep_across_become(folder_->lock()));
+      RUNHV_TRY(keep_across_become(control.handle()));
+      ready();
+      if (!gate.wait()) return 1;
+      return Fail{become(bin + "/runhv-vmm", vmm_arguments(control))};
+    });
+  }
+
+  Result<void> wait_until_created(LocalConnection connection) {
+    RUNHV_TRY_ASSIGN(Client client,
+                     Client::greet(std::move(connection), std::nullopt, Client::Events::kKept));
+    while (true) {
+      RUNHV_TRY_ASSIGN(const auto event, client.event());
+      switch (event->kind) {
+        case RUNHV_EVENT_CREATED:
+          return {};
+        case RUNHV_EVENT_WARNING:
+          report(globals_, Level::kWarning, from_abi(event->error));
+          break;
+        case RUNHV_EVENT_ENDED:
+          if (event->error.code == RUNHV_OK) {
+            return Fail{Error{Code::kClosed, "create", "the container was killed"}};
+          }
+          return Fail{from_abi(event->error)};
+        default:
+          break;
+      }
+    }
+  }
+
+  void undo() {
+    if (child_) {
+      kill_process(child_->pid());
+      static_cast<void>(child_->wait());
+    }
+    if (stored_.status.empty()) return;
+    complain_of(remove_cgroups(stored_.cgroups));
+    stored_.status = "stopped";
+    stored_.pid = 0;
+    complain_of(run_hooks("poststop", host_.hooks.poststop, stored_));
+    if (folder_) {
+      complain_of(folder_->remove());
+    } else if (const auto left = control::find_container(root_, options_.id);
+               left && !left->lives) {
+      // Nobody's but ours: the VMM was killed before it could remove it.
+      if (left->state.created_ns == stored_.created_ns) complain_of(remove_container(*left));
+    }
+  }
+
+  void complain_of(const Result<void>& result) const {
+    if (!result) report(globals_, Level::kWarning, result.error());
+  }
+
+  const Globals& globals_;
+  const CreateOptions& options_;
+  std::string bundle_folder_;
+  std::vector<std::byte> config_;
+  Bundle bundle_;
+  HostSpec host_;
+  std::string root_;
+  std::optional<control::ContainerFolder> folder_;
+  control::StoredState stored_;
+  std::optional<Console> console_;
+  std::optional<Child> child_;
+};
+
+}  // namespace
+
+Result<void> write_pid_file(const std::string& path, std::uint64_t pid) {
+  // Beside it, for rename(2); readable for everybody, as runc's.
+  const std::string temporary = path + "." + std::to_string(current_process_id());
+  std::ofstream file(temporary, std::ios::trunc);
+  file << pid << std::flush;
+  if (!file) return Fail{os_error("write pid file " + path, errno)};
+  file.close();
+  std::error_code failure;
+  fs::rename(temporary, path, failure);
+  if (!failure) return {};
+  fs::remove(temporary, failure);
+  return Fail{os_error("write pid file " + path, failure.value())};
+}
+
+Result<void> create_container(const Globals& globals, const CreateOptions& options) {
+  return Creation(globals, options).run();
+}
+
+Result<void> start_container(const Globals& globals, const std::string& id) {
+  RUNHV_TRY_ASSIGN(auto container, find("start", globals.root, id));
+  const auto refuse = [](const char* why) { return Fail{Error{Code::kConflict, "start", why}}; };
+  if (!is_there(container)) return refuse("cannot start a container that has stopped");
+  if (container.state.status != "created") {
+    return refuse("cannot start an already running container");
+  }
+  RUNHV_TRY_ASSIGN(Client client, connect("start", container, Client::Events::kKept));
+  RUNHV_TRY(client.ask(RUNHV_CONTROL_START, {}));
+  client.set_deadline(std::nullopt);
+  while (true) {
+    RUNHV_TRY_ASSIGN(const auto event, client.event());
+    if (event->kind == RUNHV_EVENT_ENDED && event->error.code != RUNHV_OK) {
+      return Fail{from_abi(event->error)};
+    }
+    if (event->kind == RUNHV_EVENT_STARTED || event->kind == RUNHV_EVENT_ENDED) break;
+  }
+  RUNHV_TRY_ASSIGN(const HostSpec host, host_spec(container));
+  container.state.status = "running";
+  if (auto run = run_hooks("poststart", host.hooks.poststart, container.state); !run) {
+    static_cast<void>(client.signal(RUNHV_FIRST_PROCESS, kKill));
+    return run;
+  }
+  return {};
+}
+
+}  // namespace runhv::oci

@@ -1,0 +1,218 @@
+#include "oci/exec.h"
+
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "control/client.h"
+#include "oci/console_socket.h"
+#include "oci/container.h"
+#include "oci/create.h"
+#include "oci/log.h"
+#include "platform/child.h"
+#include "platform/process.h"
+#include "platform/signals.h"
+#include "platform/standard_streams.h"
+#include "platform/terminal.h"
+
+namespace runhv::oci {
+namespace {
+
+using control::Client;
+
+constexpr int kKilled = 137;        // 128 + SIGKILL
+constexpr int kWindowChanged = 28;  // Linux: SIGWINCH
+
+Fail<Error> refuse(Code code, const std::string& detail) {
+  return Fail{Error{code, "exec", detail}};
+}
+
+// What a process of the guest and its stand-in have to say to each other.
+class StandIn {
+ public:
+  StandIn(const Globals& globals, Client client) : globals_(globals), client_(std::move(client)) {}
+
+  // `streams`: the process's; with a terminal the first alone.
+  Result<void> start(const ProcessJson& process, const std::array<OsHandle, 3>& streams) {
+    auto request = sized<runhv_control_process_start>();
+    request.flags = RUNHV_CONTROL_ENDS_WITH_CLIENT;
+    request.json_bytes = static_cast<std::uint32_t>(process.json.size());
+    std::vector<OsHandle> handles;
+    if (process.terminal) {
+      terminal_ = streams[0];
+      request.flags |= RUNHV_PROCESS_TERMINAL;
+      if (const auto size = terminal_size(terminal_)) {
+        request.columns = size->columns;
+        request.rows = size->rows;
+      }
+    }
+    for (std::size_t i = 0; i < (process.terminal ? 1u : streams.size()); ++i) {
+      request.ends[i] = RUNHV_CONTROL_END_HANDLE;
+      handles.push_back(streams[i]);
+    }
+    std::vector<std::byte> payload(control::structure_bytes(request).begin(),
+                                   control::structure_bytes(request).end());
+    const auto text = std::as_bytes(std::span(process.json));
+    payload.insert(payload.end(), text.begin(), text.end());
+    // However long the program's start takes, it is the VMM that watches it.
+    client_.set_deadline(std::nullopt);
+    RUNHV_TRY_ASSIGN(const std::vector<std::byte> answer,
+                     client_.ask(RUNHV_CONTROL_PROCESS_START, payload, handles));
+    std::span<const std::byte> rest(answer);
+    RUNHV_TRY_ASSIGN(const auto number, control::take_structure<runhv_control_process>(rest));
+    process_ = number.process;
+    return {};
+  }
+
+  // Until its program is in place. A program that has ended by then is in place as well.
+  Result<void> wait_until_started() {
+    while (!status_) {
+      RUNHV_TRY_ASSIGN(const auto event, client_.event());
+      if (event->kind == RUNHV_EVENT_PROCESS_STARTED && event->process == process_) return {};
+      RUNHV_TRY(take(*event));
+    }
+    return {};
+  }
+
+  // The process's status, once it has ended. `signals` are passed on to it.
+  Result<int> wait_until_ended(SignalQueue& signals) {
+    RUNHV_TRY(signals.bind(client_.loop()));
+    while (!status_) {
+      auto event = client_.event(&signals);
+      // The container was ended, and all that was in it.
+      if (!event && event.error().code == Code::kClosed) return kKilled;
+      if (!event) return Fail{std::move(event).error()};
+      if (*event) {
+        RUNHV_TRY(take(**event));
+        continue;
+      }
+      while (const auto number = signals.next()) RUNHV_TRY(pass_on(*number));
+    }
+    return *status_;
+  }
+
+ private:
+  Result<void> take(const runhv_event& event) {
+    if (event.kind == RUNHV_EVENT_WARNING && event.process == process_) {
+      report(globals_, Level::kWarning, from_abi(event.error));
+    }
+    if (event.kind == RUNHV_EVENT_ENDED && !status_) status_ = kKilled;
+    if (event.kind != RUNHV_EVENT_PROCESS_ENDED || event.process != process_) return {};
+    status_ = event.status.exit_status;
+    if (event.status.end != RUNHV_END_NOT_STARTED) return {};
+    return Fail{from_abi(event.error)};
+  }
+
+  Result<void> pass_on(int signal) {
+    auto passed = signal == kWindowChanged && terminal_ != kInvalidHandle
+                      ? resize()
+                      : client_.signal(process_, signal);
+    // It has ended meanwhile, and its event is on the way.
+    if (!passed &&
+        (passed.error().code == Code::kNotFound || passed.error().code == Code::kClosed)) {
+      return {};
+    }
+    return passed;
+  }
+
+  Result<void> resize() {
+    const auto size = terminal_size(terminal_);
+    if (!size) return {};
+    auto request = sized<runhv_control_resize>();
+    request.process = process_;
+    request.columns = size->columns;
+    request.rows = size->rows;
+    RUNHV_TRY(client_.ask(RUNHV_CONTROL_RESIZE, control::structure_bytes(request)));
+    return {};
+  }
+
+  const Globals& globals_;
+  Client client_;
+  runhv_process process_ = 0;
+  OsHandle terminal_ = kInvalidHandle;
+  std::optional<int> status_;
+};
+
+// A child that this process leaves behind once the program is in place. All of the channel is its
+// own: an event loop does not outlive a fork.
+Result<Child> leave_behind(const Globals& globals, const control::FoundContainer& container,
+                           const ProcessJson& process, const std::array<OsHandle, 3>& streams,
+                           std::optional<Console>& console) {
+  return start_child([&](const Ready& ready) -> Result<int> {
+    Placement placement;
+    placement.cgroups = container.state.cgroups;
+    RUNHV_TRY(place_this_process(placement));
+    RUNHV_TRY(begin_session(console ? console->slave() : kInvalidHandle));
+    RUNHV_TRY_ASSIGN(const auto signals, SignalQueue::create_for_all());
+    RUNHV_TRY_ASSIGN(Client client, connect("exec", container, Client::Events::kKept));
+    StandIn stand_in(globals, std::move(client));
+    RUNHV_TRY(stand_in.start(process, streams));
+    RUNHV_TRY(stand_in.wait_until_started());
+    if (console) RUNHV_TRY(console->send_master());
+    // The streams are the process's: who waits for their end waits for it alone.
+    RUNHV_TRY(give_up_standard_streams());
+    ready();
+    return stand_in.wait_until_ended(*signals);
+  });
+}
+
+}  // namespace
+
+Result<int> exec_process(const Globals& globals, const ExecOptions& options) {
+  RUNHV_TRY_ASSIGN(const auto container, find("exec", globals.root, options.id));
+  if (!is_there(container)) {
+    return refuse(Code::kConflict, "cannot exec in a container that is not running");
+  }
+  if (container.state.status == "paused") {
+    return refuse(Code::kConflict, "cannot exec in a paused container");
+  }
+  if (container.state.status != "running") {
+    return refuse(Code::kConflict, "container not running: it is " + container.state.status);
+  }
+  RUNHV_TRY_ASSIGN(const std::string config, control::kept_config(container.folder));
+  RUNHV_TRY_ASSIGN(const ProcessJson process, process_json(config, options.wishes, "exec"));
+  if (options.detach && process.terminal && options.console_socket.empty()) {
+    return refuse(Code::kInvalidArgument,
+                  "cannot allocate tty if runhv will detach without setting console socket");
+  }
+  if (!options.console_socket.empty() && !(options.detach && process.terminal)) {
+    return refuse(Code::kInvalidArgument,
+                  "cannot use console socket if runhv will not detach or allocate tty");
+  }
+  std::optional<Console> console;
+  if (!options.console_socket.empty()) {
+    RUNHV_TRY_ASSIGN(console, Console::open(options.console_socket));
+  }
+  if (process.terminal && !console && !is_terminal(standard_stream(0))) {
+    return refuse(Code::kInvalidArgument, "--tty: stdin is no terminal");
+  }
+  std::array<OsHandle, 3> streams{standard_stream(0), standard_stream(1), standard_stream(2)};
+  if (console) streams[0] = console->slave();
+  if (options.detach) {
+    RUNHV_TRY_ASSIGN(const Child child,
+                     leave_behind(globals, container, process, streams, console));
+    if (options.pid_file.empty()) return 0;
+    if (auto written = write_pid_file(options.pid_file, child.pid()); !written) {
+      kill_process(child.pid());
+      return Fail{std::move(written).error()};
+    }
+    return 0;
+  }
+
+  RUNHV_TRY_ASSIGN(const auto signals, SignalQueue::create_for_all());
+  std::optional<TerminalMode> mode;
+  if (process.terminal) {
+    RUNHV_TRY_ASSIGN(mode, TerminalMode::save(streams[0]));
+    RUNHV_TRY(make_terminal_raw(streams[0]));
+  }
+  RUNHV_TRY_ASSIGN(Client client, connect("exec", container, Client::Events::kKept));
+  StandIn stand_in(globals, std::move(client));
+  RUNHV_TRY(stand_in.start(process, streams));
+  if (!options.pid_file.empty()) {
+    RUNHV_TRY(stand_in.wait_until_started());
+    RUNHV_TRY(write_pid_file(options.pid_file, current_process_id()));
+  }
+  return stand_in.wait_until_ended(*signals);
+}
+
+}  // namespace runhv::oci

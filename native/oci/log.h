@@ -1,0 +1,22 @@
+// Where an OCI verb says what went wrong: stderr, and the file of --log that its caller reads.
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+#include "oci/arguments.h"
+
+namespace runhv::oci {
+
+inline constexpr int kVerbFailed = 1;  // as runc
+
+enum class Level { kWarning, kError };
+
+// Quoted; what is no UTF-8 is escaped.
+std::string json_string(const std::string& text);
+
+// One line on stderr, and one entry of the log: a JSON object as logrus writes it ("level", "msg",
+// "time"), or its text form. The last error in the file is what callers show.
+void report(const Globals& globals, Level level, const Error& error);
+
+}  // namespace runhv::oci

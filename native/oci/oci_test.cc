@@ -1,0 +1,163 @@
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "oci/arguments.h"
+#include "oci/cgroups.h"
+#include "oci/host_spec.h"
+#include "oci/process_json.h"
+#include "oci/verbs.h"
+
+namespace runhv::oci {
+namespace {
+
+using testing::Each;
+using testing::ElementsAre;
+using testing::EndsWith;
+using testing::HasSubstr;
+using Given = std::vector<std::string_view>;
+
+constexpr Option kOptions[] = {{"all", 'a', "", "everything"},
+                               {"tty", 't', "", "a terminal"},
+                               {"bundle", 'b', "DIR", "where"}};
+
+Arguments parsed(const Given& given, Order order = Order::kMixed) {
+  const auto arguments = parse_arguments("verb", kOptions, order, given);
+  EXPECT_TRUE(arguments) << to_string(arguments.error());
+  return arguments ? *arguments : Arguments();
+}
+
+std::string complaint(const Given& given) {
+  const auto arguments = parse_arguments("verb", kOptions, Order::kMixed, given);
+  return arguments ? "accepted" : arguments.error().detail;
+}
+
+TEST(Arguments, EverySpellingOfGoIsRead) {
+  for (const Given& given :
+       {Given{"--bundle", "/b", "id"}, Given{"-bundle", "/b", "id"}, Given{"--bundle=/b", "id"},
+        Given{"-bundle=/b", "id"}, Given{"-b", "/b", "id"}, Given{"-b=/b", "id"},
+        Given{"id", "--bundle", "/b"}, Given{"--bundle=/b", "--", "id"}}) {
+    const Arguments arguments = parsed(given);
+    EXPECT_EQ(arguments.value("bundle"), "/b");
+    EXPECT_THAT(arguments.positional, ElementsAre("id"));
+  }
+  EXPECT_TRUE(parsed({"-at"}).has("all") && parsed({"-at"}).has("tty"));
+  EXPECT_TRUE(parsed({"--all=true"}).has("all"));
+  EXPECT_FALSE(parsed({"--all=false"}).has("all"));
+  EXPECT_THAT(parsed({"-b", "x", "-b", "y"}).values("bundle"), ElementsAre("x", "y"));
+  EXPECT_THAT(parsed({"-b", "-"}).value("bundle"), "-");
+}
+
+TEST(Arguments, AnotherProgramsOptionsAreItsOwn) {
+  EXPECT_THAT(parsed({"-a", "id", "-b", "x"}, Order::kOptionsFirst).positional,
+              ElementsAre("id", "-b", "x"));
+}
+
+TEST(Arguments, MistakesAreNamed) {
+  EXPECT_EQ(complaint({"--what"}), "unknown option --what; see runhv help verb");
+  EXPECT_EQ(complaint({"--what=x"}), "unknown option --what; see runhv help verb");
+  EXPECT_EQ(complaint({"-ab"}), "unknown option -ab; see runhv help verb");
+  EXPECT_EQ(complaint({"--bundle"}), "--bundle needs a value");
+  EXPECT_EQ(complaint({"--all=yes"}), "--all=yes: expected true or false");
+}
+
+TEST(Globals, StandInFrontOfTheVerb) {
+  const Given given{"--root",  "/r",     "-log=/l", "--log-format", "json",
+                    "--debug", "--criu", "x",       "state",        "--root"};
+  std::span<const std::string_view> rest(given);
+  const auto globals = take_globals(rest);
+  ASSERT_TRUE(globals);
+  EXPECT_EQ(globals->root, "/r");
+  EXPECT_EQ(globals->log, "/l");
+  EXPECT_TRUE(globals->log_json && globals->debug && !globals->systemd_cgroup);
+  EXPECT_THAT(rest, ElementsAre("state", "--root"));
+  const Given wrong{"--log-format", "xml", "state"};
+  rest = wrong;
+  EXPECT_FALSE(take_globals(rest));
+}
+
+TEST(Verbs, HaveHelpThatFitsTheTerminal) {
+  for (const Verb& verb : verbs()) {
+    const std::string text = help_text(verb);
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = text.find('\n', begin);
+      EXPECT_LE(end - begin, 110u) << text.substr(begin, end - begin);
+      begin = end + 1;
+    }
+    EXPECT_EQ(find_verb(verb.name), &verb);
+  }
+  EXPECT_EQ(find_verb("ls"), find_verb("list"));
+  EXPECT_EQ(find_verb("run"), nullptr);
+}
+
+constexpr std::string_view kConfig = R"({"process":{"args":["first"],"cwd":"/srv","env":["A=b"],
+  "user":{"uid":1,"gid":2,"additionalGids":[3]},"terminal":true,"consoleSize":{"height":1,"width":2},
+  "capabilities":{"effective":["CAP_KILL"]},"noNewPrivileges":true},
+  "linux":{"seccomp":{"defaultAction":"SCMP_ACT_ALLOW"}}})";
+
+std::string json_of(const ProcessWishes& wishes) {
+  const auto process = process_json(kConfig, wishes, "exec");
+  return process ? process->json : to_string(process.error());
+}
+
+TEST(ProcessJson, IsTheContainersWithWhatIsWanted) {
+  ProcessWishes wishes;
+  wishes.arguments = {"ls", "-l"};
+  wishes.environment = {"C=d"};
+  wishes.user = "7:8";
+  wishes.additional_groups = {"9"};
+  EXPECT_EQ(
+      json_of(wishes),
+      R"({"args":["ls","-l"],"cwd":"/srv","env":["A=b","C=d"],"user":{"additionalGids":[3,9],)"
+      R"("uid":7,"gid":8},"capabilities":{"effective":["CAP_KILL"]},"noNewPrivileges":true,)"
+      R"("terminal":false,"seccomp":{"defaultAction":"SCMP_ACT_ALLOW"}})");
+  wishes.user = "root";
+  EXPECT_THAT(json_of(wishes), HasSubstr("\"root\": expected the number of a user"));
+}
+
+TEST(ProcessJson, OfTheCallerIsCompletedByTheContainers) {
+  ProcessWishes wishes;
+  wishes.process = R"({"args":["x"],"terminal":true,"noNewPrivileges":false})";
+  EXPECT_EQ(json_of(wishes),
+            R"({"args":["x"],"terminal":true,"noNewPrivileges":false,"capabilities":{"effective":)"
+            R"(["CAP_KILL"]},"seccomp":{"defaultAction":"SCMP_ACT_ALLOW"}})");
+  EXPECT_TRUE(process_json(kConfig, wishes, "exec")->terminal);
+  wishes.process = "[]";
+  EXPECT_THAT(json_of(wishes), HasSubstr("--process: expected a JSON object"));
+  EXPECT_THAT(to_string(process_json("{}", wishes, "exec").error()), HasSubstr("no process"));
+}
+
+TEST(HostSpec, IsReadWithItsTypes) {
+  const auto spec = parse_host_spec(
+      R"({"process":{"oomScoreAdj":-5},"hooks":{"poststop":[{"path":"/h","args":["h"],"timeout":2}]},
+          "linux":{"cgroupsPath":"/a/b","namespaces":[{"type":"network","path":"/n"}],
+          "resources":{"memory":{"limit":7},"cpu":{"shares":3,"quota":-1,"cpus":"0-1"}}}})",
+      "read");
+  ASSERT_TRUE(spec) << to_string(spec.error());
+  EXPECT_EQ(spec->cgroups_path, "/a/b");
+  EXPECT_EQ(spec->network_namespace, "/n");
+  EXPECT_EQ(spec->oom_score_adj, -5);
+  EXPECT_EQ(spec->resources.memory_limit_bytes, 7);
+  EXPECT_EQ(spec->resources.cpu_quota_us, -1);
+  EXPECT_EQ(spec->resources.cpus, "0-1");
+  ASSERT_EQ(spec->hooks.poststop.size(), 1u);
+  EXPECT_EQ(spec->hooks.poststop[0].timeout_ns, 2'000'000'000u);
+  for (const char* wrong : {R"({"hooks":{"poststop":[{"path":"h"}]}})",
+                            R"({"hooks":{"prestart":[{"path":"/h","timeout":0}]}})",
+                            R"({"process":{"oomScoreAdj":1001}})",
+                            R"({"linux":{"resources":{"memory":{"limit":"1"}}}})"}) {
+    EXPECT_FALSE(parse_host_spec(wrong, "read")) << wrong;
+  }
+}
+
+TEST(Cgroups, NoPathLeadsOutOfTheHierarchy) {
+  const auto folders = cgroup_folders("/../../a/../b/c");
+  if (!folders) GTEST_SKIP() << "no cgroups are mounted here";
+  EXPECT_THAT(*folders, Each(EndsWith("/b/c")));
+  EXPECT_THAT(*folders, Each(testing::Not(HasSubstr(".."))));
+  EXPECT_THAT(to_string(cgroup_folders("/..").error()), HasSubstr("the root of them all"));
+}
+
+}  // namespace
+}  // namespace runhv::oci

@@ -1,0 +1,352 @@
+"""`runhv` in the place of runc: create, start and what follows, called as containerd's shim calls them."""
+
+import datetime
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from shim import Shim, Streams, alive, subreaper, wait_until
+
+ECHO = "trap 'echo usr1' USR1; trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done"
+
+
+@pytest.fixture
+def shim(runhv, tmp_path):
+    subreaper(True)
+    shim = Shim(runhv, tmp_path)
+    yield shim
+    shim.close()
+    subreaper(False)
+
+
+def test_a_whole_life(shim):
+    bundle = shim.bundle("web", "sh", "-c", "read line; echo got $line; echo err >&2; exit 7")
+    pid, streams = shim.create("web", bundle)
+    state = shim.state("web")
+    assert (state["id"], state["status"], state["pid"], state["bundle"]) == ("web", "created", pid, str(bundle))
+    assert datetime.datetime.fromisoformat(state["created"][:19])
+    assert os.readlink(f"/proc/{pid}/exe").endswith("/runhv-vmm")
+    assert shim.checked("start", "web") == b""
+    assert shim.state("web")["status"] == "running"
+    streams.write(b"typed\n")
+    streams.end_input()
+    assert streams.to_end(streams.stdout) == b"got typed\n"
+    assert streams.to_end(streams.stderr) == b"err\n"
+    assert shim.wait(pid) == 7
+    assert (shim.state("web")["status"], shim.state("web")["pid"]) == ("stopped", 0)
+    assert shim.checked("delete", "web") == b""
+    result = shim("delete", "web")
+    assert result.returncode == 1 and b"does not exist" in result.stderr
+    assert shim("delete", "--force", "web").returncode == 0
+    streams.close()
+
+
+def test_the_vmm_holds_its_streams_alone(shim):
+    pid, streams = shim.create("web", shim.bundle("web", "true"))
+    handles = {os.readlink(f"/proc/{pid}/fd/{number}") for number in (0, 1, 2)}
+    assert handles == {os.readlink(f"/proc/self/fd/{end}") for end in (streams.stdin, streams.stdout, streams.stderr)}
+    assert os.getsid(pid) == pid, "a terminal of create's caller does not reach it"
+    streams.close()
+
+
+def test_signals_and_the_end_by_one(shim):
+    pid, streams = shim.create("web", shim.bundle("web", "sh", "-c", ECHO))
+    shim.checked("start", "web")
+    assert streams.line(streams.stdout) == b"ready\n"
+    shim.checked("kill", "web", "USR1")
+    assert streams.line(streams.stdout) == b"usr1\n"
+    shim.checked("kill", "--all", "web", "15")
+    assert shim.wait(pid) == 5
+    result = shim("kill", "web", "15")
+    assert result.returncode == 1 and b"container not running" in result.stderr
+    assert shim("kill", "--all", "web", "9").returncode == 0, "nobody is left"
+    streams.close()
+
+
+def test_what_create_cannot_do_leaves_nothing(shim):
+    nowhere = shim.bundle("nowhere", "/does/not/exist")
+    streams = Streams()
+    result = subprocess.run(shim.arguments("create", "--bundle", str(nowhere), "--pid-file", str(shim.folder / "p"), "nowhere"),
+                            stdin=subprocess.DEVNULL, stdout=streams.theirs[1], stderr=subprocess.PIPE,
+                            env=shim.runhv.environment, timeout=120, check=False)
+    streams.given()
+    assert result.returncode == 1
+    assert b"/does/not/exist" in result.stderr and result.stderr.count(b"\n") == 1
+    assert "/does/not/exist" in shim.errors()[-1]
+    assert not (shim.folder / "p").exists()
+    assert streams.to_end(streams.stdout) == b""
+    assert shim.checked("list", "-q") == b""
+    streams.close()
+
+
+def test_the_log_is_what_callers_read(shim):
+    for arguments, words in [(["state", "none"], "does not exist"), (["start", "none"], "does not exist"),
+                             (["exec", "none", "true"], "does not exist"), (["kill", "none", "9"], "does not exist"),
+                             (["pause", "none"], "does not exist"), (["checkpoint", "--image-path", "x", "none"], "not supported"),
+                             (["create", "--bundle", "/nowhere", "x"], "/nowhere/config.json")]:
+        result = shim(*arguments)
+        assert result.returncode == (255 if arguments[0] == "exec" else 1), arguments
+        assert words in shim.errors()[-1] and words.encode() in result.stderr
+    last = json.loads(shim.log.read_text().splitlines()[-1])
+    assert set(last) == {"level", "msg", "time"} and datetime.datetime.fromisoformat(last["time"][:19]) and last["time"][-1] == "Z"
+
+
+def test_a_log_of_text(shim):
+    result = shim.runhv("-log", str(shim.folder / "log.txt"), "--root=" + str(shim.root), "state", "none")
+    assert result.returncode == 1
+    assert 'level=error msg="state: container \\"none\\" does not exist' in (shim.folder / "log.txt").read_text()
+
+
+def test_one_name_is_one_container(shim):
+    bundle = shim.bundle("web", "true")
+    pid, streams = shim.create("web", bundle)
+    result = shim("create", "--bundle", str(bundle), "web")
+    assert result.returncode == 1 and b"container with given ID already exists" in result.stderr
+    assert alive(pid)
+    shim.checked("start", "web")
+    assert shim.wait(pid) == 0
+    for verb, words in [("start", b"cannot start a container that has stopped"), ("pause", b"container not running"),
+                        ("resume", b"container not paused"), ("ps", b"container not running"), ("events", b"container not running")]:
+        result = shim(verb, "web")
+        assert result.returncode == 1 and words in result.stderr, result.stderr
+    streams.close()
+
+
+def test_a_second_start_is_refused_and_delete_needs_force(shim):
+    pid, streams = shim.create("web", shim.bundle("web", "sh", "-c", ECHO))
+    shim.checked("start", "web")
+    assert b"already running" in shim("start", "web").stderr
+    result = shim("delete", "web")
+    assert result.returncode == 1 and b"that is not stopped" in result.stderr
+    shim.checked("delete", "--force", "web")
+    assert shim.wait(pid) == 137
+    streams.close()
+
+
+def test_delete_ends_what_was_only_created(shim):
+    pid, streams = shim.create("web", shim.bundle("web", "true"))
+    shim.checked("delete", "web")
+    assert shim.wait(pid) == 137
+    assert shim.checked("list", "-q") == b""
+    streams.close()
+
+
+@pytest.mark.parametrize("after_ms", [0, 2, 5, 10, 20, 40, 80, 160, 320, 640])
+def test_create_killed_at_any_moment_leaves_what_delete_removes(shim, after_ms):
+    bundle = shim.bundle("web", "true", change=lambda config: config["linux"].update(cgroupsPath="/runhv-test/killed"))
+    process = subprocess.Popen(shim.arguments("create", "--bundle", str(bundle), "web"), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=shim.runhv.environment)
+    try:
+        process.wait(after_ms / 1000)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    shim.checked("delete", "--force", "web")
+    shim.checked("delete", "--force", "web")
+    assert shim.checked("list", "-q") == b""
+    assert cgroups("/runhv-test/killed") == []
+    # What create had left behind is ours by now, and has ended.
+    wait_until(reaped)
+
+
+def reaped():
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0] != 0:
+            pass
+    except ChildProcessError:
+        return True
+    return False
+
+
+def cgroups(path):
+    """The folders of that cgroup, in every hierarchy."""
+    found = []
+    with open("/proc/self/mountinfo") as file:
+        for line in file:
+            fields = line.split()
+            if fields[fields.index("-") + 1].startswith("cgroup") and os.path.isdir(fields[4] + path):
+                found.append(fields[4] + path)
+    return found
+
+
+needs_cgroups = pytest.mark.skipif(not os.access("/sys/fs/cgroup/memory", os.W_OK) and not os.access("/sys/fs/cgroup/cgroup.procs", os.W_OK),
+                                   reason="this user may make no cgroups here")
+
+
+@needs_cgroups
+def test_the_vmm_is_in_the_cgroup_that_was_asked_for(shim):
+    def change(config):
+        config["linux"]["cgroupsPath"] = "/runhv-test/web"
+        config["linux"].setdefault("resources", {}).update(memory={"limit": 96 << 20}, cpu={"shares": 512, "quota": 150_000, "period": 100_000})
+    pid, streams = shim.create("web", shim.bundle("web", "sh", "-c", ECHO, change=change))
+    folders = cgroups("/runhv-test/web")
+    assert folders
+    for folder in folders:
+        if "unified" not in folder:
+            assert open(folder + "/cgroup.procs").read().split() == [str(pid)], folder
+    values = {os.path.join(folder, name): open(os.path.join(folder, name)).read().strip()
+              for folder in folders for name in os.listdir(folder)
+              if name in ("memory.limit_in_bytes", "memory.max", "cpu.shares", "cpu.cfs_quota_us", "cpu.max")}
+    by_name = {os.path.basename(path): value for path, value in values.items()}
+    assert by_name.get("memory.limit_in_bytes", by_name.get("memory.max")) == str((96 + 128) << 20)
+    assert by_name.get("cpu.shares", "512") == "512"
+    shim.checked("start", "web")
+    assert streams.line(streams.stdout) == b"ready\n"
+    assert json.loads(shim.checked("ps", "--format", "json", "web")) == [pid]
+    assert f"{pid} " in shim.checked("ps", "web").decode()
+    shim.checked("update", "--resources", "-", "web", stdin=shares(shim.folder, 256))
+    if "cpu.shares" in by_name:
+        assert open([path for path in values if path.endswith("cpu.shares")][0]).read().strip() == "256"
+    result = shim("update", "--memory", str(200 << 20), "web")
+    assert result.returncode == 1 and b"cannot have another number while it runs" in result.stderr
+    shim.checked("delete", "--force", "web")
+    assert shim.wait(pid) == 137
+    assert cgroups("/runhv-test/web") == []
+    streams.close()
+
+
+def shares(folder, count):
+    (folder / "resources").write_text(json.dumps({"cpu": {"shares": count}}))
+    return open(folder / "resources")
+
+
+def test_pause_and_resume(shim):
+    pid, streams = shim.create("web", shim.bundle("web", "sh", "-c", "echo ready; read x; echo $x"))
+    shim.checked("start", "web")
+    assert streams.line(streams.stdout) == b"ready\n"
+    shim.checked("pause", "web")
+    assert shim.state("web")["status"] == "paused"
+    assert b"cannot exec in a paused container" in shim("exec", "web", "true").stderr
+    shim.checked("resume", "web")
+    streams.write(b"on\n")
+    assert streams.line(streams.stdout) == b"on\n"
+    assert shim.wait(pid) == 0
+    streams.close()
+
+
+def test_statistics_and_the_list(shim):
+    _, streams = shim.create("web", shim.bundle("web", "sh", "-c", ECHO))
+    shim.checked("start", "web")
+    stats = json.loads(shim.checked("events", "--stats", "web"))
+    assert (stats["type"], stats["id"]) == ("stats", "web")
+    assert 0 < stats["data"]["memory"]["usage"]["usage"] <= stats["data"]["memory"]["usage"]["limit"]
+    assert stats["data"]["pids"]["current"] == 1
+    listed = json.loads(shim.checked("list", "--format", "json"))
+    assert [each["id"] for each in listed] == ["web"] and listed[0]["status"] == "running"
+    streams.close()
+
+
+def test_events_end_with_the_container(shim):
+    pid, streams = shim.create("web", shim.bundle("web", "sh", "-c", "read x"))
+    shim.checked("start", "web")
+    events = subprocess.Popen(shim.arguments("events", "--interval", "50ms", "web"), stdout=subprocess.PIPE, env=shim.runhv.environment)
+    assert json.loads(events.stdout.readline())["type"] == "stats"
+    streams.end_input()
+    assert shim.wait(pid) == 1
+    assert events.wait(60) == 0
+    events.stdout.close()
+    streams.close()
+
+
+def test_the_network_namespace_is_one_of_its_own(shim):
+    if os.getuid() != 0:
+        pytest.skip("only root makes network namespaces")
+    pid, streams = shim.create("web", shim.bundle("web", "true"))
+    assert os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")
+    streams.close()
+
+
+def test_oom_score_of_the_vmm(shim):
+    pid, streams = shim.create("web", shim.bundle("web", "true", change=lambda config: config["process"].update(oomScoreAdj=321)))
+    assert open(f"/proc/{pid}/oom_score_adj").read() == "321\n"
+    streams.close()
+
+
+def hook(folder, name, script="", **fields):
+    path = folder / f"hook-{name}"
+    path.write_text(f"#!/bin/sh\ncat > {folder}/{name}.json\n{script}\n")
+    path.chmod(0o755)
+    return [{"path": str(path), **fields}]
+
+
+def test_hooks_are_told_the_state(shim):
+    points = {"prestart": "creating", "createRuntime": "creating", "createContainer": "creating", "poststart": "running", "poststop": "stopped"}
+    order = shim.folder / "order"
+
+    def change(config):
+        config["hooks"] = {point: hook(shim.folder, point, f"echo {point} >> {order}; echo $A >> {order}.env", env=["A=b"]) for point in points}
+    pid, streams = shim.create("web", shim.bundle("web", "sh", "-c", "read x", change=change))
+    assert order.read_text().split() == ["prestart", "createRuntime", "createContainer"]
+    shim.checked("start", "web")
+    streams.end_input()
+    assert shim.wait(pid) == 1
+    assert order.read_text().split()[3:] == ["poststart"]
+    shim.checked("delete", "web")
+    assert order.read_text().split() == list(points)
+    for point, status in points.items():
+        state = json.loads((shim.folder / f"{point}.json").read_text())
+        assert (state["id"], state["status"], state["pid"]) == ("web", status, 0 if status == "stopped" else pid), point
+    assert set((shim.folder / "order.env").read_text().split()) == {"b"}
+    streams.close()
+
+
+@pytest.mark.parametrize("point", ["prestart", "createRuntime", "createContainer"])
+def test_a_hook_that_fails_is_the_error_of_create(shim, point):
+    def change(config):
+        config["hooks"] = {point: hook(shim.folder, "bad", "echo why >&2; exit 3"), "poststop": hook(shim.folder, "poststop")}
+    result = shim("create", "--bundle", str(shim.bundle("web", "true", change=change)), "web")
+    assert result.returncode == 1
+    assert f"run the {point} hook" in shim.errors()[-1] and "exit status 3: why" in shim.errors()[-1]
+    assert shim.checked("list", "-q") == b""
+    assert json.loads((shim.folder / "poststop.json").read_text())["status"] == "stopped"
+
+
+def test_a_hook_that_takes_too_long_is_killed(shim):
+    def change(config):
+        config["hooks"] = {"createRuntime": hook(shim.folder, "slow", "exec sleep 1000", timeout=1)}
+    result = shim("create", "--bundle", str(shim.bundle("web", "true", change=change)), "web")
+    assert result.returncode == 1 and b"did not end within 1 s" in result.stderr
+
+
+def test_a_poststop_hook_that_fails_is_a_warning(shim):
+    def change(config):
+        config["hooks"] = {"poststop": hook(shim.folder, "bad", "exit 3")}
+    _, streams = shim.create("web", shim.bundle("web", "true", change=change))
+    result = shim("delete", "--force", "web")
+    assert result.returncode == 0 and b"warning" in result.stderr
+    assert shim.checked("list", "-q") == b""
+    streams.close()
+
+
+def test_hooks_are_not_dropped_by_a_run_without_them(shim):
+    def change(config):
+        config["hooks"] = {"poststop": hook(shim.folder, "poststop")}
+    result = shim.runhv("run", "--bundle", str(shim.bundle("web", "true", change=change)), "web")
+    assert result.returncode == 125 and b"config.json has hooks" in result.stderr
+
+
+def test_features_and_spec(shim):
+    features = json.loads(shim.checked("features"))
+    assert (features["ociVersionMin"], features["linux"]["apparmor"]["enabled"]) == ("1.0.0", False)
+    shim.checked("spec", "--bundle", str(shim.folder))
+    config = json.loads((shim.folder / "config.json").read_text())
+    assert config["vm"]["image"]["path"] == str(shim.folder / "rootfs.erofs")
+    assert shim("spec", cwd=shim.folder).returncode == 1, "what is there is not written over"
+    shim.bundle("here", "true")
+    shim.made.append("here")
+    shim.checked("create", "here", cwd=shim.folder / "here", stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    assert shim.state("here")["bundle"] == str(shim.folder / "here")
+
+
+def test_sigkill_of_the_vmm_is_seen(shim):
+    pid, streams = shim.create("web", shim.bundle("web", "sh", "-c", ECHO))
+    shim.checked("start", "web")
+    os.kill(pid, signal.SIGKILL)
+    assert shim.wait(pid) == 137
+    streams.to_end(streams.stderr)
+    assert shim.state("web")["status"] == "stopped"
+    shim.checked("delete", "web")
+    streams.close()

@@ -1,0 +1,247 @@
+"""`runhv exec`: a process of the host stands for one in the guest, as containerd's shim and a person at a prompt use it."""
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import termios
+
+import pytest
+
+from shim import Shim, Streams, Terminal, alive, kill, subreaper, wait_until
+
+PROCESS = {"args": ["sh"], "cwd": "/", "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0}}
+
+
+@pytest.fixture
+def shim(runhv, tmp_path):
+    subreaper(True)
+    shim = Shim(runhv, tmp_path)
+    yield shim
+    shim.close()
+    subreaper(False)
+
+
+@pytest.fixture
+def web(shim):
+    """A container that runs and waits."""
+    pid, streams = shim.create("web", shim.bundle("web", "sh", "-c", "echo ready; cat", change=lambda config: config["linux"].update(cgroupsPath="/runhv-test/exec")))
+    shim.checked("start", "web")
+    assert streams.line(streams.stdout) == b"ready\n"
+    yield pid
+    streams.close()
+
+
+def detached(shim, script, *options, streams=None, **changes):
+    """The pid of the stand-in of `sh -c SCRIPT`, and its streams, as containerd's shim calls it."""
+    streams = streams or Streams()
+    file = shim.folder / "process.json"
+    file.write_text(json.dumps({**PROCESS, "args": ["sh", "-c", script], **changes}))
+    pid_file = shim.folder / "exec.pid"
+    result = subprocess.run(shim.arguments("exec", "--process", str(file), *options, "--detach", "--pid-file", str(pid_file), "web"),
+                            stdin=streams.theirs[0], stdout=streams.theirs[1], stderr=streams.theirs[2], env=shim.runhv.environment,
+                            timeout=120, check=False)
+    file.unlink()
+    streams.given()
+    assert result.returncode == 0, streams.to_end(streams.stderr)
+    return shim.pid(pid_file), streams
+
+
+def test_it_has_streams_and_a_status_of_its_own(shim, web):
+    pid, streams = detached(shim, "cat; echo err >&2; exit 9")
+    streams.write(b"typed\n")
+    streams.end_input()
+    assert streams.to_end(streams.stdout) == b"typed\n"
+    assert streams.to_end(streams.stderr) == b"err\n"
+    assert shim.wait(pid) == 9
+    assert alive(web)
+    streams.close()
+
+
+def test_the_stand_in_holds_no_stream_and_is_in_the_cgroup(shim, web):
+    pid, streams = detached(shim, "read x")
+    assert {os.readlink(f"/proc/{pid}/fd/{number}") for number in (0, 1, 2)} == {"/dev/null"}
+    assert os.getsid(pid) == pid
+    if os.getuid() == 0:
+        assert json.loads(shim.checked("ps", "--format", "json", "web")) == sorted([web, pid])
+    streams.end_input()
+    assert shim.wait(pid) == 1
+    streams.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP, signal.SIGTSTP, signal.SIGRTMIN + 3])
+def test_signals_to_the_stand_in_reach_the_process(shim, web, number):
+    pid, streams = detached(shim, f"trap 'exit 42' {int(number)}; echo ready; while :; do sleep 0.05; done")
+    assert streams.line(streams.stdout) == b"ready\n"
+    kill(pid, number)
+    assert shim.wait(pid) == 42
+    streams.close()
+
+
+def test_a_signal_that_ends_the_process_is_its_status(shim, web):
+    pid, streams = detached(shim, "echo ready; exec sleep 1000")
+    streams.line(streams.stdout)
+    kill(pid, signal.SIGTERM)
+    assert shim.wait(pid) == 128 + signal.SIGTERM
+    streams.close()
+
+
+def test_sigkill_of_the_stand_in_kills_the_process(shim, web):
+    pid, streams = detached(shim, "echo ready; exec sleep 1000")
+    streams.line(streams.stdout)
+    kill(pid)
+    assert shim.wait(pid) == 137
+    assert streams.to_end(streams.stdout) == b"", "the process has ended: nobody holds its output"
+    assert alive(web)
+    streams.close()
+
+
+def test_the_end_of_the_container_ends_the_stand_in(shim, web):
+    pid, streams = detached(shim, "echo ready; exec sleep 1000")
+    streams.line(streams.stdout)
+    kill(web)
+    assert shim.wait(pid) == 137
+    streams.close()
+
+
+def test_what_cannot_be_started_is_an_error_of_exec(shim, web):
+    file = shim.folder / "process.json"
+    file.write_text(json.dumps({**PROCESS, "args": ["/does/not/exist"]}))
+    for options in (["--detach"], []):
+        result = shim("exec", "--process", str(file), *options, "--pid-file", str(shim.folder / "none.pid"), "web")
+        assert result.returncode == 255
+        assert "/does/not/exist" in shim.errors()[-1]
+        assert not (shim.folder / "none.pid").exists()
+    for options, words in [(["--user", "root", "web", "true"], "number of a user"), (["--preserve-fds", "3", "web", "true"], "--preserve-fds 3"),
+                           (["web"], "expected a command"), (["--apparmor", "x", "web", "true"], "AppArmor"),
+                           (["--process", "/nowhere", "web"], "/nowhere"), (["-t", "web", "true"], "stdin is no terminal"),
+                           (["-t", "--detach", "web", "true"], "without setting console socket"),
+                           (["--console-socket", "/x", "web", "true"], "cannot use console socket")]:
+        result = shim("exec", *options)
+        assert result.returncode == 255 and words in shim.errors()[-1], (options, shim.errors()[-1])
+
+
+def test_a_command_has_the_containers_environment_and_what_it_is_given(shim, web):
+    output = shim.checked("exec", "--cwd", "/tmp", "-e", "A=b", "--user", "5:6", "-g", "7", "web", "sh", "-c",
+                          "echo $A $(pwd) $(id -u) $(id -g) $(id -G); test -n \"$PATH\" && echo path")
+    assert output == b"b /tmp 5 6 6 0 7\npath\n", "the container\'s groups stay, as with runc"
+    result = shim("exec", "web", "sh", "-c", "exit 3")
+    assert (result.returncode, result.stderr) == (3, b"")
+    assert shim("exec", "web", "cat", stdin=subprocess.DEVNULL).returncode == 0
+
+
+def test_options_after_the_command_are_the_commands(shim, web):
+    assert shim.checked("exec", "web", "echo", "-e", "--detach") == b"--detach\n"
+
+
+def test_a_capability_is_added(shim, web):
+    show = ["sh", "-c", "grep CapEff /proc/self/status"]
+    before = int(shim.checked("exec", "web", *show).split()[1], 16)
+    after = int(shim.checked("exec", "--cap", "CAP_SYS_ADMIN", "web", *show).split()[1], 16)
+    assert after == before | 1 << 21 and before != after
+
+
+def test_a_terminal_over_the_console_socket(shim, web):
+    terminal = Terminal(shim.folder)
+    file = shim.folder / "process.json"
+    file.write_text(json.dumps({**PROCESS, "args": ["sh", "-c", "tty; read x; echo got $x; exit 4"], "terminal": True}))
+    shim.checked("exec", "--process", str(file), "--console-socket", str(terminal.path), "--detach", "--pid-file", str(shim.folder / "p"), "web")
+    master = terminal.take()
+    assert 0 < len(terminal.name) < 4096
+    pid = shim.pid(shim.folder / "p")
+    assert Streams.line(master).strip() == b"/dev/pts/0"
+    os.write(master, b"typed\n")
+    assert Streams.to_end(master) == b"typed\r\ngot typed\r\n"
+    assert shim.wait(pid) == 4
+    terminal.close()
+
+
+def test_resizing_reaches_the_process(shim, web):
+    terminal = Terminal(shim.folder)
+    file = shim.folder / "process.json"
+    file.write_text(json.dumps({**PROCESS, "terminal": True,
+                                "args": ["sh", "-c", "trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done"]}))
+    shim.checked("exec", "--process", str(file), "--console-socket", str(terminal.path), "--detach", "--pid-file", str(shim.folder / "p"), "web")
+    master = terminal.take()
+    assert Streams.line(master) == b"ready\r\n"
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
+    assert Streams.line(master) == b"33 101\r\n"
+    assert shim.wait(shim.pid(shim.folder / "p")) == 0
+    terminal.close()
+
+
+def test_the_containers_own_terminal(shim):
+    terminal = Terminal(shim.folder)
+
+    def change(config):
+        config["process"]["terminal"] = True
+    bundle = shim.bundle("tty", "sh", "-c", "trap 'stty size; exit 3' WINCH; tty; while :; do sleep 0.05; done", change=change)
+    result = shim("create", "--bundle", str(bundle), "tty")
+    assert result.returncode == 1 and b"without setting console socket" in result.stderr
+    # Its output is captured: nothing that create leaves behind may hold it.
+    shim.checked("create", "--bundle", str(bundle), "--pid-file", str(shim.folder / "p"), "--console-socket", str(terminal.path), "tty")
+    master = terminal.take()
+    pid = shim.pid(shim.folder / "p")
+    shim.checked("start", "tty")
+    assert Streams.line(master) == b"/dev/pts/0\r\n"
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    assert Streams.line(master) == b"40 120\r\n"
+    assert shim.wait(pid) == 3
+    assert Streams.to_end(master) == b""
+    shim.checked("delete", "tty")
+    terminal.close()
+
+
+class Prompt:
+    """A command at a terminal of its own."""
+
+    def __init__(self, shim, *arguments, rows=24, columns=80):
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.before = termios.tcgetattr(slave)
+        self.slave = slave
+        self.process = subprocess.Popen(shim.arguments(*arguments), stdin=slave, stdout=slave, stderr=slave, env=shim.runhv.environment,
+                                        start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+
+    def line(self):
+        return Streams.line(self.master)
+
+    def restored(self):
+        return termios.tcgetattr(self.slave) == self.before
+
+    def close(self):
+        os.close(self.master)
+        os.close(self.slave)
+
+
+def test_exec_at_a_prompt(shim, web):
+    prompt = Prompt(shim, "exec", "-it", "web", "sh", "-c", "stty size; read x; echo got $x; sleep 1000", rows=30, columns=90)
+    assert prompt.line() == b"30 90\r\n"
+    assert not prompt.restored(), "raw while it runs"
+    os.write(prompt.master, b"typed\n")
+    assert prompt.line() == b"typed\r\n", "the guest's terminal shows what is typed"
+    assert prompt.line() == b"got typed\r\n"
+    os.write(prompt.master, b"\x03")
+    assert prompt.process.wait(60) == 130
+    assert prompt.restored()
+    prompt.close()
+
+
+@pytest.mark.parametrize("victim", ["exec", "vmm"])
+def test_the_terminal_is_as_it_was_whatever_kills(shim, web, victim):
+    prompt = Prompt(shim, "exec", "-it", "web", "sh", "-c", "echo ready; exec sleep 1000")
+    assert prompt.line() == b"ready\r\n"
+    kill(prompt.process.pid if victim == "exec" else web, signal.SIGTERM if victim == "exec" else signal.SIGKILL)
+    assert prompt.process.wait(60) == (143 if victim == "exec" else 137)
+    assert prompt.restored()
+    prompt.close()
+
+
+def test_a_hundred_in_a_row_leave_nothing(shim, web):
+    for number in range(100):
+        result = shim("exec", "web", "sh", "-c", f"exit {number}")
+        assert result.returncode == number
+    wait_until(lambda: json.loads(shim.checked("ps", "--format", "json", "web")) == [web])

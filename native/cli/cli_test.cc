@@ -37,6 +37,7 @@ std::string complaint(const Arguments& arguments) {
 TEST(RunOptions, OptionsEndAtTheImage) {
   const RunOptions options = parsed({"-i", "oci:/x", "ls", "-i", "--name", "y"});
   EXPECT_TRUE(options.interactive);
+  EXPECT_TRUE(parsed({"-it", "i"}).terminal && parsed({"-it", "i"}).interactive);
   EXPECT_EQ(options.image, "oci:/x");
   EXPECT_THAT(options.arguments, ElementsAre("ls", "-i", "--name", "y"));
   EXPECT_EQ(options.id, "");
@@ -109,7 +110,6 @@ TEST(RunOptions, MistakesAreOneLine) {
       {{}, "no image is named; see runhv run --help"},
       {{"--frobnicate", "i"}, "unknown option --frobnicate; see runhv run --help"},
       {{"-x", "i"}, "unknown option -x; see runhv run --help"},
-      {{"-it", "i"}, "--tty: terminals are not in this version; -i connects stdin"},
       {{"--name"}, "--name needs a value"},
       {{"--debug=yes", "i"}, "--debug takes no value"},
       {{"-m", "4m", "i"}, "memory of 4 MiB: the least is 24 MiB"},

@@ -24,20 +24,24 @@
 #include "oci/arguments.h"
 #include "oci/create.h"
 #include "oci/verbs.h"
+#include "platform/child.h"
 #include "platform/clock.h"
 #include "platform/complain.h"
+#include "platform/event_loop.h"
 #include "platform/file.h"
 #include "platform/library.h"
 #include "platform/process.h"
 #include "platform/random.h"
 #include "platform/signals.h"
 #include "platform/standard_streams.h"
+#include "platform/terminal.h"
 
 namespace runhv {
 namespace {
 
 constexpr std::uint64_t kMaxAnswerBytes = 1 << 20;
 constexpr std::uint64_t kMaxRevisionBytes = 1 << 10;
+constexpr int kWindowChanged = 28;  // Linux: SIGWINCH
 // Of JSON, and of the line break by which the Java side says that it is up.
 constexpr std::string_view kAnswerBegins = "\n{";
 
@@ -162,41 +166,78 @@ std::vector<std::string> vmm_arguments(const RunOptions& options, const std::str
   }
   if (!options.timings.empty()) arguments.push_back(options.timings);
   if (options.debug) arguments.push_back("--debug");
+  if (options.terminal) {
+    arguments.insert(arguments.end(),
+                     {"--terminal", "--end-with", std::to_string(current_process_id())});
+  }
   if (options.keep) arguments.push_back("--keep");
   return arguments;
 }
 
-// Becomes runhv-vmm; returns with an error only.
-Error run_container(RunOptions& options, const oci::Globals& globals, std::uint64_t spawned_at_ns) {
-  const auto attempt = [&]() -> Result<void> {
-    RUNHV_TRY_ASSIGN(const std::string home, distribution());
-    if (!options.kernel.empty()) {
-      RUNHV_TRY_ASSIGN(const ChosenKernel kernel,
-                       choose_kernel(options.kernel, home + "/share/runhv"));
-      options.kernel = kernel.image;
-      options.modules = kernel.modules;
+// With a terminal this process stays: it restores the mode where runhv-vmm is killed, as that does
+// where this process is, and gives its status.
+Result<int> stand_before(const std::string& program, const std::vector<std::string>& arguments) {
+  const OsHandle terminal = standard_stream(0);
+  RUNHV_TRY_ASSIGN(const TerminalMode mode, TerminalMode::save(terminal));
+  RUNHV_TRY_ASSIGN(const Child vmm, start_child([&](const Ready&) -> Result<int> {
+                     return Fail{become(program, arguments)};
+                   }));
+  RUNHV_TRY_ASSIGN(const auto signals, SignalQueue::create());
+  RUNHV_TRY_ASSIGN(const auto loop, EventLoop::create());
+  RUNHV_TRY_ASSIGN(auto end, ProcessEnd::watch(vmm.pid()));
+  RUNHV_TRY(end.bind(*loop));
+  RUNHV_TRY(signals->bind(*loop));
+  bool ended = false;
+  end.on_end([&ended] { ended = true; });
+  while (!ended) {
+    // The terminal tells both of its size.
+    while (const auto signal = signals->next()) {
+      if (*signal != kWindowChanged) vmm.signal(*signal);
     }
-    RUNHV_TRY_ASSIGN(const std::string root, control::runhv_root(globals.root));
-    std::string bundle = options.bundle;
-    // Until runhv-vmm takes it: Java must not work for a taken name.
-    std::optional<control::ContainerFolder> name;
-    const ScopeExit give_back([&] {
-      if (name) (void)name->remove();
-    });
-    if (bundle.empty()) {
-      if (options.id.empty()) {
-        options.id = generated_id();
-      } else {
-        RUNHV_TRY_ASSIGN(name, control::ContainerFolder::take(root, options.id));
-      }
-      RUNHV_TRY_ASSIGN(bundle, prepare_bundle(options, home, root, name));
+    signals->on_signal([] {});
+    RUNHV_TRY(loop->run_once(std::nullopt));
+  }
+  return vmm.wait();
+}
+
+// Becomes runhv-vmm, or gives its status where a terminal is to be restored after it.
+Result<int> run_container(RunOptions& options, const oci::Globals& globals,
+                          std::uint64_t spawned_at_ns) {
+  if (options.terminal && !is_terminal(standard_stream(0))) {
+    return Fail{Error{Code::kInvalidArgument, "run", "--tty: stdin is no terminal"}};
+  }
+  // As docker has it; the image's and the caller's own are later, and win.
+  if (options.terminal) options.environment.insert(options.environment.begin(), "TERM=xterm");
+  RUNHV_TRY_ASSIGN(const std::string home, distribution());
+  if (!options.kernel.empty()) {
+    RUNHV_TRY_ASSIGN(const ChosenKernel kernel,
+                     choose_kernel(options.kernel, home + "/share/runhv"));
+    options.kernel = kernel.image;
+    options.modules = kernel.modules;
+  }
+  RUNHV_TRY_ASSIGN(const std::string root, control::runhv_root(globals.root));
+  std::string bundle = options.bundle;
+  // Until runhv-vmm takes it: Java must not work for a taken name.
+  std::optional<control::ContainerFolder> name;
+  const ScopeExit give_back([&] {
+    if (name) (void)name->remove();
+  });
+  if (bundle.empty()) {
+    if (options.id.empty()) {
+      options.id = generated_id();
+    } else {
+      RUNHV_TRY_ASSIGN(name, control::ContainerFolder::take(root, options.id));
     }
-    const Error failure =
-        become(home + "/bin/runhv-vmm", vmm_arguments(options, root, bundle, spawned_at_ns));
-    if (options.bundle.empty()) (void)remove_tree(bundle);
-    return Fail{failure};
-  };
-  return attempt().error();
+    RUNHV_TRY_ASSIGN(bundle, prepare_bundle(options, home, root, name));
+  }
+  const std::string program = home + "/bin/runhv-vmm";
+  const auto arguments = vmm_arguments(options, root, bundle, spawned_at_ns);
+  // It is runhv-vmm's from here on, as where this process becomes it.
+  if (options.terminal) name.reset();
+  auto status = options.terminal ? stand_before(program, arguments)
+                                 : Result<int>(Fail{become(program, arguments)});
+  if (!status && options.bundle.empty()) (void)remove_tree(bundle);
+  return status;
 }
 
 int run(const oci::Globals& globals, std::span<const std::string_view> arguments,
@@ -204,7 +245,8 @@ int run(const oci::Globals& globals, std::span<const std::string_view> arguments
   auto options = parse_run_options(arguments);
   if (!options) return complain(options.error().detail);
   if (options->help) return print(*help_text("run"));
-  return complain(run_container(*options, globals, spawned_at_ns));
+  const auto status = run_container(*options, globals, spawned_at_ns);
+  return status ? *status : complain(status.error());
 }
 
 Result<std::string> kernels_text(std::span<const std::string_view> arguments) {

@@ -37,7 +37,7 @@ constexpr RunOptionSpec kSpecs[] = {
     {RunOption::kTimings, 0, "timings", "json", true, true,
      "print where the time of the start went"},
     {RunOption::kDebug, 0, "debug", "", false, true, "the guest's console and more, on stderr"},
-    {RunOption::kTty, 't', "tty", "", false, false, "terminals are not in this version"},
+    {RunOption::kTty, 't', "tty", "", false, false, "a terminal; with -i it can be typed on"},
     {RunOption::kHelp, 'h', "help", "", false, true, "this text"},
 };
 
@@ -200,7 +200,8 @@ Result<void> apply(const RunOptionSpec& spec, std::string_view value, RunOptions
       break;
     }
     case RunOption::kTty:
-      return bad("--tty: terminals are not in this version; -i connects stdin");
+      options.terminal = true;
+      break;
     case RunOption::kUser:
       options.user = value;
       break;

@@ -66,6 +66,7 @@ struct RunOptions {
   std::optional<std::uint64_t> scratch_bytes;
   std::vector<std::pair<std::string, std::string>> sysctls;
   bool interactive = false;
+  bool terminal = false;
   bool keep = false;
   std::string kernel;   // as it was named; absolute once it was chosen (cli/kernels.h)
   std::string modules;  // of a kernel that was chosen

@@ -65,6 +65,9 @@ Result<void> Container::Impl::make(ContainerConfig config, const MakeMachine& ma
     return Fail{Error{Code::kUnsupported, operation("make"),
                       "config.json has hooks; runhv create, start and delete run them"}};
   }
+  bundle_.process.terminal = bundle_.process.terminal || config.terminal;
+  if (config.columns != 0) bundle_.process.columns = config.columns;
+  if (config.rows != 0) bundle_.process.rows = config.rows;
   timeline_.mark(Stage::kSpawn, config.spawned_at_ns != 0 ? config.spawned_at_ns : now);
   timeline_.mark(Stage::kPartition, now);
   timeline_.describe(bundle_.vm.processor_count, bundle_.vm.memory_bytes);

@@ -52,7 +52,10 @@ struct ContainerConfig {
   // asks for a new one, its interfaces are taken. They may come until start(), which makes and
   // boots the machine, so that boot() says on_created() at once.
   bool own_network_namespace = false;
-  HostStreams streams;                    // of the first process
+  HostStreams streams;        // of the first process
+  bool terminal = false;      // it has one, or as the bundle says
+  std::uint16_t columns = 0;  // of its terminal; 0 = as the bundle says
+  std::uint16_t rows = 0;
   std::uint64_t spawned_at_ns = 0;        // monotonic, when the launcher began; 0 = now
   std::uint64_t tick_ns = 1'000'000'000;  // what a second of the watchdog's takes
 };

@@ -19,6 +19,7 @@ class Child {
   explicit Child(std::uint64_t pid) : pid_(pid) {}
 
   std::uint64_t pid() const { return pid_; }
+  void signal(int signal) const;
   // Its exit status, 128 + signal where a signal ended it. REQUIRES: once.
   int wait() const;
 

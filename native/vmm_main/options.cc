@@ -25,6 +25,7 @@ bool* flag_of(std::string_view name, VmmOptions& options) {
   if (name == "--remove-bundle") return &options.remove_bundle;
   if (name == "--created") return &options.created;
   if (name == "--own-network") return &options.own_network;
+  if (name == "--terminal") return &options.terminal;
   if (name == "--keep") return &options.keep;
   return nullptr;
 }

@@ -26,6 +26,7 @@ struct VmmOptions {
   bool remove_bundle = false;
   bool created = false;             // stops before the first program, until a client says START
   bool own_network = false;         // the bundle's new network namespace is this process's own
+  bool terminal = false;            // stdin is the first process's terminal: set raw, and restored
   bool keep = false;                // the container's folder outlives this process
   std::uint64_t end_with = 0;       // a process whose end is ours too; 0 = none
   std::uint64_t spawned_at_ns = 0;  // 0 = when the system started this process

@@ -34,6 +34,7 @@ TEST(VmmOptions, EveryOptionIsRead) {
                                                    "--debug",
                                                    "--created",
                                                    "--own-network",
+                                                   "--terminal",
                                                    "--timings=json",
                                                    "--keep",
                                                    "--remove-bundle",
@@ -57,6 +58,7 @@ TEST(VmmOptions, EveryOptionIsRead) {
   EXPECT_TRUE(options->remove_bundle);
   EXPECT_TRUE(options->created);
   EXPECT_TRUE(options->own_network);
+  EXPECT_TRUE(options->terminal);
   EXPECT_TRUE(options->keep);
   EXPECT_EQ(options->spawned_at_ns, 12345u);
   EXPECT_EQ(options->end_with, 77u);

@@ -92,7 +92,7 @@ Result<void> Vmm::begin(std::span<const std::string_view> arguments,
   bundle_.remove();
   RUNHV_TRY(options_.created ? container_->boot() : container_->start());
   say_that_it_is_slow();
-  return {};
+  return options_.terminal ? take_terminal() : Result<void>();
 }
 
 Result<void> Vmm::watch_signals() {
@@ -112,6 +112,13 @@ void Vmm::forward_signals() {
     }
   }
   signals_->on_signal([this] { forward_signals(); });
+}
+
+// A person's: whatever ends this process but SIGKILL, it is as it was before. After that its
+// launcher restores it.
+Result<void> Vmm::take_terminal() {
+  RUNHV_TRY_ASSIGN(terminal_mode_, TerminalMode::save(standard_stream(0)));
+  return make_terminal_raw(standard_stream(0));
 }
 
 // The guest's kernel tells the process of it.
@@ -181,10 +188,14 @@ Result<void> Vmm::make_container(const std::string& share) {
     RUNHV_TRY_ASSIGN(config.streams[static_cast<std::size_t>(i)],
                      Stream::adopt(standard_stream(i), i == 0));
   }
+  config.terminal = options_.terminal;
+  if (const auto size = terminal_size(standard_stream(0))) {
+    config.columns = size->columns;
+    config.rows = size->rows;
+  }
   config.spawned_at_ns = options_.spawned_at_ns;
   RUNHV_TRY_ASSIGN(container_, Container::create(loop_, std::move(config), *this));
   const Bundle& bundle = container_->bundle();
-  if (bundle.process.terminal) follow_terminal_size();
   stored_.command = bundle.process.arguments;
   stored_.annotations = bundle.annotations;
   if (const auto image = bundle.annotations.find(kImageAnnotation);
@@ -263,6 +274,7 @@ AbiEnd Vmm::tell_people(const runhv_event& event) const {
 
 void Vmm::finish(const runhv_event& event) {
   if (is_told_elsewhere()) options_.keep = false;  // nothing was created
+  terminal_mode_.reset();
   auto numbers = sized<runhv_statistics>();
   if (container_) numbers = to_abi(container_->statistics());
   // Who is told of the end may use the name again at once.

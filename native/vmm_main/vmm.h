@@ -18,6 +18,7 @@
 #include "platform/event_loop.h"
 #include "platform/process.h"
 #include "platform/signals.h"
+#include "platform/terminal.h"
 #include "vmm_main/options.h"
 
 namespace runhv {
@@ -42,6 +43,7 @@ class Vmm final : private AbiEvents, private control::Requests {
   Result<void> make_container(const std::string& share);
   void say_that_it_is_slow();
   void forward_signals();
+  Result<void> take_terminal();
   void follow_terminal_size();
   bool is_told_elsewhere() const;
 
@@ -86,6 +88,7 @@ class Vmm final : private AbiEvents, private control::Requests {
   std::optional<control::ContainerFolder> folder_;
   control::StoredState stored_;
   std::unique_ptr<Container> container_;  // before all that it speaks to in destruction
+  std::optional<TerminalMode> terminal_mode_;
   bool launcher_runs_hooks_ = false;
   bool was_created_ = false;
   std::optional<AbiEnd> end_;

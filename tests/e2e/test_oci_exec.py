@@ -209,6 +209,14 @@ class Prompt:
     def line(self):
         return Streams.line(self.master)
 
+    def after_notes(self):
+        """The first line of the program: runhv says before that its engine is slow, or that it reads an image."""
+        while True:
+            line = self.line()
+            assert line, "it has ended"
+            if not line.startswith((b"runhv:", b"\r")):
+                return line
+
     def restored(self):
         return termios.tcgetattr(self.slave) == self.before
 
@@ -238,6 +246,51 @@ def test_the_terminal_is_as_it_was_whatever_kills(shim, web, victim):
     assert prompt.process.wait(60) == (143 if victim == "exec" else 137)
     assert prompt.restored()
     prompt.close()
+
+
+def test_run_at_a_prompt(shim):
+    prompt = Prompt(shim, "run", "-it", shim.runhv.image("busybox"), "sh", "-c",
+                    "trap 'exit 130' INT; stty size; echo $TERM; read x; echo got $x; while :; do sleep 0.05; done",
+                    rows=31, columns=91)
+    assert prompt.after_notes() == b"31 91\r\n", "before the first instruction of the program"
+    assert prompt.line() == b"xterm\r\n"
+    os.write(prompt.master, b"typed\n")
+    assert (prompt.line(), prompt.line()) == (b"typed\r\n", b"got typed\r\n")
+    assert not prompt.restored()
+    os.write(prompt.master, b"\x03")
+    assert prompt.process.wait(60) == 130
+    assert prompt.restored()
+    prompt.close()
+
+
+def test_the_size_of_run_follows_the_terminal(shim):
+    prompt = Prompt(shim, "run", "-t", shim.runhv.image("busybox"), "sh", "-c",
+                    "trap 'stty size; exit 6' WINCH; echo ready; while :; do sleep 0.05; done")
+    assert prompt.after_notes() == b"ready\r\n"
+    fcntl.ioctl(prompt.master, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    assert prompt.line() == b"40 120\r\n"
+    assert prompt.process.wait(60) == 6
+    prompt.close()
+
+
+@pytest.mark.parametrize("victim, number, status", [("front", signal.SIGTERM, 143), ("front", signal.SIGKILL, -9), ("vmm", signal.SIGKILL, 137)])
+def test_the_terminal_of_run_is_as_it_was_whatever_kills(shim, victim, number, status):
+    prompt = Prompt(shim, "run", "-it", "--name", "prompt", shim.runhv.image("busybox"), "sh", "-c",
+                    "trap 'exit 143' TERM; echo ready; while :; do sleep 0.05; done")
+    assert prompt.after_notes() == b"ready\r\n"
+    vmm = shim.state("prompt")["pid"]
+    assert vmm != prompt.process.pid
+    kill(prompt.process.pid if victim == "front" else vmm, number)
+    assert prompt.process.wait(60) == status
+    if victim == "front" and number == signal.SIGKILL:
+        assert shim.wait(vmm) == 137, "nobody is left to see the container"
+    assert prompt.restored()
+    prompt.close()
+
+
+def test_run_with_a_terminal_needs_one(shim):
+    result = shim("run", "-t", shim.runhv.image("busybox"), "true")
+    assert result.returncode == 125 and b"stdin is no terminal" in result.stderr
 
 
 def test_a_hundred_in_a_row_leave_nothing(shim, web):

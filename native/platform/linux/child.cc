@@ -104,6 +104,8 @@ Result<void> write_text(const std::string& path, const std::string& text) {
 
 }  // namespace
 
+void Child::signal(int signal) const { ::kill(static_cast<pid_t>(pid_), signal); }
+
 int Child::wait() const { return wait_for(static_cast<pid_t>(pid_)); }
 
 Result<Child> start_child(const std::function<Result<int>(const Ready& ready)>& run) {

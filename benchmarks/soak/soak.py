@@ -22,13 +22,14 @@ MIB = 1 << 20
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PHASES = ["process", "lives", "in-process", "api"]
 JAVA_OPTIONS = [
-    # What a JVM does for its own sake should not look like a leak: a heap of one size, no thread that comes and goes.
+    # What a JVM does for its own sake should not look like a leak: a heap of one size, no thread that comes and goes; and
+    # malloc has one arena, for a second one is made when two threads happen to meet.
     "-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
     "-XX:-UseDynamicNumberOfCompilerThreads", "-XX:-UsePerfData",
     "--enable-native-access=dev.runhv.vmm,com.github.luben.zstd_jni"]
 
 # A leak of one for each start exceeds these many times over. Threads and descriptors have no play; mappings and memory
-# have some: the JVM's code cache, metaspace and malloc's arenas grow in steps.
+# have some: the JVM's code cache and metaspace grow in steps.
 ALLOWED = {"descriptors": 0, "threads": 0, "mappings": 8, "rss_bytes": 8 * MIB, "heap_bytes": MIB}
 # The JVM's own pools: a reaper for each process whose end overlaps with the next one's start, and carriers of virtual threads.
 ALLOWED_OF_API = {**ALLOWED, "threads": 4}
@@ -75,7 +76,7 @@ class Soak:
         program = f"{home}/bin/java" if home else shutil.which("java")
         return subprocess.Popen([
             program, *JAVA_OPTIONS, f"-Djava.io.tmpdir={self.temporary}", f"-Drunhv.home={self.dist}",
-            "-p", str(self.dist / "lib/java"), *arguments], env=self.environment, **options)
+            "-p", str(self.dist / "lib/java"), *arguments], env={**self.environment, "MALLOC_ARENA_MAX": "1"}, **options)
 
     def prepare(self, name, *arguments):
         """A bundle; docs/prepare.md."""

@@ -165,14 +165,16 @@ class Creation {
     return limit_cgroups(stored_.cgroups, host_.resources, bundle_.vm.memory_bytes);
   }
 
+  // Only root can make one.
+  bool has_own_network() const {
+    return host_.has_network_namespace && host_.network_namespace.empty() && current_user_id() == 0;
+  }
+
   Placement placement() const {
     Placement placement;
     placement.cgroups = stored_.cgroups;
     placement.network_namespace = host_.network_namespace;
-    // Only root can, and only hooks and whoever looks at the process's namespace see it: the
-    // guest's network is its own.
-    placement.new_network_namespace =
-        host_.has_network_namespace && host_.network_namespace.empty() && current_user_id() == 0;
+    placement.new_network_namespace = has_own_network();
     placement.oom_score_adj = host_.oom_score_adj;
     return placement;
   }
@@ -184,6 +186,10 @@ class Creation {
                                        "--lock-fd",    std::to_string(folder_->lock()),
                                        "--control-fd", std::to_string(control.handle()),
                                        "--created",    "--keep"};
+    // Hooks may have furnished the namespace, as dockerd's do: else nobody looks into it.
+    const bool may_be_furnished =
+        !host_.hooks.prestart.empty() || !host_.hooks.create_runtime.empty();
+    if (has_own_network() && may_be_furnished) arguments.emplace_back("--own-network");
     if (globals_.debug) arguments.emplace_back("--debug");
     return arguments;
   }

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Checks who includes whom against tools/layers.json. Prints each breach; exits 1 if there is one."""
+"""Checks who includes whom against tools/layers.json, and that each native layer opens its own namespace only.
+
+Prints each breach; exits 1 if there is one."""
 
 import json
 import pathlib
@@ -11,13 +13,16 @@ RULES = json.loads((ROOT / "tools/layers.json").read_text())
 NATIVE = ROOT / "native"
 
 
-def native_breaches():
+def native_files():
+    """Each with its layer. The C interface and what is built with the software CPU have none."""
     for path in sorted(NATIVE.rglob("*")):
-        if path.suffix not in {".cc", ".h", ".c"} or "engines" in path.parts:
-            continue
-        layer = path.relative_to(NATIVE).parts[0]
-        if layer == "include":
-            continue
+        folders = path.relative_to(NATIVE).parts[:-1]
+        if path.suffix in {".cc", ".h", ".c"} and folders[0] != "include" and "soft" not in folders:
+            yield path, folders[0]
+
+
+def native_breaches():
+    for path, layer in native_files():
         allowed = {layer, "runhv", *RULES["native"].get(layer, [])}
         is_test = re.search(r"_(test|fuzz)\.cc$|_scene\.h$|^fake_", path.name) or layer in {"testing", "conformance"}
         for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -35,6 +40,23 @@ def native_breaches():
                     yield f"{where}: only {', '.join(layers)} may include this"
 
 
+def namespace_breaches():
+    """A layer's namespace is called as its folder; that of base, which all speak, is runhv itself."""
+    for path, layer in native_files():
+        own = "runhv" if layer == "base" else f"runhv::{layer}"
+        opened = []
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if line.startswith("}  // namespace"):  # clang-format writes it
+                opened.pop()
+            match = re.match(r"(?:inline )?namespace(?: ([\w:]+))? \{", line)
+            if not match:
+                continue
+            opened.append(match.group(1))
+            name = "::".join(filter(None, opened))
+            if match.group(1) and name != own and (layer == "base" or not name.startswith(f"{own}::")):
+                yield f"{path.relative_to(ROOT)}:{number}: layer {layer} opens {own}, not {name}"
+
+
 def java_breaches():
     base = ROOT / "vmm/src/main/java"
     for path in sorted(base.rglob("*.java")):
@@ -49,7 +71,7 @@ def java_breaches():
 
 
 def main():
-    breaches = [*native_breaches(), *java_breaches()]
+    breaches = [*native_breaches(), *namespace_breaches(), *java_breaches()]
     for breach in breaches:
         print(breach)
     print(f"check_layers: {len(breaches)} breaches")

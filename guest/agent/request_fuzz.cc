@@ -82,8 +82,10 @@ void check_process(std::span<const std::byte> records) {
 
 }  // namespace
 
-void fuzz(std::span<const std::byte> bytes) {
-  testing::FuzzInput input(bytes);
+}  // namespace runhv
+
+void runhv::testing::fuzz(std::span<const std::byte> bytes) {
+  FuzzInput input(bytes);
   static std::vector<std::byte> buffer(FrameReader::kRoom);
   FrameReader reader(buffer.data());
   Frame frame;
@@ -104,5 +106,3 @@ void fuzz(std::span<const std::byte> bytes) {
     if (next == FrameReader::Next::kBroken) return;
   }
 }
-
-}  // namespace runhv

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "runhv/runhv.h"
 
-namespace runhv {
+namespace runhv::api {
 
 static_assert(static_cast<int>(Code::kHostFailed) == RUNHV_HOST_FAILED);
 static_assert(static_cast<int>(Domain::kGuestErrno) == RUNHV_DOMAIN_GUEST_ERRNO);
@@ -66,4 +66,4 @@ inline Error from_abi(const runhv_error& error) {
           std::string(text_of(error.detail)), static_cast<Domain>(error.domain), error.os_code};
 }
 
-}  // namespace runhv
+}  // namespace runhv::api

@@ -23,7 +23,7 @@ namespace {
 
 using testing::HasSubstr;
 
-using runhv::sized;
+using runhv::api::sized;
 
 constexpr runhv_vm kNever = 0x100000001;  // the shape of a handle, but none that was given
 
@@ -175,7 +175,7 @@ class ApiOnSoft : public testing::Test {
     ::setenv("RUNHV_SOFTCPU", RUNHV_TEST_ENGINE_LIBRARY, 0);
     for (const char* path :
          {RUNHV_TEST_WINHV, RUNHV_TEST_ENGINE_LIBRARY, RUNHV_TEST_KERNEL, RUNHV_TEST_INITRD}) {
-      ASSERT_TRUE(runhv::file_exists(path)) << path << " is missing: build it first";
+      ASSERT_TRUE(runhv::platform::file_exists(path)) << path << " is missing: build it first";
     }
     std::filesystem::create_directory(bundle_);
     // No file system: the agent says so instead of starting anything.

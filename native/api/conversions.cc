@@ -5,29 +5,30 @@
 #include "platform/clock.h"
 #include "platform/process.h"
 
-namespace runhv {
+namespace runhv::api {
 namespace {
 
-static_assert(kStageCount == RUNHV_STAGE_COUNT);
-static_assert(static_cast<int>(Stage::kExit) == RUNHV_STAGE_EXIT);
-static_assert(static_cast<int>(ContainerStatus::kStopped) == RUNHV_STATUS_STOPPED);
-static_assert(static_cast<int>(ExitReason::kOther) == RUNHV_EXIT_OTHER);
-static_assert(kMaxProcesses == RUNHV_MAX_PROCESSES);
-static_assert(kMaxIdBytes == RUNHV_MAX_ID_BYTES);
-static_assert(kMaxProcessJsonBytes == RUNHV_MAX_PROCESS_JSON_BYTES);
-static_assert(kNotCounted == RUNHV_NOT_COUNTED);
-static_assert(kFirstProcess == RUNHV_FIRST_PROCESS);
-static_assert(MachineLimits::kMaxProcessors == RUNHV_MAX_CPUS);
-static_assert(MachineLimits::kMinMemoryBytes == RUNHV_MIN_MEMORY_BYTES);
-static_assert(MachineLimits::kMaxMemoryBytes == RUNHV_MAX_MEMORY_BYTES);
-static_assert(kMaxScratchBytes == RUNHV_MAX_SCRATCH_BYTES);
+static_assert(container::kStageCount == RUNHV_STAGE_COUNT);
+static_assert(static_cast<int>(container::Stage::kExit) == RUNHV_STAGE_EXIT);
+static_assert(static_cast<int>(container::ContainerStatus::kStopped) == RUNHV_STATUS_STOPPED);
+static_assert(static_cast<int>(machine::ExitReason::kOther) == RUNHV_EXIT_OTHER);
+static_assert(container::kMaxProcesses == RUNHV_MAX_PROCESSES);
+static_assert(container::kMaxIdBytes == RUNHV_MAX_ID_BYTES);
+static_assert(container::kMaxProcessJsonBytes == RUNHV_MAX_PROCESS_JSON_BYTES);
+static_assert(machine::kNotCounted == RUNHV_NOT_COUNTED);
+static_assert(container::kFirstProcess == RUNHV_FIRST_PROCESS);
+static_assert(machine::MachineLimits::kMaxProcessors == RUNHV_MAX_CPUS);
+static_assert(machine::MachineLimits::kMinMemoryBytes == RUNHV_MIN_MEMORY_BYTES);
+static_assert(machine::MachineLimits::kMaxMemoryBytes == RUNHV_MAX_MEMORY_BYTES);
+static_assert(container::kMaxScratchBytes == RUNHV_MAX_SCRATCH_BYTES);
 
 // The page that readers see is the container's own.
-static_assert(StatisticsPage::kVersion == RUNHV_STATISTICS_PAGE_VERSION);
-static_assert(sizeof(StatisticsPage) == sizeof(runhv_statistics_page));
-static_assert(sizeof(ProcessorCounts) == sizeof(runhv_processor_counts));
-#define RUNHV_SAME_PLACE(field) \
-  static_assert(offsetof(StatisticsPage, field) == offsetof(runhv_statistics_page, field))
+static_assert(container::StatisticsPage::kVersion == RUNHV_STATISTICS_PAGE_VERSION);
+static_assert(sizeof(container::StatisticsPage) == sizeof(runhv_statistics_page));
+static_assert(sizeof(machine::ProcessorCounts) == sizeof(runhv_processor_counts));
+#define RUNHV_SAME_PLACE(field)                               \
+  static_assert(offsetof(container::StatisticsPage, field) == \
+                offsetof(runhv_statistics_page, field))
 RUNHV_SAME_PLACE(version);
 RUNHV_SAME_PLACE(processor_count);
 RUNHV_SAME_PLACE(memory_bytes);
@@ -39,30 +40,32 @@ RUNHV_SAME_PLACE(instructions_to_first_instruction);
 RUNHV_SAME_PLACE(reserved);
 RUNHV_SAME_PLACE(processors);
 #undef RUNHV_SAME_PLACE
-static_assert(offsetof(ProcessorCounts, instructions) ==
+static_assert(offsetof(machine::ProcessorCounts, instructions) ==
               offsetof(runhv_processor_counts, instructions));
 
 constexpr std::int32_t kOurFailure = 125;
 
-runhv_exit_counts exit_counts(const ExitCounts& counts) {
-  const auto of = [&counts](ExitReason reason) { return counts[static_cast<std::size_t>(reason)]; };
+runhv_exit_counts exit_counts(const machine::ExitCounts& counts) {
+  const auto of = [&counts](machine::ExitReason reason) {
+    return counts[static_cast<std::size_t>(reason)];
+  };
   runhv_exit_counts result{};
-  result.io_port = of(ExitReason::kIoPort);
-  result.mmio = of(ExitReason::kMmio);
-  result.cpuid = of(ExitReason::kCpuid);
-  result.msr = of(ExitReason::kMsr);
-  result.halt = of(ExitReason::kHalt);
-  result.interrupt_window = of(ExitReason::kInterruptWindow);
-  result.apic_eoi = of(ExitReason::kApicEoi);
-  result.canceled = of(ExitReason::kCanceled);
-  result.other = of(ExitReason::kOther);
+  result.io_port = of(machine::ExitReason::kIoPort);
+  result.mmio = of(machine::ExitReason::kMmio);
+  result.cpuid = of(machine::ExitReason::kCpuid);
+  result.msr = of(machine::ExitReason::kMsr);
+  result.halt = of(machine::ExitReason::kHalt);
+  result.interrupt_window = of(machine::ExitReason::kInterruptWindow);
+  result.apic_eoi = of(machine::ExitReason::kApicEoi);
+  result.canceled = of(machine::ExitReason::kCanceled);
+  result.other = of(machine::ExitReason::kOther);
   for (const std::uint64_t count : counts) result.all += count;
   return result;
 }
 
-void fill_stages(const TimelineSnapshot& timeline, runhv_statistics& out) {
-  std::uint64_t next = timeline.end_ns != 0 ? timeline.end_ns : monotonic_ns();
-  for (std::size_t i = kStageCount; i-- > 0;) {
+void fill_stages(const container::TimelineSnapshot& timeline, runhv_statistics& out) {
+  std::uint64_t next = timeline.end_ns != 0 ? timeline.end_ns : platform::monotonic_ns();
+  for (std::size_t i = container::kStageCount; i-- > 0;) {
     const std::uint64_t start = timeline.start_ns[i];
     if (start == 0) continue;
     out.stages[i].start_ns = start;
@@ -71,11 +74,11 @@ void fill_stages(const TimelineSnapshot& timeline, runhv_statistics& out) {
   }
 }
 
-runhv_event event_of(runhv_event_kind kind, ProcessNumber process = 0) {
+runhv_event event_of(runhv_event_kind kind, container::ProcessNumber process = 0) {
   auto event = sized<runhv_event>();
   event.kind = kind;
   event.process = process;
-  event.at_ns = monotonic_ns();
+  event.at_ns = platform::monotonic_ns();
   event.status = sized<runhv_exit_status>();
   event.error = sized<runhv_error>();
   return event;
@@ -83,16 +86,16 @@ runhv_event event_of(runhv_event_kind kind, ProcessNumber process = 0) {
 
 }  // namespace
 
-runhv_exit_status to_abi(const ExitStatus& status) {
+runhv_exit_status to_abi(const container::ExitStatus& status) {
   auto result = sized<runhv_exit_status>();
   switch (status.kind) {
-    case ExitStatus::Kind::kExited:
+    case container::ExitStatus::Kind::kExited:
       result.end = RUNHV_END_EXITED;
       break;
-    case ExitStatus::Kind::kSignaled:
+    case container::ExitStatus::Kind::kSignaled:
       result.end = RUNHV_END_SIGNALED;
       break;
-    case ExitStatus::Kind::kNotStarted:
+    case container::ExitStatus::Kind::kNotStarted:
       result.end = RUNHV_END_NOT_STARTED;
       break;
   }
@@ -102,7 +105,7 @@ runhv_exit_status to_abi(const ExitStatus& status) {
   return result;
 }
 
-AbiEnd to_abi(const Result<ExitStatus>& end) {
+AbiEnd to_abi(const Result<container::ExitStatus>& end) {
   AbiEnd result;
   if (end) {
     result.status = to_abi(*end);
@@ -116,12 +119,12 @@ AbiEnd to_abi(const Result<ExitStatus>& end) {
   return result;
 }
 
-runhv_state to_abi(const std::string& id, const ContainerState& state,
-                   const std::optional<Result<ExitStatus>>& end) {
+runhv_state to_abi(const std::string& id, const container::ContainerState& state,
+                   const std::optional<Result<container::ExitStatus>>& end) {
   auto result = sized<runhv_state>();
   result.status = static_cast<std::int32_t>(state.status);
   copy_text(result.id, id);
-  result.pid = static_cast<std::int64_t>(current_process_id());
+  result.pid = static_cast<std::int64_t>(platform::current_process_id());
   result.created_at_ns = state.created_at_ns;
   result.started_at_ns = state.started_at_ns;
   result.ended_at_ns = state.ended_at_ns;
@@ -135,13 +138,13 @@ runhv_state to_abi(const std::string& id, const ContainerState& state,
   return result;
 }
 
-runhv_statistics to_abi(const ContainerStatistics& from) {
+runhv_statistics to_abi(const container::ContainerStatistics& from) {
   auto result = sized<runhv_statistics>();
   copy_text(result.engine, from.engine);
   copy_text(result.kernel, from.kernel);
   result.processor_count = from.processor_count;
   result.memory_bytes = from.memory_bytes;
-  result.spawned_at_ns = from.timeline.start_ns[static_cast<std::size_t>(Stage::kSpawn)];
+  result.spawned_at_ns = from.timeline.start_ns[static_cast<std::size_t>(container::Stage::kSpawn)];
   fill_stages(from.timeline, result);
   result.exits_to_first_instruction = exit_counts(from.timeline.to_first_instruction.exits);
   result.exits_total = exit_counts(from.timeline.total.exits);
@@ -152,7 +155,7 @@ runhv_statistics to_abi(const ContainerStatistics& from) {
   return result;
 }
 
-runhv_event ended_event(const Result<ExitStatus>& end) {
+runhv_event ended_event(const Result<container::ExitStatus>& end) {
   runhv_event event = event_of(RUNHV_EVENT_ENDED);
   const AbiEnd told = to_abi(end);
   event.code = told.code;
@@ -165,11 +168,12 @@ void AbiEvents::on_created() { on_event(event_of(RUNHV_EVENT_CREATED)); }
 
 void AbiEvents::on_started() { on_event(event_of(RUNHV_EVENT_STARTED)); }
 
-void AbiEvents::on_process_started(ProcessNumber process) {
+void AbiEvents::on_process_started(container::ProcessNumber process) {
   on_event(event_of(RUNHV_EVENT_PROCESS_STARTED, process));
 }
 
-void AbiEvents::on_process_ended(ProcessNumber process, const ExitStatus& status) {
+void AbiEvents::on_process_ended(container::ProcessNumber process,
+                                 const container::ExitStatus& status) {
   runhv_event event = event_of(RUNHV_EVENT_PROCESS_ENDED, process);
   event.status = to_abi(status);
   if (status.reason) event.error = to_abi(*status.reason);
@@ -186,12 +190,12 @@ void AbiEvents::on_paused() { on_event(event_of(RUNHV_EVENT_PAUSED)); }
 
 void AbiEvents::on_resumed() { on_event(event_of(RUNHV_EVENT_RESUMED)); }
 
-void AbiEvents::on_warning(ProcessNumber process, const Error& warning) {
+void AbiEvents::on_warning(container::ProcessNumber process, const Error& warning) {
   runhv_event event = event_of(RUNHV_EVENT_WARNING, process);
   event.error = to_abi(warning);
   on_event(event);
 }
 
-void AbiEvents::on_ended(const Result<ExitStatus>& end) { on_event(ended_event(end)); }
+void AbiEvents::on_ended(const Result<container::ExitStatus>& end) { on_event(ended_event(end)); }
 
-}  // namespace runhv
+}  // namespace runhv::api

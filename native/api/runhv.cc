@@ -12,7 +12,7 @@
 #include "api/vm_table.h"
 #include "platform/clock.h"
 
-namespace runhv {
+namespace runhv::api {
 namespace {
 
 // Never destroyed: at exit() a thread may still be in runhv_vm_wait.
@@ -55,18 +55,19 @@ T copy_of(const T& structure) {
 }
 
 // The ends of stdio, duplicated. A terminal's first end carries both directions.
-Result<HostStreams> adopt_streams(const std::int64_t (&stdio)[3], bool terminal) {
-  HostStreams streams;
+Result<container::HostStreams> adopt_streams(const std::int64_t (&stdio)[3], bool terminal) {
+  container::HostStreams streams;
   for (std::size_t i = 0; i < streams.size(); ++i) {
     const std::int64_t handle = terminal && i == 1 ? stdio[0] : stdio[i];
-    if (handle == kInvalidHandle || (terminal && i == 2)) continue;
-    RUNHV_TRY_ASSIGN(streams[i], Stream::adopt(static_cast<OsHandle>(handle), i == 0));
+    if (handle == platform::kInvalidHandle || (terminal && i == 2)) continue;
+    RUNHV_TRY_ASSIGN(streams[i],
+                     platform::Stream::adopt(static_cast<platform::OsHandle>(handle), i == 0));
   }
   return streams;
 }
 
-Result<ContainerConfig> container_config(const runhv_vm_config& config) {
-  ContainerConfig result;
+Result<container::ContainerConfig> container_config(const runhv_vm_config& config) {
+  container::ContainerConfig result;
   result.id = config.id;
   result.bundle = config.bundle;
   result.engine = text_or_empty(config.engine);
@@ -88,17 +89,17 @@ std::int32_t on_container(runhv_vm vm, runhv_error* error, const F& work) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::api
 
 using runhv::Code;
-using runhv::Container;
-using runhv::fail;
-using runhv::fill;
-using runhv::invalid;
-using runhv::on_container;
 using runhv::Result;
-using runhv::vms;
-using runhv::wrong_with;
+using runhv::api::fail;
+using runhv::api::fill;
+using runhv::api::invalid;
+using runhv::api::on_container;
+using runhv::api::vms;
+using runhv::api::wrong_with;
+using runhv::container::Container;
 
 std::int32_t runhv_vm_create(const runhv_vm_config* config, runhv_vm* vm, runhv_error* error) {
   constexpr const char* kOperation = "create a VM";
@@ -107,13 +108,13 @@ std::int32_t runhv_vm_create(const runhv_vm_config* config, runhv_vm* vm, runhv_
   if (const auto wrong = wrong_with(config, "config"); !wrong.empty()) {
     return invalid(error, kOperation, wrong);
   }
-  const runhv_vm_config copy = runhv::copy_of(*config);
+  const runhv_vm_config copy = runhv::api::copy_of(*config);
   if (copy.id == nullptr) return invalid(error, kOperation, "config.id is null");
   if (copy.bundle == nullptr) return invalid(error, kOperation, "config.bundle is null");
   if ((copy.flags & ~std::uint32_t{RUNHV_FLAG_CONSOLE}) != 0) {
     return invalid(error, kOperation, "config.flags has an unknown bit");
   }
-  auto made = runhv::container_config(copy);
+  auto made = runhv::api::container_config(copy);
   if (!made) return fail(error, made.error());
   const auto handle = vms().create(std::move(*made));
   if (!handle) return fail(error, handle.error());
@@ -123,12 +124,12 @@ std::int32_t runhv_vm_create(const runhv_vm_config* config, runhv_vm* vm, runhv_
 
 std::int32_t runhv_vm_boot(runhv_vm vm, runhv_error* error) {
   const auto call = vms().enter(vm);
-  return call ? runhv::finish(error, (*call)->boot()) : fail(error, call.error());
+  return call ? runhv::api::finish(error, (*call)->boot()) : fail(error, call.error());
 }
 
 std::int32_t runhv_vm_start(runhv_vm vm, runhv_error* error) {
   const auto call = vms().enter(vm);
-  return call ? runhv::finish(error, (*call)->start()) : fail(error, call.error());
+  return call ? runhv::api::finish(error, (*call)->start()) : fail(error, call.error());
 }
 
 std::int32_t runhv_vm_event(runhv_vm vm, runhv_event* event, runhv_error* error) {
@@ -162,7 +163,7 @@ std::int32_t runhv_vm_wait(runhv_vm vm, std::uint32_t timeout_ms, runhv_exit_sta
   if (!call) return fail(error, call.error());
   std::optional<std::uint64_t> deadline;
   if (timeout_ms != std::numeric_limits<std::uint32_t>::max()) {
-    deadline = runhv::monotonic_ns() + std::uint64_t{timeout_ms} * 1'000'000;
+    deadline = runhv::platform::monotonic_ns() + std::uint64_t{timeout_ms} * 1'000'000;
   }
   const auto end = (*call)->wait(deadline);
   if (!end) return fail(error, end.error());
@@ -180,7 +181,7 @@ std::int32_t runhv_vm_state(runhv_vm vm, runhv_state* state, runhv_error* error)
     return invalid(error, "read the state", wrong);
   }
   return on_container(vm, error, [state](Container& container) -> Result<void> {
-    fill(state, runhv::to_abi(container.id(), container.state(), container.end()));
+    fill(state, runhv::api::to_abi(container.id(), container.state(), container.end()));
     return {};
   });
 }
@@ -213,18 +214,18 @@ std::int32_t runhv_process_start(runhv_vm vm, const runhv_process_config* config
   if (const auto wrong = wrong_with(config, "config"); !wrong.empty()) {
     return invalid(error, kOperation, wrong);
   }
-  const runhv_process_config copy = runhv::copy_of(*config);
+  const runhv_process_config copy = runhv::api::copy_of(*config);
   if (copy.json == nullptr) return invalid(error, kOperation, "config.json is null");
   if ((copy.flags & ~std::uint32_t{RUNHV_PROCESS_TERMINAL}) != 0) {
     return invalid(error, kOperation, "config.flags has an unknown bit");
   }
   return on_container(vm, error, [&](Container& container) -> Result<void> {
-    runhv::ProcessConfig made;
+    runhv::container::ProcessConfig made;
     made.json = copy.json;
     made.terminal = (copy.flags & RUNHV_PROCESS_TERMINAL) != 0;
     made.columns = copy.columns;
     made.rows = copy.rows;
-    RUNHV_TRY_ASSIGN(made.streams, runhv::adopt_streams(copy.stdio, made.terminal));
+    RUNHV_TRY_ASSIGN(made.streams, runhv::api::adopt_streams(copy.stdio, made.terminal));
     RUNHV_TRY_ASSIGN(*process, container.start_process(std::move(made)));
     return {};
   });
@@ -242,10 +243,11 @@ std::int32_t runhv_process_attach(runhv_vm vm, runhv_process process, std::int32
     return invalid(error, "attach a stream", std::to_string(stream) + " is none; they are 0, 1, 2");
   }
   return on_container(vm, error, [=](Container& container) -> Result<void> {
-    std::optional<runhv::Stream> end;
-    if (handle != runhv::kInvalidHandle) {
+    std::optional<runhv::platform::Stream> end;
+    if (handle != runhv::platform::kInvalidHandle) {
       RUNHV_TRY_ASSIGN(
-          end, runhv::Stream::adopt(static_cast<runhv::OsHandle>(handle), stream == RUNHV_STDIN));
+          end, runhv::platform::Stream::adopt(static_cast<runhv::platform::OsHandle>(handle),
+                                              stream == RUNHV_STDIN));
     }
     return container.attach(process, stream, std::move(end));
   });
@@ -256,7 +258,7 @@ std::int32_t runhv_vm_statistics(runhv_vm vm, runhv_statistics* statistics, runh
     return invalid(error, "read statistics", wrong);
   }
   return on_container(vm, error, [statistics](Container& container) -> Result<void> {
-    fill(statistics, runhv::to_abi(container.statistics()));
+    fill(statistics, runhv::api::to_abi(container.statistics()));
     return {};
   });
 }
@@ -286,7 +288,7 @@ std::int32_t runhv_vm_guest_memory(runhv_vm vm, std::uint32_t index, runhv_guest
   if (!piece) {
     return fail(error, {Code::kNotFound, kOperation, "there is no piece " + std::to_string(index)});
   }
-  auto value = runhv::sized<runhv_guest_memory>();
+  auto value = runhv::api::sized<runhv_guest_memory>();
   value.address = piece->first.value;
   value.size_bytes = piece->bytes.size();
   value.bytes = piece->bytes.data();
@@ -295,5 +297,5 @@ std::int32_t runhv_vm_guest_memory(runhv_vm vm, std::uint32_t index, runhv_guest
 }
 
 std::int32_t runhv_vm_destroy(runhv_vm vm, runhv_error* error) {
-  return runhv::finish(error, vms().destroy(vm));
+  return runhv::api::finish(error, vms().destroy(vm));
 }

@@ -6,20 +6,22 @@
 
 #include "platform/clock.h"
 
-namespace runhv {
+namespace runhv::api {
 namespace {
 
 constexpr int kKill = 9;  // SIGKILL in the guest, on every host
 
 }  // namespace
 
-Result<std::unique_ptr<Vm>> Vm::create(ContainerConfig config) {
-  RUNHV_TRY_ASSIGN(Event event, Event::create());
-  RUNHV_TRY_ASSIGN(auto loop, EventLoop::create());
+Result<std::unique_ptr<Vm>> Vm::create(container::ContainerConfig config) {
+  RUNHV_TRY_ASSIGN(platform::Event event, platform::Event::create());
+  RUNHV_TRY_ASSIGN(auto loop, platform::EventLoop::create());
   std::unique_ptr<Vm> made(new Vm(std::move(event), std::move(loop)));
-  RUNHV_TRY_ASSIGN(made->thread_, Thread::start("runhv-io", [vm = made.get()] { vm->serve(); }));
+  RUNHV_TRY_ASSIGN(made->thread_,
+                   platform::Thread::start("runhv-io", [vm = made.get()] { vm->serve(); }));
   RUNHV_TRY(made->run_on_loop([&]() -> Result<void> {
-    RUNHV_TRY_ASSIGN(made->container_, Container::create(*made->loop_, std::move(config), *made));
+    RUNHV_TRY_ASSIGN(made->container_,
+                     container::Container::create(*made->loop_, std::move(config), *made));
     return {};
   }));
   return made;
@@ -40,7 +42,7 @@ void Vm::serve() {
   const auto served = loop_->run();
   if (served) return;
   // Nothing will be heard of the machine any more.
-  if (container_) static_cast<void>(container_->signal(kFirstProcess, kKill));
+  if (container_) static_cast<void>(container_->signal(container::kFirstProcess, kKill));
   on_event(ended_event(Fail{served.error()}));
   const std::lock_guard lock(mutex_);
   failure_ = served.error();
@@ -76,20 +78,20 @@ void Vm::run_tasks() {
   }
 }
 
-Result<void> Vm::call(const std::function<Result<void>(Container&)>& work) {
+Result<void> Vm::call(const std::function<Result<void>(container::Container&)>& work) {
   return run_on_loop([&] { return work(*container_); });
 }
 
-Result<void> Vm::begin(Result<void> (Container::*step)()) {
-  RUNHV_TRY(call([step](Container& container) { return (container.*step)(); }));
+Result<void> Vm::begin(Result<void> (container::Container::*step)()) {
+  RUNHV_TRY(call([step](container::Container& container) { return (container.*step)(); }));
   const std::lock_guard lock(mutex_);
   begun_ = true;
   return {};
 }
 
-Result<void> Vm::boot() { return begin(&Container::boot); }
+Result<void> Vm::boot() { return begin(&container::Container::boot); }
 
-Result<void> Vm::start() { return begin(&Container::start); }
+Result<void> Vm::start() { return begin(&container::Container::start); }
 
 void Vm::on_event(const runhv_event& event) {
   const std::lock_guard lock(mutex_);
@@ -127,10 +129,10 @@ Result<std::optional<AbiEnd>> Vm::wait(std::optional<std::uint64_t> deadline_ns)
     changed_.wait(lock, over);
     return end_;
   }
-  const std::uint64_t now = monotonic_ns();
+  const std::uint64_t now = platform::monotonic_ns();
   const std::uint64_t left = *deadline_ns > now ? *deadline_ns - now : 0;
   changed_.wait_for(lock, std::chrono::nanoseconds(left), over);
   return end_;
 }
 
-}  // namespace runhv
+}  // namespace runhv::api

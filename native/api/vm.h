@@ -15,18 +15,18 @@
 #include "platform/event_loop.h"
 #include "platform/thread.h"
 
-namespace runhv {
+namespace runhv::api {
 
 class Vm final : private AbiEvents {
  public:
-  static Result<std::unique_ptr<Vm>> create(ContainerConfig config);
+  static Result<std::unique_ptr<Vm>> create(container::ContainerConfig config);
   Vm(const Vm&) = delete;
   Vm& operator=(const Vm&) = delete;
   // Ends the container if it runs, joins its threads. REQUIRES: no call is under way.
   ~Vm();
 
   // Runs `work` on the loop's thread and waits for it. After a failure of the loop: that failure.
-  Result<void> call(const std::function<Result<void>(Container&)>& work);
+  Result<void> call(const std::function<Result<void>(container::Container&)>& work);
 
   Result<void> boot();
   Result<void> start();
@@ -34,14 +34,14 @@ class Vm final : private AbiEvents {
   // The oldest event that was not taken; nullopt where there is none.
   std::optional<runhv_event> next_event();
   // Readable while there is an event.
-  OsHandle event_handle() const { return event_.handle(); }
+  platform::OsHandle event_handle() const { return event_.handle(); }
 
   // Until it has ended, or the deadline (monotonic_ns) has passed: nullopt then. kConflict where it
   // does not run yet.
   Result<std::optional<AbiEnd>> wait(std::optional<std::uint64_t> deadline_ns);
 
   // Threads: any, without the loop.
-  const Container& container() const { return *container_; }
+  const container::Container& container() const { return *container_; }
 
  private:
   struct Task {
@@ -50,19 +50,19 @@ class Vm final : private AbiEvents {
     bool done = false;
   };
 
-  Vm(Event event, std::unique_ptr<EventLoop> loop)
+  Vm(platform::Event event, std::unique_ptr<platform::EventLoop> loop)
       : event_(std::move(event)), loop_(std::move(loop)) {}
 
   void serve();
   void run_tasks();
   Result<void> run_on_loop(const std::function<Result<void>()>& work);
-  Result<void> begin(Result<void> (Container::*step)());
+  Result<void> begin(Result<void> (container::Container::*step)());
   void on_event(const runhv_event& event) override;
 
-  Event event_;
-  std::unique_ptr<EventLoop> loop_;
-  std::optional<Thread> thread_;
-  std::unique_ptr<Container> container_;  // made and destroyed on the loop's thread
+  platform::Event event_;
+  std::unique_ptr<platform::EventLoop> loop_;
+  std::optional<platform::Thread> thread_;
+  std::unique_ptr<container::Container> container_;  // made and destroyed on the loop's thread
 
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -73,4 +73,4 @@ class Vm final : private AbiEvents {
   bool begun_ = false;
 };
 
-}  // namespace runhv
+}  // namespace runhv::api

@@ -1,6 +1,6 @@
 #include "api/vm_table.h"
 
-namespace runhv {
+namespace runhv::api {
 namespace {
 
 constexpr std::uint32_t kSlot = 1;
@@ -22,7 +22,7 @@ bool VmTable::is_open(std::uint64_t handle) const {
   return state_ == State::kOpen && handle == (std::uint64_t{generation_} << 32 | kSlot);
 }
 
-Result<std::uint64_t> VmTable::create(ContainerConfig config) {
+Result<std::uint64_t> VmTable::create(container::ContainerConfig config) {
   {
     const std::lock_guard lock(mutex_);
     if (state_ != State::kEmpty) {
@@ -59,8 +59,9 @@ Result<void> VmTable::destroy(std::uint64_t handle) {
     vm = std::move(vm_);
   }
   // Those who wait for its end shall see it; one that has ended has nobody left to signal.
-  static_cast<void>(
-      vm->call([](Container& container) { return container.signal(kFirstProcess, kKill); }));
+  static_cast<void>(vm->call([](container::Container& container) {
+    return container.signal(container::kFirstProcess, kKill);
+  }));
   {
     std::unique_lock lock(mutex_);
     idle_.wait(lock, [this] { return calls_ == 0; });
@@ -71,4 +72,4 @@ Result<void> VmTable::destroy(std::uint64_t handle) {
   return {};
 }
 
-}  // namespace runhv
+}  // namespace runhv::api

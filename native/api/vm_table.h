@@ -10,7 +10,7 @@
 #include "api/vm.h"
 #include "base/result.h"
 
-namespace runhv {
+namespace runhv::api {
 
 // A handle is generation << 32 | slot. There is one slot, since a process has one VM at a time
 // (runhv.h); the generation makes every handle before the present one stale. Threads: any.
@@ -31,7 +31,7 @@ class VmTable {
   };
 
   // kConflict while another VM exists.
-  Result<std::uint64_t> create(ContainerConfig config);
+  Result<std::uint64_t> create(container::ContainerConfig config);
 
   // kClosed where `handle` is not the present VM's.
   Result<Call> enter(std::uint64_t handle);
@@ -52,4 +52,4 @@ class VmTable {
   std::unique_ptr<Vm> vm_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::api

@@ -16,11 +16,11 @@
 #include "gtest/gtest.h"
 #include "testing/files.h"
 
-namespace runhv {
+namespace runhv::cli {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using Arguments = std::vector<std::string_view>;
 
 RunOptions parsed(const Arguments& arguments) {
@@ -230,7 +230,7 @@ TEST(Kernels, AFileHasASlashAndANameIsInTheCatalogue) {
   std::filesystem::create_directories(folder + "/share");
   std::filesystem::create_directories(folder + "/kernels/deb");
   for (const char* file : {"/share/vmlinux-minimal", "/kernels/deb/kernel"}) {
-    ASSERT_TRUE(write_file(folder + file, {}));
+    ASSERT_TRUE(testing::write_file(folder + file, {}));
   }
   ::setenv("RUNHV_STORE", folder.c_str(), 1);
   const std::string share = folder + "/share";
@@ -240,7 +240,7 @@ TEST(Kernels, AFileHasASlashAndANameIsInTheCatalogue) {
   EXPECT_EQ(choose_kernel("minimal", share)->image, share + "/vmlinux-minimal");
   EXPECT_EQ(choose_kernel("deb", share)->image, folder + "/kernels/deb/kernel");
   EXPECT_EQ(choose_kernel("deb", share)->modules, "");
-  ASSERT_TRUE(write_file(folder + "/kernels/deb/modules.cpio", {}));
+  ASSERT_TRUE(testing::write_file(folder + "/kernels/deb/modules.cpio", {}));
   EXPECT_EQ(choose_kernel("deb", share)->modules, folder + "/kernels/deb/modules.cpio");
   for (const char* unknown : {"none", "..", "."}) {
     EXPECT_EQ(choose_kernel(unknown, share).error().code, Code::kNotFound) << unknown;
@@ -310,4 +310,4 @@ TEST(Texts, CompletionIsForThreeShells) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::cli

@@ -8,13 +8,13 @@
 #include "platform/file.h"
 #include "platform/process.h"
 
-namespace runhv {
+namespace runhv::cli {
 namespace {
 
 constexpr std::uint64_t kMaxReleaseBytes = 64 << 10;
 
 std::string text_of(const std::string& path) {
-  const auto bytes = read_file(path, kMaxReleaseBytes);
+  const auto bytes = platform::read_file(path, kMaxReleaseBytes);
   if (!bytes) return "";
   return {reinterpret_cast<const char*>(bytes->data()), bytes->size()};
 }
@@ -22,7 +22,7 @@ std::string text_of(const std::string& path) {
 std::string program_in(const std::string& home) { return home + "/bin/java"; }
 
 bool is_new_enough(const std::string& home) {
-  if (home.empty() || !file_exists(program_in(home))) return false;
+  if (home.empty() || !platform::file_exists(program_in(home))) return false;
   return java_major_version(text_of(home + "/release")).value_or(0) >= kLeastJava;
 }
 
@@ -56,8 +56,8 @@ std::optional<int> java_major_version(std::string_view release_file) {
 
 Result<std::string> find_java() {
   // What the user names is taken or refused, never passed over.
-  if (const std::string named = environment("RUNHV_JAVA"); !named.empty()) {
-    if (!file_exists(named)) {
+  if (const std::string named = platform::environment("RUNHV_JAVA"); !named.empty()) {
+    if (!platform::file_exists(named)) {
       return Fail{Error{Code::kNotFound, "find Java", "RUNHV_JAVA=" + named + " is not there"}};
     }
     const auto version = java_major_version(text_of(home_of(named) + "/release"));
@@ -68,13 +68,14 @@ Result<std::string> find_java() {
     }
     return named;
   }
-  std::vector<std::string> homes{environment("JAVA_HOME")};
-  for (const std::string& program : programs_in_path("java")) homes.push_back(home_of(program));
+  std::vector<std::string> homes{platform::environment("JAVA_HOME")};
+  for (const std::string& program : platform::programs_in_path("java"))
+    homes.push_back(home_of(program));
   for (const std::string& home : homes) {
     if (is_new_enough(home)) return program_in(home);
   }
   for (const std::string& folder : {std::string("/usr/lib/jvm"), std::string("/opt"),
-                                    environment("HOME") + "/.sdkman/candidates/java"}) {
+                                    platform::environment("HOME") + "/.sdkman/candidates/java"}) {
     for (const std::string& home : homes_below(folder)) {
       if (is_new_enough(home)) return program_in(home);
     }
@@ -85,4 +86,4 @@ Result<std::string> find_java() {
                         "one and set JAVA_HOME"}};
 }
 
-}  // namespace runhv
+}  // namespace runhv::cli

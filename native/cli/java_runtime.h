@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 
-namespace runhv {
+namespace runhv::cli {
 
 inline constexpr int kLeastJava = 25;
 
@@ -17,4 +17,4 @@ std::optional<int> java_major_version(std::string_view release_file);
 // The path of a `java`: RUNHV_JAVA, JAVA_HOME, PATH, then the usual folders.
 Result<std::string> find_java();
 
-}  // namespace runhv
+}  // namespace runhv::cli

@@ -2,7 +2,7 @@
 
 #include "base/text.h"
 
-namespace runhv {
+namespace runhv::cli {
 
 Result<std::string> JsonRequest::finish() {
   json_.EndObject();
@@ -19,4 +19,4 @@ void JsonRequest::string(const char* key, const std::string& value) {
   }
 }
 
-}  // namespace runhv
+}  // namespace runhv::cli

@@ -10,7 +10,7 @@
 
 #include "base/result.h"
 
-namespace runhv {
+namespace runhv::cli {
 
 // JSON knows no bytes: what is not UTF-8 could only reach the Java side as something else.
 using JsonWriter =
@@ -65,4 +65,4 @@ class JsonRequest {
   std::string refused_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::cli

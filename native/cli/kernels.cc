@@ -5,7 +5,7 @@
 #include "cli/prepare.h"
 #include "platform/file.h"
 
-namespace runhv {
+namespace runhv::cli {
 namespace {
 
 constexpr std::size_t kMostNameBytes = 64;
@@ -79,14 +79,14 @@ Result<ChosenKernel> choose_kernel(std::string_view named, const std::string& sh
   }
   const std::string name(named);
   if (is_name(named, kMostNameBytes)) {
-    if (std::string own = share + "/vmlinux-" + name; file_exists(own)) {
+    if (std::string own = share + "/vmlinux-" + name; platform::file_exists(own)) {
       return ChosenKernel{std::move(own), ""};
     }
     RUNHV_TRY_ASSIGN(const std::string store, store_directory());
     const std::string folder = store + "/kernels/" + name;
     const std::string modules = folder + "/modules.cpio";
-    if (file_exists(folder + "/kernel")) {
-      return ChosenKernel{folder + "/kernel", file_exists(modules) ? modules : ""};
+    if (platform::file_exists(folder + "/kernel")) {
+      return ChosenKernel{folder + "/kernel", platform::file_exists(modules) ? modules : ""};
     }
   }
   return Fail{Error{Code::kNotFound, "find kernel " + name,
@@ -110,4 +110,4 @@ Result<std::string> kernels_request(std::span<const std::string_view> arguments,
   return request.finish();
 }
 
-}  // namespace runhv
+}  // namespace runhv::cli

@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 
-namespace runhv {
+namespace runhv::cli {
 
 struct ChosenKernel {
   std::string image;    // absolute
@@ -23,4 +23,4 @@ Result<ChosenKernel> choose_kernel(std::string_view named, const std::string& sh
 Result<std::string> kernels_request(std::span<const std::string_view> arguments,
                                     const std::string& store);
 
-}  // namespace runhv
+}  // namespace runhv::cli

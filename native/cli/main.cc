@@ -36,7 +36,7 @@
 #include "platform/standard_streams.h"
 #include "platform/terminal.h"
 
-namespace runhv {
+namespace runhv::cli {
 namespace {
 
 constexpr std::uint64_t kMaxAnswerBytes = 1 << 20;
@@ -47,12 +47,12 @@ constexpr std::string_view kAnswerBegins = "\n{";
 
 int print(const std::string& text) {
   std::fputs(text.c_str(), stdout);
-  return std::fflush(stdout) == 0 ? 0 : kOurFailure;
+  return std::fflush(stdout) == 0 ? 0 : platform::kOurFailure;
 }
 
 std::string generated_id() {
   std::array<std::byte, 6> bytes;
-  fill_random(bytes);
+  platform::fill_random(bytes);
   std::string id;
   for (const std::byte byte : bytes) {
     char digits[3];
@@ -64,7 +64,7 @@ std::string generated_id() {
 
 // The folder that holds bin, lib and share.
 Result<std::string> distribution() {
-  RUNHV_TRY_ASSIGN(const std::string bin, executable_directory());
+  RUNHV_TRY_ASSIGN(const std::string bin, platform::executable_directory());
   return std::filesystem::path(bin).parent_path().string();
 }
 
@@ -77,7 +77,7 @@ void sweep(const std::string& directory) {
        entry.increment(failure)) {
     std::error_code unknown;
     const auto written = entry->last_write_time(unknown);
-    if (!unknown && written < limit) (void)remove_tree(entry->path().string());
+    if (!unknown && written < limit) (void)platform::remove_tree(entry->path().string());
   }
 }
 
@@ -92,12 +92,12 @@ std::vector<std::string> java_arguments(const std::string& home) {
       "-Xlog:aot*=off:stderr", "-XX:+UseSerialGC",
       // Enough for an image that is at every limit of docs/limits.md at once.
       "-Xmx1g", "--enable-native-access=dev.runhv.vmm,com.github.luben.zstd_jni"};
-  if (const std::string cache = share + "/runhv.aot"; file_exists(cache)) {
+  if (const std::string cache = share + "/runhv.aot"; platform::file_exists(cache)) {
     arguments.push_back("-XX:AOTCache=" + cache);
   }
   // The cache holds the paths of the jars: by this name they are the same in every place where the
   // distribution can lie.
-  arguments.insert(arguments.end(), {"-p", working_directory_name() + "/lib/java", "-m",
+  arguments.insert(arguments.end(), {"-p", platform::working_directory_name() + "/lib/java", "-m",
                                      "dev.runhv.vmm/dev.runhv.vmm.cli.Main"});
   return arguments;
 }
@@ -106,8 +106,9 @@ std::vector<std::string> java_arguments(const std::string& home) {
 Result<std::string> ask_java(const std::string& request, const std::string& home,
                              const char* member, const std::string& operation) {
   RUNHV_TRY_ASSIGN(const std::string java, find_java());
-  RUNHV_TRY_ASSIGN(const Captured answer, run_captured(java, java_arguments(home), home, request,
-                                                       kMaxAnswerBytes, nullptr, kAnswerBegins));
+  RUNHV_TRY_ASSIGN(const platform::Captured answer,
+                   platform::run_captured(java, java_arguments(home), home, request,
+                                          kMaxAnswerBytes, nullptr, kAnswerBegins));
   return read_answer(answer, member, operation);
 }
 
@@ -127,17 +128,19 @@ Result<std::string> prepare_bundle(const RunOptions& options, const std::string&
   const std::string bundle = directory + "/" + options.id + "." + generated_id();
   RUNHV_TRY_ASSIGN(
       const std::string request,
-      prepare_request(options, image, {store, bundle, is_terminal(standard_stream(2))}));
-  RUNHV_TRY_ASSIGN(const std::unique_ptr<SignalQueue> signals, SignalQueue::create());
+      prepare_request(options, image,
+                      {store, bundle, platform::is_terminal(platform::standard_stream(2))}));
+  RUNHV_TRY_ASSIGN(const std::unique_ptr<platform::SignalQueue> signals,
+                   platform::SignalQueue::create());
   // Java leaves nothing where it fails; but it may have been killed.
-  ScopeExit remove([&] { (void)remove_tree(bundle); });
-  RUNHV_TRY_ASSIGN(const Captured answer,
-                   run_captured(java, java_arguments(home), home, request, kMaxAnswerBytes,
-                                signals.get(), kAnswerBegins));
+  ScopeExit remove([&] { (void)platform::remove_tree(bundle); });
+  RUNHV_TRY_ASSIGN(const platform::Captured answer,
+                   platform::run_captured(java, java_arguments(home), home, request,
+                                          kMaxAnswerBytes, signals.get(), kAnswerBegins));
   if (answer.asked_to_end) {
-    (void)remove_tree(bundle);
+    (void)platform::remove_tree(bundle);
     if (name) (void)name->remove();
-    end_by_signal(*answer.asked_to_end);
+    platform::end_by_signal(*answer.asked_to_end);
   }
   RUNHV_TRY_ASSIGN(std::string prepared, read_answer(answer, "bundle", "prepare the image"));
   remove.release();
@@ -168,7 +171,7 @@ std::vector<std::string> vmm_arguments(const RunOptions& options, const std::str
   if (options.debug) arguments.push_back("--debug");
   if (options.terminal) {
     arguments.insert(arguments.end(),
-                     {"--terminal", "--end-with", std::to_string(current_process_id())});
+                     {"--terminal", "--end-with", std::to_string(platform::current_process_id())});
   }
   if (options.keep) arguments.push_back("--keep");
   return arguments;
@@ -177,14 +180,15 @@ std::vector<std::string> vmm_arguments(const RunOptions& options, const std::str
 // With a terminal this process stays: it restores the mode where runhv-vmm is killed, as that does
 // where this process is, and gives its status.
 Result<int> stand_before(const std::string& program, const std::vector<std::string>& arguments) {
-  const OsHandle terminal = standard_stream(0);
-  RUNHV_TRY_ASSIGN(const TerminalMode mode, TerminalMode::save(terminal));
-  RUNHV_TRY_ASSIGN(const Child vmm, start_child([&](const Ready&) -> Result<int> {
-                     return Fail{become(program, arguments)};
+  const platform::OsHandle terminal = platform::standard_stream(0);
+  RUNHV_TRY_ASSIGN(const platform::TerminalMode mode, platform::TerminalMode::save(terminal));
+  RUNHV_TRY_ASSIGN(const platform::Child vmm,
+                   platform::start_child([&](const platform::Ready&) -> Result<int> {
+                     return Fail{platform::become(program, arguments)};
                    }));
-  RUNHV_TRY_ASSIGN(const auto signals, SignalQueue::create());
-  RUNHV_TRY_ASSIGN(const auto loop, EventLoop::create());
-  RUNHV_TRY_ASSIGN(auto end, ProcessEnd::watch(vmm.pid()));
+  RUNHV_TRY_ASSIGN(const auto signals, platform::SignalQueue::create());
+  RUNHV_TRY_ASSIGN(const auto loop, platform::EventLoop::create());
+  RUNHV_TRY_ASSIGN(auto end, platform::ProcessEnd::watch(vmm.pid()));
   RUNHV_TRY(end.bind(*loop));
   RUNHV_TRY(signals->bind(*loop));
   bool ended = false;
@@ -203,7 +207,7 @@ Result<int> stand_before(const std::string& program, const std::vector<std::stri
 // Becomes runhv-vmm, or gives its status where a terminal is to be restored after it.
 Result<int> run_container(RunOptions& options, const oci::Globals& globals,
                           std::uint64_t spawned_at_ns) {
-  if (options.terminal && !is_terminal(standard_stream(0))) {
+  if (options.terminal && !platform::is_terminal(platform::standard_stream(0))) {
     return Fail{Error{Code::kInvalidArgument, "run", "--tty: stdin is no terminal"}};
   }
   // As docker has it; the image's and the caller's own are later, and win.
@@ -235,18 +239,18 @@ Result<int> run_container(RunOptions& options, const oci::Globals& globals,
   // It is runhv-vmm's from here on, as where this process becomes it.
   if (options.terminal) name.reset();
   auto status = options.terminal ? stand_before(program, arguments)
-                                 : Result<int>(Fail{become(program, arguments)});
-  if (!status && options.bundle.empty()) (void)remove_tree(bundle);
+                                 : Result<int>(Fail{platform::become(program, arguments)});
+  if (!status && options.bundle.empty()) (void)platform::remove_tree(bundle);
   return status;
 }
 
 int run(const oci::Globals& globals, std::span<const std::string_view> arguments,
         std::uint64_t spawned_at_ns) {
   auto options = parse_run_options(arguments);
-  if (!options) return complain(options.error().detail);
+  if (!options) return platform::complain(options.error().detail);
   if (options->help) return print(*help_text("run"));
   const auto status = run_container(*options, globals, spawned_at_ns);
-  return status ? *status : complain(status.error());
+  return status ? *status : platform::complain(status.error());
 }
 
 Result<std::string> kernels_text(std::span<const std::string_view> arguments) {
@@ -258,12 +262,12 @@ Result<std::string> kernels_text(std::span<const std::string_view> arguments) {
 
 int kernels(std::span<const std::string_view> arguments) {
   const auto text = kernels_text(arguments);
-  return text ? print(*text) : complain(text.error());
+  return text ? print(*text) : platform::complain(text.error());
 }
 
 // What the engine calls itself; empty where it cannot be opened.
 std::string engine_description(const std::string& home) {
-  const auto library = Library::open(home + "/lib/librunhv-softcpu.so");
+  const auto library = platform::Library::open(home + "/lib/librunhv-softcpu.so");
   if (!library) return "";
   void* const describe = library->find("softcpu_description");
   return describe != nullptr ? reinterpret_cast<const char* (*)()>(describe)() : "";
@@ -273,7 +277,8 @@ Result<std::string> version_text() {
   RUNHV_TRY_ASSIGN(const std::string home, distribution());
   std::string text = "runhv " RUNHV_VERSION;
   // Written when the distribution was put together; a source archive has no revision.
-  if (const auto revision = read_file(home + "/share/runhv/revision", kMaxRevisionBytes)) {
+  if (const auto revision =
+          platform::read_file(home + "/share/runhv/revision", kMaxRevisionBytes)) {
     std::string name(reinterpret_cast<const char*>(revision->data()), revision->size());
     name.erase(std::min(name.find('\n'), name.size()));
     text += " (" + name + ")";
@@ -290,27 +295,28 @@ bool asks_for_help(std::span<const std::string_view> arguments) {
 int help(std::span<const std::string_view> arguments) {
   if (arguments.empty()) return print(help_text());
   const auto text = help_text(arguments.front());
-  if (!text) return complain("no help for " + std::string(arguments.front()) + "; see runhv help");
+  if (!text)
+    return platform::complain("no help for " + std::string(arguments.front()) + "; see runhv help");
   return print(*text);
 }
 
 int version(std::span<const std::string_view> arguments) {
-  if (!arguments.empty()) return complain("version takes no argument");
+  if (!arguments.empty()) return platform::complain("version takes no argument");
   const auto text = version_text();
-  return text ? print(*text) : complain(text.error());
+  return text ? print(*text) : platform::complain(text.error());
 }
 
 int complete(std::span<const std::string_view> arguments) {
   const auto script = arguments.size() == 1 ? completion_script(arguments.front()) : std::nullopt;
-  if (!script) return complain("completion: expected bash, zsh or fish");
+  if (!script) return platform::complain("completion: expected bash, zsh or fish");
   return print(*script);
 }
 
 int runhv_main(std::span<const std::string_view> arguments) {
-  const std::uint64_t spawned_at_ns = monotonic_ns();
-  ensure_standard_streams();
+  const std::uint64_t spawned_at_ns = platform::monotonic_ns();
+  platform::ensure_standard_streams();
   const auto globals = oci::take_globals(arguments);
-  if (!globals) return complain(globals.error());
+  if (!globals) return platform::complain(globals.error());
   const std::string_view verb = arguments.empty() ? "help" : arguments.front();
   const auto rest = arguments.empty() ? arguments : arguments.subspan(1);
   if (verb == "run") return run(*globals, rest, spawned_at_ns);
@@ -322,13 +328,13 @@ int runhv_main(std::span<const std::string_view> arguments) {
   if (verb == "help" || verb == "--help" || verb == "-h") return help(rest);
   if (verb == "version" || verb == "--version") return version(rest);
   if (verb == "completion") return complete(rest);
-  return complain("unknown command " + std::string(verb) + "; see runhv help");
+  return platform::complain("unknown command " + std::string(verb) + "; see runhv help");
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::cli
 
 int main(int argc, char** argv) {
   const std::vector<std::string_view> arguments(argv + 1, argv + argc);
-  return runhv::runhv_main(arguments);
+  return runhv::cli::runhv_main(arguments);
 }

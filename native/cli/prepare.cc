@@ -8,7 +8,7 @@
 #include "cli/json_request.h"
 #include "platform/process.h"
 
-namespace runhv {
+namespace runhv::cli {
 namespace {
 
 // A bare NAME takes the value of our environment and falls away where there is none, as docker has
@@ -18,7 +18,7 @@ std::vector<std::string> resolved(const std::vector<std::string>& variables) {
   for (const std::string& variable : variables) {
     if (variable.find('=') != std::string::npos) {
       all.push_back(variable);
-    } else if (const std::string value = environment(variable.c_str()); !value.empty()) {
+    } else if (const std::string value = platform::environment(variable.c_str()); !value.empty()) {
       all.push_back(variable + "=" + value);
     }
   }
@@ -103,7 +103,7 @@ Result<std::string> prepare_request(const RunOptions& options, const std::string
   return request.finish();
 }
 
-Result<std::string> read_answer(const Captured& answer, const char* member,
+Result<std::string> read_answer(const platform::Captured& answer, const char* member,
                                 const std::string& operation) {
   rapidjson::Document json;
   json.Parse<rapidjson::kParseIterativeFlag>(answer.output.data(), answer.output.size());
@@ -124,18 +124,18 @@ Result<std::string> read_answer(const Captured& answer, const char* member,
 }
 
 Result<std::string> store_directory() {
-  if (const std::string store = environment("RUNHV_STORE"); !store.empty()) {
+  if (const std::string store = platform::environment("RUNHV_STORE"); !store.empty()) {
     return absolute_path(store);
   }
   // XDG base directories 0.8: a relative path is invalid and to be ignored.
-  if (const std::string data = environment("XDG_DATA_HOME"); data.starts_with('/')) {
+  if (const std::string data = platform::environment("XDG_DATA_HOME"); data.starts_with('/')) {
     return data + "/runhv";
   }
-  if (const std::string home = environment("HOME"); !home.empty()) {
+  if (const std::string home = platform::environment("HOME"); !home.empty()) {
     return absolute_path(home + "/.local/share/runhv");
   }
   return Fail{Error{Code::kInvalidArgument, "find the store",
                     "none of RUNHV_STORE, XDG_DATA_HOME and HOME is set"}};
 }
 
-}  // namespace runhv
+}  // namespace runhv::cli

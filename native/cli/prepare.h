@@ -8,7 +8,7 @@
 #include "cli/run_options.h"
 #include "platform/process.h"
 
-namespace runhv {
+namespace runhv::cli {
 
 struct PreparePlaces {
   std::string store;   // of root file systems
@@ -26,7 +26,7 @@ Result<std::string> prepare_request(const RunOptions& options, const std::string
 // The text `member` of an answer of the Java side, or the error that the answer carries.
 // `operation` is what failed where there is no answer: then what the process said on stderr, the
 // JVM's own words, is why.
-Result<std::string> read_answer(const Captured& answer, const char* member,
+Result<std::string> read_answer(const platform::Captured& answer, const char* member,
                                 const std::string& operation);
 
 // The folder of this user's root file systems and kernels.
@@ -34,4 +34,4 @@ Result<std::string> store_directory();
 
 std::string absolute_path(std::string_view path);
 
-}  // namespace runhv
+}  // namespace runhv::cli

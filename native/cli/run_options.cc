@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "runhv/runhv.h"
 
-namespace runhv {
+namespace runhv::cli {
 namespace {
 
 constexpr RunOptionSpec kSpecs[] = {
@@ -308,4 +308,4 @@ Result<RunOptions> parse_run_options(std::span<const std::string_view> arguments
   return Parser(arguments).parse();
 }
 
-}  // namespace runhv
+}  // namespace runhv::cli

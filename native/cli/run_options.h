@@ -12,7 +12,7 @@
 
 #include "base/result.h"
 
-namespace runhv {
+namespace runhv::cli {
 
 enum class RunOption {
   kBundle,
@@ -78,4 +78,4 @@ struct RunOptions {
 // Arguments after `run`. The error's detail is one line for the user.
 Result<RunOptions> parse_run_options(std::span<const std::string_view> arguments);
 
-}  // namespace runhv
+}  // namespace runhv::cli

@@ -6,7 +6,7 @@
 #include "cli/run_options.h"
 #include "oci/verbs.h"
 
-namespace runhv {
+namespace runhv::cli {
 namespace {
 
 constexpr std::size_t kHelpColumn = 32;
@@ -188,4 +188,4 @@ std::optional<std::string> completion_script(std::string_view shell) {
   return std::nullopt;
 }
 
-}  // namespace runhv
+}  // namespace runhv::cli

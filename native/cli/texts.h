@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace runhv {
+namespace runhv::cli {
 
 std::string help_text();
 
@@ -15,4 +15,4 @@ std::optional<std::string> help_text(std::string_view command);
 // The script for "bash", "zsh" or "fish"; nullopt for another shell.
 std::optional<std::string> completion_script(std::string_view shell);
 
-}  // namespace runhv
+}  // namespace runhv::cli

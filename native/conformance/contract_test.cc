@@ -126,7 +126,8 @@ TEST_F(Contract, OnePartitionWithMemoryPerProcess) {
   ASSERT_EQ(set_property(second, WHvPartitionPropertyCodeProcessorCount, UINT32{1}), S_OK);
   ASSERT_EQ(WHvSetupPartition(second), S_OK);
   const Pages other = allocate_pages(4096);
-  EXPECT_EQ(WHvMapGpaRange(second, other.get(), 0, 4096, kReadWrite), kVidPartitionAlreadyExists);
+  EXPECT_EQ(WHvMapGpaRange(second, other.get(), 0, 4096, kReadWrite),
+            whpapi::kVidPartitionAlreadyExists);
   ASSERT_EQ(WHvUnmapGpaRange(handle_, 0, 4096), S_OK);
   EXPECT_EQ(WHvMapGpaRange(second, other.get(), 0, 4096, kReadWrite), S_OK);
   EXPECT_EQ(WHvDeletePartition(second), S_OK);

@@ -284,11 +284,12 @@ TEST(Exits, OldContextSizeGetsItsPart) {
   guest.enter_long_mode();
   alignas(16) std::byte bytes[sizeof(WHV_RUN_VP_EXIT_CONTEXT)];
   std::memset(bytes, 0xEE, sizeof bytes);
-  ASSERT_EQ(WHvRunVirtualProcessor(guest.handle(), 0, bytes, kWhvExitContextBytes1803), S_OK);
+  ASSERT_EQ(WHvRunVirtualProcessor(guest.handle(), 0, bytes, whpapi::kWhvExitContextBytes1803),
+            S_OK);
   WHV_RUN_VP_EXIT_REASON reason{};
   std::memcpy(&reason, bytes, sizeof reason);
   EXPECT_EQ(reason, WHvRunVpExitReasonX64IoPortAccess);
-  EXPECT_EQ(bytes[kWhvExitContextBytes1803], std::byte{0xEE});
+  EXPECT_EQ(bytes[whpapi::kWhvExitContextBytes1803], std::byte{0xEE});
 }
 
 TEST(Exits, ProcessorStartsAtTheResetVector) {

@@ -143,7 +143,7 @@ TEST(Interrupts, NmiGoesThroughItsVector) {
 
 TEST(Interrupts, UnprogrammedVectorIsRefused) {
   Guest guest(x2apic());
-  EXPECT_EQ(request(guest, fixed(0)), kHvInvalidParameter);
+  EXPECT_EQ(request(guest, fixed(0)), whpapi::kHvInvalidParameter);
 }
 
 TEST(LocalApic, TimerInterruptsAHaltedProcessor) {

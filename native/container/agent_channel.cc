@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-namespace runhv {
+namespace runhv::container {
 
-class AgentChannel::Control final : public VsockEndpoint {
+class AgentChannel::Control final : public devices::VsockEndpoint {
  public:
   explicit Control(AgentChannel& channel) : channel_(channel) {}
   std::size_t receive(std::span<const std::byte> data) override { return channel_.take(data); }
@@ -21,8 +21,9 @@ class AgentChannel::Control final : public VsockEndpoint {
 
 AgentChannel::AgentChannel(std::function<void()> on_change) : on_change_(std::move(on_change)) {}
 
-std::unique_ptr<VsockEndpoint> AgentChannel::accept(VsockConnectionId id, std::uint32_t,
-                                                    std::uint32_t host_port) {
+std::unique_ptr<devices::VsockEndpoint> AgentChannel::accept(devices::VsockConnectionId id,
+                                                             std::uint32_t,
+                                                             std::uint32_t host_port) {
   const std::lock_guard lock(mutex_);
   if (host_port == RUNHV_CONTROL_PORT) {
     if (control_) return nullptr;
@@ -77,7 +78,7 @@ AgentChannel::Received AgentChannel::receive() {
   return received;
 }
 
-std::optional<VsockConnectionId> AgentChannel::take_wake() {
+std::optional<devices::VsockConnectionId> AgentChannel::take_wake() {
   const std::lock_guard lock(mutex_);
   if (!control_ || lost_ || !std::exchange(wake_, false)) return std::nullopt;
   return control_;
@@ -127,4 +128,4 @@ void AgentChannel::lose() {
   on_change_();
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -19,9 +19,9 @@
 #include "container/stream_port.h"
 #include "devices/vsock/vsock_host.h"
 
-namespace runhv {
+namespace runhv::container {
 
-class AgentChannel final : public VsockService {
+class AgentChannel final : public devices::VsockService {
  public:
   // What the guest has said and nobody has received yet; beyond it the guest waits.
   static constexpr std::size_t kMaxHeldBytes = RUNHV_MAX_FRAME_TO_HOST + sizeof(runhv_frame);
@@ -29,8 +29,9 @@ class AgentChannel final : public VsockService {
   // `on_change`: there is something to receive or to send. Threads: any; nothing is held.
   explicit AgentChannel(std::function<void()> on_change);
 
-  std::unique_ptr<VsockEndpoint> accept(VsockConnectionId id, std::uint32_t guest_port,
-                                        std::uint32_t host_port) override;
+  std::unique_ptr<devices::VsockEndpoint> accept(devices::VsockConnectionId id,
+                                                 std::uint32_t guest_port,
+                                                 std::uint32_t host_port) override;
 
   // What is said first, before all that send() has kept, as soon as the guest has said as much as a
   // HELLO. `opening` is called once, on the thread that brings it: any.
@@ -53,7 +54,7 @@ class AgentChannel final : public VsockService {
   Received receive();
 
   // The control connection, where it has something new to send or room to receive.
-  std::optional<VsockConnectionId> take_wake();
+  std::optional<devices::VsockConnectionId> take_wake();
 
  private:
   class Control;
@@ -67,7 +68,7 @@ class AgentChannel final : public VsockService {
 
   mutable std::mutex mutex_;
   std::map<std::uint32_t, std::shared_ptr<StreamPort>> ports_;  // also their processes'
-  std::optional<VsockConnectionId> control_;
+  std::optional<devices::VsockConnectionId> control_;
   bool lost_ = false;
   bool wake_ = false;
   std::function<std::vector<std::byte>()> opening_;  // empty once it is said
@@ -77,4 +78,4 @@ class AgentChannel final : public VsockService {
   std::size_t sent_bytes_ = 0;  // of outgoing_
 };
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "container/linux_abi.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 constexpr std::size_t kMaxTextBytes = 1024;
@@ -139,4 +139,4 @@ Result<void> AgentMessageParser::push(std::span<const std::byte> data,
   }
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -12,7 +12,7 @@
 #include "base/result.h"
 #include "runhv_agent.h"
 
-namespace runhv {
+namespace runhv::container {
 
 struct AgentHello {};
 struct AgentPrepared {
@@ -57,4 +57,4 @@ class AgentMessageParser {
   std::vector<std::byte> payload_;  // at most RUNHV_MAX_FRAME_TO_HOST
 };
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -8,20 +8,18 @@
 #include "container/agent_message.h"
 #include "testing/fuzz.h"
 
-namespace runhv {
-
-void fuzz(std::span<const std::byte> bytes) {
+void runhv::testing::fuzz(std::span<const std::byte> bytes) {
   testing::FuzzInput input(bytes);
   const auto cuts = input.take_bytes(8);
   const auto stream = input.take_bytes(SIZE_MAX);
 
-  AgentMessageParser whole;
-  std::vector<AgentMessage> at_once;
+  container::AgentMessageParser whole;
+  std::vector<container::AgentMessage> at_once;
   const auto accepted = whole.push(stream, at_once);
   if (!accepted) RUNHV_CHECK(!accepted.error().detail.empty());
 
-  AgentMessageParser cut;
-  std::vector<AgentMessage> in_parts;
+  container::AgentMessageParser cut;
+  std::vector<container::AgentMessage> in_parts;
   bool part_accepted = true;
   std::size_t turn = 0;
   for (std::size_t at = 0; at < stream.size() && part_accepted; ++turn) {
@@ -35,12 +33,10 @@ void fuzz(std::span<const std::byte> bytes) {
   RUNHV_CHECK(in_parts.size() == at_once.size());
   for (std::size_t i = 0; i < at_once.size(); ++i) {
     RUNHV_CHECK(at_once[i].index() == in_parts[i].index());
-    if (const auto* failed = std::get_if<AgentFailed>(&at_once[i])) {
+    if (const auto* failed = std::get_if<container::AgentFailed>(&at_once[i])) {
       // Each byte of the text may have become \xNN.
       RUNHV_CHECK(failed->text.size() <= 4 * 1024);
       RUNHV_CHECK(failed->exit_status >= 125 && failed->exit_status <= 127);
     }
   }
 }
-
-}  // namespace runhv

@@ -10,7 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 using testing::HasSubstr;
@@ -110,4 +110,4 @@ TEST(AgentMessage, TextFromTheGuestCannotMoveTheCursor) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::container

@@ -6,7 +6,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 constexpr std::size_t kRecordAlignment = 8;
@@ -190,4 +190,4 @@ std::vector<std::byte> encode_resize(std::uint32_t process, std::uint16_t column
   return frame_of(RUNHV_MSG_RESIZE, runhv_resize{process, columns, rows});
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

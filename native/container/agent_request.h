@@ -12,7 +12,7 @@
 #include "container/network_messages.h"
 #include "container/process_spec.h"
 
-namespace runhv {
+namespace runhv::container {
 
 inline constexpr std::size_t kEntropyBytes = 32;
 
@@ -35,4 +35,4 @@ std::vector<std::byte> encode_signal(std::uint32_t process, int signal);
 std::vector<std::byte> encode_resize(std::uint32_t process, std::uint16_t columns,
                                      std::uint16_t rows);
 
-}  // namespace runhv
+}  // namespace runhv::container

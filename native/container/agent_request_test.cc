@@ -8,7 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 struct Decoded {
@@ -199,4 +199,4 @@ TEST(AgentRequest, ARootFolderIsTheFirstShare) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::container

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 constexpr std::string_view kPrefix = "dev.runhv.";
@@ -58,4 +58,4 @@ std::map<std::string, std::string> Annotations::values() const {
   return values;
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -9,7 +9,7 @@
 
 #include "container/json_reader.h"
 
-namespace runhv {
+namespace runhv::container {
 
 struct Annotation {
   std::string value;
@@ -35,4 +35,4 @@ class Annotations {
   std::map<std::string, Annotation, std::less<>> all_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::container

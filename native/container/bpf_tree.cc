@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 // Classic BPF, net/core/filter.c; struct seccomp_data of seccomp(2).
@@ -191,4 +191,4 @@ std::vector<BpfInstruction> compile_bpf(std::span<const BpfPolicy> policies,
   return program;
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -11,7 +11,7 @@
 #include "container/linux_abi.h"
 #include "container/process_spec.h"
 
-namespace runhv {
+namespace runhv::container {
 
 inline constexpr std::size_t kMaxBpfInstructions = 4096;  // BPF_MAXINSNS
 
@@ -55,4 +55,4 @@ struct BpfPolicy {
 // `foreign` is for calls of every other architecture, and for the x32 numbers.
 std::vector<BpfInstruction> compile_bpf(std::span<const BpfPolicy> policies, std::uint32_t foreign);
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -12,7 +12,7 @@
 #include "platform/file.h"
 #include "platform/path.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 std::string read_version(const JsonNode& node) {
@@ -56,14 +56,14 @@ Result<Bundle> parse_bundle(std::string_view json, const std::string& operation)
 
 Result<Bundle> read_bundle(const std::string& folder) {
   const std::string path = folder + "/config.json";
-  RUNHV_TRY_ASSIGN(const std::vector<std::byte> text, read_file(path, kMaxConfigBytes));
+  RUNHV_TRY_ASSIGN(const std::vector<std::byte> text, platform::read_file(path, kMaxConfigBytes));
   RUNHV_TRY_ASSIGN(
       Bundle bundle,
       parse_bundle({reinterpret_cast<const char*>(text.data()), text.size()}, "read " + path));
   for (ShareSpec& share : bundle.container.shares) {
-    if (!is_absolute_path(share.path)) share.path = folder + "/" + share.path;
+    if (!platform::is_absolute_path(share.path)) share.path = folder + "/" + share.path;
   }
   return bundle;
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -11,7 +11,7 @@
 #include "container/process_spec.h"
 #include "container/vm_shape.h"
 
-namespace runhv {
+namespace runhv::container {
 
 inline constexpr std::size_t kMaxConfigBytes = 8u << 20;
 
@@ -31,4 +31,4 @@ Result<Bundle> parse_bundle(std::string_view json, const std::string& operation)
 // Reads and parses `folder`/config.json.
 Result<Bundle> read_bundle(const std::string& folder);
 
-}  // namespace runhv
+}  // namespace runhv::container

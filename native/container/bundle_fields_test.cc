@@ -13,7 +13,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 using testing::HasSubstr;
@@ -472,4 +472,4 @@ TEST(BundleFields, WhatIsThereTwiceIsRefused) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::container

@@ -8,7 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 using testing::HasSubstr;
@@ -388,4 +388,4 @@ TEST(Bundle, UnknownFieldsAndForeignAnnotationsPass) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::container

@@ -7,7 +7,7 @@
 #include "container/bundle.h"
 #include "testing/fuzz.h"
 
-namespace runhv {
+namespace runhv::container {
 
 namespace {
 
@@ -22,24 +22,23 @@ void check(const ProcessSpec& process) {
 }
 
 }  // namespace
+}  // namespace runhv::container
 
-void fuzz(std::span<const std::byte> bytes) {
+void runhv::testing::fuzz(std::span<const std::byte> bytes) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (const auto process = parse_process(text, "read process")) {
-    check(*process);
+  if (const auto process = container::parse_process(text, "read process")) {
+    container::check(*process);
   } else {
     RUNHV_CHECK(!process.error().detail.empty());
   }
-  const auto bundle = parse_bundle(text, "read config");
+  const auto bundle = container::parse_bundle(text, "read config");
   if (!bundle) {
     RUNHV_CHECK(!bundle.error().detail.empty());
     return;
   }
-  check(bundle->process);
+  container::check(bundle->process);
   RUNHV_CHECK(bundle->vm.memory_bytes >= 24u << 20);
   RUNHV_CHECK(bundle->vm.processor_count >= 1 && bundle->vm.processor_count <= 64);
   RUNHV_CHECK(bundle->stop_signal >= 1 && bundle->stop_signal <= 64);
-  RUNHV_CHECK(encode_container(bundle->container));
+  RUNHV_CHECK(container::encode_container(bundle->container));
 }
-
-}  // namespace runhv

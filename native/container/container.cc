@@ -14,7 +14,7 @@
 #include "platform/process.h"
 #include "platform/random.h"
 
-namespace runhv {
+namespace runhv::container {
 
 Result<void> check_container_id(const std::string& id) {
   if (is_name(id, kMaxIdBytes)) return {};
@@ -39,7 +39,7 @@ const char* status_name(ContainerStatus status) {
   return "stopped";
 }
 
-Container::Impl::Impl(EventLoop& loop, ContainerEvents& events, std::string id,
+Container::Impl::Impl(platform::EventLoop& loop, ContainerEvents& events, std::string id,
                       std::uint64_t tick_ns)
     : loop_(loop),
       events_(events),
@@ -59,7 +59,7 @@ Container::Impl::~Impl() {
 
 Result<void> Container::Impl::make(ContainerConfig config, const MakeMachine& make_machine) {
   RUNHV_TRY(check_container_id(id_));
-  const std::uint64_t now = monotonic_ns();
+  const std::uint64_t now = platform::monotonic_ns();
   RUNHV_TRY_ASSIGN(bundle_, read_bundle(config.bundle));
   if (bundle_.container.has_host_hooks && !config.runs_hooks) {
     return Fail{Error{Code::kUnsupported, operation("make"),
@@ -73,7 +73,9 @@ Result<void> Container::Impl::make(ContainerConfig config, const MakeMachine& ma
   timeline_.describe(bundle_.vm.processor_count, bundle_.vm.memory_bytes);
 
   if (!bundle_.connect_stdin) config.streams[0].reset();
-  const auto on_first_byte = [this] { timeline_.mark(Stage::kFirstOutput, monotonic_ns()); };
+  const auto on_first_byte = [this] {
+    timeline_.mark(Stage::kFirstOutput, platform::monotonic_ns());
+  };
   RUNHV_TRY_ASSIGN(auto process,
                    Process::create(next_number_, bundle_.process, std::move(config.streams), loop_,
                                    channel_, hooks(on_first_byte), bundle_.vm.memory_bytes));
@@ -84,7 +86,7 @@ Result<void> Container::Impl::make(ContainerConfig config, const MakeMachine& ma
   awaits_network_ =
       config.own_network_namespace && (bundle_.container.namespaces & linux_abi::kCloneNewnet) != 0;
   if (!awaits_network_) RUNHV_TRY(this->make_machine());
-  created_at_ns_ = realtime_ns();
+  created_at_ns_ = platform::realtime_ns();
   for (const Error& warning : bundle_.process.warnings) warn(kFirstProcess, warning);
   look_.request();
   return {};
@@ -93,9 +95,9 @@ Result<void> Container::Impl::make(ContainerConfig config, const MakeMachine& ma
 Result<void> Container::Impl::make_machine() {
   ContainerSpec& container = bundle_.container;
   if (awaits_network_) {
-    RUNHV_TRY_ASSIGN(network_, TakenNetwork::take_own());
+    RUNHV_TRY_ASSIGN(network_, platform::TakenNetwork::take_own());
   } else if (!container.network_namespace.empty()) {
-    RUNHV_TRY_ASSIGN(network_, TakenNetwork::take(container.network_namespace));
+    RUNHV_TRY_ASSIGN(network_, platform::TakenNetwork::take(container.network_namespace));
   }
   RUNHV_TRY_ASSIGN(const std::vector<NetworkMessage> messages, connect_network());
   // The guest's first namespace has the interfaces.
@@ -111,10 +113,10 @@ Result<void> Container::Impl::make_machine() {
 
 // Gives the machine its interfaces, and returns what the agent is to tell its kernel.
 Result<std::vector<NetworkMessage>> Container::Impl::connect_network() {
-  std::vector<NetworkInterface> interfaces;
+  std::vector<platform::NetworkInterface> interfaces;
   if (!network_) return network_messages(interfaces);
-  for (TakenNetwork::Part& part : network_->parts()) {
-    RUNHV_TRY_ASSIGN(auto tap, TapBackend::create(std::move(part.tap), loop_));
+  for (platform::TakenNetwork::Part& part : network_->parts()) {
+    RUNHV_TRY_ASSIGN(auto tap, devices::TapBackend::create(std::move(part.tap), loop_));
     machine_config_.networks.push_back({.backend = tap.get(),
                                         .mac = network_device_mac(interfaces.size()),
                                         .mtu = static_cast<std::uint16_t>(part.interface.mtu)});
@@ -127,18 +129,18 @@ Result<std::vector<NetworkMessage>> Container::Impl::connect_network() {
 StreamPort::Hooks Container::Impl::hooks(std::function<void()> on_first_byte) {
   return {.on_change = [this] { look_.request(); },
           .on_first_byte = std::move(on_first_byte),
-          .wake = [this](VsockConnectionId connection) { wake(connection); }};
+          .wake = [this](devices::VsockConnectionId connection) { wake(connection); }};
 }
 
 void Container::Impl::on_stage(std::uint8_t stage) {
-  if (stage == RUNHV_STAGE_PORT_AGENT) timeline_.mark(Stage::kAgent, monotonic_ns());
+  if (stage == RUNHV_STAGE_PORT_AGENT) timeline_.mark(Stage::kAgent, platform::monotonic_ns());
   if (stage == RUNHV_STAGE_PORT_FIRST_INSTRUCTION) {
-    timeline_.mark_first_instruction(monotonic_ns());
+    timeline_.mark_first_instruction(platform::monotonic_ns());
   }
 }
 
 void Container::Impl::on_ended() {
-  timeline_.finish(monotonic_ns());
+  timeline_.finish(platform::monotonic_ns());
   machine_ended_.store(true, std::memory_order_release);
   look_.request();
 }
@@ -184,12 +186,12 @@ Result<void> Container::Impl::run_machine() {
   // guest a halt and an interrupt.
   channel_.open_with([request = std::move(container_request_)]() mutable {
     std::array<std::byte, kEntropyBytes> entropy;
-    fill_random(entropy);
-    append_identity(request, realtime_ns(), entropy);
+    platform::fill_random(entropy);
+    append_identity(request, platform::realtime_ns(), entropy);
     return encode_frame(RUNHV_MSG_CONTAINER, request);
   });
   first().offer(start_wanted_);
-  timeline_.mark(Stage::kKernel, monotonic_ns());
+  timeline_.mark(Stage::kKernel, platform::monotonic_ns());
   auto running = machine_->start();
   if (!running) {
     on_ended();
@@ -236,7 +238,7 @@ Result<void> Container::Impl::signal(ProcessNumber number, int signal) {
 
 Result<void> Container::Impl::stop(int signal, std::uint32_t grace_ms) {
   RUNHV_TRY(this->signal(kFirstProcess, signal == 0 ? bundle_.stop_signal : signal));
-  grace_.set(monotonic_ns() + std::uint64_t{grace_ms} * 1'000'000);
+  grace_.set(platform::monotonic_ns() + std::uint64_t{grace_ms} * 1'000'000);
   return {};
 }
 
@@ -259,7 +261,7 @@ Result<void> Container::Impl::resume() {
   }
   RUNHV_TRY(machine_->resume());
   paused_ = false;
-  if (deaf_) last_words_.set(monotonic_ns() + kLastWordsNs);
+  if (deaf_) last_words_.set(platform::monotonic_ns() + kLastWordsNs);
   tell([](ContainerEvents& events) { events.on_resumed(); });
   look_.request();
   return {};
@@ -297,7 +299,8 @@ Result<void> Container::Impl::resize(ProcessNumber number, std::uint16_t columns
   return {};
 }
 
-Result<void> Container::Impl::attach(ProcessNumber number, int stream, std::optional<Stream> end) {
+Result<void> Container::Impl::attach(ProcessNumber number, int stream,
+                                     std::optional<platform::Stream> end) {
   RUNHV_TRY_ASSIGN(Process* const process, find(number, "attach to"));
   return process->attach(stream, std::move(end));
 }
@@ -340,13 +343,14 @@ ContainerStatistics Container::Impl::statistics() {
           bundle_.vm.processor_count,
           bundle_.vm.memory_bytes,
           timeline_.snapshot(),
-          private_bytes(),
+          platform::private_bytes(),
           resident_bytes};
 }
 
 // --- the public face -----------------------------------------------------------------------------
 
-Result<std::unique_ptr<Container>> Container::create(EventLoop& loop, ContainerConfig config,
+Result<std::unique_ptr<Container>> Container::create(platform::EventLoop& loop,
+                                                     ContainerConfig config,
                                                      ContainerEvents& events,
                                                      const MakeMachine& make_machine) {
   auto impl = std::make_unique<Impl>(loop, events, config.id, config.tick_ns);
@@ -373,7 +377,8 @@ Result<ProcessNumber> Container::start_process(ProcessConfig config) {
 Result<void> Container::resize(ProcessNumber process, std::uint16_t columns, std::uint16_t rows) {
   return impl_->resize(process, columns, rows);
 }
-Result<void> Container::attach(ProcessNumber process, int stream, std::optional<Stream> end) {
+Result<void> Container::attach(ProcessNumber process, int stream,
+                               std::optional<platform::Stream> end) {
   return impl_->attach(process, stream, std::move(end));
 }
 const std::string& Container::id() const { return impl_->id(); }
@@ -382,8 +387,8 @@ ContainerState Container::state() const { return impl_->state(); }
 const std::optional<Result<ExitStatus>>& Container::end() const { return impl_->end(); }
 ContainerStatistics Container::statistics() { return impl_->statistics(); }
 const StatisticsPage& Container::statistics_page() const { return impl_->statistics_page(); }
-std::optional<MachineMemory> Container::guest_memory(std::size_t index) const {
+std::optional<machine::MachineMemory> Container::guest_memory(std::size_t index) const {
   return impl_->guest_memory(index);
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -22,7 +22,7 @@
 #include "platform/event_loop.h"
 #include "platform/stream.h"
 
-namespace runhv {
+namespace runhv::container {
 
 using ProcessNumber = std::uint32_t;  // of a container; used once
 inline constexpr ProcessNumber kFirstProcess = 0;
@@ -36,7 +36,7 @@ Result<void> check_container_id(const std::string& id);
 // The host's ends of stdin, stdout and stderr of a process. Empty: the null device, inside the
 // guest. With a terminal the first is its input, and the second its output where there is one, else
 // the first is both.
-using HostStreams = std::array<std::optional<Stream>, 3>;
+using HostStreams = std::array<std::optional<platform::Stream>, 3>;
 
 struct ContainerConfig {
   std::string id;
@@ -132,7 +132,8 @@ class ContainerEvents {
   ~ContainerEvents() = default;
 };
 
-using MakeMachine = std::function<Result<std::unique_ptr<Machine>>(MachineConfig)>;
+using MakeMachine =
+    std::function<Result<std::unique_ptr<machine::Machine>>(machine::MachineConfig)>;
 
 class Container {
  public:
@@ -140,8 +141,8 @@ class Container {
   // it, the bundle folder is no longer needed. Nothing runs yet. `loop` and `events` outlive the
   // container.
   static Result<std::unique_ptr<Container>> create(
-      EventLoop& loop, ContainerConfig config, ContainerEvents& events,
-      const MakeMachine& make_machine = Machine::create);
+      platform::EventLoop& loop, ContainerConfig config, ContainerEvents& events,
+      const MakeMachine& make_machine = machine::Machine::create);
   Container(const Container&) = delete;
   Container& operator=(const Container&) = delete;
   // Stops the machine if it runs, joins its threads, gives everything back. No event comes any
@@ -175,7 +176,7 @@ class Container {
   Result<void> resize(ProcessNumber process, std::uint16_t columns, std::uint16_t rows);
   // Gives stream 0, 1 or 2 another end on the host, or none: then output waits until there is one
   // again, and input has no end. kConflict where the process was given the null device.
-  Result<void> attach(ProcessNumber process, int stream, std::optional<Stream> end);
+  Result<void> attach(ProcessNumber process, int stream, std::optional<platform::Stream> end);
 
   const std::string& id() const;
   ContainerState state() const;
@@ -189,7 +190,7 @@ class Container {
   // What is counted, while it is. Valid as long as the container.
   const StatisticsPage& statistics_page() const;
   // See Machine::guest_memory. Valid as long as the container.
-  std::optional<MachineMemory> guest_memory(std::size_t index) const;
+  std::optional<machine::MachineMemory> guest_memory(std::size_t index) const;
 
  private:
   class Impl;
@@ -197,4 +198,4 @@ class Container {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -12,7 +12,7 @@
 #include "container/container_scene.h"
 #include "testing/fuzz.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 using testing::FuzzInput;
@@ -65,7 +65,7 @@ class Run {
         host();
         break;
       case 12:
-        if (input_.byte() % 4 == 0) scene_.guest.end(MachineEnd::kPoweredOff);
+        if (input_.byte() % 4 == 0) scene_.guest.end(machine::MachineEnd::kPoweredOff);
         break;
       case 13:
         (void)scene_.container->start();
@@ -150,7 +150,7 @@ class Run {
         (void)container.resize(process(), input_.byte(), input_.byte());
         break;
       case 6: {
-        std::optional<Stream> end;
+        std::optional<platform::Stream> end;
         const int stream = input_.byte() % 4;
         if (input_.byte() % 2 == 0) end = stream == 0 ? other_.read_end() : other_.write_end();
         (void)container.attach(process(), stream, std::move(end));
@@ -191,12 +191,11 @@ class Run {
 };
 
 }  // namespace
+}  // namespace runhv::container
 
-void fuzz(std::span<const std::byte> bytes) {
+void runhv::testing::fuzz(std::span<const std::byte> bytes) {
   testing::FuzzInput input(bytes.first(std::min<std::size_t>(bytes.size(), 4096)));
-  Run run(input);
+  container::Run run(input);
   while (!input.empty()) run.step();
   run.finish();
 }
-
-}  // namespace runhv

@@ -7,7 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 using testing::ElementsAre;
@@ -150,7 +150,7 @@ TEST(ContainerLies, WhatIsSaidAfterTheEndIsPassedOver) {
   scene.guest.say_bytes(encode_frame(77, {}));
   scene.turn();
   scene.finish_outputs();
-  scene.guest.end(MachineEnd::kPoweredOff);
+  scene.guest.end(machine::MachineEnd::kPoweredOff);
   scene.turn();
 
   EXPECT_EQ(last(scene), "ended exited 0");
@@ -214,11 +214,11 @@ TEST_F(ContainerPatience, HasNoEndWhileTheHostIsWhoIsWaitedFor) {
   scene.turn();
   scene.guest.says_prepared(kFirstProcess);
   scene.turn();
-  const std::uint64_t later = monotonic_ns() + 20'000'000;
-  while (monotonic_ns() < later) RUNHV_CHECK(scene.loop->run_once(later));
+  const std::uint64_t later = platform::monotonic_ns() + 20'000'000;
+  while (platform::monotonic_ns() < later) RUNHV_CHECK(scene.loop->run_once(later));
 
   EXPECT_THAT(scene.log.texts(), ElementsAre("created"));
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::container

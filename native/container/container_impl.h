@@ -19,12 +19,12 @@
 #include "devices/net/tap_backend.h"
 #include "platform/network_namespace.h"
 
-namespace runhv {
+namespace runhv::container {
 
 // The phases and what leads from one to another: docs/life.md.
-class Container::Impl final : private MachineObserver {
+class Container::Impl final : private machine::MachineObserver {
  public:
-  Impl(EventLoop& loop, ContainerEvents& events, std::string id, std::uint64_t tick_ns);
+  Impl(platform::EventLoop& loop, ContainerEvents& events, std::string id, std::uint64_t tick_ns);
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
   ~Impl();
@@ -39,7 +39,7 @@ class Container::Impl final : private MachineObserver {
   Result<void> resume();
   Result<ProcessNumber> start_process(ProcessConfig config);
   Result<void> resize(ProcessNumber number, std::uint16_t columns, std::uint16_t rows);
-  Result<void> attach(ProcessNumber number, int stream, std::optional<Stream> end);
+  Result<void> attach(ProcessNumber number, int stream, std::optional<platform::Stream> end);
 
   const std::string& id() const { return id_; }
   const Bundle& bundle() const { return bundle_; }
@@ -47,7 +47,7 @@ class Container::Impl final : private MachineObserver {
   const std::optional<Result<ExitStatus>>& end() const { return end_; }
   ContainerStatistics statistics();
   const StatisticsPage& statistics_page() const { return timeline_.page(); }
-  std::optional<MachineMemory> guest_memory(std::size_t index) const {
+  std::optional<machine::MachineMemory> guest_memory(std::size_t index) const {
     return machine_ == nullptr ? std::nullopt : machine_->guest_memory(index);
   }
 
@@ -96,7 +96,7 @@ class Container::Impl final : private MachineObserver {
   void look_at_outputs();
   void look_at_machine(bool machine_ended);
   void say_what_is_kept();
-  void wake(VsockConnectionId connection);
+  void wake(devices::VsockConnectionId connection);
   void watch();
   void on_tick();
   void on_last_words();
@@ -118,7 +118,7 @@ class Container::Impl final : private MachineObserver {
   Process& first() const { return *processes_.at(kFirstProcess); }
   std::string operation(const char* verb) const { return verb + (" container " + id_); }
 
-  EventLoop& loop_;
+  platform::EventLoop& loop_;
   ContainerEvents& events_;
   const std::string id_;
   const std::uint64_t tick_ns_;
@@ -133,7 +133,7 @@ class Container::Impl final : private MachineObserver {
   AgentChannel channel_;
   std::string kernel_name_;                   // once it was asked for
   std::vector<std::byte> container_request_;  // of CONTAINER, until it is sent
-  MachineConfig machine_config_;              // until there is a machine
+  machine::MachineConfig machine_config_;     // until there is a machine
   MakeMachine make_machine_;
   std::map<ProcessNumber, std::unique_ptr<Process>> processes_;  // the first stays
   ProcessNumber next_number_ = kFirstProcess;
@@ -154,13 +154,13 @@ class Container::Impl final : private MachineObserver {
   std::uint64_t started_at_ns_ = 0;
   std::uint64_t ended_at_ns_ = 0;
 
-  Timer tick_;
+  platform::Timer tick_;
   bool ticking_ = false;
-  Timer last_words_;
-  Timer grace_;
-  std::optional<TakenNetwork> network_;
-  std::vector<std::unique_ptr<TapBackend>> taps_;  // of network_'s parts
-  std::unique_ptr<Machine> machine_;
+  platform::Timer last_words_;
+  platform::Timer grace_;
+  std::optional<platform::TakenNetwork> network_;
+  std::vector<std::unique_ptr<devices::TapBackend>> taps_;  // of network_'s parts
+  std::unique_ptr<machine::Machine> machine_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -9,7 +9,7 @@
 #include "container/container_impl.h"
 #include "platform/clock.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 Error lie(std::string detail) {
@@ -46,7 +46,7 @@ void Container::Impl::look_at_agent() {
   if (phase_ >= Phase::kDraining) return;
   if (received.fault) return fail(*std::move(received.fault));
   if (received.lost && !std::exchange(deaf_, true)) {
-    last_words_.set(monotonic_ns() + kLastWordsNs);
+    last_words_.set(platform::monotonic_ns() + kLastWordsNs);
   }
 }
 
@@ -76,7 +76,7 @@ void Container::Impl::on(const AgentStarted& started) {
   }
   on_created();
   phase_ = Phase::kRunning;
-  started_at_ns_ = realtime_ns();
+  started_at_ns_ = platform::realtime_ns();
   tell([](ContainerEvents& events) { events.on_started(); });
 }
 
@@ -128,7 +128,7 @@ void Container::Impl::on_created() {
 }
 
 void Container::Impl::on_first_ended() {
-  timeline_.mark(Stage::kExit, monotonic_ns());
+  timeline_.mark(Stage::kExit, platform::monotonic_ns());
   phase_ = Phase::kDraining;
   last_words_.cancel();
   for (const auto& [number, process] : processes_) {
@@ -158,7 +158,7 @@ void Container::Impl::look_at_machine(bool machine_ended) {
     } else if (delivered || output_given_up_) {
       channel_.send(encode_frame(RUNHV_MSG_POWER_OFF, {}));
       phase_ = Phase::kPoweringOff;
-      last_words_.set(monotonic_ns() + kLastWordsNs);
+      last_words_.set(platform::monotonic_ns() + kLastWordsNs);
     }
   }
   if (phase_ == Phase::kPoweringOff && machine_ended) begin_stopping(*first().status());
@@ -172,7 +172,7 @@ void Container::Impl::say_what_is_kept() {
   if (const auto control = channel_.take_wake()) wake(*control);
 }
 
-void Container::Impl::wake(VsockConnectionId connection) {
+void Container::Impl::wake(devices::VsockConnectionId connection) {
   if (machine_ != nullptr) machine_->vsock_waker()->wake(connection);
 }
 
@@ -186,7 +186,7 @@ void Container::Impl::watch() {
   if (wanted == ticking_) return;
   ticking_ = wanted;
   if (wanted) {
-    tick_.set(monotonic_ns() + tick_ns_);
+    tick_.set(platform::monotonic_ns() + tick_ns_);
   } else {
     tick_.cancel();
   }
@@ -229,18 +229,18 @@ void Container::Impl::kill(int signal) {
   } else {
     killed_ = true;
     begin_stopping(ExitStatus{ExitStatus::Kind::kSignaled, signal, std::nullopt});
-    last_words_.set(monotonic_ns() + kLastWordsNs);
+    last_words_.set(platform::monotonic_ns() + kLastWordsNs);
   }
 }
 
 void Container::Impl::fail(Error error) {
   if (phase_ >= Phase::kStopping) return;
   begin_stopping(Fail{std::move(error)});
-  last_words_.set(monotonic_ns() + kLastWordsNs);
+  last_words_.set(platform::monotonic_ns() + kLastWordsNs);
 }
 
 void Container::Impl::begin_stopping(Result<ExitStatus> result) {
-  timeline_.mark(Stage::kExit, monotonic_ns());
+  timeline_.mark(Stage::kExit, platform::monotonic_ns());
   last_words_.cancel();
   grace_.cancel();
   result_ = std::move(result);
@@ -266,7 +266,7 @@ void Container::Impl::end_if_delivered() {
     if (number != kFirstProcess) tell_process_ended(number, *process);
   }
   end_ = final_result();
-  ended_at_ns_ = realtime_ns();
+  ended_at_ns_ = platform::realtime_ns();
   phase_ = Phase::kStopped;
   tell([this](ContainerEvents& events) { events.on_ended(*end_); });
 }
@@ -285,12 +285,12 @@ Result<ExitStatus> Container::Impl::final_result() const {
 
 Error Container::Impl::machine_failure() const {
   switch (machine_->end()) {
-    case MachineEnd::kTripleFault:
-    case MachineEnd::kGuestStuck:
-    case MachineEnd::kFailed:
+    case machine::MachineEnd::kTripleFault:
+    case machine::MachineEnd::kGuestStuck:
+    case machine::MachineEnd::kFailed:
       return machine_->error();
-    case MachineEnd::kPoweredOff:
-    case MachineEnd::kStopped:
+    case machine::MachineEnd::kPoweredOff:
+    case machine::MachineEnd::kStopped:
       break;
   }
   return guest_fault("the guest powered off and gave no exit status");
@@ -312,4 +312,4 @@ void Container::Impl::warn(ProcessNumber number, Error warning) {
   });
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -8,7 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 using testing::Contains;
@@ -42,7 +42,7 @@ TEST(ContainerLife, APlainRunSaysEverythingAtOnceAndTellsTheWholeLife) {
   scene.finish_outputs();
   EXPECT_THAT(types(scene.guest.hears()), ElementsAre(RUNHV_MSG_POWER_OFF));
   EXPECT_FALSE(scene.log.ended());
-  scene.guest.end(MachineEnd::kPoweredOff);
+  scene.guest.end(machine::MachineEnd::kPoweredOff);
   scene.turn();
 
   EXPECT_THAT(scene.log.texts(), ElementsAre("created", "started", "ended exited 3"));
@@ -171,7 +171,7 @@ TEST(ContainerLife, AProgramThatCannotBeRunIsNotStarted) {
     scene.guest.says_failed(kFirstProcess, 127, "run /nosuch");
     scene.turn();
     EXPECT_THAT(types(scene.guest.hears()), Contains(RUNHV_MSG_POWER_OFF));
-    scene.guest.end(MachineEnd::kPoweredOff);
+    scene.guest.end(machine::MachineEnd::kPoweredOff);
     scene.turn();
 
     EXPECT_THAT(
@@ -195,14 +195,14 @@ TEST(ContainerLife, AGuestThatDoesNotPowerOffIsStoppedAfterASecond) {
 
 TEST(ContainerLife, AMachineThatEndsWithoutAStatusIsAFault) {
   struct Case {
-    MachineEnd end;
+    machine::MachineEnd end;
     const char* told;
   };
   for (const Case& each :
-       {Case{MachineEnd::kPoweredOff,
+       {Case{machine::MachineEnd::kPoweredOff,
              "ended with run container scene: the guest powered off and gave no exit status"},
-        Case{MachineEnd::kTripleFault, "ended with run the guest: triple fault"},
-        Case{MachineEnd::kFailed, "ended with run the guest: triple fault"}}) {
+        Case{machine::MachineEnd::kTripleFault, "ended with run the guest: triple fault"},
+        Case{machine::MachineEnd::kFailed, "ended with run the guest: triple fault"}}) {
     Scene scene;
     scene.run();
     scene.guest.end(each.end);
@@ -217,7 +217,7 @@ TEST(ContainerLife, OutputThatTheGuestTookAwayIsNoSuccess) {
   scene.run();
   scene.guest.write(kStdoutPort, "half");
   scene.guest.says_exited(kFirstProcess, 0);
-  scene.guest.end(MachineEnd::kPoweredOff);
+  scene.guest.end(machine::MachineEnd::kPoweredOff);
   scene.turn();
 
   EXPECT_EQ(last(scene),
@@ -235,7 +235,7 @@ TEST(ContainerLife, OutputThatTheHostHoldsIsDeliveredBeforeTheEndIsTold) {
   scene.guest.shut_down(kStdoutPort);
   scene.guest.shut_down(kStderrPort);
   scene.guest.says_exited(kFirstProcess, 4);
-  scene.guest.end(MachineEnd::kPoweredOff);
+  scene.guest.end(machine::MachineEnd::kPoweredOff);
   scene.turn();
   EXPECT_FALSE(scene.log.ended());
   EXPECT_GT(scene.guest.held(kStdoutPort), 0u);
@@ -268,7 +268,7 @@ TEST(ContainerLife, OutputThatNobodyReadsIsGivenUpOnRequest) {
 }
 
 TEST(ContainerLife, AHostThatCannotWriteIsTheError) {
-  const UniqueHandle full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  const platform::UniqueHandle full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
   Scene::Options options;
   options.output = full.get();
   Scene scene(options);
@@ -278,7 +278,7 @@ TEST(ContainerLife, AHostThatCannotWriteIsTheError) {
   EXPECT_FALSE(scene.guest.is_connected(kStdoutPort)) << "the program is to see that";
   scene.guest.says_exited(kFirstProcess, 0);
   scene.finish_outputs();
-  scene.guest.end(MachineEnd::kPoweredOff);
+  scene.guest.end(machine::MachineEnd::kPoweredOff);
   scene.turn();
 
   EXPECT_EQ(last(scene),
@@ -294,7 +294,7 @@ TEST(ContainerLife, AReaderThatHasGoneDidNotWantTheRest) {
   EXPECT_FALSE(scene.guest.is_connected(kStdoutPort));
   scene.guest.says_exited(kFirstProcess, 0);
   scene.finish_outputs();
-  scene.guest.end(MachineEnd::kPoweredOff);
+  scene.guest.end(machine::MachineEnd::kPoweredOff);
   scene.turn();
 
   EXPECT_EQ(last(scene), "ended exited 0");
@@ -303,7 +303,8 @@ TEST(ContainerLife, AReaderThatHasGoneDidNotWantTheRest) {
 // A regular file is written by a thread that may wait: the end is told when all is there.
 TEST(ContainerLife, AFileHasEveryByteWhenTheEndIsTold) {
   const std::string path = SceneBundle::folder() + "/output";
-  const UniqueHandle file(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  const platform::UniqueHandle file(
+      ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   Scene::Options options;
   options.output = file.get();
   Scene scene(options);
@@ -313,7 +314,7 @@ TEST(ContainerLife, AFileHasEveryByteWhenTheEndIsTold) {
   scene.guest.says_exited(kFirstProcess, 0);
   scene.guest.shut_down(kStdoutPort);
   scene.guest.shut_down(kStderrPort);
-  scene.guest.end(MachineEnd::kPoweredOff);
+  scene.guest.end(machine::MachineEnd::kPoweredOff);
 
   ASSERT_TRUE(scene.wait_for_end());
 
@@ -377,4 +378,4 @@ TEST(ContainerEventsTest, AHandlerMayCallTheContainer) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::container

@@ -8,7 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 using testing::AnyOf;
@@ -88,7 +88,7 @@ class Orders : public testing::Test {
         }
         break;
       case Act::kPowerOff:
-        scene.guest.end(MachineEnd::kPoweredOff);
+        scene.guest.end(machine::MachineEnd::kPoweredOff);
         done.cut = done.cut || (can_act && !done.output_ended);
         done.powered_off = done.powered_off || can_act;
         break;
@@ -203,4 +203,4 @@ TEST_F(Orders, OfAMachineThatTakesItsTimeToStop) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::container

@@ -7,7 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 using testing::ElementsAre;
@@ -73,9 +73,9 @@ TEST_F(ContainerProcesses, AnEndIsToldWhenASlowReaderHasAll) {
 TEST_F(ContainerProcesses, ThatTheHostCannotWriteForSaySo) {
   Scene scene;
   scene.run();
-  const UniqueHandle full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  const platform::UniqueHandle full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
   const auto number =
-      scene.execute({std::nullopt, *Stream::adopt(full.get(), false), std::nullopt});
+      scene.execute({std::nullopt, *platform::Stream::adopt(full.get(), false), std::nullopt});
   ASSERT_TRUE(number);
   scene.turn();
   scene.connect_streams(*number);
@@ -124,7 +124,7 @@ TEST_F(ContainerProcesses, EndWithTheFirst) {
   scene.guest.says_exited(kFirstProcess, 0);
   scene.finish_outputs();
   scene.finish_outputs(number);
-  scene.guest.end(MachineEnd::kPoweredOff);
+  scene.guest.end(machine::MachineEnd::kPoweredOff);
   scene.turn();
 
   EXPECT_THAT(scene.log.texts(),
@@ -250,4 +250,4 @@ TEST_F(ContainerProcesses, ATerminalIsOneConnectionForBothDirections) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::container

@@ -5,9 +5,9 @@
 #include "container/container_spec.h"
 #include "container/json_reader.h"
 
-namespace runhv {
+namespace runhv::container {
 
 // Complains through the node's reader; the result counts only where that has no error.
 void read_container(const JsonNode& root, const Annotations& annotations, ContainerSpec& spec);
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -5,7 +5,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 using testing::Contains;
@@ -144,7 +144,7 @@ TEST(ContainerStop, IsOverWithTheProgram) {
   EXPECT_EQ(heard[0].word(offsetof(runhv_signal, signal)), 15u);
   scene.guest.says_exited(kFirstProcess, 0);
   scene.finish_outputs();
-  scene.guest.end(MachineEnd::kPoweredOff);
+  scene.guest.end(machine::MachineEnd::kPoweredOff);
   scene.turn();
 
   EXPECT_EQ(last(scene), "ended exited 0");
@@ -182,7 +182,7 @@ TEST(ContainerPause, WhatTheGuestHadSaidIsHeardAfterwards) {
   EXPECT_EQ(status(scene), ContainerStatus::kPaused);
   ASSERT_TRUE(scene.container->resume());
   scene.finish_outputs();
-  scene.guest.end(MachineEnd::kPoweredOff);
+  scene.guest.end(machine::MachineEnd::kPoweredOff);
   scene.turn();
 
   EXPECT_THAT(scene.log.texts(),
@@ -260,4 +260,4 @@ TEST(ContainerAttach, NamesAStreamThatIsThere) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::container

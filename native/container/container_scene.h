@@ -23,7 +23,7 @@
 #include "container/fake_guest.h"
 #include "platform/clock.h"
 
-namespace runhv {
+namespace runhv::container {
 
 struct Pipe {
   Pipe() {
@@ -54,11 +54,11 @@ struct Pipe {
     RUNHV_CHECK(::write(static_cast<int>(writer.get()), text.data(), text.size()) ==
                 static_cast<ssize_t>(text.size()));
   }
-  Stream read_end() const { return *Stream::adopt(reader.get(), true); }
-  Stream write_end() const { return *Stream::adopt(writer.get(), false); }
+  platform::Stream read_end() const { return *platform::Stream::adopt(reader.get(), true); }
+  platform::Stream write_end() const { return *platform::Stream::adopt(writer.get(), false); }
 
-  UniqueHandle reader;
-  UniqueHandle writer;
+  platform::UniqueHandle reader;
+  platform::UniqueHandle writer;
 };
 
 // Writes down what happens to a container, and checks that it may: each thing once, in its order,
@@ -176,14 +176,14 @@ class Scene {
     std::uint64_t tick_ns = 3'600'000'000'000;
     bool own_network_namespace = false;
     // In place of the pipe `out`.
-    OsHandle output = kInvalidHandle;
+    platform::OsHandle output = platform::kInvalidHandle;
   };
 
   Scene() : Scene(Options()) {}
   explicit Scene(const Options& options) {
     static const auto ignored = std::signal(SIGPIPE, SIG_IGN);
     (void)ignored;
-    auto made_loop = EventLoop::create();
+    auto made_loop = platform::EventLoop::create();
     RUNHV_CHECK(made_loop);
     loop = *std::move(made_loop);
     ContainerConfig config;
@@ -192,8 +192,8 @@ class Scene {
     config.tick_ns = options.tick_ns;
     config.own_network_namespace = options.own_network_namespace;
     config.streams = {in.read_end(), out.write_end(), err.write_end()};
-    if (options.output != kInvalidHandle) {
-      config.streams[1] = *Stream::adopt(options.output, false);
+    if (options.output != platform::kInvalidHandle) {
+      config.streams[1] = *platform::Stream::adopt(options.output, false);
     }
     in.reader.reset();
     out.writer.reset();
@@ -210,16 +210,16 @@ class Scene {
   void turn() {
     for (int quiet = 0; quiet < 3; ++quiet) {
       const std::size_t events = log.texts().size();
-      RUNHV_CHECK(loop->run_once(monotonic_ns()));
+      RUNHV_CHECK(loop->run_once(platform::monotonic_ns()));
       if (log.texts().size() != events) quiet = 0;
     }
   }
   // Until something is so; a test whose wish does not come true within a minute has failed.
   template <class Condition>
   bool wait_until(Condition condition) {
-    const std::uint64_t deadline_ns = monotonic_ns() + 60'000'000'000;
+    const std::uint64_t deadline_ns = platform::monotonic_ns() + 60'000'000'000;
     while (!condition()) {
-      if (monotonic_ns() >= deadline_ns) return false;
+      if (platform::monotonic_ns() >= deadline_ns) return false;
       RUNHV_CHECK(loop->run_once(deadline_ns));
     }
     return true;
@@ -251,7 +251,7 @@ class Scene {
     return container->start_process({.json = json, .streams = std::move(streams)});
   }
 
-  std::unique_ptr<EventLoop> loop;
+  std::unique_ptr<platform::EventLoop> loop;
   EventLog log;
   FakeGuest guest;
   Pipe in, out, err;
@@ -277,4 +277,4 @@ inline std::string last(const Scene& scene) {
 
 inline ContainerStatus status(const Scene& scene) { return scene.container->state().status; }
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -9,7 +9,7 @@
 #include "container/json_fields.h"
 #include "container/linux_abi.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 enum class Bind : std::uint8_t { kNo, kTop, kTree };
@@ -255,4 +255,4 @@ void read_container(const JsonNode& root, const Annotations& annotations, Contai
   read_files(annotations, spec);
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -9,7 +9,7 @@
 
 #include "runhv_agent.h"
 
-namespace runhv {
+namespace runhv::container {
 
 struct MountSpec {
   runhv_mount fixed{};
@@ -59,4 +59,4 @@ struct ContainerSpec {
   bool has_host_hooks = false;
 };
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -13,15 +13,15 @@
 #include "machine/elf_fixture.h"
 #include "testing/files.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 // Runs the loop until the end is told.
 class UntilTheEnd final : public ContainerEvents {
  public:
-  explicit UntilTheEnd(EventLoop& loop) : loop_(loop) {}
+  explicit UntilTheEnd(platform::EventLoop& loop) : loop_(loop) {}
   void on_created() override {}
   void on_started() override {}
   void on_process_started(ProcessNumber) override {}
@@ -33,21 +33,21 @@ class UntilTheEnd final : public ContainerEvents {
   void on_ended(const Result<ExitStatus>&) override { loop_.stop(); }
 
  private:
-  EventLoop& loop_;
+  platform::EventLoop& loop_;
 };
 
-class HostileKernel : public testing::Test {
+class HostileKernel : public ::testing::Test {
  protected:
   void SetUp() override {
     ::setenv("RUNHV_WINHV", RUNHV_TEST_WINHV, 0);
     ::setenv("RUNHV_SOFTCPU", RUNHV_TEST_ENGINE_LIBRARY, 0);
     std::filesystem::create_directory(folder_);
-    ASSERT_TRUE(write_file(folder_ / "disk", std::vector<std::byte>(4096)));
+    ASSERT_TRUE(testing::write_file(folder_ / "disk", std::vector<std::byte>(4096)));
     std::ofstream(folder_ / "config.json")
         << R"({"ociVersion":"1.0.2","process":{"args":["/bin/true"],"cwd":"/"},)"
         << R"("root":{"path":"rootfs"},"vm":{"image":{"path":")" << (folder_ / "disk").string()
         << R"(","format":"raw"}}})";
-    auto loop = EventLoop::create();
+    auto loop = platform::EventLoop::create();
     ASSERT_TRUE(loop);
     loop_ = *std::move(loop);
   }
@@ -55,7 +55,8 @@ class HostileKernel : public testing::Test {
 
   // The error that the container ends with.
   std::string run(std::string_view code) {
-    EXPECT_TRUE(write_file(folder_ / "kernel", ElfFixture{.content = code}.build()));
+    EXPECT_TRUE(
+        testing::write_file(folder_ / "kernel", machine::ElfFixture{.content = code}.build()));
     ContainerConfig config;
     config.id = "hostile";
     config.bundle = folder_;
@@ -74,7 +75,7 @@ class HostileKernel : public testing::Test {
 
   const std::filesystem::path folder_ = std::filesystem::temp_directory_path() /
                                         ("runhv-hostile-" + std::to_string(std::random_device{}()));
-  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<platform::EventLoop> loop_;
 };
 
 TEST_F(HostileKernel, ThatNeverSpeaksIsEndedWithOneError) {
@@ -92,4 +93,4 @@ TEST_F(HostileKernel, ThatTriplesFaultsSaysWhere) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::container

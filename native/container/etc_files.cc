@@ -5,7 +5,7 @@
 
 #include "container/linux_abi.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 constexpr std::string_view kHosts =
@@ -37,4 +37,4 @@ void add_etc(ContainerSpec& spec) {
   spec.files.push_back({{kLink, RUNHV_FILE_IF_MISSING}, "/etc/mtab", "/proc/mounts"});
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -19,12 +19,12 @@
 #include "machine/machine.h"
 #include "runhv_agent.h"
 
-namespace runhv {
+namespace runhv::container {
 
 // What a test holds of the guest; the machine of it may come and go. Everything happens on the
 // caller's thread, as a processor's thread would do it. A guest that does not run, or is paused,
 // does nothing.
-class FakeGuest final : public VsockWaker {
+class FakeGuest final : public devices::VsockWaker {
  public:
   struct Request {
     std::uint16_t type;
@@ -40,20 +40,20 @@ class FakeGuest final : public VsockWaker {
   bool is_asked_to_stop() const { return stopping_; }
   bool can_act() const { return running_ && !paused_; }
   // The guest ends its machine.
-  void end(MachineEnd reason) {
+  void end(machine::MachineEnd reason) {
     if (can_act()) finish(reason);
   }
   // With it, stop() ends the machine at once; else stop_now() does.
   bool ends_when_asked = true;
   void stop_now() {
-    if (stopping_) finish(MachineEnd::kStopped);
+    if (stopping_) finish(machine::MachineEnd::kStopped);
   }
   std::optional<Error> start_error;
 
   // --- connections: none where the host refuses ---
   bool connect(std::uint32_t port) {
     if (!can_act()) return false;
-    const VsockConnectionId id = ++last_id_;
+    const devices::VsockConnectionId id = ++last_id_;
     auto endpoint = service_->accept(id, 5000, port);
     if (endpoint == nullptr) return false;
     connections_.emplace(id, Connection{port, std::move(endpoint), {}, {}, false, false, false});
@@ -80,7 +80,7 @@ class FakeGuest final : public VsockWaker {
     }
   }
   void reset(std::uint32_t port) {
-    const VsockConnectionId id = id_of(port);
+    const devices::VsockConnectionId id = id_of(port);
     if (id != 0 && can_act()) drop(id);
   }
   // What has come for the guest, once.
@@ -151,12 +151,12 @@ class FakeGuest final : public VsockWaker {
   }
 
   // --- VsockWaker: as the device does it ---
-  void wake(VsockConnectionId id) override {
+  void wake(devices::VsockConnectionId id) override {
     const auto found = connections_.find(id);
     // What a paused machine's device would do waits.
     if (found == connections_.end() || paused_) return;
     Connection& connection = found->second;
-    VsockEndpoint& endpoint = *connection.endpoint;
+    devices::VsockEndpoint& endpoint = *connection.endpoint;
     while (!connection.to_host.empty()) {
       const std::size_t taken = endpoint.receive(as_bytes(connection.to_host));
       RUNHV_CHECK(taken <= connection.to_host.size());
@@ -179,7 +179,7 @@ class FakeGuest final : public VsockWaker {
 
  private:
   friend class FakeMachine;
-  void finish(MachineEnd reason) {
+  void finish(machine::MachineEnd reason) {
     if (!running_) return;
     running_ = false;
     end_ = reason;
@@ -187,7 +187,7 @@ class FakeGuest final : public VsockWaker {
   }
   struct Connection {
     std::uint32_t port;
-    std::unique_ptr<VsockEndpoint> endpoint;
+    std::unique_ptr<devices::VsockEndpoint> endpoint;
     std::string to_host;
     std::string from_host;
     bool finished;  // by the guest
@@ -195,7 +195,7 @@ class FakeGuest final : public VsockWaker {
     bool host_finished;
   };
 
-  VsockConnectionId id_of(std::uint32_t port) const {
+  devices::VsockConnectionId id_of(std::uint32_t port) const {
     for (const auto& [id, connection] : connections_) {
       if (connection.port == port) return id;
     }
@@ -208,37 +208,37 @@ class FakeGuest final : public VsockWaker {
   Connection* find(std::uint32_t port) {
     return const_cast<Connection*>(std::as_const(*this).find(port));
   }
-  void drop(VsockConnectionId id) {
+  void drop(devices::VsockConnectionId id) {
     auto connection = connections_.extract(id);
     connection.mapped().endpoint->on_disconnect();
   }
   void wake_all() {
-    std::vector<VsockConnectionId> ids;
+    std::vector<devices::VsockConnectionId> ids;
     for (const auto& each : connections_) ids.push_back(each.first);
-    for (const VsockConnectionId id : ids) wake(id);
+    for (const devices::VsockConnectionId id : ids) wake(id);
   }
 
-  VsockService* service_ = nullptr;
-  MachineObserver* observer_ = nullptr;
+  devices::VsockService* service_ = nullptr;
+  machine::MachineObserver* observer_ = nullptr;
   bool started_ = false;
   bool running_ = false;
   bool paused_ = false;
   bool stopping_ = false;
   bool listens_ = true;
-  MachineEnd end_ = MachineEnd::kStopped;
-  std::map<VsockConnectionId, Connection> connections_;
-  VsockConnectionId last_id_ = 0;
+  machine::MachineEnd end_ = machine::MachineEnd::kStopped;
+  std::map<devices::VsockConnectionId, Connection> connections_;
+  devices::VsockConnectionId last_id_ = 0;
   std::string heard_;
 };
 
-class FakeMachine final : public Machine {
+class FakeMachine final : public machine::Machine {
  public:
-  FakeMachine(FakeGuest& guest, const MachineConfig& config) : guest_(guest) {
+  FakeMachine(FakeGuest& guest, const machine::MachineConfig& config) : guest_(guest) {
     guest_.service_ = config.vsock;
     guest_.observer_ = config.observer;
   }
   ~FakeMachine() override {
-    guest_.finish(MachineEnd::kStopped);
+    guest_.finish(machine::MachineEnd::kStopped);
     while (!guest_.connections_.empty()) guest_.drop(guest_.connections_.begin()->first);
     guest_.service_ = nullptr;
   }
@@ -251,7 +251,7 @@ class FakeMachine final : public Machine {
   }
   void stop() override {
     guest_.stopping_ = true;
-    if (guest_.ends_when_asked) guest_.finish(MachineEnd::kStopped);
+    if (guest_.ends_when_asked) guest_.finish(machine::MachineEnd::kStopped);
   }
   Result<void> pause() override {
     if (!guest_.running_ || guest_.paused_) {
@@ -266,23 +266,25 @@ class FakeMachine final : public Machine {
     guest_.wake_all();
     return {};
   }
-  MachineEnd end() const override { return guest_.end_; }
+  machine::MachineEnd end() const override { return guest_.end_; }
   Error error() const override { return {Code::kGuestFailed, "run the guest", "triple fault"}; }
-  VsockWaker* vsock_waker() override { return &guest_; }
+  devices::VsockWaker* vsock_waker() override { return &guest_; }
   std::string engine_name() const override { return "fake"; }
   std::string kernel_name() const override { return "none"; }
   std::uint64_t partition_made_ns() const override { return 1; }
   std::uint64_t guest_memory_resident_bytes() const override { return 0; }
-  std::optional<MachineMemory> guest_memory(std::size_t) const override { return std::nullopt; }
+  std::optional<machine::MachineMemory> guest_memory(std::size_t) const override {
+    return std::nullopt;
+  }
 
  private:
   FakeGuest& guest_;
 };
 
 inline MakeMachine FakeGuest::maker() {
-  return [this](const MachineConfig& config) -> Result<std::unique_ptr<Machine>> {
-    return std::unique_ptr<Machine>(std::make_unique<FakeMachine>(*this, config));
+  return [this](const machine::MachineConfig& config) -> Result<std::unique_ptr<machine::Machine>> {
+    return std::unique_ptr<machine::Machine>(std::make_unique<FakeMachine>(*this, config));
   };
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

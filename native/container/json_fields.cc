@@ -4,7 +4,7 @@
 
 #include "platform/path.h"
 
-namespace runhv {
+namespace runhv::container {
 
 std::string guest_path(const JsonNode& node) {
   std::string path = node.string();
@@ -20,7 +20,8 @@ std::vector<std::string> guest_paths(const JsonNode& node) {
 
 std::string host_path(const JsonNode& node) {
   std::string path = node.string();
-  if (node.present() && !is_absolute_path(path)) node.complain("expected an absolute path");
+  if (node.present() && !platform::is_absolute_path(path))
+    node.complain("expected an absolute path");
   return path;
 }
 
@@ -40,4 +41,4 @@ void refuse_text(const JsonNode& node, std::string_view why) {
   if (!node.string().empty()) node.complain(why, Code::kUnsupported);
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -9,7 +9,7 @@
 
 #include "container/json_reader.h"
 
-namespace runhv {
+namespace runhv::container {
 
 // Of the guest, from its root.
 std::string guest_path(const JsonNode& node);
@@ -23,4 +23,4 @@ std::optional<std::uint64_t> decimal(std::string_view text);
 void refuse(const JsonNode& node, std::string_view why);
 void refuse_text(const JsonNode& node, std::string_view why);  // unless it is empty
 
-}  // namespace runhv
+}  // namespace runhv::container

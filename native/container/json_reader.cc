@@ -4,7 +4,7 @@
 #include <rapidjson/memorystream.h>
 #include <rapidjson/reader.h>
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 // Passes the parser's events on while the nesting is within its bound.
@@ -173,4 +173,4 @@ std::int64_t JsonNode::signed_integer(std::int64_t least, std::int64_t most) con
   return value_->GetInt64();
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -17,7 +17,7 @@
 
 #include "base/result.h"
 
-namespace runhv {
+namespace runhv::container {
 
 class JsonReader;
 
@@ -70,4 +70,4 @@ class JsonReader {
   std::optional<Error> error_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-namespace runhv::linux_abi {
+namespace runhv::container::linux_abi {
 namespace {
 
 struct NamedOption {
@@ -198,4 +198,4 @@ std::optional<std::uint32_t> find_syscall(Architecture architecture, std::string
   return found->number;
 }
 
-}  // namespace runhv::linux_abi
+}  // namespace runhv::container::linux_abi

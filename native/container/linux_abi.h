@@ -7,7 +7,7 @@
 #include <optional>
 #include <string_view>
 
-namespace runhv::linux_abi {
+namespace runhv::container::linux_abi {
 
 // mount(2)
 inline constexpr std::uint64_t kMsRdonly = 1ull << 0;
@@ -75,4 +75,4 @@ enum class Architecture : std::uint32_t { kX86_64 = 0xc000003e, kI386 = 0x400000
 // "read" -> 0 and 3.
 std::optional<std::uint32_t> find_syscall(Architecture architecture, std::string_view name);
 
-}  // namespace runhv::linux_abi
+}  // namespace runhv::container::linux_abi

@@ -8,13 +8,13 @@
 
 #include "platform/event_loop.h"
 
-namespace runhv {
+namespace runhv::container {
 
 // However often it is requested before it runs, it runs once. Made and destroyed on the loop's
 // thread; it never runs afterwards.
 class LoopCall {
  public:
-  LoopCall(EventLoop& loop, std::function<void()> call)
+  LoopCall(platform::EventLoop& loop, std::function<void()> call)
       : loop_(loop), state_(std::make_shared<State>()) {
     state_->call = std::move(call);
   }
@@ -37,8 +37,8 @@ class LoopCall {
     std::atomic<bool> requested{false};
     std::function<void()> call;  // of the loop's thread
   };
-  EventLoop& loop_;
+  platform::EventLoop& loop_;
   std::shared_ptr<State> state_;  // also of the posted call, which may outlive us
 };
 
-}  // namespace runhv
+}  // namespace runhv::container

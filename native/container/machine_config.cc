@@ -6,30 +6,32 @@
 
 #include "platform/file.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 // A disk that is gone with the last handle of it: the template's file system at the beginning of a
 // larger disk. The guest grows it.
-Result<File> make_scratch_disk(const std::string& template_path, std::uint64_t size_bytes) {
+Result<platform::File> make_scratch_disk(const std::string& template_path,
+                                         std::uint64_t size_bytes) {
   if (template_path.empty()) {
     return Fail{Error{Code::kInvalidArgument, "make a scratch disk",
                       "dev.runhv.scratch needs the template share/runhv/scratch.ext4, and the "
                       "caller named none"}};
   }
   RUNHV_TRY_ASSIGN(const std::vector<std::byte> content,
-                   read_file(template_path, kScratchUnitBytes));
-  RUNHV_TRY_ASSIGN(File disk, File::create_anonymous(temporary_directory(), size_bytes));
+                   platform::read_file(template_path, kScratchUnitBytes));
+  RUNHV_TRY_ASSIGN(platform::File disk,
+                   platform::File::create_anonymous(platform::temporary_directory(), size_bytes));
   RUNHV_TRY(disk.write_at(0, content));
   return disk;
 }
 
 }  // namespace
 
-Result<MachineConfig> machine_config(const ContainerConfig& config, const VmShape& shape,
-                                     const std::vector<ShareSpec>& shares) {
+Result<machine::MachineConfig> machine_config(const ContainerConfig& config, const VmShape& shape,
+                                              const std::vector<ShareSpec>& shares) {
   const bool engine_is_open = config.engine.empty() || config.engine == "auto";
-  MachineConfig machine;
+  machine::MachineConfig machine;
   machine.engine = engine_is_open ? shape.engine : config.engine;
   if (machine.engine.empty()) machine.engine = "auto";
   machine.kernel_path = shape.kernel.empty() ? config.default_kernel : shape.kernel;
@@ -42,19 +44,21 @@ Result<MachineConfig> machine_config(const ContainerConfig& config, const VmShap
   machine.memory_bytes = shape.memory_bytes;
   machine.processor_count = shape.processor_count;
   if (!shape.root_image.empty()) {
-    RUNHV_TRY_ASSIGN(File image, File::open(shape.root_image, File::Access::kRead));
+    RUNHV_TRY_ASSIGN(platform::File image,
+                     platform::File::open(shape.root_image, platform::File::Access::kRead));
     machine.disks.emplace_back(std::move(image), true);
   }
   if (shape.scratch_bytes != 0) {
-    RUNHV_TRY_ASSIGN(File scratch, make_scratch_disk(config.default_scratch, shape.scratch_bytes));
+    RUNHV_TRY_ASSIGN(platform::File scratch,
+                     make_scratch_disk(config.default_scratch, shape.scratch_bytes));
     machine.disks.emplace_back(std::move(scratch), false);
   }
   for (const ShareSpec& share : shares) {
-    RUNHV_TRY_ASSIGN(FileNode top, FileNode::open(share.path));
+    RUNHV_TRY_ASSIGN(platform::FileNode top, platform::FileNode::open(share.path));
     machine.shares.push_back({std::move(top), share.read_only, share.cross_mounts});
   }
   machine.console = config.console;
   return machine;
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

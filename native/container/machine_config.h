@@ -9,11 +9,11 @@
 #include "container/vm_shape.h"
 #include "machine/machine.h"
 
-namespace runhv {
+namespace runhv::container {
 
 // Opens the disks, and takes hold of what is shared: later changes of its name have no effect. What
 // belongs to the container (vsock, observer, counts) is still to be set.
-Result<MachineConfig> machine_config(const ContainerConfig& config, const VmShape& shape,
-                                     const std::vector<ShareSpec>& shares);
+Result<machine::MachineConfig> machine_config(const ContainerConfig& config, const VmShape& shape,
+                                              const std::vector<ShareSpec>& shares);
 
-}  // namespace runhv
+}  // namespace runhv::container

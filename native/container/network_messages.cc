@@ -4,7 +4,7 @@
 
 #include "runhv_agent.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 // The guest's kernel: rtnetlink(7), linux/if_link.h, linux/if_addr.h, linux/neighbour.h.
@@ -76,40 +76,41 @@ struct NeighbourHead {
   std::uint8_t type = 0;
 };
 // Of link, address and neighbour.
-constexpr std::uint32_t kIndexOffset = NetlinkMessage::kHeaderBytes + 4;
+constexpr std::uint32_t kIndexOffset = platform::NetlinkMessage::kHeaderBytes + 4;
 static_assert(offsetof(LinkHead, index) == 4 && offsetof(AddressHead, index) == 4 &&
               offsetof(NeighbourHead, index) == 4);
 
 std::uint8_t family(std::size_t address_bytes) { return address_bytes == 16 ? kInet6 : kInet; }
 
-void add_address(NetlinkMessage& message, std::uint16_t type, const IpAddress& address) {
+void add_address(platform::NetlinkMessage& message, std::uint16_t type,
+                 const platform::IpAddress& address) {
   if (address.present()) message.attribute(type, address.bytes());
 }
 
 // The interface as it is before it is up, but for its name: another may still have that.
-NetlinkMessage set_link(std::size_t number, const NetworkInterface& interface) {
-  NetlinkMessage message(kNewLink, kRequest);
+platform::NetlinkMessage set_link(std::size_t number, const platform::NetworkInterface& interface) {
+  platform::NetlinkMessage message(kNewLink, kRequest);
   message.head(LinkHead{})
       .attribute(kLinkName, "runhv" + std::to_string(number))
       .attribute(kLinkAddress, std::as_bytes(std::span(interface.mac)))
       .attribute<std::uint32_t>(kLinkMtu, interface.mtu);
   // It has the addresses that it is given, and no other.
-  message.nested(kLinkFamilies, [](NetlinkMessage& families) {
-    families.nested(kInet6, [](NetlinkMessage& six) {
+  message.nested(kLinkFamilies, [](platform::NetlinkMessage& families) {
+    families.nested(kInet6, [](platform::NetlinkMessage& six) {
       six.attribute<std::uint8_t>(kInet6AddressGeneration, kGenerateNone);
     });
   });
   return message;
 }
 
-NetlinkMessage bring_up(const NetworkInterface& interface) {
-  NetlinkMessage message(kNewLink, kRequest);
+platform::NetlinkMessage bring_up(const platform::NetworkInterface& interface) {
+  platform::NetlinkMessage message(kNewLink, kRequest);
   message.head(LinkHead{.flags = kUp, .change = kUp}).attribute(kLinkName, interface.name);
   return message;
 }
 
-NetlinkMessage add(const NetworkAddress& address) {
-  NetlinkMessage message(kNewAddress, kRequest | kCreate);
+platform::NetlinkMessage add(const platform::NetworkAddress& address) {
+  platform::NetlinkMessage message(kNewAddress, kRequest | kCreate);
   const bool six = address.local.size == 16;
   message.head(AddressHead{.family = family(address.local.size),
                            .prefix_bits = address.prefix_bits,
@@ -129,8 +130,8 @@ NetlinkMessage add(const NetworkAddress& address) {
   return message;
 }
 
-NetworkMessage add(std::uint32_t interface, const NetworkRoute& route, std::string what) {
-  NetlinkMessage message(kNewRoute, kRequest | kCreate);
+NetworkMessage add(std::uint32_t interface, const platform::NetworkRoute& route, std::string what) {
+  platform::NetlinkMessage message(kNewRoute, kRequest | kCreate);
   message.head(RouteHead{.family = family(route.address_bytes),
                          .destination_bits = route.prefix_bits,
                          .service = route.service,
@@ -145,15 +146,15 @@ NetworkMessage add(std::uint32_t interface, const NetworkRoute& route, std::stri
   add_address(message, kRouteSource, route.source);
   if (route.priority != 0) message.attribute(kRoutePriority, route.priority);
   if (!route.metrics.empty()) {
-    message.nested(kRouteMetrics, [&](NetlinkMessage& metrics) {
+    message.nested(kRouteMetrics, [&](platform::NetlinkMessage& metrics) {
       for (const auto& [type, value] : route.metrics) metrics.attribute(type, value);
     });
   }
   return {interface, index_offset, std::move(message), std::move(what)};
 }
 
-NetlinkMessage add(const NetworkNeighbour& neighbour) {
-  NetlinkMessage message(kNewNeighbour, kRequest | kCreate);
+platform::NetlinkMessage add(const platform::NetworkNeighbour& neighbour) {
+  platform::NetlinkMessage message(kNewNeighbour, kRequest | kCreate);
   message.head(NeighbourHead{.family = family(neighbour.address.size)});
   add_address(message, kNeighbourAddress, neighbour.address);
   message.attribute(kNeighbourMac, std::as_bytes(std::span(neighbour.mac)));
@@ -168,38 +169,39 @@ std::array<std::uint8_t, 6> network_device_mac(std::size_t interface) {
   return mac;
 }
 
-std::vector<NetworkMessage> network_messages(std::span<const NetworkInterface> interfaces) {
+std::vector<NetworkMessage> network_messages(
+    std::span<const platform::NetworkInterface> interfaces) {
   std::vector<NetworkMessage> messages;
   const auto for_each = [&](auto act) {
     for (std::uint32_t i = 0; i < interfaces.size(); ++i) act(i, interfaces[i]);
   };
-  const auto send = [&](std::uint32_t number, NetlinkMessage message, std::string what) {
+  const auto send = [&](std::uint32_t number, platform::NetlinkMessage message, std::string what) {
     messages.push_back({number, kIndexOffset, std::move(message), std::move(what)});
   };
-  for_each([&](std::uint32_t number, const NetworkInterface& interface) {
+  for_each([&](std::uint32_t number, const platform::NetworkInterface& interface) {
     send(number, set_link(number, interface), "set up the interface " + interface.name);
   });
-  for_each([&](std::uint32_t number, const NetworkInterface& interface) {
+  for_each([&](std::uint32_t number, const platform::NetworkInterface& interface) {
     send(number, bring_up(interface), "bring up the interface " + interface.name);
-    for (const NetworkAddress& address : interface.addresses) {
+    for (const platform::NetworkAddress& address : interface.addresses) {
       send(number, add(address), "give an address to the interface " + interface.name);
     }
   });
   // A gateway is reached by a route that is there.
   for (const bool by_gateway : {false, true}) {
-    for_each([&](std::uint32_t number, const NetworkInterface& interface) {
-      for (const NetworkRoute& route : interface.routes) {
+    for_each([&](std::uint32_t number, const platform::NetworkInterface& interface) {
+      for (const platform::NetworkRoute& route : interface.routes) {
         if (route.gateway.present() != by_gateway) continue;
         messages.push_back(add(number, route, "add a route by the interface " + interface.name));
       }
     });
   }
-  for_each([&](std::uint32_t number, const NetworkInterface& interface) {
-    for (const NetworkNeighbour& neighbour : interface.neighbours) {
+  for_each([&](std::uint32_t number, const platform::NetworkInterface& interface) {
+    for (const platform::NetworkNeighbour& neighbour : interface.neighbours) {
       send(number, add(neighbour), "add a neighbour on the interface " + interface.name);
     }
   });
   return messages;
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

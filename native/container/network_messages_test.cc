@@ -13,12 +13,12 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 // Read back with the kernel's own headers.
 template <class Head>
-Head head_of(const NetlinkMessage& message) {
+Head head_of(const platform::NetlinkMessage& message) {
   Head head;
   std::memcpy(&head, message.bytes().data() + NLMSG_HDRLEN, sizeof head);
   return head;
@@ -41,24 +41,24 @@ Attributes attributes(std::string_view bytes) {
 }
 
 template <class Head>
-Attributes attributes_of(const NetlinkMessage& message) {
+Attributes attributes_of(const platform::NetlinkMessage& message) {
   const std::string_view text(reinterpret_cast<const char*>(message.bytes().data()),
                               message.size());
   return attributes(text.substr(NLMSG_SPACE(sizeof(Head))));
 }
 
-nlmsghdr header_of(const NetlinkMessage& message) {
+nlmsghdr header_of(const platform::NetlinkMessage& message) {
   nlmsghdr header;
   std::memcpy(&header, message.bytes().data(), sizeof header);
   EXPECT_EQ(header.nlmsg_len, message.size());
   return header;
 }
 
-IpAddress v4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d) {
+platform::IpAddress v4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d) {
   return {4, {a, b, c, d}};
 }
-IpAddress v6(std::uint8_t last) {
-  IpAddress address{16, {0xfd}};
+platform::IpAddress v6(std::uint8_t last) {
+  platform::IpAddress address{16, {0xfd}};
   address.octets[15] = last;
   return address;
 }
@@ -66,12 +66,12 @@ std::string raw(std::uint32_t number) {
   return {reinterpret_cast<const char*>(&number), sizeof number};
 }
 
-NetworkInterface small(const std::string& name) {
+platform::NetworkInterface small(const std::string& name) {
   return {.index = 9, .name = name, .mac = {2, 1, 1, 1, 1, 1}, .mtu = 1450};
 }
 
 TEST(NetworkMessages, ALinkIsSetUpBeforeItHasItsNameAndIsUp) {
-  const std::vector<NetworkInterface> interfaces{small("eth1"), small("eth0")};
+  const std::vector<platform::NetworkInterface> interfaces{small("eth1"), small("eth0")};
   const auto messages = network_messages(interfaces);
   ASSERT_EQ(messages.size(), 4u);
   EXPECT_EQ(messages[0].interface, 0u);
@@ -94,7 +94,7 @@ TEST(NetworkMessages, ALinkIsSetUpBeforeItHasItsNameAndIsUp) {
 }
 
 TEST(NetworkMessages, AddressesKeepWhatTheyAre) {
-  std::vector<NetworkInterface> interfaces{small("eth0")};
+  std::vector<platform::NetworkInterface> interfaces{small("eth0")};
   interfaces[0].addresses.push_back({.local = v4(10, 0, 0, 2),
                                      .peer = v4(10, 0, 0, 9),
                                      .broadcast = v4(10, 0, 0, 255),
@@ -129,7 +129,7 @@ TEST(NetworkMessages, AddressesKeepWhatTheyAre) {
 }
 
 TEST(NetworkMessages, RoutesWithoutAGatewayComeFirst) {
-  std::vector<NetworkInterface> interfaces{small("eth0"), small("eth1")};
+  std::vector<platform::NetworkInterface> interfaces{small("eth0"), small("eth1")};
   interfaces[0].routes.push_back({.gateway = v4(169, 254, 1, 1),
                                   .source = v4(10, 0, 0, 2),
                                   .type = RTN_UNICAST,
@@ -161,13 +161,13 @@ TEST(NetworkMessages, RoutesWithoutAGatewayComeFirst) {
   EXPECT_EQ(found.at(RTA_PRIORITY), raw(7));
   EXPECT_EQ(attributes(found.at(RTA_METRICS)).at(RTAX_MTU), raw(1300));
   // What the agent writes is the value of RTA_OIF.
-  NetlinkMessage patched = by_gateway.message;
+  platform::NetlinkMessage patched = by_gateway.message;
   store_le<std::uint32_t>(patched.bytes(), by_gateway.index_offset, 3);
   EXPECT_EQ(attributes_of<rtmsg>(patched).at(RTA_OIF), raw(3));
 }
 
 TEST(NetworkMessages, NeighboursArePermanent) {
-  std::vector<NetworkInterface> interfaces{small("eth0")};
+  std::vector<platform::NetworkInterface> interfaces{small("eth0")};
   interfaces[0].neighbours.push_back({.address = v6(9), .mac = {2, 0, 0, 0, 0, 9}});
   const auto messages = network_messages(interfaces);
   ASSERT_EQ(messages.size(), 3u);
@@ -186,4 +186,4 @@ TEST(NetworkMessages, ADeviceIsFoundByTheLastByteOfItsAddress) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::container

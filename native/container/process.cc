@@ -6,7 +6,7 @@
 
 #include "container/agent_request.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 constexpr std::uint32_t kPortsOfAProcess = 3;
@@ -43,7 +43,7 @@ Error not_started(const AgentFailed& failed) {
 }  // namespace
 
 Result<std::unique_ptr<Process>> Process::create(ProcessNumber number, const ProcessSpec& spec,
-                                                 HostStreams streams, EventLoop& loop,
+                                                 HostStreams streams, platform::EventLoop& loop,
                                                  AgentChannel& channel,
                                                  const StreamPort::Hooks& hooks,
                                                  std::uint64_t guest_memory_bytes) {
@@ -169,7 +169,7 @@ StreamPort* Process::port_of(int stream) const {
   return port == ports_.end() ? nullptr : port->stream.get();
 }
 
-Result<void> Process::attach(int stream, std::optional<Stream> end) {
+Result<void> Process::attach(int stream, std::optional<platform::Stream> end) {
   const auto place = static_cast<std::size_t>(stream);
   const std::string operation =
       "attach to " + name_of(number_) + "'s " + (place < 3 ? kStreamNames[place] : "stream");
@@ -251,4 +251,4 @@ bool Process::is_waited_for() const { return look().what != Watchdog::For::kNoth
 
 std::optional<std::string> Process::tick() { return watchdog_.tick(look()); }
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -23,7 +23,7 @@
 #include "container/stream_port.h"
 #include "container/watchdog.h"
 
-namespace runhv {
+namespace runhv::container {
 
 class Process {
  public:
@@ -32,7 +32,7 @@ class Process {
   // Binds the streams and encodes the request; the agent is told nothing yet. `channel` and `loop`
   // outlive it. Where the process has a terminal, the spec says so.
   static Result<std::unique_ptr<Process>> create(ProcessNumber number, const ProcessSpec& spec,
-                                                 HostStreams streams, EventLoop& loop,
+                                                 HostStreams streams, platform::EventLoop& loop,
                                                  AgentChannel& channel,
                                                  const StreamPort::Hooks& hooks,
                                                  std::uint64_t guest_memory_bytes);
@@ -62,7 +62,7 @@ class Process {
   // Kept until the agent can hear it; the same signal is kept once, as a kernel does.
   void signal(int signal);
   Result<void> resize(std::uint16_t columns, std::uint16_t rows);
-  Result<void> attach(int stream, std::optional<Stream> end);
+  Result<void> attach(int stream, std::optional<platform::Stream> end);
   // What is kept goes out. REQUIRES: channel.idle(), so that a guest that does not listen cannot
   // make the queue grow.
   void flush();
@@ -108,4 +108,4 @@ class Process {
   Watchdog watchdog_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::container

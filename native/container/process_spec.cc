@@ -7,7 +7,7 @@
 #include "container/process_reader.h"
 #include "container/seccomp.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 // "Grant" is the operation of each warning.
@@ -131,4 +131,4 @@ Result<ProcessSpec> parse_process(std::string_view json, const std::string& oper
   return spec;
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -12,7 +12,7 @@
 #include "base/result.h"
 #include "runhv_agent.h"
 
-namespace runhv {
+namespace runhv::container {
 
 inline constexpr std::size_t kMaxProcessJsonBytes = 1u << 20;
 
@@ -54,4 +54,4 @@ struct ProcessSpec {
 // members, as "seccomp". `operation` is that of every error.
 Result<ProcessSpec> parse_process(std::string_view json, const std::string& operation);
 
-}  // namespace runhv
+}  // namespace runhv::container

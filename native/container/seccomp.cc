@@ -9,7 +9,7 @@
 #include "container/bpf_tree.h"
 #include "container/linux_abi.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 // seccomp(2)
@@ -183,4 +183,4 @@ SeccompFilter compile_seccomp(const JsonNode& section) {
   return result;
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -4,7 +4,7 @@
 #include "container/json_reader.h"
 #include "container/process_spec.h"
 
-namespace runhv {
+namespace runhv::container {
 
 // Complains through `section`'s reader; the result counts only where that has no error.
 //
@@ -13,4 +13,4 @@ namespace runhv {
 // lacks are skipped, as runc does: profiles are written for many architectures.
 SeccompFilter compile_seccomp(const JsonNode& section);
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -9,7 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 constexpr std::uint32_t kX86_64 = 0xc000003e;
@@ -247,4 +247,4 @@ TEST(Seccomp, ComplaintsNameThePath) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::container

@@ -6,14 +6,14 @@
 #include "platform/clock.h"
 #include "platform/os_error.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 constexpr std::uint64_t kClosePatienceNs = 100'000'000;
 
 }  // namespace
 
-class StreamPort::Endpoint final : public VsockEndpoint {
+class StreamPort::Endpoint final : public devices::VsockEndpoint {
  public:
   explicit Endpoint(std::shared_ptr<StreamPort> port) : port_(std::move(port)) {}
 
@@ -42,28 +42,29 @@ class StreamPort::Endpoint final : public VsockEndpoint {
   std::shared_ptr<StreamPort> port_;
 };
 
-StreamPort::StreamPort(EventLoop& loop, Direction direction, std::string name, Hooks hooks)
+StreamPort::StreamPort(platform::EventLoop& loop, Direction direction, std::string name,
+                       Hooks hooks)
     : loop_(loop), direction_(direction), name_(std::move(name)), hooks_(std::move(hooks)) {}
 
-std::unique_ptr<VsockEndpoint> StreamPort::connect(VsockConnectionId id) {
+std::unique_ptr<devices::VsockEndpoint> StreamPort::connect(devices::VsockConnectionId id) {
   const std::lock_guard lock(mutex_);
   if (connection_) return nullptr;
   connection_ = id;
   return std::make_unique<Endpoint>(shared_from_this());
 }
 
-Result<void> StreamPort::attach_input(std::optional<Stream> end) {
+Result<void> StreamPort::attach_input(std::optional<platform::Stream> end) {
   return attach(input_, input_ended_, std::move(end));
 }
 
-Result<void> StreamPort::attach_output(std::optional<Stream> end) {
+Result<void> StreamPort::attach_output(std::optional<platform::Stream> end) {
   return attach(output_, false, std::move(end));
 }
 
-Result<void> StreamPort::attach(std::optional<Stream>& place, bool ended,
-                                std::optional<Stream> end) {
+Result<void> StreamPort::attach(std::optional<platform::Stream>& place, bool ended,
+                                std::optional<platform::Stream> end) {
   if (end) RUNHV_TRY(end->bind(loop_));
-  std::optional<VsockConnectionId> connection;
+  std::optional<devices::VsockConnectionId> connection;
   {
     const std::lock_guard lock(mutex_);
     if (finished_ || ended)
@@ -73,7 +74,7 @@ Result<void> StreamPort::attach(std::optional<Stream>& place, bool ended,
     connection = connection_;
   }
   // A file may still be taking what it was given.
-  auto closed = end ? end->close(monotonic_ns() + kClosePatienceNs) : Result<void>();
+  auto closed = end ? end->close(platform::monotonic_ns() + kClosePatienceNs) : Result<void>();
   if (connection) hooks_.wake(*connection);
   return closed;
 }
@@ -103,16 +104,16 @@ void StreamPort::watch_flush() {
 // With the mutex.
 bool StreamPort::is_flushed() {
   if (!output_) return true;
-  const IoResult result = output_->flush();
-  if (result.status == IoStatus::kFailed && !failure_) {
-    failure_ = os_error("write " + name_, result.os_code);
+  const platform::IoResult result = output_->flush();
+  if (result.status == platform::IoStatus::kFailed && !failure_) {
+    failure_ = platform::os_error("write " + name_, result.os_code);
   }
-  return result.status != IoStatus::kWouldBlock;
+  return result.status != platform::IoStatus::kWouldBlock;
 }
 
 void StreamPort::release_ended() {
-  std::optional<Stream> input;
-  std::optional<Stream> output;
+  std::optional<platform::Stream> input;
+  std::optional<platform::Stream> output;
   const std::lock_guard lock(mutex_);
   if (finished_ || input_ended_) input.swap(input_);
   if (finished_ && is_flushed()) output.swap(output_);
@@ -120,9 +121,9 @@ void StreamPort::release_ended() {
 
 void StreamPort::close() {
   finish();
-  std::optional<VsockConnectionId> connection;
-  std::optional<Stream> input;
-  std::optional<Stream> output;
+  std::optional<devices::VsockConnectionId> connection;
+  std::optional<platform::Stream> input;
+  std::optional<platform::Stream> output;
   {
     const std::lock_guard lock(mutex_);
     input.swap(input_);
@@ -143,11 +144,11 @@ StreamPort::View StreamPort::view() {
 }
 
 // For a stream that would block. It may come when the port has gone.
-Handler StreamPort::look_again() {
+platform::Handler StreamPort::look_again() {
   return [weak = weak_from_this()] {
     const auto port = weak.lock();
     if (!port) return;
-    std::optional<VsockConnectionId> connection;
+    std::optional<devices::VsockConnectionId> connection;
     {
       const std::lock_guard lock(port->mutex_);
       connection = port->connection_;
@@ -170,22 +171,22 @@ std::size_t StreamPort::receive(std::span<const std::byte> data) {
         blocked_ = true;
         break;
       }
-      const IoResult result = output_->write(data.subspan(taken));
+      const platform::IoResult result = output_->write(data.subspan(taken));
       switch (result.status) {
-        case IoStatus::kDone:
+        case platform::IoStatus::kDone:
           taken += result.bytes;
           output_bytes_ += result.bytes;
           first = first || !std::exchange(first_byte_seen_, true);
           break;
-        case IoStatus::kWouldBlock:
+        case platform::IoStatus::kWouldBlock:
           blocked_ = true;
           output_->on_writable(look_again());
           break;
-        case IoStatus::kFailed:
-          failure_ = os_error("write " + name_, result.os_code);
+        case platform::IoStatus::kFailed:
+          failure_ = platform::os_error("write " + name_, result.os_code);
           over = true;
           break;
-        case IoStatus::kEnd:
+        case platform::IoStatus::kEnd:
           debug_log("container", "%s: its reader is gone (%d)", name_.c_str(), result.os_code);
           over = true;
           break;
@@ -206,14 +207,15 @@ std::size_t StreamPort::receive(std::span<const std::byte> data) {
 std::size_t StreamPort::send(std::span<std::byte> out) {
   const std::lock_guard lock(mutex_);
   if (out.empty() || input_ended_ || finished_ || !input_) return 0;
-  const IoResult result = input_->read(out);
-  if (result.status == IoStatus::kDone) return result.bytes;
-  if (result.status == IoStatus::kWouldBlock) {
+  const platform::IoResult result = input_->read(out);
+  if (result.status == platform::IoStatus::kDone) return result.bytes;
+  if (result.status == platform::IoStatus::kWouldBlock) {
     input_->on_readable(look_again());
     return 0;
   }
   // An input that fails is one that ends, for the process; the run does not pass for a success.
-  if (result.status == IoStatus::kFailed) failure_ = os_error("read " + name_, result.os_code);
+  if (result.status == platform::IoStatus::kFailed)
+    failure_ = platform::os_error("read " + name_, result.os_code);
   input_ended_ = true;
   return 0;
 }
@@ -228,4 +230,4 @@ void StreamPort::finish() {
   hooks_.on_change();
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

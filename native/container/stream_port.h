@@ -16,7 +16,7 @@
 #include "platform/event_loop.h"
 #include "platform/stream.h"
 
-namespace runhv {
+namespace runhv::container {
 
 // Shared by its process and by its endpoint, which lives in the device: either may go first.
 //
@@ -28,22 +28,22 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   struct Hooks {
     std::function<void()> on_change;      // look at the port again. Threads: any
     std::function<void()> on_first_byte;  // from the guest, once; may be empty. Threads: any
-    std::function<void(VsockConnectionId)> wake;  // VsockWaker::wake, on the loop's thread
+    std::function<void(devices::VsockConnectionId)> wake;  // VsockWaker::wake, on the loop's thread
   };
 
   // `loop` outlives the port. `name` is that of every error: "the container's stdout".
-  StreamPort(EventLoop& loop, Direction direction, std::string name, Hooks hooks);
+  StreamPort(platform::EventLoop& loop, Direction direction, std::string name, Hooks hooks);
 
   // Null after the first: a port takes one connection. As VsockService::accept.
-  std::unique_ptr<VsockEndpoint> connect(VsockConnectionId id);
+  std::unique_ptr<devices::VsockEndpoint> connect(devices::VsockConnectionId id);
 
   const std::string& name() const { return name_; }
   bool takes_input() const { return direction_ != Direction::kToHost; }
   bool takes_output() const { return direction_ != Direction::kToGuest; }
 
   // Gives the host's end, or takes it away. kConflict where the stream has ended.
-  Result<void> attach_input(std::optional<Stream> end);
-  Result<void> attach_output(std::optional<Stream> end);
+  Result<void> attach_input(std::optional<platform::Stream> end);
+  Result<void> attach_output(std::optional<platform::Stream> end);
 
   // Nothing more comes from the guest: on_change once the host has what was written.
   void await_delivery();
@@ -67,23 +67,24 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
 
  private:
   class Endpoint;
-  Handler look_again();
+  platform::Handler look_again();
   void watch_flush();
   bool is_flushed();
-  Result<void> attach(std::optional<Stream>& place, bool ended, std::optional<Stream> end);
+  Result<void> attach(std::optional<platform::Stream>& place, bool ended,
+                      std::optional<platform::Stream> end);
   std::size_t receive(std::span<const std::byte> data);
   std::size_t send(std::span<std::byte> out);
   void finish();
 
-  EventLoop& loop_;
+  platform::EventLoop& loop_;
   const Direction direction_;
   const std::string name_;
   const Hooks hooks_;
 
   std::mutex mutex_;
-  std::optional<Stream> input_;
-  std::optional<Stream> output_;
-  std::optional<VsockConnectionId> connection_;
+  std::optional<platform::Stream> input_;
+  std::optional<platform::Stream> output_;
+  std::optional<devices::VsockConnectionId> connection_;
   bool first_byte_seen_ = false;
   std::uint64_t output_bytes_ = 0;
   bool blocked_ = false;
@@ -94,4 +95,4 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   std::optional<Error> failure_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -2,7 +2,7 @@
 
 #include <atomic>
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 // atomic_ref takes no const before C++26.
@@ -34,7 +34,7 @@ void Timeline::mark_first_instruction(std::uint64_t now_ns) {
   std::uint64_t& start = page_.stage_start_ns[static_cast<std::size_t>(Stage::kFirstInstruction)];
   if (load(start) != 0) return;
   const Counts counts = sum();
-  for (std::size_t i = 0; i < kExitReasonCount; ++i) {
+  for (std::size_t i = 0; i < machine::kExitReasonCount; ++i) {
     store(page_.exits_to_first_instruction[i], counts.exits[i]);
   }
   store(page_.instructions_to_first_instruction, counts.instructions);
@@ -53,13 +53,14 @@ void Timeline::set_resident_bytes(std::uint64_t bytes) {
 Counts Timeline::sum() const {
   Counts sum{.exits = {}, .instructions = 0};
   for (std::uint32_t i = 0; i < page_.processor_count; ++i) {
-    const ProcessorCounts& counts = page_.processors[i];
-    for (std::size_t reason = 0; reason < kExitReasonCount; ++reason) {
+    const machine::ProcessorCounts& counts = page_.processors[i];
+    for (std::size_t reason = 0; reason < machine::kExitReasonCount; ++reason) {
       sum.exits[reason] += load(counts.exits[reason]);
     }
     const std::uint64_t instructions = load(counts.instructions);
-    const bool counted = instructions != kNotCounted && sum.instructions != kNotCounted;
-    sum.instructions = counted ? sum.instructions + instructions : kNotCounted;
+    const bool counted =
+        instructions != machine::kNotCounted && sum.instructions != machine::kNotCounted;
+    sum.instructions = counted ? sum.instructions + instructions : machine::kNotCounted;
   }
   return sum;
 }
@@ -71,7 +72,7 @@ TimelineSnapshot Timeline::snapshot() const {
     snapshot.start_ns[i] = load(page_.stage_start_ns[i]);
   }
   snapshot.end_ns = load(page_.end_ns);
-  for (std::size_t i = 0; i < kExitReasonCount; ++i) {
+  for (std::size_t i = 0; i < machine::kExitReasonCount; ++i) {
     snapshot.to_first_instruction.exits[i] = load(page_.exits_to_first_instruction[i]);
   }
   snapshot.to_first_instruction.instructions = load(page_.instructions_to_first_instruction);
@@ -79,4 +80,4 @@ TimelineSnapshot Timeline::snapshot() const {
   return snapshot;
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

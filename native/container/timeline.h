@@ -11,7 +11,7 @@
 #include "machine/machine.h"
 #include "machine/processor_counts.h"
 
-namespace runhv {
+namespace runhv::container {
 
 // In the order of runhv_stage (runhv/runhv.h).
 enum class Stage : std::uint8_t {
@@ -36,15 +36,15 @@ struct StatisticsPage {
   std::uint64_t guest_memory_resident_bytes = 0;
   std::array<std::uint64_t, kStageCount> stage_start_ns{};
   std::uint64_t end_ns = 0;
-  ExitCounts exits_to_first_instruction{};
-  std::uint64_t instructions_to_first_instruction = kNotCounted;
+  machine::ExitCounts exits_to_first_instruction{};
+  std::uint64_t instructions_to_first_instruction = machine::kNotCounted;
   std::array<std::uint64_t, 10> reserved{};
-  std::array<ProcessorCounts, MachineLimits::kMaxProcessors> processors{};
+  std::array<machine::ProcessorCounts, machine::MachineLimits::kMaxProcessors> processors{};
 };
 
 struct Counts {
-  ExitCounts exits{};
-  std::uint64_t instructions = kNotCounted;
+  machine::ExitCounts exits{};
+  std::uint64_t instructions = machine::kNotCounted;
 };
 
 struct TimelineSnapshot {
@@ -71,7 +71,7 @@ class Timeline {
   void set_resident_bytes(std::uint64_t bytes);
 
   // Valid as long as this object.
-  std::span<ProcessorCounts> counts() { return page_.processors; }
+  std::span<machine::ProcessorCounts> counts() { return page_.processors; }
   const StatisticsPage& page() const { return page_; }
 
   TimelineSnapshot snapshot() const;
@@ -83,4 +83,4 @@ class Timeline {
   alignas(64) StatisticsPage page_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -5,9 +5,9 @@
 #include "container/json_reader.h"
 #include "container/vm_shape.h"
 
-namespace runhv {
+namespace runhv::container {
 
 // Complains through the node's reader; the result counts only where that has no error.
 void read_vm(const JsonNode& root, const Annotations& annotations, VmShape& shape);
 
-}  // namespace runhv
+}  // namespace runhv::container

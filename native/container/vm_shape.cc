@@ -7,7 +7,7 @@
 #include "container/vm_reader.h"
 #include "machine/machine.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 constexpr std::uint64_t kDefaultMemoryBytes = 128ull << 20;
@@ -65,7 +65,7 @@ Size processor_count(const JsonNode& root, const Annotations& annotations) {
   // A fraction of a processor is a whole one; a quota for more than a VM can have is the most.
   const auto whole = static_cast<std::uint64_t>(quota) / period +
                      (static_cast<std::uint64_t>(quota) % period != 0 ? 1u : 0u);
-  return {std::min<std::uint64_t>(whole, MachineLimits::kMaxProcessors), cpu};
+  return {std::min<std::uint64_t>(whole, machine::MachineLimits::kMaxProcessors), cpu};
 }
 
 std::uint64_t scratch_size(const Annotations& annotations) {
@@ -87,9 +87,9 @@ void read_image_and_kernel(const JsonNode& root, VmShape& shape) {
     if (!shape.kernel_parameters.empty()) shape.kernel_parameters += ' ';
     shape.kernel_parameters += parameter;
   }
-  if (shape.kernel_parameters.size() > MachineLimits::kMaxCommandLineBytes) {
-    kernel["parameters"].complain("longer than " +
-                                  std::to_string(MachineLimits::kMaxCommandLineBytes) + " bytes");
+  if (shape.kernel_parameters.size() > machine::MachineLimits::kMaxCommandLineBytes) {
+    kernel["parameters"].complain(
+        "longer than " + std::to_string(machine::MachineLimits::kMaxCommandLineBytes) + " bytes");
   }
   const JsonNode image = vm["image"];
   if (!image.present()) return;  // root.path is the root
@@ -104,10 +104,11 @@ void read_image_and_kernel(const JsonNode& root, VmShape& shape) {
 void read_vm(const JsonNode& root, const Annotations& annotations, VmShape& shape) {
   read_image_and_kernel(root, shape);
   const Size memory = memory_size(root, annotations);
-  check_range(memory, MachineLimits::kMinMemoryBytes, MachineLimits::kMaxMemoryBytes);
+  check_range(memory, machine::MachineLimits::kMinMemoryBytes,
+              machine::MachineLimits::kMaxMemoryBytes);
   shape.memory_bytes = memory.value;
   const Size processors = processor_count(root, annotations);
-  check_range(processors, 1, MachineLimits::kMaxProcessors);
+  check_range(processors, 1, machine::MachineLimits::kMaxProcessors);
   shape.processor_count = static_cast<std::uint32_t>(processors.value);
   shape.scratch_bytes = scratch_size(annotations);
   if (shape.scratch_bytes != 0 && !root["vm"]["image"].present()) {
@@ -120,4 +121,4 @@ void read_vm(const JsonNode& root, const Annotations& annotations, VmShape& shap
   shape.engine = annotations.choice("engine", {"auto", "soft", "kvm", "whp"}, "");
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

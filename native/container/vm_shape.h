@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-namespace runhv {
+namespace runhv::container {
 
 // A scratch disk is a whole number of these: the size of the file system in
 // share/runhv/scratch.ext4, and enough for the tables of the last group of blocks when the guest
@@ -25,4 +25,4 @@ struct VmShape {
   std::string engine;               // empty where the bundle does not say
 };
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace runhv {
+namespace runhv::container {
 
 std::optional<std::string> Watchdog::tick(const Look& now) {
   if (now.what != what_) {
@@ -40,4 +40,4 @@ std::optional<std::string> Watchdog::tick(const Look& now) {
          std::to_string(kOutputTicks) + " seconds";
 }
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-namespace runhv {
+namespace runhv::container {
 
 class Watchdog {
  public:
@@ -39,4 +39,4 @@ class Watchdog {
   std::uint64_t last_bytes_ = 0;   // at the last tick
 };
 
-}  // namespace runhv
+}  // namespace runhv::container

@@ -3,7 +3,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 using testing::HasSubstr;
@@ -83,4 +83,4 @@ TEST(Watchdog, EachByteIsASignOfLifeUntilThereAreTooMany) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::container

@@ -15,7 +15,7 @@ Result<std::variant<Answer, Refusal, Event>> parse_answer(const Frame& frame) {
   }
   if (type == RUNHV_CONTROL_ERROR) {
     RUNHV_TRY_ASSIGN(const auto error, take_structure<runhv_error>(payload));
-    return Parsed(Refusal{frame.header.request, from_abi(error)});
+    return Parsed(Refusal{frame.header.request, api::from_abi(error)});
   }
   if ((type & RUNHV_CONTROL_ANSWER) == 0) {
     return Fail{Error{Code::kCorruptInput, "read a control frame",

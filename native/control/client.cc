@@ -17,16 +17,16 @@ Fail<Error> no_answer() { return Fail{Error{Code::kTimedOut, kOperation, "it doe
 }  // namespace
 
 Result<Client> Client::connect(const std::string& path, Deadline deadline, Events events) {
-  RUNHV_TRY_ASSIGN(LocalConnection connection, LocalConnection::connect(path));
+  RUNHV_TRY_ASSIGN(platform::LocalConnection connection, platform::LocalConnection::connect(path));
   return greet(std::move(connection), deadline, events);
 }
 
-Result<Client> Client::greet(LocalConnection greeted, Deadline deadline, Events events) {
-  RUNHV_TRY_ASSIGN(auto loop, EventLoop::create());
-  auto connection = std::make_unique<LocalConnection>(std::move(greeted));
+Result<Client> Client::greet(platform::LocalConnection greeted, Deadline deadline, Events events) {
+  RUNHV_TRY_ASSIGN(auto loop, platform::EventLoop::create());
+  auto connection = std::make_unique<platform::LocalConnection>(std::move(greeted));
   RUNHV_TRY(connection->bind(*loop));
   Client client(std::move(loop), std::move(connection), deadline, events);
-  auto hello = sized<runhv_control_hello>();
+  auto hello = api::sized<runhv_control_hello>();
   hello.version = RUNHV_CONTROL_VERSION;
   hello.flags = client.keeps_events_ ? RUNHV_CONTROL_WANTS_EVENTS : 0;
   RUNHV_TRY_ASSIGN(const std::vector<std::byte> answer,
@@ -43,7 +43,7 @@ Result<Client> Client::greet(LocalConnection greeted, Deadline deadline, Events 
 }
 
 Result<std::vector<std::byte>> Client::ask(std::uint32_t type, std::span<const std::byte> payload,
-                                           std::span<const OsHandle> handles) {
+                                           std::span<const platform::OsHandle> handles) {
   const std::uint32_t request = next_request_++;
   RUNHV_TRY(send(encode_frame(type, request, payload, static_cast<std::uint16_t>(handles.size())),
                  handles));
@@ -57,13 +57,13 @@ Result<std::vector<std::byte>> Client::ask(std::uint32_t type, std::span<const s
   }
 }
 
-bool Client::is_late() const { return deadline_ && monotonic_ns() >= *deadline_; }
+bool Client::is_late() const { return deadline_ && platform::monotonic_ns() >= *deadline_; }
 
 void Client::keep(const runhv_event& event) {
   if (keeps_events_) events_.push_back(event);
 }
 
-Result<std::optional<runhv_event>> Client::event(SignalQueue* signals) {
+Result<std::optional<runhv_event>> Client::event(platform::SignalQueue* signals) {
   while (events_.empty()) {
     RUNHV_TRY_ASSIGN(const std::optional<Frame> frame, receive_now());
     if (frame) {
@@ -87,7 +87,7 @@ Result<std::optional<runhv_event>> Client::event(SignalQueue* signals) {
 }
 
 Result<void> Client::signal(runhv_process process, int signal) {
-  auto structure = sized<runhv_control_signal>();
+  auto structure = api::sized<runhv_control_signal>();
   structure.process = process;
   structure.signal = signal;
   RUNHV_TRY(ask(RUNHV_CONTROL_SIGNAL, structure_bytes(structure)));
@@ -108,22 +108,23 @@ Result<void> Client::wait_for(const Arm& arm) {
   return {};
 }
 
-Result<void> Client::send(std::span<const std::byte> bytes, std::span<const OsHandle> handles) {
+Result<void> Client::send(std::span<const std::byte> bytes,
+                          std::span<const platform::OsHandle> handles) {
   while (!bytes.empty()) {
-    const IoResult written = connection_->send(bytes, handles);
+    const platform::IoResult written = connection_->send(bytes, handles);
     switch (written.status) {
-      case IoStatus::kDone:
+      case platform::IoStatus::kDone:
         bytes = bytes.subspan(written.bytes);
         handles = {};
         break;
-      case IoStatus::kWouldBlock:
-        RUNHV_TRY(
-            wait_for([this](Handler handler) { connection_->on_writable(std::move(handler)); }));
+      case platform::IoStatus::kWouldBlock:
+        RUNHV_TRY(wait_for(
+            [this](platform::Handler handler) { connection_->on_writable(std::move(handler)); }));
         break;
-      case IoStatus::kEnd:
+      case platform::IoStatus::kEnd:
         return closed();
-      case IoStatus::kFailed:
-        return Fail{os_error(kOperation, written.os_code)};
+      case platform::IoStatus::kFailed:
+        return Fail{platform::os_error(kOperation, written.os_code)};
     }
   }
   return {};
@@ -133,7 +134,8 @@ Result<Frame> Client::receive() {
   while (true) {
     RUNHV_TRY_ASSIGN(auto frame, receive_now());
     if (frame) return *std::move(frame);
-    RUNHV_TRY(wait_for([this](Handler handler) { connection_->on_readable(std::move(handler)); }));
+    RUNHV_TRY(wait_for(
+        [this](platform::Handler handler) { connection_->on_readable(std::move(handler)); }));
   }
 }
 
@@ -143,17 +145,17 @@ Result<std::optional<Frame>> Client::receive_now() {
     RUNHV_TRY_ASSIGN(auto frame, reader_.next());
     if (frame) return frame;
     std::array<std::byte, 4096> bytes;
-    const IoResult read = connection_->read(bytes);
+    const platform::IoResult read = connection_->read(bytes);
     switch (read.status) {
-      case IoStatus::kDone:
+      case platform::IoStatus::kDone:
         reader_.append(std::span(bytes).first(read.bytes));
         break;
-      case IoStatus::kWouldBlock:
+      case platform::IoStatus::kWouldBlock:
         return std::optional<Frame>();
-      case IoStatus::kEnd:
+      case platform::IoStatus::kEnd:
         return closed();
-      case IoStatus::kFailed:
-        return Fail{os_error(kOperation, read.os_code)};
+      case platform::IoStatus::kFailed:
+        return Fail{platform::os_error(kOperation, read.os_code)};
     }
   }
 }

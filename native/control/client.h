@@ -29,28 +29,29 @@ class Client {
   static Result<Client> connect(const std::string& path, Deadline deadline,
                                 Events events = Events::kPassedOver);
   // The same on a connection that a VMM has the other end of, or will have.
-  static Result<Client> greet(LocalConnection connection, Deadline deadline, Events events);
+  static Result<Client> greet(platform::LocalConnection connection, Deadline deadline,
+                              Events events);
 
   void set_deadline(Deadline deadline) { deadline_ = deadline; }
 
   // The payload of the answer. `handles` go with the request, and stay ours.
   Result<std::vector<std::byte>> ask(std::uint32_t type, std::span<const std::byte> payload,
-                                     std::span<const OsHandle> handles = {});
+                                     std::span<const platform::OsHandle> handles = {});
   Result<void> signal(runhv_process process, int signal);
 
   // The next event that was kept. nullopt: something is in `signals`, which was bound to loop().
-  Result<std::optional<runhv_event>> event(SignalQueue* signals = nullptr);
-  EventLoop& loop() { return *loop_; }
+  Result<std::optional<runhv_event>> event(platform::SignalQueue* signals = nullptr);
+  platform::EventLoop& loop() { return *loop_; }
 
  private:
-  Client(std::unique_ptr<EventLoop> loop, std::unique_ptr<LocalConnection> connection,
-         Deadline deadline, Events events)
+  Client(std::unique_ptr<platform::EventLoop> loop,
+         std::unique_ptr<platform::LocalConnection> connection, Deadline deadline, Events events)
       : loop_(std::move(loop)),
         connection_(std::move(connection)),
         deadline_(deadline),
         keeps_events_(events == Events::kKept) {}
 
-  Result<void> send(std::span<const std::byte> bytes, std::span<const OsHandle> handles);
+  Result<void> send(std::span<const std::byte> bytes, std::span<const platform::OsHandle> handles);
   Result<Frame> receive();
   Result<std::optional<Frame>> receive_now();
   void keep(const runhv_event& event);
@@ -59,8 +60,8 @@ class Client {
   template <class Arm>
   Result<void> wait_for(const Arm& arm);
 
-  std::unique_ptr<EventLoop> loop_;
-  std::unique_ptr<LocalConnection> connection_;
+  std::unique_ptr<platform::EventLoop> loop_;
+  std::unique_ptr<platform::LocalConnection> connection_;
   FrameReader reader_{RUNHV_CONTROL_MAX_ANSWER};
   Deadline deadline_;
   const bool keeps_events_;

@@ -33,14 +33,14 @@ std::string state_path(const std::string& folder) { return folder + "/state.json
 
 Result<StoredState> read_state(const std::string& folder) {
   const std::string path = state_path(folder);
-  RUNHV_TRY_ASSIGN(const std::vector<std::byte> text, read_file(path, kMaxStateBytes));
+  RUNHV_TRY_ASSIGN(const std::vector<std::byte> text, platform::read_file(path, kMaxStateBytes));
   return parse_state({reinterpret_cast<const char*>(text.data()), text.size()}, "read " + path);
 }
 
 // REQUIRES: the folder's lock is held. Out of the way first, so that the name is free at once.
 Result<void> remove_folder(const std::string& folder) {
   std::array<std::byte, 8> random;
-  fill_random(random);
+  platform::fill_random(random);
   std::string aside = std::filesystem::path(folder).parent_path().string() + "/.";
   for (const std::byte byte : random) {
     char digits[3];
@@ -49,7 +49,7 @@ Result<void> remove_folder(const std::string& folder) {
   }
   std::error_code failure;
   std::filesystem::rename(folder, aside, failure);
-  return remove_tree(failure ? folder : aside);
+  return platform::remove_tree(failure ? folder : aside);
 }
 
 // A folder without its process: kept where it is to outlive it, else removed. nullopt: removed.
@@ -72,7 +72,7 @@ Result<std::optional<StoredState>> look_after(const std::string& folder) {
 
 // Its process has the folder, and has not come to its state yet: not to be disturbed.
 bool is_being_made(const std::string& folder) {
-  if (file_exists(state_path(folder))) return false;
+  if (platform::file_exists(state_path(folder))) return false;
   std::error_code failure;
   const auto made = std::filesystem::last_write_time(folder, failure);
   return failure || made > std::filesystem::file_time_type::clock::now() - kTimeToBeMade;
@@ -80,7 +80,7 @@ bool is_being_made(const std::string& folder) {
 
 std::optional<FoundContainer> found_in(const std::string& folder) {
   if (is_being_made(folder)) return std::nullopt;
-  const auto lock = FolderLock::acquire(folder);
+  const auto lock = platform::FolderLock::acquire(folder);
   if (lock) {
     auto state = look_after(folder);
     if (!state) debug_log("control", "%s", to_string(state.error()).c_str());
@@ -97,26 +97,27 @@ std::optional<FoundContainer> found_in(const std::string& folder) {
 }  // namespace
 
 Result<std::string> runhv_root(const std::string& named) {
-  std::string root = named.empty() ? environment("RUNHV_ROOT") : named;
+  std::string root = named.empty() ? platform::environment("RUNHV_ROOT") : named;
   if (root.empty()) {
-    const std::string runtime = environment("XDG_RUNTIME_DIR");
+    const std::string runtime = platform::environment("XDG_RUNTIME_DIR");
     // It may name the folder of another login, gone by now.
-    root = !runtime.empty() && file_exists(runtime)
+    root = !runtime.empty() && platform::file_exists(runtime)
                ? runtime + "/runhv"
-               : temporary_directory() + "/runhv-" + std::to_string(current_user_id());
+               : platform::temporary_directory() + "/runhv-" +
+                     std::to_string(platform::current_user_id());
   }
   std::error_code failure;
   const std::filesystem::path whole = std::filesystem::absolute(root, failure).lexically_normal();
   if (!failure) root = whole.string();
   while (root.size() > 1 && root.ends_with('/')) root.pop_back();
   std::filesystem::create_directories(std::filesystem::path(root).parent_path(), failure);
-  RUNHV_TRY(make_private_directory(root));
+  RUNHV_TRY(platform::make_private_directory(root));
   return root;
 }
 
 Result<std::string> root_folder(const std::string& root, const char* name) {
   const std::string folder = root + "/" + name;
-  RUNHV_TRY(make_private_directory(folder));
+  RUNHV_TRY(platform::make_private_directory(folder));
   return folder;
 }
 
@@ -130,41 +131,43 @@ Result<ContainerFolder> ContainerFolder::take(const std::string& root, const std
   const std::string path = containers + "/" + id;
   // Each round ends with the name, with a holder of it, or with what a killed one left removed.
   while (true) {
-    RUNHV_TRY(make_private_directory(path));
-    auto lock = FolderLock::acquire(path);
+    RUNHV_TRY(platform::make_private_directory(path));
+    auto lock = platform::FolderLock::acquire(path);
     if (!lock && lock.error().code == Code::kConflict) return Fail{in_use(id)};
     // Removed between the two: by its process, at its end.
     if (!lock && lock.error().code == Code::kNotFound) continue;
     if (!lock) return Fail{std::move(lock).error()};
-    if (!file_exists(state_path(path))) return ContainerFolder(path, *std::move(lock));
+    if (!platform::file_exists(state_path(path))) return ContainerFolder(path, *std::move(lock));
     RUNHV_TRY_ASSIGN(const std::optional<StoredState> left, look_after(path));
     if (left) return Fail{in_use(id)};
   }
 }
 
 Result<ContainerFolder> ContainerFolder::adopt(const std::string& root, const std::string& id,
-                                               UniqueHandle lock) {
+                                               platform::UniqueHandle lock) {
   const std::string path = root + "/containers/" + id;
-  RUNHV_TRY_ASSIGN(FolderLock adopted, FolderLock::adopt(path, std::move(lock)));
+  RUNHV_TRY_ASSIGN(platform::FolderLock adopted,
+                   platform::FolderLock::adopt(path, std::move(lock)));
   return ContainerFolder(path, std::move(adopted));
 }
 
 Result<StoredState> ContainerFolder::read() const { return read_state(path_); }
 
 Result<void> ContainerFolder::keep_config(std::span<const std::byte> config) const {
-  return write_file_atomically(path_ + "/" + kConfig, config, Durability::kUnsynced);
+  return platform::write_file_atomically(path_ + "/" + kConfig, config,
+                                         platform::Durability::kUnsynced);
 }
 
 Result<std::string> kept_config(const std::string& folder) {
   RUNHV_TRY_ASSIGN(const std::vector<std::byte> text,
-                   read_file(folder + "/" + kConfig, kMaxConfigBytes));
+                   platform::read_file(folder + "/" + kConfig, container::kMaxConfigBytes));
   return std::string(reinterpret_cast<const char*>(text.data()), text.size());
 }
 
 Result<void> ContainerFolder::write(const StoredState& state) const {
   const std::string json = state_json(state);
-  return write_file_atomically(state_path(path_), as_bytes(std::string_view(json)),
-                               Durability::kUnsynced);
+  return platform::write_file_atomically(state_path(path_), as_bytes(std::string_view(json)),
+                                         platform::Durability::kUnsynced);
 }
 
 Result<void> ContainerFolder::remove() {
@@ -188,14 +191,15 @@ Result<std::vector<FoundContainer>> list_containers(const std::string& root) {
 
 Result<FoundContainer> find_container(const std::string& root, const std::string& id) {
   const std::string folder = root + "/containers/" + id;
-  if (!is_name(id, RUNHV_MAX_ID_BYTES) || !file_exists(folder)) return Fail{does_not_exist(id)};
+  if (!is_name(id, RUNHV_MAX_ID_BYTES) || !platform::file_exists(folder))
+    return Fail{does_not_exist(id)};
   auto found = found_in(folder);
   if (!found) return Fail{does_not_exist(id)};
   return *std::move(found);
 }
 
 Result<void> remove_container(const FoundContainer& container) {
-  const auto lock = FolderLock::acquire(container.folder);
+  const auto lock = platform::FolderLock::acquire(container.folder);
   if (lock) return remove_folder(container.folder);
   if (lock.error().code == Code::kNotFound) return {};
   if (lock.error().code != Code::kConflict) return Fail{lock.error()};
@@ -205,11 +209,11 @@ Result<void> remove_container(const FoundContainer& container) {
 
 Result<void> remove_unfinished(const std::string& root, const std::string& id) {
   const std::string folder = root + "/containers/" + id;
-  if (!is_name(id, RUNHV_MAX_ID_BYTES) || !file_exists(folder)) return {};
-  const auto lock = FolderLock::acquire(folder);
+  if (!is_name(id, RUNHV_MAX_ID_BYTES) || !platform::file_exists(folder)) return {};
+  const auto lock = platform::FolderLock::acquire(folder);
   if (!lock && lock.error().code == Code::kNotFound) return {};
   if (!lock) return Fail{lock.error()};
-  return file_exists(state_path(folder)) ? Result<void>() : remove_folder(folder);
+  return platform::file_exists(state_path(folder)) ? Result<void>() : remove_folder(folder);
 }
 
 void sweep_containers(const std::string& root) { static_cast<void>(list_containers(root)); }

@@ -29,10 +29,10 @@ class ContainerFolder {
 
   // Takes over a name that the launcher took, with the handle of its lock.
   static Result<ContainerFolder> adopt(const std::string& root, const std::string& id,
-                                       UniqueHandle lock);
+                                       platform::UniqueHandle lock);
 
   const std::string& path() const { return path_; }
-  OsHandle lock() const { return lock_->handle(); }
+  platform::OsHandle lock() const { return lock_->handle(); }
   // Replaces state.json as a whole.
   Result<void> write(const StoredState& state) const;
   Result<StoredState> read() const;
@@ -42,10 +42,10 @@ class ContainerFolder {
   Result<void> remove();
 
  private:
-  ContainerFolder(std::string path, FolderLock lock)
+  ContainerFolder(std::string path, platform::FolderLock lock)
       : path_(std::move(path)), lock_(std::move(lock)) {}
   std::string path_;
-  std::optional<FolderLock> lock_;
+  std::optional<platform::FolderLock> lock_;
 };
 
 // The copy of a container's config.json.

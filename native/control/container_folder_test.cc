@@ -16,16 +16,16 @@
 namespace runhv::control {
 namespace {
 
-using testing::ElementsAre;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 class ContainerFolderTest : public ::testing::Test {
  protected:
   void SetUp() override {
     root_ = ::testing::TempDir() + "runhv-root-" + std::to_string(::getpid());
-    ASSERT_TRUE(make_private_directory(root_));
+    ASSERT_TRUE(platform::make_private_directory(root_));
   }
-  void TearDown() override { ASSERT_TRUE(remove_tree(root_)); }
+  void TearDown() override { ASSERT_TRUE(platform::remove_tree(root_)); }
 
   StoredState state_of(const std::string& id, bool ephemeral) {
     StoredState state;
@@ -118,7 +118,7 @@ TEST_F(ContainerFolderTest, OneThatLivesIsNotRemoved) {
 
 TEST_F(ContainerFolderTest, AFolderThatIsBeingMadeIsLeftAloneAndAnOldOneSwept) {
   const std::string folder = *root_folder(root_, "containers") + "/new";
-  ASSERT_TRUE(make_private_directory(folder));
+  ASSERT_TRUE(platform::make_private_directory(folder));
   EXPECT_THAT(listed(), IsEmpty());
   EXPECT_TRUE(std::filesystem::exists(folder));
   std::filesystem::last_write_time(
@@ -147,7 +147,7 @@ TEST_F(ContainerFolderTest, WhatWasLeftBeforeItHadAStateIsRemovedByName) {
 
 TEST_F(ContainerFolderTest, ABrokenStateIsNobodysName) {
   { ASSERT_TRUE(ContainerFolder::take(root_, "web")); }
-  ASSERT_TRUE(write_file(root_ + "/containers/web/state.json", as_bytes("no json")));
+  ASSERT_TRUE(testing::write_file(root_ + "/containers/web/state.json", as_bytes("no json")));
   const auto taken = ContainerFolder::take(root_, "web");
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().code, Code::kCorruptInput);

@@ -35,7 +35,7 @@ std::string complaint(std::span<const std::byte> bytes) {
 }
 
 TEST(FrameReader, GivesFramesHoweverTheirBytesCome) {
-  auto signal = sized<runhv_control_signal>();
+  auto signal = api::sized<runhv_control_signal>();
   signal.signal = 15;
   std::vector<std::byte> bytes = frame_of(RUNHV_CONTROL_SIGNAL, signal);
   const auto state = encode_frame(RUNHV_CONTROL_STATE, 9, {});
@@ -72,7 +72,7 @@ TEST(FrameReader, RefusesAHeaderBeyondABoundBeforeItsPayloadComes) {
 }
 
 TEST(TakeStructure, AShorterOneLacksZerosAndALongerOneIsPassedOver) {
-  auto signal = sized<runhv_control_signal>();
+  auto signal = api::sized<runhv_control_signal>();
   signal.process = 3;
   signal.signal = 9;
   signal.struct_size = offsetof(runhv_control_signal, signal);
@@ -91,7 +91,7 @@ TEST(TakeStructure, AShorterOneLacksZerosAndALongerOneIsPassedOver) {
 
 TEST(TakeStructure, ASizeThatCannotBeIsRefused) {
   for (const std::uint32_t size : {0u, 3u, 17u, 0xffffffffu}) {
-    auto signal = sized<runhv_control_signal>();
+    auto signal = api::sized<runhv_control_signal>();
     signal.struct_size = size;
     const auto bytes = std::as_bytes(std::span(&signal, 1));
     EXPECT_THAT(complaint(encode_frame(RUNHV_CONTROL_SIGNAL, 1, bytes)),
@@ -101,7 +101,7 @@ TEST(TakeStructure, ASizeThatCannotBeIsRefused) {
 }
 
 TEST(ParseRequest, WhatCannotBeIsNamed) {
-  auto start = sized<runhv_control_process_start>();
+  auto start = api::sized<runhv_control_process_start>();
   start.json_bytes = 2;
   EXPECT_EQ(complaint(frame_of(RUNHV_CONTROL_PROCESS_START, start, "{}")), "accepted");
   EXPECT_THAT(complaint(frame_of(RUNHV_CONTROL_PROCESS_START, start, "{")),
@@ -119,12 +119,12 @@ TEST(ParseRequest, WhatCannotBeIsNamed) {
   EXPECT_EQ(complaint(frame_of(RUNHV_CONTROL_PROCESS_START, start, "{}", 1)),
             "flags has an unknown bit");
 
-  auto attach = sized<runhv_control_attach>();
+  auto attach = api::sized<runhv_control_attach>();
   attach.stream = 3;
   EXPECT_THAT(complaint(frame_of(RUNHV_CONTROL_ATTACH, attach)), HasSubstr("3 is no stream"));
   attach.stream = -1;
   EXPECT_THAT(complaint(frame_of(RUNHV_CONTROL_ATTACH, attach)), HasSubstr("-1 is no stream"));
-  EXPECT_EQ(complaint(frame_of(RUNHV_CONTROL_STREAM, sized<runhv_control_stream>())),
+  EXPECT_EQ(complaint(frame_of(RUNHV_CONTROL_STREAM, api::sized<runhv_control_stream>())),
             "a token of 0");
 
   const auto unknown = parsed(encode_frame(99, 1, {}));

@@ -5,7 +5,7 @@
 #include "control/request.h"
 #include "testing/fuzz.h"
 
-void runhv::fuzz(std::span<const std::byte> input) {
+void runhv::testing::fuzz(std::span<const std::byte> input) {
   if (input.empty()) return;
   const std::size_t step = std::to_integer<std::size_t>(input[0]) + 1;
   control::FrameReader reader(RUNHV_CONTROL_MAX_PAYLOAD);

@@ -15,13 +15,15 @@ class Requests {
   virtual runhv_state state() = 0;
   virtual Result<runhv_statistics> statistics() = 0;
   virtual Result<void> start() = 0;
-  virtual Result<void> signal(ProcessNumber process, int signal) = 0;
+  virtual Result<void> signal(container::ProcessNumber process, int signal) = 0;
   virtual Result<void> stop(int signal, std::uint32_t grace_ms) = 0;
   virtual Result<void> pause() = 0;
   virtual Result<void> resume() = 0;
-  virtual Result<ProcessNumber> start_process(ProcessConfig config) = 0;
-  virtual Result<void> resize(ProcessNumber process, std::uint16_t columns, std::uint16_t rows) = 0;
-  virtual Result<void> attach(ProcessNumber process, int stream, std::optional<Stream> end) = 0;
+  virtual Result<container::ProcessNumber> start_process(container::ProcessConfig config) = 0;
+  virtual Result<void> resize(container::ProcessNumber process, std::uint16_t columns,
+                              std::uint16_t rows) = 0;
+  virtual Result<void> attach(container::ProcessNumber process, int stream,
+                              std::optional<platform::Stream> end) = 0;
 
  protected:
   ~Requests() = default;

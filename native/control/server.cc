@@ -38,7 +38,7 @@ Error broken(const std::string& detail) {
 }
 
 runhv_control_hello our_hello() {
-  auto hello = sized<runhv_control_hello>();
+  auto hello = api::sized<runhv_control_hello>();
   hello.version = RUNHV_CONTROL_VERSION;
   return hello;
 }
@@ -53,27 +53,27 @@ struct Server::Client {
     kLeaving    // is sent what is left, and heard no more
   };
 
-  Client(LocalConnection its_connection, bool launcher, EventLoop& loop, Handler on_impatience,
-         Handler on_turn)
+  Client(platform::LocalConnection its_connection, bool launcher, platform::EventLoop& loop,
+         platform::Handler on_impatience, platform::Handler on_turn)
       : connection(std::move(its_connection)),
         is_launcher(launcher),
         patience(loop, std::move(on_impatience)),
         turn(loop, std::move(on_turn)) {}
 
-  LocalConnection connection;
+  platform::LocalConnection connection;
   const bool is_launcher;
   State state = State::kNew;
   bool wants_events = false;
   std::uint64_t token = 0;  // in kStream
   FrameReader reader{RUNHV_CONTROL_MAX_PAYLOAD};
-  std::deque<UniqueHandle> handles;  // that came, and belong to no frame yet
+  std::deque<platform::UniqueHandle> handles;  // that came, and belong to no frame yet
   ClientQueue queue;
   std::set<runhv_process> processes;  // that end with it
-  Timer patience;
-  Timer turn;
+  platform::Timer patience;
+  platform::Timer turn;
 };
 
-Server::Server(EventLoop& loop, Requests& requests)
+Server::Server(platform::EventLoop& loop, Requests& requests)
     : loop_(loop),
       requests_(requests),
       read_deadline_(loop,
@@ -85,14 +85,14 @@ Server::Server(EventLoop& loop, Requests& requests)
 Server::~Server() = default;
 
 Result<void> Server::listen(const std::string& folder, const std::string& name) {
-  RUNHV_TRY_ASSIGN(LocalListener listener, LocalListener::bind(folder, name));
+  RUNHV_TRY_ASSIGN(platform::LocalListener listener, platform::LocalListener::bind(folder, name));
   listener_.emplace(std::move(listener));
   RUNHV_TRY(listener_->bind(loop_));
   listener_->on_connection([this] { accept_next(); });
   return {};
 }
 
-Result<void> Server::add_launcher(LocalConnection connection) {
+Result<void> Server::add_launcher(platform::LocalConnection connection) {
   return add(std::move(connection), true);
 }
 
@@ -101,7 +101,7 @@ void Server::accept_next() {
   if (!connection) {
     // No room for a descriptor: it waits, and so do we.
     debug_log("control", "%s", to_string(connection.error()).c_str());
-    accept_again_.set(monotonic_ns() + kAcceptAgainNs);
+    accept_again_.set(platform::monotonic_ns() + kAcceptAgainNs);
     return;
   }
   listener_->on_connection([this] { accept_next(); });
@@ -111,14 +111,14 @@ void Server::accept_next() {
   }
 }
 
-Result<void> Server::add(LocalConnection connection, bool is_launcher) {
+Result<void> Server::add(platform::LocalConnection connection, bool is_launcher) {
   const ClientId id = next_id_++;
   auto client = std::make_unique<Client>(
       std::move(connection), is_launcher, loop_, [this, id] { drop(id); },
       [this, id] { serve_frames(id); });
   RUNHV_TRY(client->connection.bind(loop_));
   client->connection.on_readable([this, id] { read_from(id); });
-  if (!is_launcher) client->patience.set(monotonic_ns() + kUnclaimedNs);
+  if (!is_launcher) client->patience.set(platform::monotonic_ns() + kUnclaimedNs);
   clients_.emplace(id, std::move(client));
   return {};
 }
@@ -134,7 +134,7 @@ void Server::drop(ClientId id) {
   const auto processes = std::move(found->second->processes);
   clients_.erase(found);
   for (const runhv_process process : processes) {
-    static_cast<void>(requests_.signal(process, linux_abi::kSigkill));
+    static_cast<void>(requests_.signal(process, container::linux_abi::kSigkill));
   }
   look_whether_read();
 }
@@ -143,19 +143,19 @@ void Server::read_from(ClientId id) {
   Client* const client = find(id);
   if (client == nullptr) return;
   std::array<std::byte, kReadBytes> bytes;
-  std::vector<UniqueHandle> handles;
-  const IoResult read = client->connection.receive(bytes, handles);
+  std::vector<platform::UniqueHandle> handles;
+  const platform::IoResult read = client->connection.receive(bytes, handles);
   std::ranges::move(handles, std::back_inserter(client->handles));
   switch (read.status) {
-    case IoStatus::kDone:
+    case platform::IoStatus::kDone:
       client->reader.append(std::span(bytes).first(read.bytes));
       serve_frames(id);
       return;
-    case IoStatus::kWouldBlock:
+    case platform::IoStatus::kWouldBlock:
       client->connection.on_readable([this, id] { read_from(id); });
       return;
-    case IoStatus::kEnd:
-    case IoStatus::kFailed:
+    case platform::IoStatus::kEnd:
+    case platform::IoStatus::kFailed:
       drop(id);
       return;
   }
@@ -203,7 +203,7 @@ void Server::serve(ClientId id, const Frame& frame) {
     leave(id);
     return;
   }
-  std::vector<UniqueHandle> handles;
+  std::vector<platform::UniqueHandle> handles;
   for (std::uint16_t i = 0; i < frame.header.handles; ++i) {
     handles.push_back(std::move(client.handles.front()));
     client.handles.pop_front();
@@ -269,12 +269,12 @@ void Server::keep_stream(ClientId id, std::uint32_t request, std::uint64_t token
   }
   client.state = Client::State::kStream;
   client.token = token;
-  client.patience.set(monotonic_ns() + kUnclaimedNs);
+  client.patience.set(platform::monotonic_ns() + kUnclaimedNs);
   send(id, encode_frame(RUNHV_CONTROL_STREAM | RUNHV_CONTROL_ANSWER, request, {}));
 }
 
 void Server::refuse(ClientId id, std::uint32_t request, const Error& error) {
-  send(id, encode_frame(RUNHV_CONTROL_ERROR, request, bytes_of(to_abi(error))));
+  send(id, encode_frame(RUNHV_CONTROL_ERROR, request, bytes_of(api::to_abi(error))));
 }
 
 void Server::leave(ClientId id) {
@@ -282,12 +282,12 @@ void Server::leave(ClientId id) {
   if (client == nullptr) return;
   client->state = Client::State::kLeaving;
   client->wants_events = false;
-  client->patience.set(monotonic_ns() + kUnclaimedNs);
+  client->patience.set(platform::monotonic_ns() + kUnclaimedNs);
   if (client->queue.empty()) drop(id);
 }
 
 Result<std::vector<std::byte>> Server::perform(ClientId id, const Request& request,
-                                               std::vector<UniqueHandle> handles) {
+                                               std::vector<platform::UniqueHandle> handles) {
   using Bytes = std::vector<std::byte>;
   const auto nothing = [](const Result<void>& result) -> Result<Bytes> {
     if (!result) return Fail{result.error()};
@@ -324,12 +324,13 @@ Result<std::vector<std::byte>> Server::perform(ClientId id, const Request& reque
       request);
 }
 
-Result<UniqueHandle> Server::take_end(const StreamEnd& end, std::vector<UniqueHandle>& handles) {
+Result<platform::UniqueHandle> Server::take_end(const StreamEnd& end,
+                                                std::vector<platform::UniqueHandle>& handles) {
   switch (end.kind) {
     case RUNHV_CONTROL_END_NONE:
       break;
     case RUNHV_CONTROL_END_HANDLE: {
-      UniqueHandle handle = std::move(handles.front());
+      platform::UniqueHandle handle = std::move(handles.front());
       handles.erase(handles.begin());
       return handle;
     }
@@ -340,43 +341,46 @@ Result<UniqueHandle> Server::take_end(const StreamEnd& end, std::vector<UniqueHa
       if (kept == clients_.end()) {
         return Fail{Error{Code::kNotFound, "find a stream", "no connection has this token"}};
       }
-      UniqueHandle handle = std::move(kept->second->connection).release();
+      platform::UniqueHandle handle = std::move(kept->second->connection).release();
       clients_.erase(kept);
       return handle;
     }
   }
-  return UniqueHandle();
+  return platform::UniqueHandle();
 }
 
 Result<std::vector<std::byte>> Server::start_process(ClientId id,
                                                      const ProcessStartRequest& request,
-                                                     std::vector<UniqueHandle>& handles) {
-  ProcessConfig config;
+                                                     std::vector<platform::UniqueHandle>& handles) {
+  container::ProcessConfig config;
   config.json = request.json;
   config.terminal = (request.flags & RUNHV_PROCESS_TERMINAL) != 0;
   config.columns = request.columns;
   config.rows = request.rows;
   for (std::size_t i = 0; i < request.ends.size(); ++i) {
-    RUNHV_TRY_ASSIGN(UniqueHandle end, take_end(request.ends[i], handles));
+    RUNHV_TRY_ASSIGN(platform::UniqueHandle end, take_end(request.ends[i], handles));
     if (!end.is_open() || (config.terminal && i != 0)) continue;
     // A terminal's one end carries both directions.
     if (config.terminal) {
-      RUNHV_TRY_ASSIGN(config.streams[1], Stream::adopt(end.get(), false));
+      RUNHV_TRY_ASSIGN(config.streams[1], platform::Stream::adopt(end.get(), false));
     }
-    RUNHV_TRY_ASSIGN(config.streams[i], Stream::adopt_owned(std::move(end), i == 0));
+    RUNHV_TRY_ASSIGN(config.streams[i], platform::Stream::adopt_owned(std::move(end), i == 0));
   }
-  RUNHV_TRY_ASSIGN(const ProcessNumber number, requests_.start_process(std::move(config)));
+  RUNHV_TRY_ASSIGN(const container::ProcessNumber number,
+                   requests_.start_process(std::move(config)));
   if ((request.flags & RUNHV_CONTROL_ENDS_WITH_CLIENT) != 0) find(id)->processes.insert(number);
-  auto process = sized<runhv_control_process>();
+  auto process = api::sized<runhv_control_process>();
   process.process = number;
   return bytes_of(process);
 }
 
-Result<void> Server::attach(const AttachRequest& request, std::vector<UniqueHandle>& handles) {
-  RUNHV_TRY_ASSIGN(UniqueHandle end, take_end(request.end, handles));
-  std::optional<Stream> stream;
+Result<void> Server::attach(const AttachRequest& request,
+                            std::vector<platform::UniqueHandle>& handles) {
+  RUNHV_TRY_ASSIGN(platform::UniqueHandle end, take_end(request.end, handles));
+  std::optional<platform::Stream> stream;
   if (end.is_open()) {
-    RUNHV_TRY_ASSIGN(stream, Stream::adopt_owned(std::move(end), request.stream == RUNHV_STDIN));
+    RUNHV_TRY_ASSIGN(stream,
+                     platform::Stream::adopt_owned(std::move(end), request.stream == RUNHV_STDIN));
   }
   return requests_.attach(request.process, request.stream, std::move(stream));
 }
@@ -396,8 +400,8 @@ void Server::flush(ClientId id) {
   Client* const client = find(id);
   if (client == nullptr) return;
   while (!client->queue.empty()) {
-    const IoResult written = client->connection.write(client->queue.front());
-    if (written.status == IoStatus::kWouldBlock) {
+    const platform::IoResult written = client->connection.write(client->queue.front());
+    if (written.status == platform::IoStatus::kWouldBlock) {
       client->connection.on_writable([this, id] {
         flush(id);
         // Its requests waited for it to read.
@@ -405,7 +409,7 @@ void Server::flush(ClientId id) {
       });
       return;
     }
-    if (written.status != IoStatus::kDone) {
+    if (written.status != platform::IoStatus::kDone) {
       drop(id);
       return;
     }
@@ -465,7 +469,7 @@ void Server::broadcast(const std::vector<std::byte>& frame) {
   for (const ClientId id : listeners) send(id, frame);
 }
 
-void Server::when_read(std::uint64_t deadline_ns, Handler done) {
+void Server::when_read(std::uint64_t deadline_ns, platform::Handler done) {
   when_read_ = std::move(done);
   read_deadline_.set(deadline_ns);
   look_whether_read();

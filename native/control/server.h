@@ -26,7 +26,7 @@ class Server {
   static constexpr std::uint64_t kUnclaimedNs = 30'000'000'000;
 
   // `loop` and `requests` outlive the server.
-  Server(EventLoop& loop, Requests& requests);
+  Server(platform::EventLoop& loop, Requests& requests);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   ~Server();
@@ -35,7 +35,7 @@ class Server {
   Result<void> listen(const std::string& folder, const std::string& name);
   // The connection of whoever launched this process: a client like the others, but it is waited for
   // by when_read() although it has not said HELLO yet.
-  Result<void> add_launcher(LocalConnection connection);
+  Result<void> add_launcher(platform::LocalConnection connection);
 
   // Tells every client that wants events, and those that come later as far as it concerns them.
   void tell(const runhv_event& event);
@@ -43,14 +43,14 @@ class Server {
   void tell_last(const runhv_statistics& statistics);
 
   // Calls `done` once every client has taken what it was told, or at the deadline (monotonic_ns).
-  void when_read(std::uint64_t deadline_ns, Handler done);
+  void when_read(std::uint64_t deadline_ns, platform::Handler done);
 
  private:
   struct Client;
   using ClientId = std::uint64_t;
 
   void accept_next();
-  Result<void> add(LocalConnection connection, bool is_launcher);
+  Result<void> add(platform::LocalConnection connection, bool is_launcher);
   Client* find(ClientId id);
   void drop(ClientId id);
   void read_from(ClientId id);
@@ -61,11 +61,12 @@ class Server {
   void refuse(ClientId id, std::uint32_t request, const Error& error);
   void leave(ClientId id);
   Result<std::vector<std::byte>> perform(ClientId id, const Request& request,
-                                         std::vector<UniqueHandle> handles);
+                                         std::vector<platform::UniqueHandle> handles);
   Result<std::vector<std::byte>> start_process(ClientId id, const ProcessStartRequest& request,
-                                               std::vector<UniqueHandle>& handles);
-  Result<void> attach(const AttachRequest& request, std::vector<UniqueHandle>& handles);
-  Result<UniqueHandle> take_end(const StreamEnd& end, std::vector<UniqueHandle>& handles);
+                                               std::vector<platform::UniqueHandle>& handles);
+  Result<void> attach(const AttachRequest& request, std::vector<platform::UniqueHandle>& handles);
+  Result<platform::UniqueHandle> take_end(const StreamEnd& end,
+                                          std::vector<platform::UniqueHandle>& handles);
   void send(ClientId id, std::vector<std::byte> frame);
   void flush(ClientId id);
   void broadcast(const std::vector<std::byte>& frame);
@@ -76,15 +77,15 @@ class Server {
     std::vector<std::byte> frame;
   };
 
-  EventLoop& loop_;
+  platform::EventLoop& loop_;
   Requests& requests_;
-  std::optional<LocalListener> listener_;
+  std::optional<platform::LocalListener> listener_;
   std::map<ClientId, std::unique_ptr<Client>> clients_;
   ClientId next_id_ = 1;
   std::vector<Told> history_;  // what a client that comes later is told first
-  Handler when_read_;
-  Timer read_deadline_;
-  Timer accept_again_;
+  platform::Handler when_read_;
+  platform::Timer read_deadline_;
+  platform::Timer accept_again_;
 };
 
 }  // namespace runhv::control

@@ -25,11 +25,13 @@ using testing::HasSubstr;
 class FakeRequests final : public Requests {
  public:
   runhv_state state() override {
-    return to_abi("web", ContainerState{ContainerStatus::kRunning, 1, 2, 0, 1}, std::nullopt);
+    return api::to_abi("web",
+                       container::ContainerState{container::ContainerStatus::kRunning, 1, 2, 0, 1},
+                       std::nullopt);
   }
-  Result<runhv_statistics> statistics() override { return sized<runhv_statistics>(); }
+  Result<runhv_statistics> statistics() override { return api::sized<runhv_statistics>(); }
   Result<void> start() override { return note("start"); }
-  Result<void> signal(ProcessNumber process, int signal) override {
+  Result<void> signal(container::ProcessNumber process, int signal) override {
     return note("signal " + std::to_string(process) + " " + std::to_string(signal));
   }
   Result<void> stop(int signal, std::uint32_t grace_ms) override {
@@ -39,23 +41,25 @@ class FakeRequests final : public Requests {
   Result<void> resume() override {
     return Fail{Error{Code::kConflict, "resume", "it is not paused"}};
   }
-  Result<ProcessNumber> start_process(ProcessConfig config) override {
+  Result<container::ProcessNumber> start_process(container::ProcessConfig config) override {
     std::string ends;
     for (const auto& stream : config.streams) ends += stream ? "+" : "-";
     streams = std::move(config.streams);
     static_cast<void>(note("process " + std::string(config.json) + " " + ends));
     return 5u;
   }
-  Result<void> resize(ProcessNumber, std::uint16_t columns, std::uint16_t rows) override {
+  Result<void> resize(container::ProcessNumber, std::uint16_t columns,
+                      std::uint16_t rows) override {
     return note("resize " + std::to_string(columns) + " " + std::to_string(rows));
   }
-  Result<void> attach(ProcessNumber, int stream, std::optional<Stream> end) override {
+  Result<void> attach(container::ProcessNumber, int stream,
+                      std::optional<platform::Stream> end) override {
     streams[0] = std::move(end);
     return note("attach " + std::to_string(stream) + (streams[0] ? " +" : " -"));
   }
 
   std::vector<std::string> notes;
-  HostStreams streams;
+  container::HostStreams streams;
 
  private:
   Result<void> note(std::string text) {
@@ -67,18 +71,18 @@ class FakeRequests final : public Requests {
 // One client; it waits by running the loop that the server is on.
 class Peer {
  public:
-  Peer(EventLoop& loop, LocalConnection connection)
+  Peer(platform::EventLoop& loop, platform::LocalConnection connection)
       : loop_(loop), connection_(std::move(connection)) {}
 
-  void send_bytes(std::span<const std::byte> bytes, std::vector<OsHandle> handles = {}) {
-    const IoResult sent = connection_.send(bytes, handles);
-    ASSERT_EQ(sent.status, IoStatus::kDone);
+  void send_bytes(std::span<const std::byte> bytes, std::vector<platform::OsHandle> handles = {}) {
+    const platform::IoResult sent = connection_.send(bytes, handles);
+    ASSERT_EQ(sent.status, platform::IoStatus::kDone);
     ASSERT_EQ(sent.bytes, bytes.size());
   }
 
   template <class T>
   void send(std::uint32_t type, const T& structure, std::string_view more = "",
-            std::vector<OsHandle> handles = {}) {
+            std::vector<platform::OsHandle> handles = {}) {
     std::vector<std::byte> payload(structure_bytes(structure).begin(),
                                    structure_bytes(structure).end());
     for (const char c : more) payload.push_back(static_cast<std::byte>(c));
@@ -88,7 +92,7 @@ class Peer {
   void send(std::uint32_t type) { send_bytes(encode_frame(type, ++request_, {})); }
 
   void hello(bool wants_events, std::uint32_t version = RUNHV_CONTROL_VERSION) {
-    auto structure = sized<runhv_control_hello>();
+    auto structure = api::sized<runhv_control_hello>();
     structure.version = version;
     structure.flags = wants_events ? RUNHV_CONTROL_WANTS_EVENTS : 0;
     send(RUNHV_CONTROL_HELLO, structure);
@@ -97,16 +101,16 @@ class Peer {
 
   // The next frame in a word; "end" where the server has closed, "silence" after ten seconds.
   std::string next() {
-    const std::uint64_t deadline_ns = monotonic_ns() + 10'000'000'000;
-    while (monotonic_ns() < deadline_ns) {
+    const std::uint64_t deadline_ns = platform::monotonic_ns() + 10'000'000'000;
+    while (platform::monotonic_ns() < deadline_ns) {
       const auto frame = reader_.next();
       EXPECT_TRUE(frame);
       if (*frame) return told(**frame);
       std::array<std::byte, 8192> bytes;
-      const IoResult read = connection_.read(bytes);
-      if (read.status == IoStatus::kDone) {
+      const platform::IoResult read = connection_.read(bytes);
+      if (read.status == platform::IoStatus::kDone) {
         reader_.append(std::span(bytes).first(read.bytes));
-      } else if (read.status == IoStatus::kWouldBlock) {
+      } else if (read.status == platform::IoStatus::kWouldBlock) {
         EXPECT_TRUE(loop_.run_once(deadline_ns));
       } else {
         return "end";
@@ -115,8 +119,8 @@ class Peer {
     return "silence";
   }
 
-  LocalConnection take() { return std::move(connection_); }
-  void reset() { connection_ = std::move(LocalConnection::pair()->first); }
+  platform::LocalConnection take() { return std::move(connection_); }
+  void reset() { connection_ = std::move(platform::LocalConnection::pair()->first); }
 
  private:
   static std::string told(const Frame& frame) {
@@ -132,14 +136,14 @@ class Peer {
     return (answer.request == 0 ? "unasked " : "answer ") + std::to_string(answer.type);
   }
 
-  EventLoop& loop_;
-  LocalConnection connection_;
+  platform::EventLoop& loop_;
+  platform::LocalConnection connection_;
   FrameReader reader_{RUNHV_CONTROL_MAX_ANSWER};
   std::uint32_t request_ = 0;
 };
 
 runhv_event event_of(runhv_event_kind kind) {
-  auto event = sized<runhv_event>();
+  auto event = api::sized<runhv_event>();
   event.kind = kind;
   return event;
 }
@@ -148,16 +152,16 @@ class ServerTest : public ::testing::Test {
  protected:
   void SetUp() override {
     folder_ = ::testing::TempDir() + "runhv-server-" + std::to_string(::getpid());
-    ASSERT_TRUE(make_private_directory(folder_));
+    ASSERT_TRUE(platform::make_private_directory(folder_));
     ASSERT_TRUE(server_->listen(folder_, "control"));
   }
   void TearDown() override {
     server_.reset();
-    ASSERT_TRUE(remove_tree(folder_));
+    ASSERT_TRUE(platform::remove_tree(folder_));
   }
 
   Peer connect() {
-    auto connection = LocalConnection::connect(folder_ + "/control");
+    auto connection = platform::LocalConnection::connect(folder_ + "/control");
     EXPECT_TRUE(connection) << to_string(connection.error());
     return Peer(*loop_, std::move(*connection));
   }
@@ -168,19 +172,19 @@ class ServerTest : public ::testing::Test {
   }
 
   std::string folder_;
-  std::unique_ptr<EventLoop> loop_ = std::move(*EventLoop::create());
+  std::unique_ptr<platform::EventLoop> loop_ = std::move(*platform::EventLoop::create());
   FakeRequests requests_;
   std::optional<Server> server_{std::in_place, *loop_, requests_};
 };
 
 TEST_F(ServerTest, EveryRequestIsAnsweredOnceAndInOrder) {
   Peer peer = speaking();
-  auto signal = sized<runhv_control_signal>();
+  auto signal = api::sized<runhv_control_signal>();
   signal.process = 3;
   signal.signal = 15;
-  auto stop = sized<runhv_control_stop>();
+  auto stop = api::sized<runhv_control_stop>();
   stop.grace_ms = 7;
-  auto resize = sized<runhv_control_resize>();
+  auto resize = api::sized<runhv_control_resize>();
   resize.columns = 80;
   resize.rows = 24;
 
@@ -215,7 +219,7 @@ TEST_F(ServerTest, ALateClientIsToldWhatItMissed) {
   server_->tell(event_of(RUNHV_EVENT_PAUSED));
   server_->tell(event_of(RUNHV_EVENT_RESUMED));
   server_->tell(event_of(RUNHV_EVENT_OUT_OF_MEMORY));
-  server_->tell_last(sized<runhv_statistics>());
+  server_->tell_last(api::sized<runhv_statistics>());
   server_->tell(event_of(RUNHV_EVENT_ENDED));
 
   Peer peer = speaking();
@@ -262,7 +266,7 @@ TEST_F(ServerTest, ABrokenFrameEndsItsConnectionAlone) {
 TEST_F(ServerTest, AClientThatGoesInAFrameIsForgotten) {
   for (std::size_t size : {std::size_t{1}, std::size_t{16}, std::size_t{20}}) {
     Peer peer = speaking();
-    auto signal = sized<runhv_control_signal>();
+    auto signal = api::sized<runhv_control_signal>();
     const auto frame = encode_frame(RUNHV_CONTROL_SIGNAL, 1, structure_bytes(signal));
     peer.send_bytes(std::span(frame).first(size));
     peer.reset();
@@ -284,7 +288,7 @@ TEST_F(ServerTest, HelloComesFirstAndOnce) {
   EXPECT_EQ(newer.next(), "end");
 
   Peer twice = speaking();
-  twice.send(RUNHV_CONTROL_HELLO, sized<runhv_control_hello>());
+  twice.send(RUNHV_CONTROL_HELLO, api::sized<runhv_control_hello>());
   EXPECT_EQ(twice.next(), "error conflict: it said HELLO before");
   twice.send(RUNHV_CONTROL_STATE);
   EXPECT_EQ(twice.next(), "answer 2");
@@ -292,7 +296,7 @@ TEST_F(ServerTest, HelloComesFirstAndOnce) {
 
 runhv_control_process_start start_of(std::array<std::uint32_t, 3> ends,
                                      std::array<std::uint64_t, 3> tokens, std::uint32_t flags = 0) {
-  auto start = sized<runhv_control_process_start>();
+  auto start = api::sized<runhv_control_process_start>();
   start.flags = flags;
   start.json_bytes = 2;
   std::ranges::copy(ends, start.ends);
@@ -301,8 +305,8 @@ runhv_control_process_start start_of(std::array<std::uint32_t, 3> ends,
 }
 
 // What stream `index` of the fake's process does with a pipe's end that we hold.
-std::string written_by(FakeRequests& requests, std::size_t index, OsHandle reader) {
-  EXPECT_EQ(requests.streams[index]->write(as_bytes("x")).status, IoStatus::kDone);
+std::string written_by(FakeRequests& requests, std::size_t index, platform::OsHandle reader) {
+  EXPECT_EQ(requests.streams[index]->write(as_bytes("x")).status, platform::IoStatus::kDone);
   char byte = 0;
   EXPECT_EQ(::read(static_cast<int>(reader), &byte, 1), 1);
   return {byte};
@@ -329,7 +333,7 @@ TEST_F(ServerTest, DescriptorsBecomeStreamsInTheirOrder) {
 
 TEST_F(ServerTest, AProcessEndsWithTheClientThatWantsIt) {
   const auto start = [](Peer& peer, std::uint32_t flags) {
-    auto request = sized<runhv_control_process_start>();
+    auto request = api::sized<runhv_control_process_start>();
     request.flags = flags;
     request.json_bytes = 2;
     peer.send(RUNHV_CONTROL_PROCESS_START, request, "{}");
@@ -380,8 +384,8 @@ TEST_F(ServerTest, DescriptorsOfARefusedRequestAreClosed) {
 
 TEST_F(ServerTest, ATerminalsOneEndCarriesBothDirections) {
   Peer peer = speaking();
-  auto [ours, theirs] = std::move(*LocalConnection::pair());
-  const UniqueHandle handle = std::move(theirs).release();
+  auto [ours, theirs] = std::move(*platform::LocalConnection::pair());
+  const platform::UniqueHandle handle = std::move(theirs).release();
   peer.send(RUNHV_CONTROL_PROCESS_START,
             start_of({RUNHV_CONTROL_END_HANDLE, 0, 0}, {}, RUNHV_PROCESS_TERMINAL), "{}",
             {handle.get()});
@@ -392,7 +396,7 @@ TEST_F(ServerTest, ATerminalsOneEndCarriesBothDirections) {
 TEST_F(ServerTest, AConnectionBecomesAStreamOnceByItsToken) {
   Peer peer = speaking();
   Peer stream = connect();
-  auto token = sized<runhv_control_stream>();
+  auto token = api::sized<runhv_control_stream>();
   token.token = 77;
   stream.send(RUNHV_CONTROL_STREAM, token);
   EXPECT_EQ(stream.next(), "answer 12");
@@ -404,10 +408,10 @@ TEST_F(ServerTest, AConnectionBecomesAStreamOnceByItsToken) {
   const auto start = start_of({0, RUNHV_CONTROL_END_STREAM, 0}, {0, 77, 0});
   peer.send(RUNHV_CONTROL_PROCESS_START, start, "{}");
   EXPECT_EQ(peer.next(), "answer 9");
-  EXPECT_EQ(requests_.streams[1]->write(as_bytes("y")).status, IoStatus::kDone);
-  LocalConnection ours = stream.take();
+  EXPECT_EQ(requests_.streams[1]->write(as_bytes("y")).status, platform::IoStatus::kDone);
+  platform::LocalConnection ours = stream.take();
   std::array<std::byte, 8> bytes;
-  const IoResult read = ours.read(bytes);
+  const platform::IoResult read = ours.read(bytes);
   ASSERT_EQ(read.bytes, 1u);
   EXPECT_EQ(bytes[0], std::byte{'y'});
 
@@ -419,7 +423,7 @@ TEST_F(ServerTest, AttachGivesAnEndOrNone) {
   Peer peer = speaking();
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
-  auto attach = sized<runhv_control_attach>();
+  auto attach = api::sized<runhv_control_attach>();
   attach.stream = 1;
   peer.send(RUNHV_CONTROL_ATTACH, attach);
   EXPECT_EQ(peer.next(), "answer 11");
@@ -446,12 +450,12 @@ TEST_F(ServerTest, FurtherConnectionsThan512AreClosed) {
 }
 
 TEST_F(ServerTest, TheLauncherIsWaitedForUntilItHasRead) {
-  auto [ours, theirs] = std::move(*LocalConnection::pair());
+  auto [ours, theirs] = std::move(*platform::LocalConnection::pair());
   ASSERT_TRUE(server_->add_launcher(std::move(theirs)));
   server_->tell(event_of(RUNHV_EVENT_ENDED));
   bool read = false;
-  server_->when_read(monotonic_ns() + 60'000'000'000, [&read] { read = true; });
-  ASSERT_TRUE(loop_->run_once(monotonic_ns() + 10'000'000));
+  server_->when_read(platform::monotonic_ns() + 60'000'000'000, [&read] { read = true; });
+  ASSERT_TRUE(loop_->run_once(platform::monotonic_ns() + 10'000'000));
   EXPECT_FALSE(read);
   Peer launcher(*loop_, std::move(ours));
   launcher.hello(true);
@@ -461,11 +465,11 @@ TEST_F(ServerTest, TheLauncherIsWaitedForUntilItHasRead) {
 
 TEST_F(ServerTest, ALauncherThatIsGoneOrSilentIsNotWaitedFor) {
   for (const bool goes : {true, false}) {
-    auto [ours, theirs] = std::move(*LocalConnection::pair());
+    auto [ours, theirs] = std::move(*platform::LocalConnection::pair());
     ASSERT_TRUE(server_->add_launcher(std::move(theirs)));
-    if (goes) ours = std::move(LocalConnection::pair()->first);
+    if (goes) ours = std::move(platform::LocalConnection::pair()->first);
     bool read = false;
-    server_->when_read(goes ? UINT64_MAX : monotonic_ns() + 1, [&read] { read = true; });
+    server_->when_read(goes ? UINT64_MAX : platform::monotonic_ns() + 1, [&read] { read = true; });
     while (!read) ASSERT_TRUE(loop_->run_once(std::nullopt));
   }
 }

@@ -62,11 +62,11 @@ void write_end(Writer& json, const StoredEnd& end) {
   json.EndObject();
 }
 
-StoredEnd read_end(const JsonNode& node) {
+StoredEnd read_end(const container::JsonNode& node) {
   StoredEnd end;
   end.kind = node["kind"].required("a string").string();
   end.value = static_cast<std::int32_t>(node["value"].signed_integer(0, 255));
-  if (const JsonNode code = node["code"]; code.present()) {
+  if (const container::JsonNode code = node["code"]; code.present()) {
     end.reason = Error{static_cast<Code>(code.signed_integer(0, INT32_MAX)),
                        node["operation"].string(), node["reason"].string()};
   }
@@ -104,8 +104,8 @@ std::string state_json(const StoredState& state) {
 }
 
 Result<StoredState> parse_state(std::string_view json, const std::string& operation) {
-  RUNHV_TRY_ASSIGN(const auto reader, JsonReader::parse(json, operation));
-  const JsonNode root = reader->root();
+  RUNHV_TRY_ASSIGN(const auto reader, container::JsonReader::parse(json, operation));
+  const container::JsonNode root = reader->root();
   StoredState state;
   root["version"].required("1").unsigned_integer(kVersion, kVersion);
   state.id = root["id"].required("a string").string();
@@ -119,7 +119,7 @@ Result<StoredState> parse_state(std::string_view json, const std::string& operat
   state.image = root["image"].string();
   state.command = root["command"].strings();
   state.cgroups = root["cgroups"].strings();
-  if (const JsonNode end = root["end"]; end.present()) state.end = read_end(end);
+  if (const container::JsonNode end = root["end"]; end.present()) state.end = read_end(end);
   for (const auto& [name, value] : root["annotations"].members()) {
     state.annotations[name] = value.string();
   }

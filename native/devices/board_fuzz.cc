@@ -7,7 +7,7 @@
 #include "devices/rtc/rtc.h"
 #include "testing/fuzz.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 constexpr std::size_t kPins = 5;
@@ -24,20 +24,21 @@ struct Events final : ExitPortEvents {
 };
 
 }  // namespace
+}  // namespace runhv::devices
 
-void fuzz(std::span<const std::byte> bytes) {
+void runhv::testing::fuzz(std::span<const std::byte> bytes) {
   testing::FuzzInput input(bytes);
-  Sink sink;
-  Events events;
-  IoApic io_apic(1, kPins, sink);
+  devices::Sink sink;
+  devices::Events events;
+  devices::IoApic io_apic(1, devices::kPins, sink);
   std::uint64_t now_ns = 0;
-  Rtc rtc([&] { return now_ns; });
-  ExitPort exit_port(events);
-  Bus ports;
-  Bus mmio;
-  RUNHV_CHECK(mmio.add(IoApic::kDefaultAddress, IoApic::kSizeBytes, io_apic));
-  RUNHV_CHECK(ports.add(Rtc::kFirstPort, Rtc::kPortCount, rtc));
-  RUNHV_CHECK(ports.add(ExitPort::kFirstPort, ExitPort::kPortCount, exit_port));
+  devices::Rtc rtc([&] { return now_ns; });
+  devices::ExitPort exit_port(events);
+  devices::Bus ports;
+  devices::Bus mmio;
+  RUNHV_CHECK(mmio.add(devices::IoApic::kDefaultAddress, devices::IoApic::kSizeBytes, io_apic));
+  RUNHV_CHECK(ports.add(devices::Rtc::kFirstPort, devices::Rtc::kPortCount, rtc));
+  RUNHV_CHECK(ports.add(devices::ExitPort::kFirstPort, devices::ExitPort::kPortCount, exit_port));
 
   while (!input.empty()) {
     const std::uint64_t before = sink.messages;
@@ -52,38 +53,39 @@ void fuzz(std::span<const std::byte> bytes) {
         break;
       }
       case 2: {
-        ports.write(Rtc::kFirstPort, 1, input.byte());
+        ports.write(devices::Rtc::kFirstPort, 1, input.byte());
         now_ns = input.take<std::uint64_t>() >> 1;
-        RUNHV_CHECK(ports.read(Rtc::kFirstPort + 1, 1) <= 0xff);
+        RUNHV_CHECK(ports.read(devices::Rtc::kFirstPort + 1, 1) <= 0xff);
         break;
       }
       case 3:
-        (void)mmio.read(IoApic::kDefaultAddress + input.take<std::uint16_t>(), width);
+        (void)mmio.read(devices::IoApic::kDefaultAddress + input.take<std::uint16_t>(), width);
         break;
       case 4: {
         const std::uint64_t offset = input.below(2) * 0x10ull;
-        mmio.write(IoApic::kDefaultAddress + offset, 4, input.take<std::uint64_t>());
+        mmio.write(devices::IoApic::kDefaultAddress + offset, 4, input.take<std::uint64_t>());
         break;
       }
       case 5: {
-        const std::uint64_t address = IoApic::kDefaultAddress + input.take<std::uint16_t>() - 64;
+        const std::uint64_t address =
+            devices::IoApic::kDefaultAddress + input.take<std::uint16_t>() - 64;
         mmio.write(address, width, input.take<std::uint64_t>());
         break;
       }
       case 6:
-        io_apic.line(input.below(kPins)).pulse();
+        io_apic.line(input.below(devices::kPins)).pulse();
         break;
       default:
         io_apic.end_of_interrupt(input.byte());
         break;
     }
-    RUNHV_CHECK(sink.messages - before <= kPins);
+    RUNHV_CHECK(sink.messages - before <= devices::kPins);
   }
 
   // Whatever was done to it: pin 2, programmed anew, sends its edge, and only that.
   const auto program = [&](std::uint32_t index, std::uint32_t value) {
-    mmio.write(IoApic::kDefaultAddress, 4, index);
-    mmio.write(IoApic::kDefaultAddress + 0x10, 4, value);
+    mmio.write(devices::IoApic::kDefaultAddress, 4, index);
+    mmio.write(devices::IoApic::kDefaultAddress + 0x10, 4, value);
   };
   program(0x15, 0);
   program(0x14, 0x31);
@@ -91,8 +93,6 @@ void fuzz(std::span<const std::byte> bytes) {
   io_apic.line(2).pulse();
   RUNHV_CHECK(sink.messages == before + 1);
   const std::uint64_t off_before = events.power_offs;
-  ports.write(ExitPort::kFirstPort, 1, 0);
+  ports.write(devices::ExitPort::kFirstPort, 1, 0);
   RUNHV_CHECK(events.power_offs == off_before + 1);
 }
-
-}  // namespace runhv

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-namespace runhv {
+namespace runhv::devices {
 
 Result<void> Bus::add(std::uint64_t first, std::uint64_t size, BusDevice& device) {
   const auto fail = [&](const char* detail) {
@@ -42,4 +42,4 @@ bool Bus::write(std::uint64_t address, unsigned size_bytes, std::uint64_t value)
   return entry == nullptr || entry->device->write(address - entry->first, size_bytes, value);
 }
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -6,7 +6,7 @@
 
 #include "base/result.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 // Registers at consecutive addresses. Threads: any; a device locks for itself.
 class BusDevice {
@@ -41,4 +41,4 @@ class Bus {
   std::vector<Entry> entries_;  // ascending
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

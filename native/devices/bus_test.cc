@@ -2,7 +2,7 @@
 
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 class Latch final : public BusDevice {
@@ -67,4 +67,4 @@ TEST(Bus, RefusesRangesThatOverlapOrWrap) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::devices

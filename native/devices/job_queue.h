@@ -4,7 +4,7 @@
 
 #include <functional>
 
-namespace runhv {
+namespace runhv::devices {
 
 class JobQueue {
  public:
@@ -14,4 +14,4 @@ class JobQueue {
   virtual bool post(std::function<void()> job) = 0;
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -5,7 +5,7 @@
 #include "emu/mmio_instruction.h"
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::emu {
 namespace {
 
 using enum CodeSize;
@@ -101,4 +101,4 @@ TEST(MmioAddress, BitTestOfAnImmediateDoesNot) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::emu

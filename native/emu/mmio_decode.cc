@@ -4,7 +4,7 @@
 
 #include "emu/mmio_instruction.h"
 
-namespace runhv {
+namespace runhv::emu {
 namespace {
 
 constexpr std::size_t kMaxInstructionBytes = 15;
@@ -359,4 +359,4 @@ Result<MmioInstruction> decode_mmio(std::span<const std::byte> bytes, CodeSize c
   return Decoder(bytes, code_size).decode();
 }
 
-}  // namespace runhv
+}  // namespace runhv::emu

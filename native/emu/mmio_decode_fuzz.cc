@@ -7,7 +7,7 @@
 #include "emu/port_io.h"
 #include "testing/fuzz.h"
 
-namespace runhv {
+namespace runhv::emu {
 namespace {
 
 class AnyOperand final : public MmioOperand, public PortOperand {
@@ -30,23 +30,24 @@ class AnyOperand final : public MmioOperand, public PortOperand {
 };
 
 }  // namespace
+}  // namespace runhv::emu
 
-void fuzz(std::span<const std::byte> bytes) {
+void runhv::testing::fuzz(std::span<const std::byte> bytes) {
   testing::FuzzInput input(bytes);
-  const auto code = static_cast<CodeSize>(input.below(3));
-  const MmioCpuState before{input.take<std::uint64_t>(), input.take<std::uint64_t>()};
-  AnyOperand port;
-  (void)execute_port({.port = input.take<std::uint16_t>(),
-                      .size_bytes = input.byte(),
-                      .is_write = input.below(2) == 1,
-                      .is_string = input.below(2) == 1,
-                      .rax = before.gpr_value},
-                     port);
+  const auto code = static_cast<emu::CodeSize>(input.below(3));
+  const emu::MmioCpuState before{input.take<std::uint64_t>(), input.take<std::uint64_t>()};
+  emu::AnyOperand port;
+  (void)emu::execute_port({.port = input.take<std::uint16_t>(),
+                           .size_bytes = input.byte(),
+                           .is_write = input.below(2) == 1,
+                           .is_string = input.below(2) == 1,
+                           .rax = before.gpr_value},
+                          port);
   RUNHV_CHECK(port.accesses() <= 1);
 
   while (!input.empty()) {
     const auto instruction_bytes = input.take_bytes(input.below(17));
-    const auto instruction = decode_mmio(instruction_bytes, code);
+    const auto instruction = emu::decode_mmio(instruction_bytes, code);
     if (!instruction) {
       RUNHV_CHECK(!instruction.error().operation.empty());
       continue;
@@ -54,10 +55,8 @@ void fuzz(std::span<const std::byte> bytes) {
     RUNHV_CHECK(instruction->length >= 1 &&
                 instruction->length <= std::min<std::size_t>(instruction_bytes.size(), 15));
     RUNHV_CHECK(!instruction->gpr || *instruction->gpr < 16);
-    AnyOperand operand;
-    (void)execute_mmio(*instruction, before, operand);
+    emu::AnyOperand operand;
+    (void)emu::execute_mmio(*instruction, before, operand);
     RUNHV_CHECK(operand.accesses() >= 1 && operand.accesses() <= 2);
   }
 }
-
-}  // namespace runhv

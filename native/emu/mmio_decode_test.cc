@@ -5,7 +5,7 @@
 #include "emu/mmio_instruction.h"
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::emu {
 namespace {
 
 using enum MmioOperation;
@@ -196,4 +196,4 @@ TEST(MmioDecode, RefusesMoreThanFifteenBytes) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::emu

@@ -2,7 +2,7 @@
 
 #include "emu/mmio_instruction.h"
 
-namespace runhv {
+namespace runhv::emu {
 namespace {
 
 constexpr std::uint64_t kCarry = 1u << 0;
@@ -146,4 +146,4 @@ MmioCpuState execute_mmio(const MmioInstruction& instruction, MmioCpuState befor
   return after;
 }
 
-}  // namespace runhv
+}  // namespace runhv::emu

@@ -5,7 +5,7 @@
 #include "emu/mmio_instruction.h"
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::emu {
 namespace {
 
 // A register of 8 bytes.
@@ -156,4 +156,4 @@ TEST(MmioExecute, DoesWhatTheProcessorDoes) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::emu

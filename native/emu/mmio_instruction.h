@@ -13,7 +13,7 @@
 
 #include "base/result.h"
 
-namespace runhv {
+namespace runhv::emu {
 
 // Default operand and address size of the code segment: CS.L ? k64 : CS.D ? k32 : k16.
 enum class CodeSize : std::uint8_t { k16, k32, k64 };
@@ -96,4 +96,4 @@ class MmioOperand {
 MmioCpuState execute_mmio(const MmioInstruction& instruction, MmioCpuState before,
                           MmioOperand& operand);
 
-}  // namespace runhv
+}  // namespace runhv::emu

@@ -2,7 +2,7 @@
 
 #include <string>
 
-namespace runhv {
+namespace runhv::emu {
 
 Result<std::uint64_t> execute_port(const PortAccess& access, PortOperand& operand) {
   const auto unsupported = [&](const char* what) {
@@ -22,4 +22,4 @@ Result<std::uint64_t> execute_port(const PortAccess& access, PortOperand& operan
   return size == 4 ? value : (access.rax & ~mask) | value;
 }
 
-}  // namespace runhv
+}  // namespace runhv::emu

@@ -5,7 +5,7 @@
 
 #include "base/result.h"
 
-namespace runhv {
+namespace runhv::emu {
 
 struct PortAccess {
   std::uint16_t port = 0;
@@ -26,4 +26,4 @@ class PortOperand {
 // and for sizes that no IN or OUT has.
 Result<std::uint64_t> execute_port(const PortAccess& access, PortOperand& operand);
 
-}  // namespace runhv
+}  // namespace runhv::emu

@@ -2,7 +2,7 @@
 
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::emu {
 namespace {
 
 class Ports final : public PortOperand {
@@ -47,4 +47,4 @@ TEST(PortIo, RefusesStringsAndOddSizes) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::emu

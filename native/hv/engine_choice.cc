@@ -12,7 +12,7 @@ Result<EngineChoice> choose_engine(const std::string& engine) {
     return Fail{Error{Code::kInvalidArgument, "use engine \"" + engine + "\"",
                       "the engines are auto, soft, kvm, whp"}};
   }
-  HypervisorLibrary library = hypervisor_library();
+  platform::HypervisorLibrary library = platform::hypervisor_library();
   const std::string own = library.is_the_systems ? "whp" : "soft";
   if (engine == "auto" || engine == own) return EngineChoice{own, std::move(library.paths)};
   if (engine == "whp") {

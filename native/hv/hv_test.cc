@@ -19,13 +19,13 @@ TEST(Hresult, MeansWhatTheHeadersCallIt) {
   EXPECT_EQ(code(WHV_E_UNKNOWN_CAPABILITY), Code::kUnsupported);
   EXPECT_EQ(code(WHV_E_UNKNOWN_PROPERTY), Code::kUnsupported);
   EXPECT_EQ(code(WHV_E_INVALID_VP_REGISTER_NAME), Code::kUnsupported);
-  EXPECT_EQ(code(kHvNotPresent), Code::kHypervisorAbsent);
-  EXPECT_EQ(code(kVidPartitionAlreadyExists), Code::kConflict);
+  EXPECT_EQ(code(whpapi::kHvNotPresent), Code::kHypervisorAbsent);
+  EXPECT_EQ(code(whpapi::kVidPartitionAlreadyExists), Code::kConflict);
   for (const HRESULT known :
        {E_HANDLE, E_INVALIDARG, WHV_E_INSUFFICIENT_BUFFER, WHV_E_UNSUPPORTED_HYPERVISOR_CONFIG,
         WHV_E_INVALID_PARTITION_CONFIG, WHV_E_GPA_RANGE_NOT_FOUND, WHV_E_VP_ALREADY_EXISTS,
         WHV_E_VP_DOES_NOT_EXIST, WHV_E_INVALID_VP_STATE, WHV_E_UNSUPPORTED_PROCESSOR_CONFIG,
-        kHvInvalidParameter}) {
+        whpapi::kHvInvalidParameter}) {
     EXPECT_NE(hresult_error("set up", known).detail, "") << std::hex << known;
   }
 }

@@ -13,13 +13,13 @@ namespace {
 
 // Binds `function` to the export `name`; false where the library has none.
 template <class F>
-bool bind(const Library& library, const char* name, F& function) {
+bool bind(const platform::Library& library, const char* name, F& function) {
   function = reinterpret_cast<F>(library.find(name));
   return function != nullptr;
 }
 
 // Returns the name of the first export that is missing, or null.
-const char* bind_all(const Library& library, WhpFunctions& functions) {
+const char* bind_all(const platform::Library& library, WhpFunctions& functions) {
 #define RUNHV_WHP_NEED(member, name) \
   if (!bind(library, #name, functions.member)) return #name;
   RUNHV_WHP_FUNCTIONS(RUNHV_WHP_NEED)
@@ -30,10 +30,10 @@ const char* bind_all(const Library& library, WhpFunctions& functions) {
   return nullptr;
 }
 
-Result<Library> open_first(const EngineChoice& choice) {
+Result<platform::Library> open_first(const EngineChoice& choice) {
   std::string tried;
   for (const std::string& path : choice.libraries) {
-    auto library = Library::open(path);
+    auto library = platform::Library::open(path);
     if (library) {
       debug_log("hv", "WHP from %s", path.c_str());
       return library;
@@ -46,14 +46,15 @@ Result<Library> open_first(const EngineChoice& choice) {
 
 }  // namespace
 
-WhpLibrary::WhpLibrary(Library library, std::unique_ptr<WhpFunctions> functions, std::string engine)
+WhpLibrary::WhpLibrary(platform::Library library, std::unique_ptr<WhpFunctions> functions,
+                       std::string engine)
     : library_(std::move(library)), functions_(std::move(functions)), engine_(std::move(engine)) {}
 
 WhpLibrary::~WhpLibrary() = default;
 
 Result<std::unique_ptr<WhpLibrary>> WhpLibrary::open(const std::string& engine) {
   RUNHV_TRY_ASSIGN(const EngineChoice choice, choose_engine(engine));
-  RUNHV_TRY_ASSIGN(Library library, open_first(choice));
+  RUNHV_TRY_ASSIGN(platform::Library library, open_first(choice));
   auto functions = std::make_unique<WhpFunctions>();
   if (const char* missing = bind_all(library, *functions)) {
     return Fail{Error{Code::kUnsupported, "use engine " + choice.engine,

@@ -23,8 +23,9 @@ class WhpLibrary {
   const WhpFunctions& functions() const { return *functions_; }
 
  private:
-  WhpLibrary(Library library, std::unique_ptr<WhpFunctions> functions, std::string engine);
-  Library library_;
+  WhpLibrary(platform::Library library, std::unique_ptr<WhpFunctions> functions,
+             std::string engine);
+  platform::Library library_;
   std::unique_ptr<WhpFunctions> functions_;
   std::string engine_;
 };

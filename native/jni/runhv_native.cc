@@ -11,7 +11,7 @@
 #include "jni/throw.h"
 #include "runhv/runhv.h"
 
-namespace runhv {
+namespace runhv::jni {
 namespace {
 
 template <class T>
@@ -62,7 +62,7 @@ jbyteArray filled(JNIEnv* env, Call call) {
 runhv_vm vm_of(jlong handle) { return static_cast<runhv_vm>(handle); }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::jni
 
 #define RUNHV_JNI(type, name) \
   extern "C" JNIEXPORT type JNICALL Java_dev_runhv_vmm_nativebind_RunhvNative_##name
@@ -73,102 +73,108 @@ RUNHV_JNI(jlong, create)
 (JNIEnv* env, jclass, jbyteArray id, jbyteArray bundle, jbyteArray engine, jbyteArray kernel,
  jbyteArray initrd, jbyteArray scratch, jlong standard_input, jlong standard_output,
  jlong standard_error) {
-  const std::string id_text = runhv::to_string(env, id);
-  const std::string bundle_text = runhv::to_string(env, bundle);
-  const std::string engine_text = runhv::to_string(env, engine);
-  const std::string kernel_text = runhv::to_string(env, kernel);
-  const std::string initrd_text = runhv::to_string(env, initrd);
-  const std::string scratch_text = runhv::to_string(env, scratch);
-  auto config = runhv::sized<runhv_vm_config>();
+  const std::string id_text = runhv::jni::to_string(env, id);
+  const std::string bundle_text = runhv::jni::to_string(env, bundle);
+  const std::string engine_text = runhv::jni::to_string(env, engine);
+  const std::string kernel_text = runhv::jni::to_string(env, kernel);
+  const std::string initrd_text = runhv::jni::to_string(env, initrd);
+  const std::string scratch_text = runhv::jni::to_string(env, scratch);
+  auto config = runhv::jni::sized<runhv_vm_config>();
   config.id = id_text.c_str();
   config.bundle = bundle_text.c_str();
-  config.engine = runhv::null_if_empty(engine_text);
-  config.default_kernel = runhv::null_if_empty(kernel_text);
-  config.default_initrd = runhv::null_if_empty(initrd_text);
-  config.default_scratch = runhv::null_if_empty(scratch_text);
+  config.engine = runhv::jni::null_if_empty(engine_text);
+  config.default_kernel = runhv::jni::null_if_empty(kernel_text);
+  config.default_initrd = runhv::jni::null_if_empty(initrd_text);
+  config.default_scratch = runhv::jni::null_if_empty(scratch_text);
   config.stdio[RUNHV_STDIN] = standard_input;
   config.stdio[RUNHV_STDOUT] = standard_output;
   config.stdio[RUNHV_STDERR] = standard_error;
   runhv_vm vm = 0;
-  runhv::succeeds(env, [&](runhv_error* error) { return runhv_vm_create(&config, &vm, error); });
+  runhv::jni::succeeds(env,
+                       [&](runhv_error* error) { return runhv_vm_create(&config, &vm, error); });
   return static_cast<jlong>(vm);
 }
 
 RUNHV_JNI(void, boot)(JNIEnv* env, jclass, jlong vm) {
-  runhv::succeeds(env, [&](runhv_error* error) { return runhv_vm_boot(runhv::vm_of(vm), error); });
+  runhv::jni::succeeds(
+      env, [&](runhv_error* error) { return runhv_vm_boot(runhv::jni::vm_of(vm), error); });
 }
 
 RUNHV_JNI(void, start)(JNIEnv* env, jclass, jlong vm) {
-  runhv::succeeds(env, [&](runhv_error* error) { return runhv_vm_start(runhv::vm_of(vm), error); });
+  runhv::jni::succeeds(
+      env, [&](runhv_error* error) { return runhv_vm_start(runhv::jni::vm_of(vm), error); });
 }
 
 // runhv_event; null where there is none now.
 RUNHV_JNI(jbyteArray, event)(JNIEnv* env, jclass, jlong vm) {
-  auto error = runhv::sized<runhv_error>();
-  auto event = runhv::sized<runhv_event>();
-  const std::int32_t code = runhv_vm_event(runhv::vm_of(vm), &event, &error);
+  auto error = runhv::jni::sized<runhv_error>();
+  auto event = runhv::jni::sized<runhv_event>();
+  const std::int32_t code = runhv_vm_event(runhv::jni::vm_of(vm), &event, &error);
   if (code == RUNHV_NOT_FOUND) return nullptr;
   if (code != RUNHV_OK) {
-    runhv::throw_failure(env, error);
+    runhv::jni::throw_failure(env, error);
     return nullptr;
   }
-  return runhv::to_bytes(env, &event, sizeof event);
+  return runhv::jni::to_bytes(env, &event, sizeof event);
 }
 
 RUNHV_JNI(jlong, eventHandle)(JNIEnv* env, jclass, jlong vm) {
   std::int64_t handle = -1;
-  runhv::succeeds(env, [&](runhv_error* error) {
-    return runhv_vm_event_handle(runhv::vm_of(vm), &handle, error);
+  runhv::jni::succeeds(env, [&](runhv_error* error) {
+    return runhv_vm_event_handle(runhv::jni::vm_of(vm), &handle, error);
   });
   return handle;
 }
 
 RUNHV_JNI(jbyteArray, state)(JNIEnv* env, jclass, jlong vm) {
-  return runhv::filled<runhv_state>(env, [&](runhv_state* state, runhv_error* error) {
-    return runhv_vm_state(runhv::vm_of(vm), state, error);
+  return runhv::jni::filled<runhv_state>(env, [&](runhv_state* state, runhv_error* error) {
+    return runhv_vm_state(runhv::jni::vm_of(vm), state, error);
   });
 }
 
 RUNHV_JNI(jbyteArray, statistics)(JNIEnv* env, jclass, jlong vm) {
-  return runhv::filled<runhv_statistics>(
+  return runhv::jni::filled<runhv_statistics>(
       env, [&](runhv_statistics* statistics, runhv_error* error) {
-        return runhv_vm_statistics(runhv::vm_of(vm), statistics, error);
+        return runhv_vm_statistics(runhv::jni::vm_of(vm), statistics, error);
       });
 }
 
 RUNHV_JNI(void, signal)(JNIEnv* env, jclass, jlong vm, jint process, jint number) {
-  runhv::succeeds(env, [&](runhv_error* error) {
-    return runhv_vm_signal(runhv::vm_of(vm), static_cast<runhv_process>(process), number, error);
+  runhv::jni::succeeds(env, [&](runhv_error* error) {
+    return runhv_vm_signal(runhv::jni::vm_of(vm), static_cast<runhv_process>(process), number,
+                           error);
   });
 }
 
 RUNHV_JNI(void, stop)(JNIEnv* env, jclass, jlong vm, jint number, jint grace_ms) {
-  runhv::succeeds(env, [&](runhv_error* error) {
-    return runhv_vm_stop(runhv::vm_of(vm), number, static_cast<std::uint32_t>(grace_ms), error);
+  runhv::jni::succeeds(env, [&](runhv_error* error) {
+    return runhv_vm_stop(runhv::jni::vm_of(vm), number, static_cast<std::uint32_t>(grace_ms),
+                         error);
   });
 }
 
 RUNHV_JNI(void, pause)(JNIEnv* env, jclass, jlong vm) {
-  runhv::succeeds(env, [&](runhv_error* error) { return runhv_vm_pause(runhv::vm_of(vm), error); });
+  runhv::jni::succeeds(
+      env, [&](runhv_error* error) { return runhv_vm_pause(runhv::jni::vm_of(vm), error); });
 }
 
 RUNHV_JNI(void, resume)(JNIEnv* env, jclass, jlong vm) {
-  runhv::succeeds(env,
-                  [&](runhv_error* error) { return runhv_vm_resume(runhv::vm_of(vm), error); });
+  runhv::jni::succeeds(
+      env, [&](runhv_error* error) { return runhv_vm_resume(runhv::jni::vm_of(vm), error); });
 }
 
 RUNHV_JNI(jint, startProcess)
 (JNIEnv* env, jclass, jlong vm, jbyteArray json, jlong standard_input, jlong standard_output,
  jlong standard_error) {
-  const std::string text = runhv::to_string(env, json);
-  auto config = runhv::sized<runhv_process_config>();
+  const std::string text = runhv::jni::to_string(env, json);
+  auto config = runhv::jni::sized<runhv_process_config>();
   config.json = text.c_str();
   config.stdio[RUNHV_STDIN] = standard_input;
   config.stdio[RUNHV_STDOUT] = standard_output;
   config.stdio[RUNHV_STDERR] = standard_error;
   runhv_process process = 0;
-  runhv::succeeds(env, [&](runhv_error* error) {
-    return runhv_process_start(runhv::vm_of(vm), &config, &process, error);
+  runhv::jni::succeeds(env, [&](runhv_error* error) {
+    return runhv_process_start(runhv::jni::vm_of(vm), &config, &process, error);
   });
   return static_cast<jint>(process);
 }
@@ -177,30 +183,30 @@ RUNHV_JNI(jint, startProcess)
 RUNHV_JNI(jlongArray, statisticsPage)(JNIEnv* env, jclass, jlong vm) {
   const runhv_statistics_page* page = nullptr;
   std::uint64_t size_bytes = 0;
-  if (!runhv::succeeds(env, [&](runhv_error* error) {
-        return runhv_vm_statistics_page(runhv::vm_of(vm), &page, &size_bytes, error);
+  if (!runhv::jni::succeeds(env, [&](runhv_error* error) {
+        return runhv_vm_statistics_page(runhv::jni::vm_of(vm), &page, &size_bytes, error);
       })) {
     return nullptr;
   }
-  return runhv::to_java(env, {reinterpret_cast<std::uintptr_t>(page), size_bytes});
+  return runhv::jni::to_java(env, {reinterpret_cast<std::uintptr_t>(page), size_bytes});
 }
 
 // Guest-physical address, address, size; null after the last.
 RUNHV_JNI(jlongArray, guestMemory)(JNIEnv* env, jclass, jlong vm, jint index) {
-  auto error = runhv::sized<runhv_error>();
-  auto memory = runhv::sized<runhv_guest_memory>();
-  const std::int32_t code =
-      runhv_vm_guest_memory(runhv::vm_of(vm), static_cast<std::uint32_t>(index), &memory, &error);
+  auto error = runhv::jni::sized<runhv_error>();
+  auto memory = runhv::jni::sized<runhv_guest_memory>();
+  const std::int32_t code = runhv_vm_guest_memory(
+      runhv::jni::vm_of(vm), static_cast<std::uint32_t>(index), &memory, &error);
   if (code == RUNHV_NOT_FOUND) return nullptr;
   if (code != RUNHV_OK) {
-    runhv::throw_failure(env, error);
+    runhv::jni::throw_failure(env, error);
     return nullptr;
   }
-  return runhv::to_java(
+  return runhv::jni::to_java(
       env, {memory.address, reinterpret_cast<std::uintptr_t>(memory.bytes), memory.size_bytes});
 }
 
 RUNHV_JNI(void, destroy)(JNIEnv* env, jclass, jlong vm) {
-  runhv::succeeds(env,
-                  [&](runhv_error* error) { return runhv_vm_destroy(runhv::vm_of(vm), error); });
+  runhv::jni::succeeds(
+      env, [&](runhv_error* error) { return runhv_vm_destroy(runhv::jni::vm_of(vm), error); });
 }

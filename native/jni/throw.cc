@@ -1,6 +1,6 @@
 #include "jni/throw.h"
 
-namespace runhv {
+namespace runhv::jni {
 
 jbyteArray to_bytes(JNIEnv* env, const void* bytes, std::size_t size) {
   jbyteArray array = env->NewByteArray(static_cast<jsize>(size));
@@ -21,4 +21,4 @@ void throw_failure(JNIEnv* env, const runhv_error& error) {
   if (failure != nullptr) env->Throw(failure);
 }
 
-}  // namespace runhv
+}  // namespace runhv::jni

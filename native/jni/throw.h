@@ -7,7 +7,7 @@
 
 #include "runhv/runhv.h"
 
-namespace runhv {
+namespace runhv::jni {
 
 // Null with OutOfMemoryError pending.
 jbyteArray to_bytes(JNIEnv* env, const void* bytes, std::size_t size);
@@ -15,4 +15,4 @@ jbyteArray to_bytes(JNIEnv* env, const void* bytes, std::size_t size);
 // Leaves a dev.runhv.vmm.nativebind.NativeFailure pending; the caller returns to Java at once.
 void throw_failure(JNIEnv* env, const runhv_error& error);
 
-}  // namespace runhv
+}  // namespace runhv::jni

@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "machine/memory_layout.h"
 
-namespace runhv {
+namespace runhv::machine {
 namespace {
 
 constexpr std::size_t kHeaderSize = 36;
@@ -185,4 +185,4 @@ void write_acpi_tables(std::uint32_t processor_count, std::uint32_t device_count
   write_rsdp(tables.finish(), ram);
 }
 
-}  // namespace runhv
+}  // namespace runhv::machine

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-namespace runhv {
+namespace runhv::machine {
 
 // Writes RSDP, XSDT, FADT, MADT and DSDT. The DSDT names virtio transport n of 0..device_count-1
 // (virtio-mmio, _HID LNRO0005), whose interrupt goes to pin n + 1 of the I/O APIC, as in the MP
@@ -14,4 +14,4 @@ namespace runhv {
 void write_acpi_tables(std::uint32_t processor_count, std::uint32_t device_count,
                        std::span<std::byte> ram);
 
-}  // namespace runhv
+}  // namespace runhv::machine

@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 #include "machine/memory_layout.h"
 
-namespace runhv {
+namespace runhv::machine {
 namespace {
 
 using Bytes = std::span<const std::byte>;
@@ -105,4 +105,4 @@ TEST(Acpi, HasRoomForTheLargestMachine) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::machine

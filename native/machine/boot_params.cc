@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "machine/machine.h"
 
-namespace runhv {
+namespace runhv::machine {
 namespace {
 
 // Offsets in struct boot_params (boot protocol 2.15; Documentation/arch/x86/zero-page.rst).
@@ -68,12 +68,12 @@ Result<void> check_command_line(const std::string& command_line, const LoadedKer
 
 }  // namespace
 
-Result<LoadedInitrd> load_initrd(std::span<const File> archives, const LoadedKernel& kernel,
-                                 std::span<std::byte> ram) {
+Result<LoadedInitrd> load_initrd(std::span<const platform::File> archives,
+                                 const LoadedKernel& kernel, std::span<std::byte> ram) {
   constexpr std::uint64_t kAlignment = 4;
   std::uint64_t size = 0;
   std::string operation = "load initrd";
-  for (const File& archive : archives) {
+  for (const platform::File& archive : archives) {
     operation += " " + archive.path();
     if (archive.size_bytes() > MachineLimits::kMaxInitrdBytes - size) {
       return Fail{
@@ -90,7 +90,7 @@ Result<LoadedInitrd> load_initrd(std::span<const File> archives, const LoadedKer
         "it does not fit beside the kernel into " + std::to_string(ram.size() >> 20) + " MiB"}};
   }
   std::uint64_t at = address;
-  for (const File& archive : archives) {
+  for (const platform::File& archive : archives) {
     RUNHV_TRY(archive.read_at(0, ram.subspan(static_cast<std::size_t>(at),
                                              static_cast<std::size_t>(archive.size_bytes()))));
     at += (archive.size_bytes() + kAlignment - 1) & ~(kAlignment - 1);
@@ -147,4 +147,4 @@ void write_entry_tables(std::span<std::byte> ram) {
   store_le<std::uint64_t>(ram, kGdtAddress.value + 0x18, 0x00cf93000000ffff);
 }
 
-}  // namespace runhv
+}  // namespace runhv::machine

@@ -14,7 +14,7 @@
 #include "machine/memory_layout.h"
 #include "platform/file.h"
 
-namespace runhv {
+namespace runhv::machine {
 
 struct LoadedInitrd {
   Gpa address;
@@ -24,8 +24,8 @@ struct LoadedInitrd {
 // Copies the archives of the initrd, one after the other, to the end of `ram` (guest memory from
 // address 0) or as high as the kernel takes them, above the kernel. Each begins at a multiple of
 // four bytes, as a cpio header must (Documentation/driver-api/early-userspace/buffer-format.rst).
-Result<LoadedInitrd> load_initrd(std::span<const File> archives, const LoadedKernel& kernel,
-                                 std::span<std::byte> ram);
+Result<LoadedInitrd> load_initrd(std::span<const platform::File> archives,
+                                 const LoadedKernel& kernel, std::span<std::byte> ram);
 
 // Writes the zero page (boot protocol 2.15, "The 64-bit boot protocol") and the command line.
 // REQUIRES: ram.size() == layout.low_bytes, at least 1 MiB of zeros.
@@ -37,4 +37,4 @@ Result<void> write_boot_params(const RamLayout& layout, const std::string& comma
 // Page tables that map the first GiB one to one, and the descriptors __BOOT_CS and __BOOT_DS.
 void write_entry_tables(std::span<std::byte> ram);
 
-}  // namespace runhv
+}  // namespace runhv::machine

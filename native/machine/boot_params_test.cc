@@ -16,7 +16,7 @@
 #include "machine/mptable.h"
 #include "testing/files.h"
 
-namespace runhv {
+namespace runhv::machine {
 namespace {
 
 // Bytes as hexadecimal pairs; spaces group them, and a line's part after '#' explains it.
@@ -128,13 +128,13 @@ TEST(BootParams, KeepsTheSetupHeaderOfABzImage) {
 }
 
 // Archives of the initrd, without names: open files are enough.
-std::vector<File> archives(std::initializer_list<std::vector<std::byte>> contents) {
-  std::vector<File> files;
+std::vector<platform::File> archives(std::initializer_list<std::vector<std::byte>> contents) {
+  std::vector<platform::File> files;
   for (const auto& content : contents) {
     const std::string path = std::filesystem::temp_directory_path() /
                              ("runhv-initrd-" + std::to_string(std::random_device{}()));
-    EXPECT_TRUE(write_file(path, content));
-    auto file = File::open(path, File::Access::kRead);
+    EXPECT_TRUE(testing::write_file(path, content));
+    auto file = platform::File::open(path, platform::File::Access::kRead);
     std::filesystem::remove(path);
     EXPECT_TRUE(file);
     files.push_back(std::move(*file));
@@ -258,4 +258,4 @@ TEST(MpTable, HasRoomFor64Processors) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::machine

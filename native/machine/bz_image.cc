@@ -9,7 +9,7 @@
 #include "base/bytes.h"
 #include "machine/memory_layout.h"
 
-namespace runhv {
+namespace runhv::machine {
 namespace {
 
 // Boot protocol 2.15 (Documentation/arch/x86/boot.rst of Linux): offsets in the file.
@@ -37,13 +37,13 @@ constexpr std::uint64_t kEntryOffset = 0x200;  // from where the protected-mode 
 
 using Header = std::array<std::byte, kReadBytes>;
 
-Result<Header> read_header(const File& kernel) {
+Result<Header> read_header(const platform::File& kernel) {
   Header header{};
   RUNHV_TRY(kernel.read_at(0, header));
   return header;
 }
 
-Fail<Error> fail(const File& kernel, Code code, std::string detail) {
+Fail<Error> fail(const platform::File& kernel, Code code, std::string detail) {
   return Fail{Error{code, "load kernel " + kernel.path(), std::move(detail)}};
 }
 
@@ -53,7 +53,7 @@ std::uint64_t setup_bytes(const Header& header) {
   return (1 + std::uint64_t{sectors == 0 ? std::uint8_t{4} : sectors}) * kSectorBytes;
 }
 
-Result<void> check_protocol(const File& kernel, const Header& header) {
+Result<void> check_protocol(const platform::File& kernel, const Header& header) {
   if (load_le<std::uint16_t>(header, kBootFlag) != 0xaa55) {
     return fail(kernel, Code::kCorruptInput, "a bzImage without the boot flag 0xaa55");
   }
@@ -71,7 +71,7 @@ Result<void> check_protocol(const File& kernel, const Header& header) {
   return {};
 }
 
-Result<void> check_place(const File& kernel, std::uint64_t address, std::uint64_t size,
+Result<void> check_place(const platform::File& kernel, std::uint64_t address, std::uint64_t size,
                          std::uint64_t ram_bytes) {
   const std::uint64_t limit = kEntryMapEnd.value;
   if (address < kHighMemoryStart.value || address > limit || limit - address < size) {
@@ -89,13 +89,13 @@ Result<void> check_place(const File& kernel, std::uint64_t address, std::uint64_
 
 }  // namespace
 
-bool is_bz_image(const File& kernel) {
+bool is_bz_image(const platform::File& kernel) {
   std::array<std::byte, kHeaderMagic.size()> magic;
   return kernel.size_bytes() >= kReadBytes && kernel.read_at(kMagic, magic) &&
          std::ranges::equal(magic, as_bytes(kHeaderMagic));
 }
 
-Result<LoadedKernel> load_bz_image(const File& kernel, std::span<std::byte> ram) {
+Result<LoadedKernel> load_bz_image(const platform::File& kernel, std::span<std::byte> ram) {
   RUNHV_TRY_ASSIGN(const Header header, read_header(kernel));
   RUNHV_TRY(check_protocol(kernel, header));
 
@@ -131,7 +131,7 @@ Result<LoadedKernel> load_bz_image(const File& kernel, std::span<std::byte> ram)
   return loaded;
 }
 
-std::string bz_image_version(const File& kernel) {
+std::string bz_image_version(const platform::File& kernel) {
   constexpr std::size_t kMost = 128;
   const auto header = read_header(kernel);
   if (!header) return "";
@@ -144,4 +144,4 @@ std::string bz_image_version(const File& kernel) {
   return text;
 }
 
-}  // namespace runhv
+}  // namespace runhv::machine

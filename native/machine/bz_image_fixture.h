@@ -10,7 +10,7 @@
 
 #include "base/bytes.h"
 
-namespace runhv {
+namespace runhv::machine {
 
 struct BzImageFixture {
   std::uint8_t setup_sectors = 1;
@@ -53,4 +53,4 @@ struct BzImageFixture {
   }
 };
 
-}  // namespace runhv
+}  // namespace runhv::machine

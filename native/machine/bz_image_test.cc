@@ -9,12 +9,12 @@
 #include "machine/bz_image_fixture.h"
 #include "testing/file_fixture.h"
 
-namespace runhv {
+namespace runhv::machine {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
-class BzImage : public FileFixture {
+class BzImage : public testing::FileFixture {
  protected:
   Error load_error(const BzImageFixture& fixture) {
     const auto loaded = load_kernel(write(fixture.build()), ram_);
@@ -114,7 +114,7 @@ TEST_F(BzImage, SurvivesMutatedHeaders) {
     for (const std::uint64_t number : kNumbers) {
       auto image = good;
       store_le(std::span(image), offset, number);
-      const File kernel = write(image);
+      const platform::File kernel = write(image);
       (void)kernel_release(kernel);
       const auto loaded = load_kernel(kernel, ram_);
       if (!loaded) {
@@ -129,4 +129,4 @@ TEST_F(BzImage, SurvivesMutatedHeaders) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::machine

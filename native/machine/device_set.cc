@@ -22,11 +22,11 @@
 #include "platform/lossy_writer.h"
 #include "platform/worker.h"
 
-namespace runhv {
+namespace runhv::machine {
 namespace {
 
-static_assert(MmioTransport::kSizeBytes == kVirtioMmioSize);
-static_assert(IoApic::kDefaultAddress == kIoApicAddress.value);
+static_assert(devices::MmioTransport::kSizeBytes == kVirtioMmioSize);
+static_assert(devices::IoApic::kDefaultAddress == kIoApicAddress.value);
 
 // A job that has given its chain back has only to return.
 constexpr std::uint64_t kJobsEndNs = 1'000'000'000;
@@ -36,7 +36,7 @@ constexpr std::size_t kFileThreads = 8;
 }  // namespace
 
 // Jobs on threads of their own, which begin with the first: most disks never need one.
-class DeviceSet::Jobs final : public JobQueue {
+class DeviceSet::Jobs final : public devices::JobQueue {
  public:
   explicit Jobs(std::string thread_name, std::size_t most_threads = 1)
       : thread_name_(std::move(thread_name)), most_threads_(most_threads) {}
@@ -45,7 +45,7 @@ class DeviceSet::Jobs final : public JobQueue {
     const std::lock_guard lock(mutex_);
     if (stopped_) return false;
     if (worker_ == nullptr) {
-      auto worker = Worker::create(thread_name_.c_str(), most_threads_);
+      auto worker = platform::Worker::create(thread_name_.c_str(), most_threads_);
       if (!worker) {
         debug_log("machine", "%s", to_string(worker.error()).c_str());
         return false;
@@ -56,7 +56,7 @@ class DeviceSet::Jobs final : public JobQueue {
   }
 
   void stop(std::uint64_t deadline_ns) {
-    std::unique_ptr<Worker> worker;
+    std::unique_ptr<platform::Worker> worker;
     {
       const std::lock_guard lock(mutex_);
       stopped_ = true;
@@ -70,91 +70,93 @@ class DeviceSet::Jobs final : public JobQueue {
   const std::string thread_name_;
   const std::size_t most_threads_;
   std::mutex mutex_;
-  std::unique_ptr<Worker> worker_;
+  std::unique_ptr<platform::Worker> worker_;
   bool stopped_ = false;
 };
 
 // To stderr, as far as somebody reads it.
-class DeviceSet::Console final : public ConsoleSink {
+class DeviceSet::Console final : public devices::ConsoleSink {
  public:
-  ~Console() override { lossy_stderr().write(text_.finish()); }
+  ~Console() override { platform::lossy_stderr().write(text_.finish()); }
 
   void write(std::span<const std::byte> bytes) override {
     const std::string lines =
         text_.add({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-    if (!lines.empty()) lossy_stderr().write(lines);
+    if (!lines.empty()) platform::lossy_stderr().write(lines);
   }
 
  private:
-  ConsoleText text_;
+  devices::ConsoleText text_;
 };
 
 // Pins cost two exits for each of the kernel's looks at each of them: no more than there are
 // devices, and pin 0 that Linux cannot use.
-DeviceSet::DeviceSet(std::uint32_t processor_count, std::size_t virtio_count, InterruptSink& sink,
-                     ExitPortEvents& events)
+DeviceSet::DeviceSet(std::uint32_t processor_count, std::size_t virtio_count,
+                     devices::InterruptSink& sink, devices::ExitPortEvents& events)
     : io_apic_(static_cast<std::uint8_t>(processor_count), virtio_count + 1, sink),
-      rtc_([] { return realtime_ns(); }),
+      rtc_([] { return platform::realtime_ns(); }),
       exit_port_(events) {}
 
 DeviceSet::~DeviceSet() { stop(0); }
 
 Result<std::unique_ptr<DeviceSet>> DeviceSet::create(
-    MachineConfig& config, const std::shared_ptr<const GuestMemory>& memory, InterruptSink& sink,
-    ExitPortEvents& events) {
+    MachineConfig& config, const std::shared_ptr<const memory::GuestMemory>& memory,
+    devices::InterruptSink& sink, devices::ExitPortEvents& events) {
   std::vector<std::unique_ptr<Jobs>> jobs;
   jobs.push_back(std::make_unique<Jobs>("devices"));
-  std::vector<std::unique_ptr<VirtioDevice>> devices;
+  std::vector<std::unique_ptr<devices::VirtioDevice>> devices;
   for (std::size_t i = 0; i < config.disks.size(); ++i) {
     const std::string name = "disk" + std::to_string(i);
     jobs.push_back(std::make_unique<Jobs>(name));
     MachineDisk& disk = config.disks[i];
-    RUNHV_TRY_ASSIGN(auto blk,
-                     BlkDevice::create(std::move(disk.disk), disk.read_only, name, *jobs.back()));
+    RUNHV_TRY_ASSIGN(auto blk, devices::BlkDevice::create(std::move(disk.disk), disk.read_only,
+                                                          name, *jobs.back()));
     devices.push_back(std::move(blk));
   }
   if (!config.shares.empty()) {
     jobs.push_back(std::make_unique<Jobs>("files", kFileThreads));
-    RUNHV_TRY_ASSIGN(auto shares, FsDevice::create(std::move(config.shares), *jobs.back()));
+    RUNHV_TRY_ASSIGN(auto shares,
+                     devices::FsDevice::create(std::move(config.shares), *jobs.back()));
     devices.push_back(std::move(shares));
   }
-  VsockDevice* vsock = nullptr;
+  devices::VsockDevice* vsock = nullptr;
   if (config.vsock != nullptr) {
-    vsock = new VsockDevice(*config.vsock);
+    vsock = new devices::VsockDevice(*config.vsock);
     devices.emplace_back(vsock);
   }
   for (const MachineNetwork& network : config.networks) {
-    devices.push_back(std::make_unique<NetDevice>(*network.backend, network.mac, network.mtu));
+    devices.push_back(
+        std::make_unique<devices::NetDevice>(*network.backend, network.mac, network.mtu));
   }
   std::unique_ptr<Console> console;
   if (config.console) {
     console = std::make_unique<Console>();
-    devices.push_back(std::make_unique<ConsoleDevice>(*console));
+    devices.push_back(std::make_unique<devices::ConsoleDevice>(*console));
   }
   std::unique_ptr<DeviceSet> set(new DeviceSet(
       config.processor_count, devices.size() + (config.entropy ? 1 : 0), sink, events));
-  if (config.entropy) devices.push_back(std::make_unique<RngDevice>(set->random_));
+  if (config.entropy) devices.push_back(std::make_unique<devices::RngDevice>(set->random_));
   set->console_ = std::move(console);
   set->jobs_ = std::move(jobs);
   set->vsock_waker_ = vsock;
   RUNHV_TRY(set->add_buses());
-  for (std::unique_ptr<VirtioDevice>& device : devices) {
+  for (std::unique_ptr<devices::VirtioDevice>& device : devices) {
     RUNHV_TRY(set->attach(std::move(device), memory));
   }
   return set;
 }
 
 Result<void> DeviceSet::add_buses() {
-  RUNHV_TRY(mmio_.add(kIoApicAddress.value, IoApic::kSizeBytes, io_apic_));
-  RUNHV_TRY(ports_.add(Rtc::kFirstPort, Rtc::kPortCount, rtc_));
-  return ports_.add(ExitPort::kFirstPort, ExitPort::kPortCount, exit_port_);
+  RUNHV_TRY(mmio_.add(kIoApicAddress.value, devices::IoApic::kSizeBytes, io_apic_));
+  RUNHV_TRY(ports_.add(devices::Rtc::kFirstPort, devices::Rtc::kPortCount, rtc_));
+  return ports_.add(devices::ExitPort::kFirstPort, devices::ExitPort::kPortCount, exit_port_);
 }
 
-Result<void> DeviceSet::attach(std::unique_ptr<VirtioDevice> device,
-                               const std::shared_ptr<const GuestMemory>& memory) {
+Result<void> DeviceSet::attach(std::unique_ptr<devices::VirtioDevice> device,
+                               const std::shared_ptr<const memory::GuestMemory>& memory) {
   const std::size_t index = transports_.size();
-  transports_.push_back(std::make_unique<MmioTransport>(std::move(device), memory,
-                                                        io_apic_.line(index + 1), *jobs_.front()));
+  transports_.push_back(std::make_unique<devices::MmioTransport>(
+      std::move(device), memory, io_apic_.line(index + 1), *jobs_.front()));
   return mmio_.add(kVirtioMmioAddress.value + index * kVirtioMmioSize, kVirtioMmioSize,
                    *transports_.back());
 }
@@ -187,9 +189,9 @@ void DeviceSet::resume() {
 bool DeviceSet::stop(std::uint64_t deadline_ns) {
   bool idle = true;
   for (const auto& transport : transports_) idle = transport->stop(deadline_ns) && idle;
-  const std::uint64_t jobs_deadline_ns = idle ? monotonic_ns() + kJobsEndNs : deadline_ns;
+  const std::uint64_t jobs_deadline_ns = idle ? platform::monotonic_ns() + kJobsEndNs : deadline_ns;
   for (const auto& jobs : jobs_) jobs->stop(jobs_deadline_ns);
   return idle;
 }
 
-}  // namespace runhv
+}  // namespace runhv::machine

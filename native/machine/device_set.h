@@ -17,24 +17,24 @@
 #include "memory/guest_memory.h"
 #include "platform/random.h"
 
-namespace runhv {
+namespace runhv::machine {
 
 class DeviceSet {
  public:
   // Takes `config`'s disks and shares. `sink` and `events` outlive it.
-  static Result<std::unique_ptr<DeviceSet>> create(MachineConfig& config,
-                                                   const std::shared_ptr<const GuestMemory>& memory,
-                                                   InterruptSink& sink, ExitPortEvents& events);
+  static Result<std::unique_ptr<DeviceSet>> create(
+      MachineConfig& config, const std::shared_ptr<const memory::GuestMemory>& memory,
+      devices::InterruptSink& sink, devices::ExitPortEvents& events);
   // As stop() with a deadline that has passed.
   ~DeviceSet();
   DeviceSet(const DeviceSet&) = delete;
   DeviceSet& operator=(const DeviceSet&) = delete;
 
-  Bus& ports() { return ports_; }
-  Bus& mmio() { return mmio_; }
-  IoApic& io_apic() { return io_apic_; }
+  devices::Bus& ports() { return ports_; }
+  devices::Bus& mmio() { return mmio_; }
+  devices::IoApic& io_apic() { return io_apic_; }
   // Of the vsock device; null without one.
-  VsockWaker* vsock_waker() { return vsock_waker_; }
+  devices::VsockWaker* vsock_waker() { return vsock_waker_; }
 
   // Interrupts 1..n go to pins 1..n of the I/O APIC.
   std::uint32_t interrupt_count() const { return static_cast<std::uint32_t>(transports_.size()); }
@@ -56,23 +56,23 @@ class DeviceSet {
  private:
   class Jobs;
   class Console;
-  DeviceSet(std::uint32_t processor_count, std::size_t virtio_count, InterruptSink& sink,
-            ExitPortEvents& events);
+  DeviceSet(std::uint32_t processor_count, std::size_t virtio_count, devices::InterruptSink& sink,
+            devices::ExitPortEvents& events);
   Result<void> add_buses();
-  Result<void> attach(std::unique_ptr<VirtioDevice> device,
-                      const std::shared_ptr<const GuestMemory>& memory);
+  Result<void> attach(std::unique_ptr<devices::VirtioDevice> device,
+                      const std::shared_ptr<const memory::GuestMemory>& memory);
 
-  Bus ports_;
-  Bus mmio_;
-  IoApic io_apic_;
-  Rtc rtc_;
-  ExitPort exit_port_;
-  OsRandomSource random_;
+  devices::Bus ports_;
+  devices::Bus mmio_;
+  devices::IoApic io_apic_;
+  devices::Rtc rtc_;
+  devices::ExitPort exit_port_;
+  platform::OsRandomSource random_;
   std::unique_ptr<Console> console_;
   // The first has turns that are left; each disk has its own, and so have the shares.
   std::vector<std::unique_ptr<Jobs>> jobs_;
-  std::vector<std::unique_ptr<MmioTransport>> transports_;
-  VsockWaker* vsock_waker_ = nullptr;
+  std::vector<std::unique_ptr<devices::MmioTransport>> transports_;
+  devices::VsockWaker* vsock_waker_ = nullptr;
 };
 
-}  // namespace runhv
+}  // namespace runhv::machine

@@ -16,16 +16,16 @@
 #include "testing/slow_disk.h"
 #include "testing/vsock_guest.h"
 
-namespace runhv {
+namespace runhv::machine {
 namespace {
 
-using namespace virtio::mmio;
+using namespace devices::virtio::mmio;
 
-class NoInterrupts final : public InterruptSink {
+class NoInterrupts final : public devices::InterruptSink {
  public:
-  void request(const ApicMessage&) override {}
+  void request(const devices::ApicMessage&) override {}
 };
-class NoEvents final : public ExitPortEvents {
+class NoEvents final : public devices::ExitPortEvents {
  public:
   void on_power_off() override {}
   void on_stage(std::uint8_t) override {}
@@ -57,10 +57,10 @@ class DeviceSetTest : public ::testing::Test {
     write(set, kQueueDriverLow, 0x11000);
     write(set, kQueueDeviceLow, 0x12000);
     write(set, kQueueReady, 1);
-    write(set, kStatus, kReady | virtio::kStatusDriverOk);
-    describe(0, 0x20000, 16, virtio::kDescNext);
-    describe(1, 0x21000, 512, virtio::kDescNext | virtio::kDescWrite);
-    describe(2, 0x22000, 1, virtio::kDescWrite);
+    write(set, kStatus, kReady | devices::virtio::kStatusDriverOk);
+    describe(0, 0x20000, 16, devices::virtio::kDescNext);
+    describe(1, 0x21000, 512, devices::virtio::kDescNext | devices::virtio::kDescWrite);
+    describe(2, 0x22000, 1, devices::virtio::kDescWrite);
     std::array<std::byte, 2> one;
     store_le<std::uint16_t>(one, 0, 1);
     testing::put(*memory, Gpa{0x11002}, one);
@@ -78,7 +78,7 @@ class DeviceSetTest : public ::testing::Test {
 
   NoInterrupts sink;
   NoEvents events;
-  std::shared_ptr<GuestMemory> memory = testing::make_guest_memory();
+  std::shared_ptr<memory::GuestMemory> memory = testing::make_guest_memory();
 };
 
 TEST_F(DeviceSetTest, HasWhatTheConfigurationNames) {
@@ -86,7 +86,7 @@ TEST_F(DeviceSetTest, HasWhatTheConfigurationNames) {
   testing::FakeNetBackend network;
   MachineConfig config;
   config.disks.emplace_back(std::make_shared<testing::SlowDisk>(512), true);
-  auto folder = FileNode::open(::testing::TempDir());
+  auto folder = platform::FileNode::open(::testing::TempDir());
   ASSERT_TRUE(folder);
   config.shares.push_back({*std::move(folder), true, true});
   config.vsock = &service;
@@ -97,13 +97,13 @@ TEST_F(DeviceSetTest, HasWhatTheConfigurationNames) {
   ASSERT_NE(set, nullptr);
 
   EXPECT_EQ(set->interrupt_count(), 6u);
-  EXPECT_EQ(read(*set, 0, kDeviceId), virtio::kIdBlock);
-  EXPECT_EQ(read(*set, 1, kDeviceId), virtio::kIdFileSystem);
-  EXPECT_EQ(read(*set, 2, kDeviceId), virtio::kIdSocket);
-  EXPECT_EQ(read(*set, 3, kDeviceId), virtio::kIdNetwork);
+  EXPECT_EQ(read(*set, 0, kDeviceId), devices::virtio::kIdBlock);
+  EXPECT_EQ(read(*set, 1, kDeviceId), devices::virtio::kIdFileSystem);
+  EXPECT_EQ(read(*set, 2, kDeviceId), devices::virtio::kIdSocket);
+  EXPECT_EQ(read(*set, 3, kDeviceId), devices::virtio::kIdNetwork);
   EXPECT_EQ(read(*set, 3, kConfig), 2u);
-  EXPECT_EQ(read(*set, 4, kDeviceId), virtio::kIdConsole);
-  EXPECT_EQ(read(*set, 5, kDeviceId), virtio::kIdEntropy);
+  EXPECT_EQ(read(*set, 4, kDeviceId), devices::virtio::kIdConsole);
+  EXPECT_EQ(read(*set, 5, kDeviceId), devices::virtio::kIdEntropy);
   EXPECT_NE(set->vsock_waker(), nullptr);
 }
 
@@ -130,7 +130,7 @@ TEST_F(DeviceSetTest, StopsThoughADiskHangs) {
   EXPECT_FALSE(set->stop(0));
   set.reset();
 
-  const std::weak_ptr<GuestMemory> still(memory);
+  const std::weak_ptr<memory::GuestMemory> still(memory);
   memory.reset();
   EXPECT_FALSE(still.expired()) << "the disk may still write to it";
   disk->let_go();
@@ -153,4 +153,4 @@ TEST_F(DeviceSetTest, StopsWhenADiskAnswers) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::machine

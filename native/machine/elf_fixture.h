@@ -10,7 +10,7 @@
 
 #include "base/bytes.h"
 
-namespace runhv {
+namespace runhv::machine {
 
 struct ElfFixture {
   std::uint64_t entry = 0x200000;
@@ -47,4 +47,4 @@ struct ElfFixture {
   }
 };
 
-}  // namespace runhv
+}  // namespace runhv::machine

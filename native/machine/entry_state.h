@@ -7,7 +7,7 @@
 #include "hv/registers.h"
 #include "machine/memory_layout.h"
 
-namespace runhv {
+namespace runhv::machine {
 
 // Boot protocol 2.15, "64-bit boot protocol": paging on over the entry tables, __BOOT_CS and
 // __BOOT_DS loaded, interrupts off, RSI at the zero page. The task and descriptor registers are
@@ -42,4 +42,4 @@ inline std::array<hv::RegisterWrite, 18> entry_state(Gpa entry) {
            {Register::kEfer, RegisterValue::of(kEfer)}}};
 }
 
-}  // namespace runhv
+}  // namespace runhv::machine

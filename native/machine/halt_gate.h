@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <mutex>
 
-namespace runhv {
+namespace runhv::machine {
 
 // WHP has three behaviours at HLT with a local APIC in the hypervisor: no exit; an exit, and the
 // next run blocks until an interrupt; an exit, and the next run returns at once with another. Only
@@ -43,4 +43,4 @@ class HaltGate {
   std::condition_variable changed_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::machine

@@ -12,7 +12,7 @@
 #include "machine/machine.h"
 #include "machine/memory_layout.h"
 
-namespace runhv {
+namespace runhv::machine {
 namespace {
 
 // ELF-64 Object File Format 1.5: sizes and offsets of the fields that are read.
@@ -23,9 +23,9 @@ constexpr std::uint16_t kMachineX86_64 = 62;  // EM_X86_64
 constexpr std::uint32_t kLoadSegment = 1;     // PT_LOAD
 constexpr std::size_t kMaxProgramHeaders = 64;
 
-std::string operation(const File& kernel) { return "load kernel " + kernel.path(); }
+std::string operation(const platform::File& kernel) { return "load kernel " + kernel.path(); }
 
-Fail<Error> corrupt(const File& kernel, std::string detail) {
+Fail<Error> corrupt(const platform::File& kernel, std::string detail) {
   return Fail{Error{Code::kCorruptInput, operation(kernel), std::move(detail)}};
 }
 
@@ -49,7 +49,7 @@ bool is_x86_64_executable(std::span<const std::byte> header) {
          load_le<std::uint16_t>(header, 18) == kMachineX86_64;
 }
 
-Result<Image> read_image(const File& kernel) {
+Result<Image> read_image(const platform::File& kernel) {
   std::array<std::byte, kElfHeaderSize> header{};
   const bool has_header = kernel.size_bytes() >= header.size();
   if (has_header) RUNHV_TRY(kernel.read_at(0, header));
@@ -88,7 +88,8 @@ Result<Image> read_image(const File& kernel) {
   return image;
 }
 
-Result<void> check_segment(const File& kernel, const Segment& segment, std::uint64_t ram_bytes) {
+Result<void> check_segment(const platform::File& kernel, const Segment& segment,
+                           std::uint64_t ram_bytes) {
   if (segment.file_bytes > segment.memory_bytes || segment.offset > kernel.size_bytes() ||
       kernel.size_bytes() - segment.offset < segment.file_bytes) {
     return corrupt(kernel, "a segment lies outside the file");
@@ -127,14 +128,14 @@ bool is_release(std::string_view text) {
          std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; });
 }
 
-std::string file_name(const File& kernel) {
+std::string file_name(const platform::File& kernel) {
   const std::string& path = kernel.path();
   return path.substr(path.find_last_of("/\\") + 1);
 }
 
 }  // namespace
 
-Result<LoadedKernel> load_kernel(const File& kernel, std::span<std::byte> ram) {
+Result<LoadedKernel> load_kernel(const platform::File& kernel, std::span<std::byte> ram) {
   if (kernel.size_bytes() > MachineLimits::kMaxKernelBytes) {
     return corrupt(kernel,
                    "larger than " + std::to_string(MachineLimits::kMaxKernelBytes >> 20) + " MiB");
@@ -156,7 +157,7 @@ Result<LoadedKernel> load_kernel(const File& kernel, std::span<std::byte> ram) {
   return LoadedKernel{Gpa{*entry}, Gpa{end}};
 }
 
-std::string kernel_release(const File& kernel) {
+std::string kernel_release(const platform::File& kernel) {
   if (is_bz_image(kernel)) {
     const std::string version = bz_image_version(kernel);
     const std::string_view release = std::string_view(version).substr(0, version.find(' '));
@@ -187,4 +188,4 @@ std::string kernel_release(const File& kernel) {
   return file_name(kernel);
 }
 
-}  // namespace runhv
+}  // namespace runhv::machine

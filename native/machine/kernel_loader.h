@@ -11,7 +11,7 @@
 #include "base/result.h"
 #include "platform/file.h"
 
-namespace runhv {
+namespace runhv::machine {
 
 // Where the setup header lies, in a bzImage and in the zero page (boot protocol 2.15). What follows
 // in the zero page is another table.
@@ -32,10 +32,10 @@ struct LoadedKernel {
 // Every number of the file is checked before it is used. Errors: kCorruptInput where the file is
 // neither of the two or breaks its format; kUnsupported for a bzImage without a 64-bit entry;
 // kInvalidArgument where the kernel does not fit into `ram`.
-Result<LoadedKernel> load_kernel(const File& kernel, std::span<std::byte> ram);
+Result<LoadedKernel> load_kernel(const platform::File& kernel, std::span<std::byte> ram);
 
 // The release of the kernel ("6.12.117-runhv-minimal"), of a bzImage's header or found by a search
 // for the banner; the file's name where there is none.
-std::string kernel_release(const File& kernel);
+std::string kernel_release(const platform::File& kernel);
 
-}  // namespace runhv
+}  // namespace runhv::machine

@@ -11,13 +11,13 @@
 #include "machine/memory_layout.h"
 #include "testing/file_fixture.h"
 
-namespace runhv {
+namespace runhv::machine {
 namespace {
 
-using testing::EndsWith;
-using testing::HasSubstr;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
 
-class KernelLoader : public FileFixture {
+class KernelLoader : public testing::FileFixture {
  protected:
   Error load_error(std::span<const std::byte> bytes) {
     const auto loaded = load_kernel(write(bytes), ram_);
@@ -107,7 +107,7 @@ TEST_F(KernelLoader, RefusesAnEntryInNoSegment) {
 }
 
 TEST_F(KernelLoader, FindsTheReleaseInTheBanner) {
-  const File kernel =
+  const platform::File kernel =
       write(ElfFixture{.content = std::string_view("Linux version %s (%s)\0"
                                                    "Linux version 6.12.1-runhv (me@here) #1",
                                                    61)}
@@ -117,7 +117,7 @@ TEST_F(KernelLoader, FindsTheReleaseInTheBanner) {
 }
 
 TEST_F(KernelLoader, CallsAKernelWithoutBannerByItsFileName) {
-  const File kernel = write(ElfFixture{.content = "Linux version 6\x1b[2J x"}.build());
+  const platform::File kernel = write(ElfFixture{.content = "Linux version 6\x1b[2J x"}.build());
 
   EXPECT_EQ(kernel_release(kernel), std::filesystem::path(path_).filename());
 }
@@ -136,7 +136,7 @@ TEST_F(KernelLoader, SurvivesMutatedHeaders) {
       auto image = good;
       store_le(image, offset, number);
       if (number & 1) store_le(image, random() % 112, static_cast<std::uint32_t>(random()));
-      const File kernel = write(image);
+      const platform::File kernel = write(image);
       const auto loaded = load_kernel(kernel, ram_);
       if (!loaded) {
         EXPECT_FALSE(loaded.error().operation.empty());
@@ -149,4 +149,4 @@ TEST_F(KernelLoader, SurvivesMutatedHeaders) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::machine

@@ -20,7 +20,7 @@
 #include "platform/clock.h"
 #include "platform/thread.h"
 
-namespace runhv {
+namespace runhv::machine {
 namespace {
 
 // A processor leaves its run in microseconds, and waits for no device.
@@ -78,22 +78,22 @@ std::string command_line(const MachineConfig& config, const DeviceSet& devices) 
   return text;
 }
 
-Result<std::shared_ptr<GuestMemory>> make_memory(const RamLayout& layout,
-                                                 MemoryWriteObserver* observer) {
-  std::vector<GuestRange> ranges;
-  RUNHV_TRY_ASSIGN(auto low, MemoryRegion::reserve(layout.low_bytes));
+Result<std::shared_ptr<memory::GuestMemory>> make_memory(const RamLayout& layout,
+                                                         memory::MemoryWriteObserver* observer) {
+  std::vector<memory::GuestRange> ranges;
+  RUNHV_TRY_ASSIGN(auto low, platform::MemoryRegion::reserve(layout.low_bytes));
   ranges.push_back({Gpa{0}, std::move(low)});
   if (layout.high_bytes != 0) {
-    RUNHV_TRY_ASSIGN(auto high, MemoryRegion::reserve(layout.high_bytes));
+    RUNHV_TRY_ASSIGN(auto high, platform::MemoryRegion::reserve(layout.high_bytes));
     ranges.push_back({kDeviceSpaceEnd, std::move(high)});
   }
-  return GuestMemory::create(std::move(ranges), observer);
+  return memory::GuestMemory::create(std::move(ranges), observer);
 }
 
 class WhpMachine final : public Machine,
-                         private MemoryWriteObserver,
-                         private InterruptSink,
-                         private ExitPortEvents {
+                         private memory::MemoryWriteObserver,
+                         private devices::InterruptSink,
+                         private devices::ExitPortEvents {
  public:
   static Result<std::unique_ptr<Machine>> create(MachineConfig config);
   ~WhpMachine() override;
@@ -104,7 +104,7 @@ class WhpMachine final : public Machine,
   Result<void> resume() override;
   MachineEnd end() const override { return state_.reason().value_or(MachineEnd::kStopped); }
   Error error() const override;
-  VsockWaker* vsock_waker() override { return devices_->vsock_waker(); }
+  devices::VsockWaker* vsock_waker() override { return devices_->vsock_waker(); }
   std::string engine_name() const override { return library_->engine(); }
   std::string kernel_name() const override { return kernel_release(kernel_); }
   std::uint64_t partition_made_ns() const override { return partition_made_ns_; }
@@ -114,7 +114,7 @@ class WhpMachine final : public Machine,
  private:
   enum class Phase { kMade, kRunning, kPaused, kNeverRuns };
 
-  WhpMachine(File kernel, const MachineConfig& config)
+  WhpMachine(platform::File kernel, const MachineConfig& config)
       : kernel_(std::move(kernel)), observer_(*config.observer), counts_(config.counts) {}
 
   Result<void> make(MachineConfig config);
@@ -125,11 +125,11 @@ class WhpMachine final : public Machine,
   void join();
 
   void written(Gpa first, std::uint64_t size_bytes) override;
-  void request(const ApicMessage& message) override;
+  void request(const devices::ApicMessage& message) override;
   void on_power_off() override { end_with(MachineEnd::kPoweredOff); }
   void on_stage(std::uint8_t stage) override { observer_.on_stage(stage); }
 
-  const File kernel_;
+  const platform::File kernel_;
   MachineObserver& observer_;
   const std::span<ProcessorCounts> counts_;
   RunState state_;
@@ -137,20 +137,21 @@ class WhpMachine final : public Machine,
 
   // Given back in the reverse order: devices, partition, memory.
   std::unique_ptr<hv::WhpLibrary> library_;
-  std::shared_ptr<GuestMemory> memory_;
+  std::shared_ptr<memory::GuestMemory> memory_;
   std::unique_ptr<hv::Partition> partition_;
   std::unique_ptr<DeviceSet> devices_;
 
   // Of the owner's thread.
   Phase phase_ = Phase::kMade;
-  std::vector<Thread> threads_;
+  std::vector<platform::Thread> threads_;
 };
 
 Result<std::unique_ptr<Machine>> WhpMachine::create(MachineConfig config) {
   RUNHV_CHECK(config.observer != nullptr);
   RUNHV_TRY(check(config));
   RUNHV_CHECK(config.counts.size() >= config.processor_count);
-  RUNHV_TRY_ASSIGN(File kernel, File::open(config.kernel_path, File::Access::kRead));
+  RUNHV_TRY_ASSIGN(platform::File kernel,
+                   platform::File::open(config.kernel_path, platform::File::Access::kRead));
   std::unique_ptr<WhpMachine> machine(new WhpMachine(std::move(kernel), config));
   RUNHV_TRY(machine->make(std::move(config)));
   return std::unique_ptr<Machine>(std::move(machine));
@@ -160,12 +161,12 @@ Result<void> WhpMachine::make(MachineConfig config) {
   RUNHV_TRY_ASSIGN(library_, hv::WhpLibrary::open(config.engine));
   RUNHV_TRY_ASSIGN(partition_, hv::Partition::create(*library_, config.processor_count));
 
-  partition_made_ns_ = monotonic_ns();
+  partition_made_ns_ = platform::monotonic_ns();
   const RamLayout layout = ram_layout(config.memory_bytes);
   RUNHV_TRY_ASSIGN(memory_, make_memory(layout, this));
   RUNHV_TRY_ASSIGN(devices_, DeviceSet::create(config, memory_, *this, *this));
   RUNHV_TRY(load(config, layout));
-  for (const GuestRange& range : memory_->ranges()) {
+  for (const memory::GuestRange& range : memory_->ranges()) {
     RUNHV_TRY(partition_->map(range.first, range.region.bytes()));
   }
   return {};
@@ -176,9 +177,10 @@ Result<void> WhpMachine::load(const MachineConfig& config, const RamLayout& layo
   RUNHV_TRY_ASSIGN(const LoadedKernel kernel, load_kernel(kernel_, ram));
   std::optional<LoadedInitrd> initrd;
   if (!config.initrd_paths.empty()) {
-    std::vector<File> archives;
+    std::vector<platform::File> archives;
     for (const std::string& path : config.initrd_paths) {
-      RUNHV_TRY_ASSIGN(File archive, File::open(path, File::Access::kRead));
+      RUNHV_TRY_ASSIGN(platform::File archive,
+                       platform::File::open(path, platform::File::Access::kRead));
       archives.push_back(std::move(archive));
     }
     RUNHV_TRY_ASSIGN(initrd, load_initrd(archives, kernel, ram));
@@ -193,11 +195,11 @@ Result<void> WhpMachine::load(const MachineConfig& config, const RamLayout& layo
 WhpMachine::~WhpMachine() {
   if (!threads_.empty()) stop();
   join();
-  if (devices_) devices_->stop(monotonic_ns() + kDiskPatienceNs);
+  if (devices_) devices_->stop(platform::monotonic_ns() + kDiskPatienceNs);
 }
 
 void WhpMachine::join() {
-  for (Thread& thread : threads_) thread.join();
+  for (platform::Thread& thread : threads_) thread.join();
   threads_.clear();
 }
 
@@ -209,8 +211,8 @@ Result<void> WhpMachine::start() {
   const std::uint32_t count = partition_->processor_count();
   state_.enter(count);
   for (std::uint32_t i = 0; i < count; ++i) {
-    auto thread =
-        Thread::start(("vcpu" + std::to_string(i)).c_str(), [this, i] { run_processor(i); });
+    auto thread = platform::Thread::start(("vcpu" + std::to_string(i)).c_str(),
+                                          [this, i] { run_processor(i); });
     if (!thread) {
       // Those that are there wait at the gate: nothing has run.
       phase_ = Phase::kNeverRuns;
@@ -247,12 +249,12 @@ Result<void> WhpMachine::pause() {
   if (phase_ != Phase::kRunning) return refuse(Code::kConflict, "it does not run");
   state_.hold();
   cancel_processors();
-  if (!state_.wait_until_held(monotonic_ns() + kPausePatienceNs)) {
+  if (!state_.wait_until_held(platform::monotonic_ns() + kPausePatienceNs)) {
     state_.resume();
     return refuse(Code::kTimedOut, "a processor did not leave the guest");
   }
   if (state_.ending()) return refuse(Code::kConflict, "it has ended");
-  if (!devices_->pause(monotonic_ns() + kDiskPatienceNs)) {
+  if (!devices_->pause(platform::monotonic_ns() + kDiskPatienceNs)) {
     state_.resume();
     return refuse(Code::kTimedOut, "a disk of the host does not answer");
   }
@@ -286,7 +288,7 @@ Error WhpMachine::error() const {
 }
 
 std::optional<MachineMemory> WhpMachine::guest_memory(std::size_t index) const {
-  const std::span<const GuestRange> ranges = memory_->ranges();
+  const std::span<const memory::GuestRange> ranges = memory_->ranges();
   if (index >= ranges.size()) return std::nullopt;
   return MachineMemory{ranges[index].first, ranges[index].region.bytes()};
 }
@@ -295,26 +297,26 @@ void WhpMachine::written(Gpa first, std::uint64_t size_bytes) {
   if (partition_) partition_->memory_written(first, size_bytes);
 }
 
-void WhpMachine::request(const ApicMessage& message) {
+void WhpMachine::request(const devices::ApicMessage& message) {
   hv::Interrupt interrupt{.type = hv::Interrupt::Type::kFixed,
                           .logical_destination = message.logical_destination,
                           .level_triggered = message.level_triggered,
                           .destination = message.destination,
                           .vector = message.vector};
   switch (message.delivery) {
-    case ApicMessage::Delivery::kFixed:
+    case devices::ApicMessage::Delivery::kFixed:
       break;
-    case ApicMessage::Delivery::kLowestPriority:
+    case devices::ApicMessage::Delivery::kLowestPriority:
       interrupt.type = hv::Interrupt::Type::kLowestPriority;
       break;
-    case ApicMessage::Delivery::kNmi:
+    case devices::ApicMessage::Delivery::kNmi:
       interrupt.type = hv::Interrupt::Type::kNmi;
       break;
-    case ApicMessage::Delivery::kInit:
+    case devices::ApicMessage::Delivery::kInit:
       interrupt.type = hv::Interrupt::Type::kInit;
       break;
-    case ApicMessage::Delivery::kSmi:
-    case ApicMessage::Delivery::kExtInt:
+    case devices::ApicMessage::Delivery::kSmi:
+    case devices::ApicMessage::Delivery::kExtInt:
       return;  // WHP cannot deliver them, and Linux programs none
   }
   // What the guest has programmed wrong, it misses.
@@ -330,4 +332,4 @@ Result<std::unique_ptr<Machine>> Machine::create(MachineConfig config) {
   return WhpMachine::create(std::move(config));
 }
 
-}  // namespace runhv
+}  // namespace runhv::machine

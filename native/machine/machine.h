@@ -30,7 +30,7 @@
 #include "machine/processor_counts.h"
 #include "platform/file.h"
 
-namespace runhv {
+namespace runhv::machine {
 
 struct MachineLimits {
   static constexpr std::uint64_t kMinMemoryBytes = 24ull << 20;  // the minimal kernel boots in 20
@@ -45,17 +45,17 @@ struct MachineLimits {
 };
 
 struct MachineDisk {
-  MachineDisk(std::shared_ptr<const Disk> shown, bool as_read_only)
+  MachineDisk(std::shared_ptr<const devices::Disk> shown, bool as_read_only)
       : disk(std::move(shown)), read_only(as_read_only) {}
-  MachineDisk(File file, bool as_read_only)
-      : MachineDisk(std::make_shared<const FileDisk>(std::move(file)), as_read_only) {}
+  MachineDisk(platform::File file, bool as_read_only)
+      : MachineDisk(std::make_shared<const devices::FileDisk>(std::move(file)), as_read_only) {}
 
-  std::shared_ptr<const Disk> disk;
+  std::shared_ptr<const devices::Disk> disk;
   bool read_only;
 };
 
 struct MachineNetwork {
-  NetBackend* backend;  // outlives the machine
+  devices::NetBackend* backend;  // outlives the machine
   std::array<std::uint8_t, 6> mac;
   std::uint16_t mtu;
 };
@@ -84,10 +84,10 @@ struct MachineConfig {
   std::uint32_t processor_count = 1;
   std::vector<MachineDisk> disks;  // /dev/vda, /dev/vdb, … in this order
   std::vector<MachineNetwork> networks;
-  std::vector<Share> shares;      // entries "0", "1", … of one file system; none = no device
-  VsockService* vsock = nullptr;  // outlives the machine; null = no vsock device
-  bool console = false;           // guest console to stderr
-  bool entropy = false;           // an entropy device; docs/adr/0005 says why not by default
+  std::vector<devices::Share> shares;  // entries "0", "1", … of one file system; none = no device
+  devices::VsockService* vsock = nullptr;  // outlives the machine; null = no vsock device
+  bool console = false;                    // guest console to stderr
+  bool entropy = false;                 // an entropy device; docs/adr/0005 says why not by default
   MachineObserver* observer = nullptr;  // outlives the machine; not null
   std::span<ProcessorCounts> counts;    // outlive the machine; at least processor_count
 };
@@ -138,7 +138,7 @@ class Machine {
   virtual Error error() const = 0;
 
   // For the endpoints of `vsock`. Valid for the machine's life; null without a vsock device.
-  virtual VsockWaker* vsock_waker() = 0;
+  virtual devices::VsockWaker* vsock_waker() = 0;
 
   virtual std::string engine_name() const = 0;  // "soft", never "auto"
   virtual std::string kernel_name() const = 0;
@@ -149,4 +149,4 @@ class Machine {
   virtual std::optional<MachineMemory> guest_memory(std::size_t index) const = 0;
 };
 
-}  // namespace runhv
+}  // namespace runhv::machine

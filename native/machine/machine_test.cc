@@ -27,7 +27,7 @@
 #include "testing/files.h"
 #include "testing/slow_disk.h"
 
-namespace runhv {
+namespace runhv::machine {
 namespace {
 
 using ::testing::HasSubstr;
@@ -36,7 +36,8 @@ constexpr std::uint64_t kLimit = 60'000'000'000;  // a machine that takes longer
 
 // What a build makes before these tests can run.
 void expect_file(const char* path, const char* variable) {
-  ASSERT_TRUE(file_exists(path)) << path << " is missing: build it, or set -D" << variable;
+  ASSERT_TRUE(platform::file_exists(path))
+      << path << " is missing: build it, or set -D" << variable;
 }
 
 // What a machine's owner hears, for a test that waits.
@@ -147,7 +148,7 @@ class TinyGuest : public MachineOnSoft {
   void TearDown() override { std::filesystem::remove(path_); }
 
   std::unique_ptr<Machine> make_guest(std::string_view code, std::uint32_t processors = 1) {
-    EXPECT_TRUE(write_file(path_, ElfFixture{.content = code}.build()));
+    EXPECT_TRUE(testing::write_file(path_, ElfFixture{.content = code}.build()));
     auto guest = config(path_);
     guest.memory_bytes = MachineLimits::kMinMemoryBytes;
     guest.processor_count = processors;
@@ -182,7 +183,7 @@ TEST_F(TinyGuest, EntersABzImageInItsHeadersWords) {
       "\x48\x8d\x05\xf9\xff\xff\xff\x3d\x00\x02\x20\x00\x75\xfe"
       "\x81\xbe\x02\x02\x00\x00HdrS\x75\xfe\xe6\xf4\xeb\xfe",
       30);
-  ASSERT_TRUE(write_file(path_, BzImageFixture{.content = kCode}.build()));
+  ASSERT_TRUE(testing::write_file(path_, BzImageFixture{.content = kCode}.build()));
   auto guest = config(path_);
   guest.memory_bytes = MachineLimits::kMinMemoryBytes;
   auto machine = make(std::move(guest));
@@ -346,7 +347,7 @@ TEST_F(TinyGuest, EndsWithOneErrorWhereTheHostRefusesAThread) {
 
   EXPECT_EXIT(
       {
-        if (!deny_system_calls({SYS_clone, SYS_clone3}, EAGAIN)) std::_Exit(2);
+        if (!platform::deny_system_calls({SYS_clone, SYS_clone3}, EAGAIN)) std::_Exit(2);
         const auto started = machine->start();
         if (started || started.error().code != Code::kOutOfMemory) std::_Exit(3);
         const auto again = machine->start();
@@ -488,7 +489,7 @@ TEST_F(TinyGuest, CanBeDestroyedWhileItSpins) {
 }
 
 TEST_F(TinyGuest, NamesTheFieldThatCannotBe) {
-  ASSERT_TRUE(write_file(path_, ElfFixture{}.build()));
+  ASSERT_TRUE(testing::write_file(path_, ElfFixture{}.build()));
   const auto error_of = [&](auto change) {
     auto bad = config(path_);
     change(bad);
@@ -509,10 +510,10 @@ TEST_F(TinyGuest, NamesTheFieldThatCannotBe) {
 }
 
 // The host's end of the agent's control connection: takes HELLO, answers with POWER_OFF.
-class HelloService final : public VsockService {
+class HelloService final : public devices::VsockService {
  public:
-  std::unique_ptr<VsockEndpoint> accept(VsockConnectionId, std::uint32_t,
-                                        std::uint32_t host_port) override {
+  std::unique_ptr<devices::VsockEndpoint> accept(devices::VsockConnectionId, std::uint32_t,
+                                                 std::uint32_t host_port) override {
     if (host_port != RUNHV_CONTROL_PORT) return nullptr;
     return std::make_unique<Endpoint>(*this);
   }
@@ -525,7 +526,7 @@ class HelloService final : public VsockService {
  private:
   static constexpr std::size_t kHelloBytes = sizeof(runhv_frame) + sizeof(runhv_hello);
 
-  class Endpoint final : public VsockEndpoint {
+  class Endpoint final : public devices::VsockEndpoint {
    public:
     explicit Endpoint(HelloService& service) : service_(service) {}
     std::size_t receive(std::span<const std::byte> data) override {
@@ -712,4 +713,4 @@ TEST_F(LinuxGuest, StopsInTheMiddleOfABoot) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::machine

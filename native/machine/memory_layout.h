@@ -6,7 +6,7 @@
 
 #include "base/guest_address.h"
 
-namespace runhv {
+namespace runhv::machine {
 
 // Low memory, all of it inside the first 640 KiB.
 inline constexpr Gpa kGdtAddress{0x1000};
@@ -48,4 +48,4 @@ constexpr RamLayout ram_layout(std::uint64_t memory_bytes) {
   return {kDeviceSpaceStart.value, memory_bytes - kDeviceSpaceStart.value};
 }
 
-}  // namespace runhv
+}  // namespace runhv::machine

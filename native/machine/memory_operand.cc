@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 
-namespace runhv {
+namespace runhv::machine {
 namespace {
 
 std::uint64_t low_bytes(std::uint64_t value, unsigned size) {
@@ -67,4 +67,4 @@ void MemoryOperand::write_part(const OperandPart& part, std::uint64_t value) {
   }
 }
 
-}  // namespace runhv
+}  // namespace runhv::machine

@@ -10,7 +10,7 @@
 #include "emu/mmio_instruction.h"
 #include "memory/guest_memory.h"
 
-namespace runhv {
+namespace runhv::machine {
 
 struct OperandPart {
   std::optional<Gpa> gpa;  // none: no page is there
@@ -20,10 +20,11 @@ struct OperandPart {
 // A processor takes an access that spans two pages apart, and each part goes where its page is: RAM
 // is read and written as such, a device sees only its part, and where nothing is, ones are read and
 // writes are dropped.
-class MemoryOperand final : public MmioOperand {
+class MemoryOperand final : public emu::MmioOperand {
  public:
   // Their sizes are together that of the operand. All outlive it.
-  MemoryOperand(const GuestMemory& memory, Bus& bus, OperandPart first, OperandPart second = {})
+  MemoryOperand(const memory::GuestMemory& memory, devices::Bus& bus, OperandPart first,
+                OperandPart second = {})
       : memory_(memory), bus_(bus), parts_{first, second} {}
 
   std::uint64_t read(unsigned size_bytes) override;
@@ -36,10 +37,10 @@ class MemoryOperand final : public MmioOperand {
   std::uint64_t read_part(const OperandPart& part);
   void write_part(const OperandPart& part, std::uint64_t value);
 
-  const GuestMemory& memory_;
-  Bus& bus_;
+  const memory::GuestMemory& memory_;
+  devices::Bus& bus_;
   const std::array<OperandPart, 2> parts_;
   bool done_ = true;
 };
 
-}  // namespace runhv
+}  // namespace runhv::machine

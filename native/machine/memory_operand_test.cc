@@ -6,14 +6,14 @@
 #include <utility>
 #include <vector>
 
-namespace runhv {
+namespace runhv::machine {
 namespace {
 
 constexpr Gpa kRamEnd{0x2000};
 constexpr Gpa kDevice{0x10000};
 
 // Registers that say which of their bytes were read: the byte at offset n is 0xd0 + n.
-class Device final : public BusDevice {
+class Device final : public devices::BusDevice {
  public:
   std::uint64_t read(std::uint64_t offset, unsigned size) override {
     std::uint64_t value = 0;
@@ -31,7 +31,7 @@ class Device final : public BusDevice {
   bool takes = true;
 };
 
-class Written final : public MemoryWriteObserver {
+class Written final : public memory::MemoryWriteObserver {
  public:
   void written(Gpa first, std::uint64_t size) override { ranges.push_back({first.value, size}); }
   std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
@@ -40,9 +40,9 @@ class Written final : public MemoryWriteObserver {
 class MemoryOperandTest : public testing::Test {
  protected:
   MemoryOperandTest() {
-    std::vector<GuestRange> ranges;
-    ranges.push_back({Gpa{0}, std::move(*MemoryRegion::reserve(kRamEnd.value))});
-    memory_ = std::move(*GuestMemory::create(std::move(ranges), &observer_));
+    std::vector<memory::GuestRange> ranges;
+    ranges.push_back({Gpa{0}, std::move(*platform::MemoryRegion::reserve(kRamEnd.value))});
+    memory_ = std::move(*memory::GuestMemory::create(std::move(ranges), &observer_));
     EXPECT_TRUE(bus_.add(kDevice.value, 0x1000, device_));
     for (unsigned i = 0; i < 8; ++i) ram()[kRamEnd.value - 8 + i] = std::byte(0xa0 + i);
   }
@@ -53,9 +53,9 @@ class MemoryOperandTest : public testing::Test {
   static Gpa before_end(unsigned bytes) { return Gpa{kRamEnd.value - bytes}; }
 
   Written observer_;
-  std::shared_ptr<GuestMemory> memory_;
+  std::shared_ptr<memory::GuestMemory> memory_;
   Device device_;
-  Bus bus_;
+  devices::Bus bus_;
 };
 
 TEST_F(MemoryOperandTest, ReadsRamAndOnesBehindIt) {
@@ -109,4 +109,4 @@ TEST_F(MemoryOperandTest, SaysWhereADeviceHasMoreToDo) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::machine

@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "machine/memory_layout.h"
 
-namespace runhv {
+namespace runhv::machine {
 namespace {
 
 constexpr std::size_t kHeaderSize = 44;
@@ -125,4 +125,4 @@ void write_mp_table(std::uint32_t processor_count, std::uint32_t device_interrup
   store_le(pointer, 10, checksum(pointer));
 }
 
-}  // namespace runhv
+}  // namespace runhv::machine

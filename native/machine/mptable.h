@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-namespace runhv {
+namespace runhv::machine {
 
 // Writes the floating pointer and the table. Interrupt n of 1..device_interrupts goes to pin n of
 // the I/O APIC; pin 0 is not connected, since Linux takes interrupt 0 for "none".
@@ -14,4 +14,4 @@ namespace runhv {
 void write_mp_table(std::uint32_t processor_count, std::uint32_t device_interrupts,
                     std::span<std::byte> ram);
 
-}  // namespace runhv
+}  // namespace runhv::machine

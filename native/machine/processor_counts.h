@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace runhv {
+namespace runhv::machine {
 
 enum class ExitReason : std::uint8_t {
   kIoPort,
@@ -43,4 +43,4 @@ struct ProcessorCounts {
 };
 static_assert(sizeof(ProcessorCounts) == 128);
 
-}  // namespace runhv
+}  // namespace runhv::machine

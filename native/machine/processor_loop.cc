@@ -13,7 +13,7 @@
 #include "machine/memory_operand.h"
 #include "platform/clock.h"
 
-namespace runhv {
+namespace runhv::machine {
 namespace {
 
 using hv::Register;
@@ -38,9 +38,9 @@ constexpr ExitReason reason_of(const hv::UnrecoverableExit&) { return ExitReason
 constexpr ExitReason reason_of(const hv::InvalidStateExit&) { return ExitReason::kOther; }
 constexpr ExitReason reason_of(const hv::OtherExit&) { return ExitReason::kOther; }
 
-class PortBusOperand final : public PortOperand {
+class PortBusOperand final : public emu::PortOperand {
  public:
-  explicit PortBusOperand(Bus& bus) : bus_(bus) {}
+  explicit PortBusOperand(devices::Bus& bus) : bus_(bus) {}
   std::uint32_t read(std::uint16_t port, unsigned size) override {
     return static_cast<std::uint32_t>(bus_.read(port, size));
   }
@@ -49,7 +49,7 @@ class PortBusOperand final : public PortOperand {
   }
 
  private:
-  Bus& bus_;
+  devices::Bus& bus_;
 };
 
 const char* name(hv::Access access) {
@@ -88,19 +88,19 @@ Fail<Error> guest_failure(const hv::ExitState& state, const std::string& detail,
       Error{Code::kGuestFailed, "run the guest", detail + " at RIP " + hex(state.rip) + hint}};
 }
 
-CodeSize code_size(const hv::ExitState& state) {
-  if (state.long_mode && (state.cs.attributes & 1u << 13) != 0) return CodeSize::k64;
-  return (state.cs.attributes & 1u << 14) != 0 ? CodeSize::k32 : CodeSize::k16;
+emu::CodeSize code_size(const hv::ExitState& state) {
+  if (state.long_mode && (state.cs.attributes & 1u << 13) != 0) return emu::CodeSize::k64;
+  return (state.cs.attributes & 1u << 14) != 0 ? emu::CodeSize::k32 : emu::CodeSize::k16;
 }
 
 RegisterWrite advance(const hv::ExitState& state, unsigned length) {
   return {Register::kRip, RegisterValue::of(state.rip + length)};
 }
 
-bool needs_register(const MmioInstruction& instruction) {
+bool needs_register(const emu::MmioInstruction& instruction) {
   // A load into 32 or 64 bits replaces the whole register.
-  const bool replaces = (instruction.operation == MmioOperation::kMov ||
-                         instruction.operation == MmioOperation::kMovSignExtend) &&
+  const bool replaces = (instruction.operation == emu::MmioOperation::kMov ||
+                         instruction.operation == emu::MmioOperation::kMovSignExtend) &&
                         !instruction.memory_is_destination && instruction.register_size >= 4;
   return instruction.gpr.has_value() && !replaces;
 }
@@ -142,28 +142,29 @@ Result<void> ProcessorLoop::on(const hv::ExitState& state, const hv::MemoryExit&
     return Fail{Error{Code::kHostFailed, "give the guest its memory",
                       "the hypervisor refused the page at " + hex(exit.gpa.value)}};
   }
-  auto instruction = decode_mmio(exit.instruction.view(), code_size(state));
+  auto instruction = emu::decode_mmio(exit.instruction.view(), code_size(state));
   if (!instruction && instruction.error().code == Code::kCorruptInput) {
     // Captured in part or not at all.
-    instruction = decode_mmio(fetch_instruction(state).view(), code_size(state));
+    instruction = emu::decode_mmio(fetch_instruction(state).view(), code_size(state));
   }
   if (!instruction) {
     return guest_failure(
         state, "access to " + hex(exit.gpa.value) + ": " + to_string(instruction.error()));
   }
 
-  MmioCpuState before{.gpr_value = 0, .rflags = state.rflags};
+  emu::MmioCpuState before{.gpr_value = 0, .rflags = state.rflags};
   if (needs_register(*instruction)) {
     RUNHV_TRY_ASSIGN(before.gpr_value, read_register(hv::general_register(*instruction->gpr)));
   }
   RUNHV_TRY_ASSIGN(MemoryOperand operand, operand_of(state, exit, *instruction, before.gpr_value));
-  const MmioCpuState after = execute_mmio(*instruction, before, operand);
+  const emu::MmioCpuState after = emu::execute_mmio(*instruction, before, operand);
   if (!operand.done()) return {};  // RIP stays: the guest executes it again
 
   std::array<RegisterWrite, 3> writes{advance(state, instruction->length)};
   std::size_t count = 1;
-  const bool writes_register = instruction->gpr && (!instruction->memory_is_destination ||
-                                                    instruction->operation == MmioOperation::kXchg);
+  const bool writes_register =
+      instruction->gpr &&
+      (!instruction->memory_is_destination || instruction->operation == emu::MmioOperation::kXchg);
   if (writes_register) {
     writes[count++] = {hv::general_register(*instruction->gpr), RegisterValue::of(after.gpr_value)};
   }
@@ -175,12 +176,12 @@ Result<void> ProcessorLoop::on(const hv::ExitState& state, const hv::MemoryExit&
 
 Result<void> ProcessorLoop::on(const hv::ExitState& state, const hv::PortExit& exit) {
   PortBusOperand operand(parts_.ports);
-  const auto rax = execute_port({.port = exit.port,
-                                 .size_bytes = exit.size,
-                                 .is_write = exit.is_write,
-                                 .is_string = exit.is_string,
-                                 .rax = exit.rax},
-                                operand);
+  const auto rax = emu::execute_port({.port = exit.port,
+                                      .size_bytes = exit.size,
+                                      .is_write = exit.is_write,
+                                      .is_string = exit.is_string,
+                                      .rax = exit.rax},
+                                     operand);
   if (!rax) return guest_failure(state, to_string(rax.error()));
   if (exit.is_write) return parts_.processor.write({advance(state, state.instruction_length)});
   return parts_.processor.write(
@@ -212,10 +213,10 @@ Result<void> ProcessorLoop::on(const hv::ExitState& state, const hv::MsrExit& ex
 }
 
 Result<void> ProcessorLoop::on(const hv::ExitState&, const hv::HaltExit&) {
-  const std::uint64_t now = monotonic_ns();
+  const std::uint64_t now = platform::monotonic_ns();
   const bool again = now - last_halt_ns_ < kSameHaltNs;
   if (again) parts_.state.halt_gate().wait(halt_ticket_);
-  last_halt_ns_ = monotonic_ns();
+  last_halt_ns_ = platform::monotonic_ns();
   return {};
 }
 
@@ -251,7 +252,7 @@ Result<void> ProcessorLoop::on(const hv::ExitState&, const hv::OtherExit& exit) 
 // instruction is asked.
 Result<MemoryOperand> ProcessorLoop::operand_of(const hv::ExitState& state,
                                                 const hv::MemoryExit& exit,
-                                                const MmioInstruction& instruction,
+                                                const emu::MmioInstruction& instruction,
                                                 std::uint64_t gpr_value) const {
   const unsigned size = instruction.memory_size;
   const std::uint64_t offset = exit.gpa.value % kPageSize;
@@ -275,22 +276,22 @@ Result<MemoryOperand> ProcessorLoop::operand_of(const hv::ExitState& state,
 }
 
 Result<std::uint64_t> ProcessorLoop::operand_address(const hv::ExitState& state,
-                                                     const MmioInstruction& instruction,
+                                                     const emu::MmioInstruction& instruction,
                                                      std::uint64_t gpr_value) const {
   constexpr std::array kSegments{Register::kEs, Register::kCs, Register::kSs,
                                  Register::kDs, Register::kFs, Register::kGs};
-  const MmioAddress& address = instruction.address;
+  const emu::MmioAddress& address = instruction.address;
   const std::array names{kSegments[address.segment], hv::general_register(address.base.value_or(0)),
                          hv::general_register(address.index.value_or(0))};
   std::array<RegisterValue, names.size()> values;
   RUNHV_TRY(parts_.processor.read(names, values));
-  return linear_address(instruction,
-                        {.rip = state.rip,
-                         .segment_base = values[0].low,
-                         .base = values[1].low,
-                         .index = values[2].low,
-                         .gpr_value = gpr_value},
-                        code_size(state));
+  return emu::linear_address(instruction,
+                             {.rip = state.rip,
+                              .segment_base = values[0].low,
+                              .base = values[1].low,
+                              .index = values[2].low,
+                              .gpr_value = gpr_value},
+                             code_size(state));
 }
 
 Result<std::uint64_t> ProcessorLoop::read_register(hv::Register name) const {
@@ -302,7 +303,8 @@ Result<std::uint64_t> ProcessorLoop::read_register(hv::Register name) const {
 // From guest memory, page by page; as many bytes as the guest's tables give.
 hv::InstructionBytes ProcessorLoop::fetch_instruction(const hv::ExitState& state) const {
   hv::InstructionBytes result;
-  const std::uint64_t first = state.rip + (code_size(state) == CodeSize::k64 ? 0 : state.cs.base);
+  const std::uint64_t first =
+      state.rip + (code_size(state) == emu::CodeSize::k64 ? 0 : state.cs.base);
   while (result.count < result.bytes.size()) {
     const std::uint64_t gva = first + result.count;
     const auto size = static_cast<std::size_t>(
@@ -317,4 +319,4 @@ hv::InstructionBytes ProcessorLoop::fetch_instruction(const hv::ExitState& state
   return result;
 }
 
-}  // namespace runhv
+}  // namespace runhv::machine

@@ -15,17 +15,17 @@
 #include "machine/run_state.h"
 #include "memory/guest_memory.h"
 
-namespace runhv {
+namespace runhv::machine {
 
 class ProcessorLoop {
  public:
   // All outlive it.
   struct Parts {
     hv::VirtualProcessor& processor;
-    const GuestMemory& memory;
-    Bus& ports;
-    Bus& mmio;
-    IoApic& io_apic;
+    const memory::GuestMemory& memory;
+    devices::Bus& ports;
+    devices::Bus& mmio;
+    devices::IoApic& io_apic;
     RunState& state;
     ProcessorCounts& counts;  // its own
   };
@@ -49,10 +49,10 @@ class ProcessorLoop {
   Result<void> on(const hv::ExitState& state, const hv::InvalidStateExit& exit);
   Result<void> on(const hv::ExitState& state, const hv::OtherExit& exit);
   Result<MemoryOperand> operand_of(const hv::ExitState& state, const hv::MemoryExit& exit,
-                                   const MmioInstruction& instruction,
+                                   const emu::MmioInstruction& instruction,
                                    std::uint64_t gpr_value) const;
   Result<std::uint64_t> operand_address(const hv::ExitState& state,
-                                        const MmioInstruction& instruction,
+                                        const emu::MmioInstruction& instruction,
                                         std::uint64_t gpr_value) const;
   Result<std::uint64_t> read_register(hv::Register name) const;
   hv::InstructionBytes fetch_instruction(const hv::ExitState& state) const;
@@ -63,4 +63,4 @@ class ProcessorLoop {
   std::uint32_t logged_exits_ = 0;
 };
 
-}  // namespace runhv
+}  // namespace runhv::machine

@@ -4,7 +4,7 @@
 
 #include "platform/clock.h"
 
-namespace runhv {
+namespace runhv::machine {
 
 bool RunState::end(MachineEnd reason, std::optional<Error> error) {
   {
@@ -61,7 +61,7 @@ void RunState::hold() {
 bool RunState::wait_until_held(std::uint64_t deadline_ns) {
   std::unique_lock lock(mutex_);
   const auto held = [this] { return waiting_ == present_; };
-  const std::uint64_t now = monotonic_ns();
+  const std::uint64_t now = platform::monotonic_ns();
   const std::chrono::nanoseconds left(deadline_ns > now ? deadline_ns - now : 0);
   return changed_.wait_for(lock, left, held);
 }
@@ -75,4 +75,4 @@ void RunState::resume() {
   changed_.notify_all();
 }
 
-}  // namespace runhv
+}  // namespace runhv::machine

@@ -11,7 +11,7 @@
 #include "machine/halt_gate.h"
 #include "machine/machine.h"
 
-namespace runhv {
+namespace runhv::machine {
 
 // Made paused: resume() lets the processors go. Threads: any.
 class RunState {
@@ -57,4 +57,4 @@ class RunState {
   HaltGate halt_gate_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::machine

@@ -3,7 +3,7 @@
 #include <string>
 #include <utility>
 
-namespace runhv {
+namespace runhv::memory {
 
 Result<std::shared_ptr<GuestMemory>> GuestMemory::create(std::vector<GuestRange> ranges,
                                                          MemoryWriteObserver* observer) {
@@ -56,4 +56,4 @@ std::uint64_t GuestMemory::resident_bytes() const {
   return sum;
 }
 
-}  // namespace runhv
+}  // namespace runhv::memory

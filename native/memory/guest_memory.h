@@ -12,7 +12,7 @@
 #include "base/result.h"
 #include "platform/memory_region.h"
 
-namespace runhv {
+namespace runhv::memory {
 
 // Told after the host has written guest RAM on a device's behalf: an engine that keeps decoded
 // instructions must forget those of these bytes. Threads: any.
@@ -24,7 +24,7 @@ class MemoryWriteObserver {
 
 struct GuestRange {
   Gpa first;
-  MemoryRegion region;
+  platform::MemoryRegion region;
 };
 
 // Threads: any; the bytes themselves are shared with the running guest, which may change them at
@@ -62,4 +62,4 @@ class GuestMemory {
   MemoryWriteObserver* const observer_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::memory

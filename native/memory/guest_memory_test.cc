@@ -5,7 +5,7 @@
 
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::memory {
 namespace {
 
 constexpr std::uint64_t kMiB = 1 << 20;
@@ -15,7 +15,7 @@ std::vector<GuestRange> ranges(
     std::initializer_list<std::pair<std::uint64_t, std::uint64_t>> list) {
   std::vector<GuestRange> result;
   for (const auto& [first, size] : list) {
-    result.push_back({Gpa{first}, *MemoryRegion::reserve(size)});
+    result.push_back({Gpa{first}, *platform::MemoryRegion::reserve(size)});
   }
   return result;
 }
@@ -65,4 +65,4 @@ TEST(GuestMemory, TellsTheObserverWhatWasWritten) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::memory

@@ -77,9 +77,11 @@ Result<std::vector<Hierarchy>> hierarchies() {
   return first_version;
 }
 
-Error failed(const std::string& operation) { return os_error(operation, errno); }
+Error failed(const std::string& operation) { return platform::os_error(operation, errno); }
 
-bool has(const std::string& folder, const char* file) { return file_exists(folder + "/" + file); }
+bool has(const std::string& folder, const char* file) {
+  return platform::file_exists(folder + "/" + file);
+}
 
 std::string read_line(const std::string& path) {
   std::ifstream file(path);
@@ -111,7 +113,7 @@ void give_controllers(const fs::path& folder) {
 Result<void> inherit_cpuset(const fs::path& folder) {
   for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
     const std::string path = (folder / file).string();
-    if (!file_exists(path) || has(folder.string(), "cgroup.controllers")) continue;
+    if (!platform::file_exists(path) || has(folder.string(), "cgroup.controllers")) continue;
     if (!read_line(path).empty()) continue;
     RUNHV_TRY(write(path, read_line((folder.parent_path() / file).string())));
   }
@@ -119,12 +121,12 @@ Result<void> inherit_cpuset(const fs::path& folder) {
 }
 
 Result<void> make_folder(const fs::path& folder) {
-  if (file_exists(folder.string())) return {};
+  if (platform::file_exists(folder.string())) return {};
   RUNHV_TRY(make_folder(folder.parent_path()));
   give_controllers(folder.parent_path());
   std::error_code failure;
   fs::create_directory(folder, failure);
-  if (failure) return Fail{os_error("make cgroup " + folder.string(), failure.value())};
+  if (failure) return Fail{platform::os_error("make cgroup " + folder.string(), failure.value())};
   return inherit_cpuset(folder);
 }
 
@@ -214,17 +216,17 @@ std::vector<std::uint64_t> processes_in_cgroups(const std::vector<std::string>& 
 }
 
 Result<void> remove_cgroups(const std::vector<std::string>& folders) {
-  const std::uint64_t deadline = monotonic_ns() + kEndNs;
+  const std::uint64_t deadline = platform::monotonic_ns() + kEndNs;
   for (const std::uint64_t pid : processes_in_cgroups(folders)) {
     RUNHV_TRY_ASSIGN(bool ended, wait_for_end(pid, deadline));
     if (ended) continue;
-    kill_process(pid);
-    RUNHV_TRY_ASSIGN(ended, wait_for_end(pid, monotonic_ns() + kEndNs));
+    platform::kill_process(pid);
+    RUNHV_TRY_ASSIGN(ended, wait_for_end(pid, platform::monotonic_ns() + kEndNs));
   }
   for (const std::string& folder : folders) {
     std::error_code failure;
     fs::remove(folder, failure);
-    if (failure) return Fail{os_error("remove cgroup " + folder, failure.value())};
+    if (failure) return Fail{platform::os_error("remove cgroup " + folder, failure.value())};
   }
   return {};
 }

@@ -15,15 +15,15 @@ class Console {
   // Connects to the caller's socket at `path`.
   static Result<Console> open(const std::string& path);
 
-  OsHandle slave() const { return terminal_.slave.get(); }
+  platform::OsHandle slave() const { return terminal_.slave.get(); }
   // Gives the master away, with its name as the bytes: runc's docs/terminals.md.
   Result<void> send_master();
 
  private:
-  Console(LocalConnection connection, PseudoTerminal terminal)
+  Console(platform::LocalConnection connection, platform::PseudoTerminal terminal)
       : connection_(std::move(connection)), terminal_(std::move(terminal)) {}
-  LocalConnection connection_;
-  PseudoTerminal terminal_;
+  platform::LocalConnection connection_;
+  platform::PseudoTerminal terminal_;
 };
 
 }  // namespace runhv::oci

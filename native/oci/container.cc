@@ -33,8 +33,8 @@ std::uint64_t pid_of(const control::FoundContainer& container) {
 Result<control::Client> connect(const std::string& operation,
                                 const control::FoundContainer& container,
                                 control::Client::Events events) {
-  auto client =
-      control::Client::connect(container.folder + "/control", monotonic_ns() + kAnswerNs, events);
+  auto client = control::Client::connect(container.folder + "/control",
+                                         platform::monotonic_ns() + kAnswerNs, events);
   if (!client) return Fail{of_verb(operation, std::move(client).error())};
   return client;
 }

@@ -53,11 +53,13 @@ Result<void> signal(const std::string& verb, const FoundContainer& container, in
 
 // A VMM that does not answer is ended as every process can be.
 Result<void> kill_and_wait(const FoundContainer& container) {
-  if (!signal("delete", container, linux_abi::kSigkill)) kill_process(container.state.pid);
-  RUNHV_TRY_ASSIGN(bool ended, wait_for_end(container.state.pid, monotonic_ns() + kEndNs));
+  if (!signal("delete", container, container::linux_abi::kSigkill))
+    platform::kill_process(container.state.pid);
+  RUNHV_TRY_ASSIGN(bool ended,
+                   wait_for_end(container.state.pid, platform::monotonic_ns() + kEndNs));
   if (!ended) {
-    kill_process(container.state.pid);
-    RUNHV_TRY_ASSIGN(ended, wait_for_end(container.state.pid, monotonic_ns() + kEndNs));
+    platform::kill_process(container.state.pid);
+    RUNHV_TRY_ASSIGN(ended, wait_for_end(container.state.pid, platform::monotonic_ns() + kEndNs));
   }
   if (ended) return {};
   return refuse("delete", Code::kTimedOut,
@@ -236,16 +238,16 @@ Result<std::string> read_input(const std::string& operation, const std::string& 
   std::ifstream file;
   if (path != "-") file.open(path, std::ios::binary);
   std::istream& input = path == "-" ? std::cin : file;
-  std::string text(kMaxProcessJsonBytes + 1, '\0');
+  std::string text(container::kMaxProcessJsonBytes + 1, '\0');
   input.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(input.gcount()));
   if (input.bad() || (path != "-" && !file.is_open())) {
     return refuse(operation, Code::kNotFound, path + ": it cannot be read");
   }
-  if (text.size() > kMaxProcessJsonBytes) {
-    return refuse(
-        operation, Code::kInvalidArgument,
-        path + ": at most " + std::to_string(kMaxProcessJsonBytes) + " bytes are possible");
+  if (text.size() > container::kMaxProcessJsonBytes) {
+    return refuse(operation, Code::kInvalidArgument,
+                  path + ": at most " + std::to_string(container::kMaxProcessJsonBytes) +
+                      " bytes are possible");
   }
   return text;
 }
@@ -281,10 +283,10 @@ Result<int> state_verb(const Call& call) {
 }
 
 Result<int> kill_verb(const Call& call) {
-  int number = linux_abi::kSigterm;
+  int number = container::linux_abi::kSigterm;
   if (call.arguments.positional.size() == 2) {
     const std::string& name = call.arguments.positional[1];
-    const auto found = linux_abi::find_signal(name);
+    const auto found = container::linux_abi::find_signal(name);
     if (!found) {
       return refuse(
           "kill", Code::kInvalidArgument,
@@ -322,15 +324,15 @@ Result<int> delete_verb(const Call& call) {
   const auto host = host_spec(*container);
   if (!host) report(call.globals, Level::kWarning, host.error());
   // More than once: where create was killed, what it left in its place holds the name.
-  for (const std::uint64_t deadline = monotonic_ns() + 2 * kEndNs; container->lives;) {
+  for (const std::uint64_t deadline = platform::monotonic_ns() + 2 * kEndNs; container->lives;) {
     if (is_there(*container)) {
       RUNHV_TRY(kill_and_wait(*container));
     } else {
-      RUNHV_TRY(wait_for_end(container->state.pid, monotonic_ns() + kEndNs));
+      RUNHV_TRY(wait_for_end(container->state.pid, platform::monotonic_ns() + kEndNs));
     }
     auto now = find_for(call, "delete");
     if (!now) break;
-    if (monotonic_ns() > deadline) {
+    if (platform::monotonic_ns() > deadline) {
       return refuse("delete", Code::kTimedOut, "its process does not end");
     }
     *container = *std::move(now);
@@ -397,7 +399,7 @@ Result<int> events_verb(const Call& call) {
     RUNHV_TRY(print_statistics(client, id));
     return 0;
   }
-  for (std::uint64_t next = monotonic_ns() + interval_ns;;) {
+  for (std::uint64_t next = platform::monotonic_ns() + interval_ns;;) {
     client.set_deadline(next);
     const auto event = client.event();
     if (event && (*event)->kind == RUNHV_EVENT_OUT_OF_MEMORY) {
@@ -407,9 +409,9 @@ Result<int> events_verb(const Call& call) {
     if (event && (*event)->kind == RUNHV_EVENT_ENDED) return 0;
     if (!event && event.error().code == Code::kClosed) return 0;
     if (!event && event.error().code != Code::kTimedOut) return Fail{event.error()};
-    if (monotonic_ns() < next) continue;
+    if (platform::monotonic_ns() < next) continue;
     next += interval_ns;
-    client.set_deadline(monotonic_ns() + kEndNs);
+    client.set_deadline(platform::monotonic_ns() + kEndNs);
     RUNHV_TRY(print_statistics(client, id));
   }
 }

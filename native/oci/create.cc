@@ -43,7 +43,7 @@ Fail<Error> bad(const std::string& detail) {
 class Gate {
  public:
   static Result<Gate> make() {
-    RUNHV_TRY_ASSIGN(auto ends, LocalConnection::pair());
+    RUNHV_TRY_ASSIGN(auto ends, platform::LocalConnection::pair());
     return Gate(std::move(ends.first), std::move(ends.second));
   }
   void open() {
@@ -53,23 +53,24 @@ class Gate {
   // In the child.
   bool wait() {
     ours_.reset();
-    Stream stream = *Stream::adopt_owned(std::move(theirs_).release(), true);
+    platform::Stream stream = *platform::Stream::adopt_owned(std::move(theirs_).release(), true);
     std::array<std::byte, 1> byte;
-    const auto loop = EventLoop::create();
+    const auto loop = platform::EventLoop::create();
     if (!loop || !stream.bind(**loop)) return false;
     while (true) {
-      const IoResult read = stream.read(byte);
-      if (read.status != IoStatus::kWouldBlock) return read.status == IoStatus::kDone;
+      const platform::IoResult read = stream.read(byte);
+      if (read.status != platform::IoStatus::kWouldBlock)
+        return read.status == platform::IoStatus::kDone;
       stream.on_readable([] {});
       if (!(*loop)->run_once(std::nullopt)) return false;
     }
   }
 
  private:
-  Gate(LocalConnection ours, LocalConnection theirs)
+  Gate(platform::LocalConnection ours, platform::LocalConnection theirs)
       : ours_(std::move(ours)), theirs_(std::move(theirs)) {}
-  std::optional<LocalConnection> ours_;
-  LocalConnection theirs_;
+  std::optional<platform::LocalConnection> ours_;
+  platform::LocalConnection theirs_;
 };
 
 class Creation {
@@ -86,7 +87,7 @@ class Creation {
       RUNHV_TRY_ASSIGN(console_, Console::open(options_.console_socket));
     }
     RUNHV_TRY_ASSIGN(auto gate, Gate::make());
-    RUNHV_TRY_ASSIGN(auto ends, LocalConnection::pair());
+    RUNHV_TRY_ASSIGN(auto ends, platform::LocalConnection::pair());
     RUNHV_TRY_ASSIGN(child_, start_vmm(gate, std::move(ends.second)));
     stored_.pid = child_->pid();
     RUNHV_TRY(run_hooks("prestart", host_.hooks.prestart, stored_));
@@ -110,9 +111,9 @@ class Creation {
                          .string();
     while (bundle_folder_.size() > 1 && bundle_folder_.ends_with('/')) bundle_folder_.pop_back();
     const std::string path = bundle_folder_ + "/config.json";
-    RUNHV_TRY_ASSIGN(config_, read_file(path, kMaxConfigBytes));
+    RUNHV_TRY_ASSIGN(config_, platform::read_file(path, container::kMaxConfigBytes));
     const std::string_view text(reinterpret_cast<const char*>(config_.data()), config_.size());
-    RUNHV_TRY_ASSIGN(bundle_, parse_bundle(text, "read " + path));
+    RUNHV_TRY_ASSIGN(bundle_, container::parse_bundle(text, "read " + path));
     RUNHV_TRY_ASSIGN(host_, parse_host_spec(text, "read " + path));
     // In runc's words.
     if (bundle_.process.terminal && options_.console_socket.empty()) {
@@ -134,10 +135,10 @@ class Creation {
     folder_.emplace(*std::move(taken));
     stored_.id = options_.id;
     stored_.bundle = bundle_folder_;
-    stored_.pid = current_process_id();
+    stored_.pid = platform::current_process_id();
     stored_.ephemeral = false;
     stored_.status = "creating";
-    stored_.created_ns = realtime_ns();
+    stored_.created_ns = platform::realtime_ns();
     stored_.annotations = bundle_.annotations;
     stored_.command = bundle_.process.arguments;
     // A name without a cgroup is what a user who may make none has.
@@ -157,7 +158,7 @@ class Creation {
     }
     const auto made = make_cgroups(stored_.cgroups);
     // As runc has it for a user who is not root: what nobody asked for is not missed.
-    if (!made && host_.cgroups_path.empty() && current_user_id() != 0) {
+    if (!made && host_.cgroups_path.empty() && platform::current_user_id() != 0) {
       stored_.cgroups.clear();
       return folder_->write(stored_);
     }
@@ -167,11 +168,12 @@ class Creation {
 
   // Only root can make one.
   bool has_own_network() const {
-    return host_.has_network_namespace && host_.network_namespace.empty() && current_user_id() == 0;
+    return host_.has_network_namespace && host_.network_namespace.empty() &&
+           platform::current_user_id() == 0;
   }
 
-  Placement placement() const {
-    Placement placement;
+  platform::Placement placement() const {
+    platform::Placement placement;
     placement.cgroups = stored_.cgroups;
     placement.network_namespace = host_.network_namespace;
     placement.new_network_namespace = has_own_network();
@@ -179,7 +181,7 @@ class Creation {
     return placement;
   }
 
-  std::vector<std::string> vmm_arguments(const LocalConnection& control) const {
+  std::vector<std::string> vmm_arguments(const platform::LocalConnection& control) const {
     std::vector<std::string> arguments{"--id",         options_.id,
                                        "--root",       root_,
                                        "--bundle",     bundle_folder_,
@@ -194,23 +196,24 @@ class Creation {
     return arguments;
   }
 
-  Result<Child> start_vmm(Gate& gate, LocalConnection control) {
-    RUNHV_TRY_ASSIGN(const std::string bin, executable_directory());
-    return start_child([&](const Ready& ready) -> Result<int> {
-      RUNHV_TRY(place_this_process(placement()));
-      RUNHV_TRY(begin_session(console_ ? console_->slave() : kInvalidHandle));
+  Result<platform::Child> start_vmm(Gate& gate, platform::LocalConnection control) {
+    RUNHV_TRY_ASSIGN(const std::string bin, platform::executable_directory());
+    return platform::start_child([&](const platform::Ready& ready) -> Result<int> {
+      RUNHV_TRY(platform::place_this_process(placement()));
+      RUNHV_TRY(platform::begin_session(console_ ? console_->slave() : platform::kInvalidHandle));
       if (console_) {
-        RUNHV_TRY(set_standard_streams({console_->slave(), console_->slave(), console_->slave()}));
+        RUNHV_TRY(platform::set_standard_streams(
+            {console_->slave(), console_->slave(), console_->slave()}));
       }
-      RUNHV_TRY(keep_across_become(folder_->lock()));
-      RUNHV_TRY(keep_across_become(control.handle()));
+      RUNHV_TRY(platform::keep_across_become(folder_->lock()));
+      RUNHV_TRY(platform::keep_across_become(control.handle()));
       ready();
       if (!gate.wait()) return 1;
-      return Fail{become(bin + "/runhv-vmm", vmm_arguments(control))};
+      return Fail{platform::become(bin + "/runhv-vmm", vmm_arguments(control))};
     });
   }
 
-  Result<void> wait_until_created(LocalConnection connection) {
+  Result<void> wait_until_created(platform::LocalConnection connection) {
     RUNHV_TRY_ASSIGN(Client client,
                      Client::greet(std::move(connection), std::nullopt, Client::Events::kKept));
     while (true) {
@@ -219,13 +222,13 @@ class Creation {
         case RUNHV_EVENT_CREATED:
           return {};
         case RUNHV_EVENT_WARNING:
-          report(globals_, Level::kWarning, from_abi(event->error));
+          report(globals_, Level::kWarning, api::from_abi(event->error));
           break;
         case RUNHV_EVENT_ENDED:
           if (event->error.code == RUNHV_OK) {
             return Fail{Error{Code::kClosed, "create", "the container was killed"}};
           }
-          return Fail{from_abi(event->error)};
+          return Fail{api::from_abi(event->error)};
         default:
           break;
       }
@@ -234,7 +237,7 @@ class Creation {
 
   void undo() {
     if (child_) {
-      kill_process(child_->pid());
+      platform::kill_process(child_->pid());
       static_cast<void>(child_->wait());
     }
     if (stored_.status.empty()) return;
@@ -259,29 +262,29 @@ class Creation {
   const CreateOptions& options_;
   std::string bundle_folder_;
   std::vector<std::byte> config_;
-  Bundle bundle_;
+  container::Bundle bundle_;
   HostSpec host_;
   std::string root_;
   std::optional<control::ContainerFolder> folder_;
   control::StoredState stored_;
   std::optional<Console> console_;
-  std::optional<Child> child_;
+  std::optional<platform::Child> child_;
 };
 
 }  // namespace
 
 Result<void> write_pid_file(const std::string& path, std::uint64_t pid) {
   // Beside it, for rename(2); readable for everybody, as runc's.
-  const std::string temporary = path + "." + std::to_string(current_process_id());
+  const std::string temporary = path + "." + std::to_string(platform::current_process_id());
   std::ofstream file(temporary, std::ios::trunc);
   file << pid << std::flush;
-  if (!file) return Fail{os_error("write pid file " + path, errno)};
+  if (!file) return Fail{platform::os_error("write pid file " + path, errno)};
   file.close();
   std::error_code failure;
   fs::rename(temporary, path, failure);
   if (!failure) return {};
   fs::remove(temporary, failure);
-  return Fail{os_error("write pid file " + path, failure.value())};
+  return Fail{platform::os_error("write pid file " + path, failure.value())};
 }
 
 Result<void> create_container(const Globals& globals, const CreateOptions& options) {
@@ -301,7 +304,7 @@ Result<void> start_container(const Globals& globals, const std::string& id) {
   while (true) {
     RUNHV_TRY_ASSIGN(const auto event, client.event());
     if (event->kind == RUNHV_EVENT_ENDED && event->error.code != RUNHV_OK) {
-      return Fail{from_abi(event->error)};
+      return Fail{api::from_abi(event->error)};
     }
     if (event->kind == RUNHV_EVENT_STARTED || event->kind == RUNHV_EVENT_ENDED) break;
   }

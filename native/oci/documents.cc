@@ -97,11 +97,12 @@ Result<int> spec_verb(const Call& call) {
   const std::filesystem::path folder =
       std::filesystem::absolute(named.empty() ? "." : named, failure).lexically_normal();
   const std::string path = (folder / "config.json").string();
-  if (file_exists(path)) {
+  if (platform::file_exists(path)) {
     return Fail{Error{Code::kConflict, "spec", path + " exists; remove it first"}};
   }
   const std::string text = kSpecBegin + json_string((folder / "rootfs.erofs").string()) + kSpecEnd;
-  RUNHV_TRY(write_file_atomically(path, as_bytes(std::string_view(text)), Durability::kUnsynced));
+  RUNHV_TRY(platform::write_file_atomically(path, as_bytes(std::string_view(text)),
+                                            platform::Durability::kUnsynced));
   return 0;
 }
 

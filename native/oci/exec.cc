@@ -33,15 +33,15 @@ class StandIn {
   StandIn(const Globals& globals, Client client) : globals_(globals), client_(std::move(client)) {}
 
   // `streams`: the process's; with a terminal the first alone.
-  Result<void> start(const ProcessJson& process, const std::array<OsHandle, 3>& streams) {
-    auto request = sized<runhv_control_process_start>();
+  Result<void> start(const ProcessJson& process, const std::array<platform::OsHandle, 3>& streams) {
+    auto request = api::sized<runhv_control_process_start>();
     request.flags = RUNHV_CONTROL_ENDS_WITH_CLIENT;
     request.json_bytes = static_cast<std::uint32_t>(process.json.size());
-    std::vector<OsHandle> handles;
+    std::vector<platform::OsHandle> handles;
     if (process.terminal) {
       terminal_ = streams[0];
       request.flags |= RUNHV_PROCESS_TERMINAL;
-      if (const auto size = terminal_size(terminal_)) {
+      if (const auto size = platform::terminal_size(terminal_)) {
         request.columns = size->columns;
         request.rows = size->rows;
       }
@@ -75,7 +75,7 @@ class StandIn {
   }
 
   // The process's status, once it has ended. `signals` are passed on to it.
-  Result<int> wait_until_ended(SignalQueue& signals) {
+  Result<int> wait_until_ended(platform::SignalQueue& signals) {
     RUNHV_TRY(signals.bind(client_.loop()));
     while (!status_) {
       auto event = client_.event(&signals);
@@ -94,17 +94,17 @@ class StandIn {
  private:
   Result<void> take(const runhv_event& event) {
     if (event.kind == RUNHV_EVENT_WARNING && event.process == process_) {
-      report(globals_, Level::kWarning, from_abi(event.error));
+      report(globals_, Level::kWarning, api::from_abi(event.error));
     }
     if (event.kind == RUNHV_EVENT_ENDED && !status_) status_ = kKilled;
     if (event.kind != RUNHV_EVENT_PROCESS_ENDED || event.process != process_) return {};
     status_ = event.status.exit_status;
     if (event.status.end != RUNHV_END_NOT_STARTED) return {};
-    return Fail{from_abi(event.error)};
+    return Fail{api::from_abi(event.error)};
   }
 
   Result<void> pass_on(int signal) {
-    auto passed = signal == kWindowChanged && terminal_ != kInvalidHandle
+    auto passed = signal == kWindowChanged && terminal_ != platform::kInvalidHandle
                       ? resize()
                       : client_.signal(process_, signal);
     // It has ended meanwhile, and its event is on the way.
@@ -116,9 +116,9 @@ class StandIn {
   }
 
   Result<void> resize() {
-    const auto size = terminal_size(terminal_);
+    const auto size = platform::terminal_size(terminal_);
     if (!size) return {};
-    auto request = sized<runhv_control_resize>();
+    auto request = api::sized<runhv_control_resize>();
     request.process = process_;
     request.columns = size->columns;
     request.rows = size->rows;
@@ -129,28 +129,30 @@ class StandIn {
   const Globals& globals_;
   Client client_;
   runhv_process process_ = 0;
-  OsHandle terminal_ = kInvalidHandle;
+  platform::OsHandle terminal_ = platform::kInvalidHandle;
   std::optional<int> status_;
 };
 
 // A child that this process leaves behind once the program is in place. All of the channel is its
 // own: an event loop does not outlive a fork.
-Result<Child> leave_behind(const Globals& globals, const control::FoundContainer& container,
-                           const ProcessJson& process, const std::array<OsHandle, 3>& streams,
-                           std::optional<Console>& console) {
-  return start_child([&](const Ready& ready) -> Result<int> {
-    Placement placement;
+Result<platform::Child> leave_behind(const Globals& globals,
+                                     const control::FoundContainer& container,
+                                     const ProcessJson& process,
+                                     const std::array<platform::OsHandle, 3>& streams,
+                                     std::optional<Console>& console) {
+  return platform::start_child([&](const platform::Ready& ready) -> Result<int> {
+    platform::Placement placement;
     placement.cgroups = container.state.cgroups;
-    RUNHV_TRY(place_this_process(placement));
-    RUNHV_TRY(begin_session(console ? console->slave() : kInvalidHandle));
-    RUNHV_TRY_ASSIGN(const auto signals, SignalQueue::create_for_all());
+    RUNHV_TRY(platform::place_this_process(placement));
+    RUNHV_TRY(platform::begin_session(console ? console->slave() : platform::kInvalidHandle));
+    RUNHV_TRY_ASSIGN(const auto signals, platform::SignalQueue::create_for_all());
     RUNHV_TRY_ASSIGN(Client client, connect("exec", container, Client::Events::kKept));
     StandIn stand_in(globals, std::move(client));
     RUNHV_TRY(stand_in.start(process, streams));
     RUNHV_TRY(stand_in.wait_until_started());
     if (console) RUNHV_TRY(console->send_master());
     // The streams are the process's: who waits for their end waits for it alone.
-    RUNHV_TRY(give_up_standard_streams());
+    RUNHV_TRY(platform::give_up_standard_streams());
     ready();
     return stand_in.wait_until_ended(*signals);
   });
@@ -183,34 +185,35 @@ Result<int> exec_process(const Globals& globals, const ExecOptions& options) {
   if (!options.console_socket.empty()) {
     RUNHV_TRY_ASSIGN(console, Console::open(options.console_socket));
   }
-  if (process.terminal && !console && !is_terminal(standard_stream(0))) {
+  if (process.terminal && !console && !platform::is_terminal(platform::standard_stream(0))) {
     return refuse(Code::kInvalidArgument, "--tty: stdin is no terminal");
   }
-  std::array<OsHandle, 3> streams{standard_stream(0), standard_stream(1), standard_stream(2)};
+  std::array<platform::OsHandle, 3> streams{
+      platform::standard_stream(0), platform::standard_stream(1), platform::standard_stream(2)};
   if (console) streams[0] = console->slave();
   if (options.detach) {
-    RUNHV_TRY_ASSIGN(const Child child,
+    RUNHV_TRY_ASSIGN(const platform::Child child,
                      leave_behind(globals, container, process, streams, console));
     if (options.pid_file.empty()) return 0;
     if (auto written = write_pid_file(options.pid_file, child.pid()); !written) {
-      kill_process(child.pid());
+      platform::kill_process(child.pid());
       return Fail{std::move(written).error()};
     }
     return 0;
   }
 
-  RUNHV_TRY_ASSIGN(const auto signals, SignalQueue::create_for_all());
-  std::optional<TerminalMode> mode;
+  RUNHV_TRY_ASSIGN(const auto signals, platform::SignalQueue::create_for_all());
+  std::optional<platform::TerminalMode> mode;
   if (process.terminal) {
-    RUNHV_TRY_ASSIGN(mode, TerminalMode::save(streams[0]));
-    RUNHV_TRY(make_terminal_raw(streams[0]));
+    RUNHV_TRY_ASSIGN(mode, platform::TerminalMode::save(streams[0]));
+    RUNHV_TRY(platform::make_terminal_raw(streams[0]));
   }
   RUNHV_TRY_ASSIGN(Client client, connect("exec", container, Client::Events::kKept));
   StandIn stand_in(globals, std::move(client));
   RUNHV_TRY(stand_in.start(process, streams));
   if (!options.pid_file.empty()) {
     RUNHV_TRY(stand_in.wait_until_started());
-    RUNHV_TRY(write_pid_file(options.pid_file, current_process_id()));
+    RUNHV_TRY(write_pid_file(options.pid_file, platform::current_process_id()));
   }
   return stand_in.wait_until_ended(*signals);
 }

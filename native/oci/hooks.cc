@@ -8,11 +8,11 @@ Result<void> run_hooks(const char* point, const std::vector<Hook>& hooks,
                        const control::StoredState& state) {
   for (const Hook& hook : hooks) {
     const std::string operation = std::string("run the ") + point + " hook " + hook.path;
-    auto end = run_program({.path = hook.path,
-                            .arguments = hook.arguments,
-                            .environment = hook.environment,
-                            .input = control::oci_state_json(state),
-                            .timeout_ns = hook.timeout_ns});
+    auto end = platform::run_program({.path = hook.path,
+                                      .arguments = hook.arguments,
+                                      .environment = hook.environment,
+                                      .input = control::oci_state_json(state),
+                                      .timeout_ns = hook.timeout_ns});
     if (!end) {
       Error error = std::move(end).error();
       error.operation = operation;

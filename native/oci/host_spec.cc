@@ -10,11 +10,11 @@ namespace {
 constexpr std::uint64_t kHookTimeoutNs = 300'000'000'000;
 constexpr std::uint64_t kMaxHookSeconds = 86'400;
 
-std::vector<Hook> read_hooks(const JsonNode& list) {
+std::vector<Hook> read_hooks(const container::JsonNode& list) {
   std::vector<Hook> hooks;
-  for (const JsonNode& node : list.elements()) {
+  for (const container::JsonNode& node : list.elements()) {
     Hook hook;
-    hook.path = host_path(node["path"].required("an absolute path"));
+    hook.path = container::host_path(node["path"].required("an absolute path"));
     hook.arguments = node["args"].strings();
     hook.environment = node["env"].strings();
     const std::uint64_t seconds = node["timeout"].unsigned_integer(1, kMaxHookSeconds);
@@ -24,10 +24,10 @@ std::vector<Hook> read_hooks(const JsonNode& list) {
   return hooks;
 }
 
-Resources read_resources(const JsonNode& node) {
+Resources read_resources(const container::JsonNode& node) {
   Resources resources;
-  const JsonNode cpu = node["cpu"];
-  if (const JsonNode limit = node["memory"]["limit"]; limit.present()) {
+  const container::JsonNode cpu = node["cpu"];
+  if (const container::JsonNode limit = node["memory"]["limit"]; limit.present()) {
     resources.memory_limit_bytes = limit.signed_integer(-1, INT64_MAX);
   }
   if (cpu["shares"].present()) resources.cpu_shares = cpu["shares"].unsigned_integer(0, INT64_MAX);
@@ -45,27 +45,27 @@ Resources read_resources(const JsonNode& node) {
 }  // namespace
 
 Result<Resources> parse_resources(std::string_view json, const std::string& operation) {
-  RUNHV_TRY_ASSIGN(const auto reader, JsonReader::parse(json, operation));
+  RUNHV_TRY_ASSIGN(const auto reader, container::JsonReader::parse(json, operation));
   Resources resources = read_resources(reader->root());
   if (reader->error()) return Fail{*reader->error()};
   return resources;
 }
 
 Result<HostSpec> parse_host_spec(std::string_view config, const std::string& operation) {
-  RUNHV_TRY_ASSIGN(const auto reader, JsonReader::parse(config, operation));
-  const JsonNode root = reader->root();
+  RUNHV_TRY_ASSIGN(const auto reader, container::JsonReader::parse(config, operation));
+  const container::JsonNode root = reader->root();
   HostSpec spec;
   spec.cgroups_path = root["linux"]["cgroupsPath"].string();
   spec.resources = read_resources(root["linux"]["resources"]);
-  for (const JsonNode& node : root["linux"]["namespaces"].elements()) {
+  for (const container::JsonNode& node : root["linux"]["namespaces"].elements()) {
     if (node["type"].string() != "network") continue;
     spec.has_network_namespace = true;
     spec.network_namespace = node["path"].string();
   }
-  if (const JsonNode score = root["process"]["oomScoreAdj"]; score.present()) {
+  if (const container::JsonNode score = root["process"]["oomScoreAdj"]; score.present()) {
     spec.oom_score_adj = static_cast<int>(score.signed_integer(-1000, 1000));
   }
-  const JsonNode hooks = root["hooks"];
+  const container::JsonNode hooks = root["hooks"];
   spec.hooks = {read_hooks(hooks["prestart"]), read_hooks(hooks["createRuntime"]),
                 read_hooks(hooks["createContainer"]), read_hooks(hooks["poststart"]),
                 read_hooks(hooks["poststop"])};

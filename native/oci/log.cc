@@ -16,7 +16,7 @@ namespace {
 const char* name(Level level) { return level == Level::kError ? "error" : "warning"; }
 
 std::string entry(const Globals& globals, Level level, const std::string& words) {
-  const std::string time = control::rfc3339(realtime_ns());
+  const std::string time = control::rfc3339(platform::realtime_ns());
   if (globals.log_json) {
     return std::string("{\"level\":\"") + name(level) + "\",\"msg\":" + json_string(words) +
            ",\"time\":\"" + time + "\"}\n";
@@ -36,11 +36,11 @@ std::string json_string(const std::string& text) {
 
 void report(const Globals& globals, Level level, const Error& error) {
   const std::string words = to_string(error);
-  complain(level == Level::kWarning ? "warning: " + words : words);
+  platform::complain(level == Level::kWarning ? "warning: " + words : words);
   if (globals.log.empty()) return;
   std::ofstream file(globals.log, std::ios::app);
   file << entry(globals, level, words) << std::flush;
-  if (!file) complain("--log " + globals.log + ": it cannot be written");
+  if (!file) platform::complain("--log " + globals.log + ": it cannot be written");
 }
 
 }  // namespace runhv::oci

@@ -7,14 +7,14 @@
 namespace runhv::oci {
 
 Result<bool> wait_for_end(std::uint64_t pid, std::uint64_t deadline_ns) {
-  auto process = ProcessEnd::watch(pid);
+  auto process = platform::ProcessEnd::watch(pid);
   if (!process && process.error().code == Code::kNotFound) return true;
   if (!process) return Fail{std::move(process).error()};
-  RUNHV_TRY_ASSIGN(const auto loop, EventLoop::create());
+  RUNHV_TRY_ASSIGN(const auto loop, platform::EventLoop::create());
   RUNHV_TRY(process->bind(*loop));
   bool ended = false;
   process->on_end([&ended] { ended = true; });
-  while (!ended && monotonic_ns() < deadline_ns) RUNHV_TRY(loop->run_once(deadline_ns));
+  while (!ended && platform::monotonic_ns() < deadline_ns) RUNHV_TRY(loop->run_once(deadline_ns));
   return ended;
 }
 

@@ -11,7 +11,7 @@
 #include "base/result.h"
 #include "platform/handle.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 // A child that has begun. Destroying the object does nothing to it.
 class Child {
@@ -73,4 +73,4 @@ Result<void> begin_session(OsHandle terminal);
 // A program that this process becomes has the handle under the same number.
 Result<void> keep_across_become(OsHandle handle);
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace runhv {
+namespace runhv::platform {
 
 // Nanoseconds of the host's monotonic clock; the same clock in every process of this boot.
 std::uint64_t monotonic_ns();
@@ -14,4 +14,4 @@ std::uint64_t realtime_ns();
 // Linux), so only a fallback for a start whose launcher did not say.
 std::uint64_t process_start_ns();
 
-}  // namespace runhv
+}  // namespace runhv::platform

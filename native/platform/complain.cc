@@ -3,7 +3,7 @@
 #include "base/text.h"
 #include "platform/lossy_writer.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 int complain(const std::string& text) {
   lossy_stderr().write("runhv: " + escape_controls(text) + "\n", kStderrPatienceNs);
@@ -12,4 +12,4 @@ int complain(const std::string& text) {
 
 int complain(const Error& error) { return complain(to_string(error)); }
 
-}  // namespace runhv
+}  // namespace runhv::platform

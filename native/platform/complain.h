@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 inline constexpr int kOurFailure = 125;  // as docker: neither the container's, nor 126 or 127
 // Who does not read stderr must not keep us from ending.
@@ -16,4 +16,4 @@ inline constexpr std::uint64_t kStderrPatienceNs = 500'000'000;
 int complain(const std::string& text);
 int complain(const Error& error);
 
-}  // namespace runhv
+}  // namespace runhv::platform

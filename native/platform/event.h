@@ -6,7 +6,7 @@
 #include "platform/handle.h"
 #include "platform/readiness.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 class Event {
  public:
@@ -35,4 +35,4 @@ class Event {
   Readiness readiness_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -21,7 +21,7 @@
 
 #include "base/result.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 using Handler = std::function<void()>;
 
@@ -76,4 +76,4 @@ class Timer {
   std::uint64_t id_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -10,7 +10,7 @@
 #include "base/result.h"
 #include "platform/handle.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 // Whether what is written outlasts the end of the system (kSynced), or of this process only.
 enum class Durability { kUnsynced, kSynced };
@@ -72,4 +72,4 @@ bool file_exists(const std::string& path);
 // Folder of the running executable, links resolved.
 Result<std::string> executable_directory();
 
-}  // namespace runhv
+}  // namespace runhv::platform

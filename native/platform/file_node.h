@@ -20,7 +20,7 @@
 #include "base/result.h"
 #include "platform/handle.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 struct FileTime {
   std::int64_t seconds = 0;
@@ -183,4 +183,4 @@ class WithoutKeepingSetid {
   WithoutKeepingSetid& operator=(const WithoutKeepingSetid&) = delete;
 };
 
-}  // namespace runhv
+}  // namespace runhv::platform

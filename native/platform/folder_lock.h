@@ -7,7 +7,7 @@
 #include "base/result.h"
 #include "platform/handle.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 // The lock is on a file `lock` in the folder: whoever is in another network namespace or container
 // of the same folder sees it as well. It is left in place until remove_folder().
@@ -37,4 +37,4 @@ class FolderLock {
   UniqueHandle handle_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::platform

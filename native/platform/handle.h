@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <utility>
 
-namespace runhv {
+namespace runhv::platform {
 
 using OsHandle = std::intptr_t;
 inline constexpr OsHandle kInvalidHandle = -1;
@@ -35,4 +35,4 @@ class UniqueHandle {
   OsHandle handle_ = kInvalidHandle;
 };
 
-}  // namespace runhv
+}  // namespace runhv::platform

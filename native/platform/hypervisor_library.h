@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace runhv {
+namespace runhv::platform {
 
 struct HypervisorLibrary {
   bool is_the_systems;             // Windows' own; false: ours, over an engine of ours
@@ -13,4 +13,4 @@ struct HypervisorLibrary {
 
 HypervisorLibrary hypervisor_library();
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -5,7 +5,7 @@
 
 #include "base/result.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 class Library {
  public:
@@ -24,4 +24,4 @@ class Library {
   void* module_ = nullptr;
 };
 
-}  // namespace runhv
+}  // namespace runhv::platform

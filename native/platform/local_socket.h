@@ -16,7 +16,7 @@
 #include "platform/readiness.h"
 #include "platform/stream.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 // Threads: as Stream.
 class LocalConnection {
@@ -107,4 +107,4 @@ class LocalListener {
   Readiness readiness_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::platform

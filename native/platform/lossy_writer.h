@@ -8,7 +8,7 @@
 
 #include "platform/stream.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 // Threads: any.
 class LossyWriter {
@@ -34,4 +34,4 @@ class LossyWriter {
 // The one of this process's stderr.
 LossyWriter& lossy_stderr();
 
-}  // namespace runhv
+}  // namespace runhv::platform

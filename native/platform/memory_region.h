@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 // Reserved, zero, page-aligned, committed on first touch. An access right before or behind it
 // faults. Move-only owner.
@@ -32,4 +32,4 @@ class MemoryRegion {
   std::uint64_t size_bytes_ = 0;
 };
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -12,7 +12,7 @@
 
 #include "base/bytes.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 class NetlinkMessage {
  public:
@@ -76,4 +76,4 @@ class NetlinkMessage {
   std::vector<std::byte> bytes_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -14,7 +14,7 @@
 #include "base/result.h"
 #include "platform/tap.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 // An address of 4 or 16 bytes, in network order; of 0 bytes: none.
 struct IpAddress {
@@ -97,4 +97,4 @@ class TakenNetwork {
   std::vector<Part> parts_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -15,7 +15,7 @@
 #include "platform/readiness.h"
 #include "platform/signals.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 // Closes every handle above stderr but those of `keep`. A VMM inherits stdio, what it was told of,
 // and nothing else. Where the system has no call for it, or forbids it, by what /proc lists. By the
@@ -82,4 +82,4 @@ std::uint64_t current_process_id();
 // Ends another process of this user, whatever it does. None of that number: nothing.
 void kill_process(std::uint64_t pid);
 
-}  // namespace runhv
+}  // namespace runhv::platform

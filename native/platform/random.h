@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <span>
 
-namespace runhv {
+namespace runhv::platform {
 
 // Bytes from the operating system's generator. Never fails: a system that cannot give entropy is a
 // broken invariant.
@@ -21,4 +21,4 @@ class OsRandomSource final : public RandomSource {
   void fill(std::span<std::byte> out) override { fill_random(out); }
 };
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -9,7 +9,7 @@
 #include "platform/event_loop.h"
 #include "platform/handle.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 class Readiness {
  public:
@@ -32,4 +32,4 @@ class Readiness {
   std::uint64_t id_ = 0;
 };
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -8,7 +8,7 @@
 #include "platform/event_loop.h"
 #include "platform/handle.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 // Collects the signals that a container's process is meant to see: SIGHUP, SIGINT, SIGQUIT,
 // SIGUSR1, SIGUSR2, SIGTERM, SIGWINCH, SIGCONT. (On Windows: console control events, as SIGINT and
@@ -34,4 +34,4 @@ class SignalQueue {
 // Ends this process as that signal does where nobody minds it.
 [[noreturn]] void end_by_signal(int signal);
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -3,7 +3,7 @@
 
 #include "platform/handle.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 // Connects each of the three that is closed to the null device, so that no file which is opened
 // later takes its number. By the main thread, before it opens anything.
@@ -14,4 +14,4 @@ OsHandle standard_stream(int number);
 
 bool is_terminal(OsHandle handle);
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -12,7 +12,7 @@
 #include "platform/handle.h"
 #include "platform/readiness.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 enum class IoStatus { kDone, kWouldBlock, kEnd, kFailed };
 
@@ -79,4 +79,4 @@ class Stream {
   std::unique_ptr<class FileStream> file_;  // a file that is bound
 };
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -11,7 +11,7 @@
 #include "platform/readiness.h"
 #include "platform/stream.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 // A frame begins with the header of virtio 1.2 §5.1.6, 12 bytes, of which the last two are not
 // written. Threads: as Stream.
@@ -42,4 +42,4 @@ class Tap {
   Readiness readiness_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -9,7 +9,7 @@
 #include "base/result.h"
 #include "platform/handle.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 struct TerminalSize {
   std::uint16_t columns;
@@ -42,4 +42,4 @@ class TerminalMode {
   std::unique_ptr<Saved> saved_;  // empty once moved from
 };
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 // Move-only owner of one thread. Whoever owns it ends it by join(), join_until() or abandon()
 // before it is destroyed; anything else is a bug of ours.
@@ -39,4 +39,4 @@ class Thread {
   std::unique_ptr<State> state_;  // empty once joined, abandoned or moved from
 };
 
-}  // namespace runhv
+}  // namespace runhv::platform

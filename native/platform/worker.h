@@ -11,7 +11,7 @@
 #include "base/result.h"
 #include "platform/thread.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 // Runs jobs in the order of their posting: one after another, or where it may have several threads,
 // as many at once. A job owns all that it touches (shared_ptr): it may hang in the kernel and
@@ -47,4 +47,4 @@ class Worker {
   bool stopped_ = false;
 };
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -12,23 +12,23 @@
 #include "platform/file.h"
 #include "testing/files.h"
 
-namespace runhv {
+namespace runhv::testing {
 
-class FileFixture : public testing::Test {
+class FileFixture : public ::testing::Test {
  protected:
   void TearDown() override { std::filesystem::remove(path_); }
 
-  File write(std::span<const std::byte> bytes) {
+  platform::File write(std::span<const std::byte> bytes) {
     EXPECT_TRUE(write_file(path_, bytes));
-    auto file = File::open(path_, File::Access::kRead);
+    auto file = platform::File::open(path_, platform::File::Access::kRead);
     EXPECT_TRUE(file);
     return std::move(*file);
   }
 
   const std::string path_ =
       std::filesystem::temp_directory_path() /
-      ("runhv-" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + "-" +
-       std::to_string(std::random_device{}()));
+      ("runhv-" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()) +
+       "-" + std::to_string(std::random_device{}()));
 };
 
-}  // namespace runhv
+}  // namespace runhv::testing

@@ -1,4 +1,4 @@
-// Files that tests make. Not in namespace testing: these tests use GoogleTest's.
+// Files that tests make.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-namespace runhv {
+namespace runhv::testing {
 
 // False where the file cannot be written whole.
 inline bool write_file(const std::string& path, std::span<const std::byte> bytes) {
@@ -17,4 +17,4 @@ inline bool write_file(const std::string& path, std::span<const std::byte> bytes
   return !file.fail();
 }
 
-}  // namespace runhv
+}  // namespace runhv::testing

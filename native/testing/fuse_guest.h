@@ -15,22 +15,22 @@
 namespace runhv::testing {
 
 // The arguments of a request, written as an answer is: in order.
-class FuseBody : public FuseAnswer {
+class FuseBody : public devices::FuseAnswer {
  public:
   FuseBody& u32(std::uint32_t value) {
-    FuseAnswer::u32(value);
+    devices::FuseAnswer::u32(value);
     return *this;
   }
   FuseBody& u64(std::uint64_t value) {
-    FuseAnswer::u64(value);
+    devices::FuseAnswer::u64(value);
     return *this;
   }
   FuseBody& zeros(std::size_t count) {
-    FuseAnswer::zeros(count);
+    devices::FuseAnswer::zeros(count);
     return *this;
   }
   FuseBody& bytes(std::string_view value) {
-    FuseAnswer::bytes(as_bytes(value));
+    devices::FuseAnswer::bytes(as_bytes(value));
     return *this;
   }
   FuseBody& name(std::string_view value) { return bytes(value).zeros(1); }
@@ -42,11 +42,11 @@ struct FuseCaller {
 };
 
 // struct fuse_in_header and the arguments.
-inline std::vector<std::byte> fuse_request(fuse::Opcode opcode, std::uint64_t node,
+inline std::vector<std::byte> fuse_request(devices::fuse::Opcode opcode, std::uint64_t node,
                                            std::span<const std::byte> body, FuseCaller caller = {},
                                            std::uint64_t unique = 77) {
-  FuseAnswer out;
-  out.u32(static_cast<std::uint32_t>(fuse::kInHeaderBytes + body.size()))
+  devices::FuseAnswer out;
+  out.u32(static_cast<std::uint32_t>(devices::fuse::kInHeaderBytes + body.size()))
       .u32(static_cast<std::uint32_t>(opcode))
       .u64(unique)
       .u64(node)
@@ -60,8 +60,8 @@ inline std::vector<std::byte> fuse_request(fuse::Opcode opcode, std::uint64_t no
 
 inline FuseBody fuse_init_body(std::uint64_t features = ~std::uint64_t{0}) {
   FuseBody body;
-  body.u32(fuse::kMajor)
-      .u32(fuse::kMinor)
+  body.u32(devices::fuse::kMajor)
+      .u32(devices::fuse::kMinor)
       .u32(128 << 10)
       .u32(static_cast<std::uint32_t>(features))
       .u32(static_cast<std::uint32_t>(features >> 32))

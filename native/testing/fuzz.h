@@ -11,12 +11,10 @@
 
 #include "base/bytes.h"
 
-namespace runhv {
+namespace runhv::testing {
 
 // Each target defines it once. Must not depend on anything but `input`.
 void fuzz(std::span<const std::byte> input);
-
-namespace testing {
 
 // Takes values off the front of the input; zeros once it has ended.
 class FuzzInput {
@@ -48,5 +46,4 @@ class FuzzInput {
   std::span<const std::byte> rest_;
 };
 
-}  // namespace testing
-}  // namespace runhv
+}  // namespace runhv::testing

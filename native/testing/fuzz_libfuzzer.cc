@@ -13,6 +13,6 @@ void runhv::check_failed(const char* expression, const char* file, int line) {
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  runhv::fuzz(std::as_bytes(std::span(data, size)));
+  runhv::testing::fuzz(std::as_bytes(std::span(data, size)));
   return 0;
 }

@@ -13,7 +13,7 @@
 #include "testing/fuzz.h"
 #include "testing/guest.h"
 
-namespace runhv {
+namespace runhv::testing {
 namespace {
 
 using Bytes = std::vector<std::byte>;
@@ -30,7 +30,7 @@ std::vector<Bytes> corpus() {
   std::ranges::sort(names);
   std::vector<Bytes> inputs;
   for (const auto& name : names) {
-    auto bytes = read_file(name.string(), 1 << 20);
+    auto bytes = platform::read_file(name.string(), 1 << 20);
     EXPECT_TRUE(bytes) << name;
     if (bytes) inputs.push_back(*std::move(bytes));
   }
@@ -122,9 +122,9 @@ TEST(Fuzz, Mutations) {
   ASSERT_FALSE(inputs.empty()) << RUNHV_FUZZ_CORPUS;
   std::printf("the input of the round that fails: %s\n", recorder.path().c_str());
   Mutator mutator;
-  const std::uint64_t end_ns = monotonic_ns() + kBudgetNs;
+  const std::uint64_t end_ns = platform::monotonic_ns() + kBudgetNs;
   int round = 0;
-  for (; round < kRounds && monotonic_ns() < end_ns; ++round) {
+  for (; round < kRounds && platform::monotonic_ns() < end_ns; ++round) {
     ASSERT_NO_FATAL_FAILURE(recorder.run(mutator.mutate(inputs)));
   }
   std::printf("%d rounds\n", round);
@@ -132,4 +132,4 @@ TEST(Fuzz, Mutations) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::testing

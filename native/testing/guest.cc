@@ -40,7 +40,7 @@ std::size_t HeldJobs::size() const {
 }
 
 WorkerJobs::WorkerJobs() {
-  auto worker = Worker::create("test");
+  auto worker = platform::Worker::create("test");
   RUNHV_CHECK(worker);
   worker_ = *std::move(worker);
 }
@@ -59,33 +59,33 @@ bool RecordingObserver::saw(Gpa address) const {
   });
 }
 
-std::shared_ptr<GuestMemory> make_guest_memory(MemoryWriteObserver* observer) {
-  auto region = MemoryRegion::reserve(kTestMemoryBytes);
+std::shared_ptr<memory::GuestMemory> make_guest_memory(memory::MemoryWriteObserver* observer) {
+  auto region = platform::MemoryRegion::reserve(kTestMemoryBytes);
   RUNHV_CHECK(region);
-  std::vector<GuestRange> ranges;
+  std::vector<memory::GuestRange> ranges;
   ranges.push_back({Gpa{0}, *std::move(region)});
-  auto memory = GuestMemory::create(std::move(ranges), observer);
+  auto memory = memory::GuestMemory::create(std::move(ranges), observer);
   RUNHV_CHECK(memory);
   return *std::move(memory);
 }
 
-void put(const GuestMemory& memory, Gpa at, std::span<const std::byte> bytes) {
+void put(const memory::GuestMemory& memory, Gpa at, std::span<const std::byte> bytes) {
   const auto view = memory.write_view(at, bytes.size());
   RUNHV_CHECK(view);
   std::memcpy(view->data(), bytes.data(), bytes.size());
 }
 
-void put(const GuestMemory& memory, Gpa at, std::string_view text) {
+void put(const memory::GuestMemory& memory, Gpa at, std::string_view text) {
   put(memory, at, as_bytes(text));
 }
 
-std::vector<std::byte> get(const GuestMemory& memory, Gpa at, std::size_t size) {
+std::vector<std::byte> get(const memory::GuestMemory& memory, Gpa at, std::size_t size) {
   const auto view = memory.read_view(at, size);
   RUNHV_CHECK(view);
   return {view->begin(), view->end()};
 }
 
-std::string get_text(const GuestMemory& memory, Gpa at, std::size_t size) {
+std::string get_text(const memory::GuestMemory& memory, Gpa at, std::size_t size) {
   const auto view = memory.read_view(at, size);
   RUNHV_CHECK(view);
   std::string text(size, '\0');

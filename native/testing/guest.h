@@ -22,14 +22,14 @@
 
 namespace runhv::testing {
 
-class FakeIrqLine final : public IrqLine {
+class FakeIrqLine final : public devices::IrqLine {
  public:
   void pulse() override { pulses.fetch_add(1); }
   std::atomic<int> pulses{0};
 };
 
 // Keeps jobs until a test runs them. Threads: any.
-class HeldJobs final : public JobQueue {
+class HeldJobs final : public devices::JobQueue {
  public:
   bool post(std::function<void()> job) override;
   // The oldest, on this thread. False where there is none.
@@ -46,17 +46,17 @@ class HeldJobs final : public JobQueue {
 };
 
 // Jobs on a thread of their own.
-class WorkerJobs final : public JobQueue {
+class WorkerJobs final : public devices::JobQueue {
  public:
   WorkerJobs();
   bool post(std::function<void()> job) override { return worker_->post(std::move(job)); }
 
  private:
-  std::unique_ptr<Worker> worker_;
+  std::unique_ptr<platform::Worker> worker_;
 };
 
 // Bytes 1, 2, 3, …
-class CountingRandomSource final : public RandomSource {
+class CountingRandomSource final : public platform::RandomSource {
  public:
   void fill(std::span<std::byte> out) override;
 
@@ -65,7 +65,7 @@ class CountingRandomSource final : public RandomSource {
 };
 
 // Remembers that it was told.
-class RecordingObserver final : public MemoryWriteObserver {
+class RecordingObserver final : public memory::MemoryWriteObserver {
  public:
   void written(Gpa first, std::uint64_t size_bytes) override;
   bool saw(Gpa address) const;
@@ -81,12 +81,13 @@ class RecordingObserver final : public MemoryWriteObserver {
 inline constexpr std::uint64_t kTestMemoryBytes = 8ull << 20;
 
 // RAM at 0.
-std::shared_ptr<GuestMemory> make_guest_memory(MemoryWriteObserver* observer = nullptr);
+std::shared_ptr<memory::GuestMemory> make_guest_memory(
+    memory::MemoryWriteObserver* observer = nullptr);
 
-void put(const GuestMemory& memory, Gpa at, std::span<const std::byte> bytes);
-void put(const GuestMemory& memory, Gpa at, std::string_view text);
-std::vector<std::byte> get(const GuestMemory& memory, Gpa at, std::size_t size);
-std::string get_text(const GuestMemory& memory, Gpa at, std::size_t size);
+void put(const memory::GuestMemory& memory, Gpa at, std::span<const std::byte> bytes);
+void put(const memory::GuestMemory& memory, Gpa at, std::string_view text);
+std::vector<std::byte> get(const memory::GuestMemory& memory, Gpa at, std::size_t size);
+std::string get_text(const memory::GuestMemory& memory, Gpa at, std::size_t size);
 
 // xorshift64*: the same numbers for the same seed everywhere.
 class SeededRandom {

@@ -19,7 +19,7 @@ namespace runhv::testing {
 // The test's side; outlives the device. Threads: any.
 class LaterWork {
  public:
-  std::shared_ptr<DeviceHandle> handle;
+  std::shared_ptr<devices::DeviceHandle> handle;
   std::array<std::byte, 4> config{};  // with the transport's lock held
 
   std::size_t size() const {
@@ -27,20 +27,20 @@ class LaterWork {
     return chains_.size();
   }
   // Nothing where fewer chains are kept.
-  std::optional<DescriptorChain> take(std::size_t index) {
+  std::optional<devices::DescriptorChain> take(std::size_t index) {
     const std::lock_guard lock(mutex_);
     if (index >= chains_.size()) return std::nullopt;
-    std::optional<DescriptorChain> chain(std::move(chains_[index]));
+    std::optional<devices::DescriptorChain> chain(std::move(chains_[index]));
     chains_.erase(chains_.begin() + static_cast<std::ptrdiff_t>(index));
     return chain;
   }
-  void keep(DescriptorChain chain) {
+  void keep(devices::DescriptorChain chain) {
     const std::lock_guard lock(mutex_);
     chains_.push_back(std::move(chain));
   }
 
   // What a worker of a device does with a chain: fills its first byte. False: it was told not to.
-  bool serve(DescriptorChain chain) {
+  bool serve(devices::DescriptorChain chain) {
     const bool may = handle->begin(chain);
     const bool writes = may && !chain.writable().empty();
     // A guest may give two chains the same byte.
@@ -49,7 +49,7 @@ class LaterWork {
     return may;
   }
   bool serve(std::size_t index) {
-    std::optional<DescriptorChain> chain = take(index);
+    std::optional<devices::DescriptorChain> chain = take(index);
     return chain && serve(*std::move(chain));
   }
   void set_config(std::byte value) {
@@ -61,32 +61,34 @@ class LaterWork {
 
  private:
   mutable std::mutex mutex_;
-  std::vector<DescriptorChain> chains_;
+  std::vector<devices::DescriptorChain> chains_;
 };
 
-class LaterDevice final : public VirtioDevice {
+class LaterDevice final : public devices::VirtioDevice {
  public:
   explicit LaterDevice(LaterWork& work) : work_(work) {}
-  VirtioTraits traits() const override { return {42, 0, 4, kQueueSizes}; }
+  devices::VirtioTraits traits() const override { return {42, 0, 4, kQueueSizes}; }
   void read_config(std::uint32_t offset, std::span<std::byte> out) const override {
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = work_.config[offset + i];
   }
   void write_config(std::uint32_t, std::span<const std::byte>) override {}
-  void attach(const std::shared_ptr<DeviceHandle>& handle) override { work_.handle = handle; }
-  Result<void> start(const Activation& activation) override {
+  void attach(const std::shared_ptr<devices::DeviceHandle>& handle) override {
+    work_.handle = handle;
+  }
+  Result<void> start(const devices::Activation& activation) override {
     queue_ = &activation.queues[0];
     return {};
   }
   void stop() override { queue_ = nullptr; }
   void on_notify(std::uint16_t) override {
-    DescriptorChain chain;
+    devices::DescriptorChain chain;
     while (queue_->pop(chain)) work_.keep(std::move(chain));
   }
 
  private:
   static constexpr std::array<std::uint16_t, 1> kQueueSizes{16};
   LaterWork& work_;
-  Virtqueue* queue_ = nullptr;
+  devices::Virtqueue* queue_ = nullptr;
 };
 
 }  // namespace runhv::testing

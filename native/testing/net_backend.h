@@ -14,10 +14,10 @@
 
 namespace runhv::testing {
 
-class FakeNetBackend final : public NetBackend {
+class FakeNetBackend final : public devices::NetBackend {
  public:
   void on_ready(std::function<void()> handler) override { ready = std::move(handler); }
-  void set_guest_offloads(const NetOffloads& wanted) override { offloads = wanted; }
+  void set_guest_offloads(const devices::NetOffloads& wanted) override { offloads = wanted; }
 
   bool send(std::span<const std::span<const std::byte>> parts) override {
     if (sent.size() >= takes) return false;
@@ -43,7 +43,7 @@ class FakeNetBackend final : public NetBackend {
   }
 
   std::function<void()> ready;
-  NetOffloads offloads;
+  devices::NetOffloads offloads;
   std::vector<std::string> sent;
   std::size_t takes = SIZE_MAX;  // so many frames, then there is no room
   std::deque<std::string> to_guest;

@@ -13,7 +13,7 @@
 namespace runhv::testing {
 
 // Threads: any.
-class SlowDisk final : public Disk {
+class SlowDisk final : public devices::Disk {
  public:
   explicit SlowDisk(std::uint64_t size_bytes) : size_bytes_(size_bytes) {}
 

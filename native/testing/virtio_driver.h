@@ -34,8 +34,8 @@ struct Used {
 // a test is done before the ring of descriptors comes round.
 class DriverQueue {
  public:
-  DriverQueue(MmioTransport& transport, const GuestMemory& memory, std::uint16_t index,
-              std::uint16_t size, Gpa rings, bool event_idx);
+  DriverQueue(devices::MmioTransport& transport, const memory::GuestMemory& memory,
+              std::uint16_t index, std::uint16_t size, Gpa rings, bool event_idx);
 
   // Adds a chain and returns its head; the device is not told.
   std::uint16_t add(std::span<const Buffer> buffers);
@@ -63,8 +63,8 @@ class DriverQueue {
   void write16(Gpa at, std::uint16_t value);
   std::uint16_t read16(Gpa at) const;
 
-  MmioTransport& transport_;
-  const GuestMemory& memory_;
+  devices::MmioTransport& transport_;
+  const memory::GuestMemory& memory_;
   const std::uint16_t index_;
   const std::uint16_t size_;
   const Gpa descriptors_;
@@ -80,7 +80,7 @@ class DriverQueue {
 class VirtioDriver {
  public:
   // Rings from `rings` on, 64 KiB a queue.
-  VirtioDriver(MmioTransport& transport, const GuestMemory& memory, Gpa rings)
+  VirtioDriver(devices::MmioTransport& transport, const memory::GuestMemory& memory, Gpa rings)
       : transport_(transport), memory_(memory), rings_(rings) {}
 
   // As the guest does it, which executes the write again until it is done.
@@ -101,8 +101,8 @@ class VirtioDriver {
   std::uint32_t take_interrupt_status();
 
  private:
-  MmioTransport& transport_;
-  const GuestMemory& memory_;
+  devices::MmioTransport& transport_;
+  const memory::GuestMemory& memory_;
   const Gpa rings_;
   std::vector<DriverQueue> queues_;
 };

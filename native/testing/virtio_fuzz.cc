@@ -19,8 +19,8 @@ constexpr Gpa kTable{kBuffers - 4096};  // of indirect descriptors
 
 class Run {
  public:
-  Run(const HostileDriver& how, FuzzInput& input, MmioTransport& transport,
-      const GuestMemory& memory)
+  Run(const HostileDriver& how, FuzzInput& input, devices::MmioTransport& transport,
+      const memory::GuestMemory& memory)
       : how_(how),
         input_(input),
         transport_(transport),
@@ -44,10 +44,10 @@ class Run {
         change_queue_register();
         break;
       case 5:
-        transport_.write(virtio::mmio::kStatus, 4, 0);  // whatever is on its way
+        transport_.write(devices::virtio::mmio::kStatus, 4, 0);  // whatever is on its way
         break;
       case 6:
-        transport_.write(virtio::mmio::kQueueNotify, 4, input_.below(4));
+        transport_.write(devices::virtio::mmio::kQueueNotify, 4, input_.below(4));
         break;
       case 7:
         queue().write_descriptor(number(), descriptor());
@@ -92,8 +92,9 @@ class Run {
   }
 
   void start_again_where_broken() {
-    const std::uint64_t status = transport_.read(virtio::mmio::kStatus, 4);
-    if ((status & virtio::kStatusNeedsReset) != 0 || (status & virtio::kStatusDriverOk) == 0) {
+    const std::uint64_t status = transport_.read(devices::virtio::mmio::kStatus, 4);
+    if ((status & devices::virtio::kStatusNeedsReset) != 0 ||
+        (status & devices::virtio::kStatusDriverOk) == 0) {
       start();
     }
   }
@@ -115,7 +116,7 @@ class Run {
   }
 
   void change_queue_register() {
-    using namespace virtio::mmio;
+    using namespace devices::virtio::mmio;
     constexpr std::array<std::uint32_t, 8> kRegisters{
         kQueueNum,       kQueueReady,      kQueueDescLow,   kQueueDescHigh,
         kQueueDriverLow, kQueueDriverHigh, kQueueDeviceLow, kQueueDeviceHigh};
@@ -168,9 +169,9 @@ class Run {
   }
 
   void write_table_entry() {
-    const Gpa at{kTable.value + virtio::kDescBytes * input_.below(64)};
+    const Gpa at{kTable.value + devices::virtio::kDescBytes * input_.below(64)};
     const RawDescriptor entry = descriptor();
-    std::array<std::byte, virtio::kDescBytes> bytes;
+    std::array<std::byte, devices::virtio::kDescBytes> bytes;
     store_le(bytes, 0, entry.address);
     store_le(bytes, 8, entry.size);
     store_le(bytes, 12, entry.flags);
@@ -206,15 +207,15 @@ class Run {
 
   const HostileDriver& how_;
   FuzzInput& input_;
-  MmioTransport& transport_;
-  const GuestMemory& memory_;
+  devices::MmioTransport& transport_;
+  const memory::GuestMemory& memory_;
   VirtioDriver driver_;
 };
 
 }  // namespace
 
-void HostileDriver::run(FuzzInput& input, MmioTransport& transport,
-                        const GuestMemory& memory) const {
+void HostileDriver::run(FuzzInput& input, devices::MmioTransport& transport,
+                        const memory::GuestMemory& memory) const {
   Run run(*this, input, transport, memory);
   while (!input.empty()) run.step();
   transport.resume();

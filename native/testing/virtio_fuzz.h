@@ -18,7 +18,8 @@ struct HostileDriver {
   std::function<void(FuzzInput& input)> something_else = [](FuzzInput&) {};
 
   // To the end of the input.
-  void run(FuzzInput& input, MmioTransport& transport, const GuestMemory& memory) const;
+  void run(FuzzInput& input, devices::MmioTransport& transport,
+           const memory::GuestMemory& memory) const;
 };
 
 }  // namespace runhv::testing

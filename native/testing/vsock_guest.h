@@ -20,7 +20,7 @@ namespace runhv::testing {
 
 // What an endpoint does and has seen; outlives the endpoint.
 struct EndpointScript {
-  VsockConnectionId id = 0;
+  devices::VsockConnectionId id = 0;
   std::uint32_t guest_port = 0;
   std::size_t takes = SIZE_MAX;  // bytes that receive() will still take
   std::string to_send;
@@ -32,7 +32,7 @@ struct EndpointScript {
   int disconnected = 0;
 };
 
-class ScriptedEndpoint final : public VsockEndpoint {
+class ScriptedEndpoint final : public devices::VsockEndpoint {
  public:
   explicit ScriptedEndpoint(EndpointScript& script) : script_(script) {}
   std::size_t receive(std::span<const std::byte> data) override {
@@ -59,10 +59,11 @@ class ScriptedEndpoint final : public VsockEndpoint {
 };
 
 // Accepts every port but 9.
-class ScriptedService final : public VsockService {
+class ScriptedService final : public devices::VsockService {
  public:
-  std::unique_ptr<VsockEndpoint> accept(VsockConnectionId id, std::uint32_t guest_port,
-                                        std::uint32_t host_port) override {
+  std::unique_ptr<devices::VsockEndpoint> accept(devices::VsockConnectionId id,
+                                                 std::uint32_t guest_port,
+                                                 std::uint32_t host_port) override {
     if (host_port == 9) return nullptr;
     scripts.push_back(std::make_unique<EndpointScript>(next));
     scripts.back()->id = id;
@@ -74,7 +75,7 @@ class ScriptedService final : public VsockService {
 };
 
 struct VsockPacket {
-  VsockHeader header;
+  devices::VsockHeader header;
   std::string payload;
 };
 
@@ -84,10 +85,11 @@ class VsockGuest {
   static constexpr std::uint32_t kGuestPort = 5000;
   static constexpr std::uint32_t kReceiveBufferBytes = 4096;
 
-  explicit VsockGuest(VsockService& service, MemoryWriteObserver* observer = nullptr)
+  explicit VsockGuest(devices::VsockService& service,
+                      memory::MemoryWriteObserver* observer = nullptr)
       : memory(make_guest_memory(observer)),
-        device(new VsockDevice(service)),
-        transport(std::unique_ptr<VirtioDevice>(device), memory, irq, later),
+        device(new devices::VsockDevice(service)),
+        transport(std::unique_ptr<devices::VirtioDevice>(device), memory, irq, later),
         driver(transport, *memory, Gpa{1 << 20}) {}
 
   void start(int receive_buffers) {
@@ -107,7 +109,7 @@ class VsockGuest {
     driver.queue(0).kick();
   }
 
-  VsockHeader header(VsockOp op) const {
+  devices::VsockHeader header(devices::VsockOp op) const {
     return {.source_cid = 3,
             .destination_cid = 2,
             .source_port = kGuestPort,
@@ -118,11 +120,11 @@ class VsockGuest {
   }
 
   // Returns whether the device wanted to be told.
-  bool send(VsockHeader packet, std::string_view payload = {}) {
+  bool send(devices::VsockHeader packet, std::string_view payload = {}) {
     if (packet.payload_bytes == 0)
       packet.payload_bytes = static_cast<std::uint32_t>(payload.size());
-    put(*memory, kTransmit, store_vsock_header(packet));
-    std::vector<Buffer> buffers{{kTransmit, kVsockHeaderBytes, false}};
+    put(*memory, kTransmit, devices::store_vsock_header(packet));
+    std::vector<Buffer> buffers{{kTransmit, devices::kVsockHeaderBytes, false}};
     if (!payload.empty()) {
       const Gpa at{kTransmit.value + 64};
       put(*memory, at, payload);
@@ -131,39 +133,41 @@ class VsockGuest {
     driver.queue(1).add(buffers);
     return driver.queue(1).kick();
   }
-  bool send(VsockOp op, std::string_view payload = {}) { return send(header(op), payload); }
+  bool send(devices::VsockOp op, std::string_view payload = {}) {
+    return send(header(op), payload);
+  }
 
   std::optional<VsockPacket> receive() {
     const auto used = driver.queue(0).take_used();
     if (!used) return std::nullopt;
     const Gpa address = buffer_of_[used->head];
-    std::array<std::byte, kVsockHeaderBytes> bytes;
+    std::array<std::byte, devices::kVsockHeaderBytes> bytes;
     const auto copy = get(*memory, address, bytes.size());
     std::copy(copy.begin(), copy.end(), bytes.begin());
-    VsockPacket packet{load_vsock_header(bytes), ""};
-    const std::size_t size = used->written_bytes - kVsockHeaderBytes;
+    VsockPacket packet{devices::load_vsock_header(bytes), ""};
+    const std::size_t size = used->written_bytes - devices::kVsockHeaderBytes;
     if (size > 0) {
-      packet.payload = get_text(*memory, Gpa{address.value + kVsockHeaderBytes}, size);
+      packet.payload = get_text(*memory, Gpa{address.value + devices::kVsockHeaderBytes}, size);
     }
     return packet;
   }
   // The op of the next packet; 0 = none.
-  VsockOp receive_op() {
+  devices::VsockOp receive_op() {
     const auto packet = receive();
-    return packet ? static_cast<VsockOp>(packet->header.op) : VsockOp{0};
+    return packet ? static_cast<devices::VsockOp>(packet->header.op) : devices::VsockOp{0};
   }
 
   bool connect() {
-    send(VsockOp::kRequest);
-    return receive_op() == VsockOp::kResponse;
+    send(devices::VsockOp::kRequest);
+    return receive_op() == devices::VsockOp::kResponse;
   }
 
-  static constexpr VsockOp kNone{0};
+  static constexpr devices::VsockOp kNone{0};
   FakeIrqLine irq;
   HeldJobs later;
-  std::shared_ptr<GuestMemory> memory;
-  VsockDevice* device;
-  MmioTransport transport;
+  std::shared_ptr<memory::GuestMemory> memory;
+  devices::VsockDevice* device;
+  devices::MmioTransport transport;
   VirtioDriver driver;
   std::uint32_t forwarded = 0;
 

@@ -13,13 +13,14 @@
 
 int main(int argc, char** argv) {
   const std::vector<std::string_view> arguments(argv + 1, argv + argc);
-  runhv::ensure_standard_streams();
-  const runhv::LauncherOptions launcher = runhv::find_launcher_options(arguments);
-  std::vector<runhv::OsHandle> keep;
+  runhv::platform::ensure_standard_streams();
+  const runhv::vmm_main::LauncherOptions launcher =
+      runhv::vmm_main::find_launcher_options(arguments);
+  std::vector<runhv::platform::OsHandle> keep;
   if (launcher.control_fd) keep.push_back(*launcher.control_fd);
   if (launcher.lock_fd) keep.push_back(*launcher.lock_fd);
-  const auto closed = runhv::close_inherited_handles(keep);
-  const auto loop = runhv::EventLoop::create();
-  if (!loop) return runhv::complain(loop.error());
-  return runhv::Vmm(**loop).run(arguments, launcher, closed);
+  const auto closed = runhv::platform::close_inherited_handles(keep);
+  const auto loop = runhv::platform::EventLoop::create();
+  if (!loop) return runhv::platform::complain(loop.error());
+  return runhv::vmm_main::Vmm(**loop).run(arguments, launcher, closed);
 }

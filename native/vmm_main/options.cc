@@ -3,7 +3,7 @@
 #include <charconv>
 #include <optional>
 
-namespace runhv {
+namespace runhv::vmm_main {
 namespace {
 
 constexpr std::string_view kControlFd = "--control-fd";
@@ -114,4 +114,4 @@ LauncherOptions find_launcher_options(std::span<const std::string_view> argument
   return options;
 }
 
-}  // namespace runhv
+}  // namespace runhv::vmm_main

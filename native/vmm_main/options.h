@@ -9,7 +9,7 @@
 
 #include "base/result.h"
 
-namespace runhv {
+namespace runhv::vmm_main {
 
 enum class TimingsFormat { kNone, kTable, kJson };
 
@@ -43,4 +43,4 @@ struct LauncherOptions {
 };
 LauncherOptions find_launcher_options(std::span<const std::string_view> arguments);
 
-}  // namespace runhv
+}  // namespace runhv::vmm_main

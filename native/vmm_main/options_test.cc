@@ -4,7 +4,7 @@
 
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::vmm_main {
 namespace {
 
 std::string complaint(std::vector<std::string_view> arguments) {
@@ -94,4 +94,4 @@ TEST(VmmOptions, MistakesAreNamed) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::vmm_main

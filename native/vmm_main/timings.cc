@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace runhv {
+namespace runhv::vmm_main {
 namespace {
 
 struct NamedCount {
@@ -109,7 +109,7 @@ void write_count(JsonWriter& json, const char* key, std::uint64_t count) {
   }
 }
 
-void write_end(JsonWriter& json, const AbiEnd& end) {
+void write_end(JsonWriter& json, const api::AbiEnd& end) {
   json.Key("end");
   json.StartObject();
   json.Key("kind");
@@ -135,7 +135,7 @@ std::uint64_t microseconds(double ms) { return static_cast<std::uint64_t>(ms * 1
 
 }  // namespace
 
-const char* end_name(const AbiEnd& end) {
+const char* end_name(const api::AbiEnd& end) {
   if (end.code != RUNHV_OK) return "failed";
   switch (end.status.end) {
     case RUNHV_END_EXITED:
@@ -148,7 +148,7 @@ const char* end_name(const AbiEnd& end) {
 }
 
 std::string timings_table(const std::string& id, const runhv_statistics& statistics,
-                          const AbiEnd& end, bool colour) {
+                          const api::AbiEnd& end, bool colour) {
   const std::vector<StageTimes> stages = reached_stages(statistics);
   double total_ms = 0;
   for (const StageTimes& stage : stages) {
@@ -176,7 +176,7 @@ std::string timings_table(const std::string& id, const runhv_statistics& statist
 }
 
 std::string timings_json(const std::string& id, const runhv_statistics& statistics,
-                         const AbiEnd& end) {
+                         const api::AbiEnd& end) {
   rapidjson::StringBuffer buffer;
   JsonWriter json(buffer);
   json.StartObject();
@@ -221,4 +221,4 @@ std::string timings_json(const std::string& id, const runhv_statistics& statisti
   return std::string(buffer.GetString(), buffer.GetSize()) + "\n";
 }
 
-}  // namespace runhv
+}  // namespace runhv::vmm_main

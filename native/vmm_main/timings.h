@@ -6,17 +6,17 @@
 #include "api/conversions.h"
 #include "runhv/runhv.h"
 
-namespace runhv {
+namespace runhv::vmm_main {
 
 // "exited", "signaled", "not_started"; "failed" where the VM failed on its way.
-const char* end_name(const AbiEnd& end);
+const char* end_name(const api::AbiEnd& end);
 
 // Several lines, each ended. `colour`: escape sequences and block characters, for a terminal.
 std::string timings_table(const std::string& id, const runhv_statistics& statistics,
-                          const AbiEnd& end, bool colour);
+                          const api::AbiEnd& end, bool colour);
 
 // One line, ended.
 std::string timings_json(const std::string& id, const runhv_statistics& statistics,
-                         const AbiEnd& end);
+                         const api::AbiEnd& end);
 
-}  // namespace runhv
+}  // namespace runhv::vmm_main

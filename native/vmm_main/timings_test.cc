@@ -8,7 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::vmm_main {
 namespace {
 
 using testing::HasSubstr;
@@ -31,14 +31,14 @@ runhv_statistics measured() {
   return statistics;
 }
 
-Result<ExitStatus> ended(ExitStatus::Kind kind, int value) {
-  return ExitStatus{kind, value, std::nullopt, 0};
+Result<container::ExitStatus> ended(container::ExitStatus::Kind kind, int value) {
+  return container::ExitStatus{kind, value, std::nullopt, 0};
 }
 
-const AbiEnd kExited3 = to_abi(ended(ExitStatus::Kind::kExited, 3));
+const api::AbiEnd kExited3 = api::to_abi(ended(container::ExitStatus::Kind::kExited, 3));
 
-rapidjson::Document end_in_json(const Result<ExitStatus>& result) {
-  const AbiEnd end = to_abi(result);
+rapidjson::Document end_in_json(const Result<container::ExitStatus>& result) {
+  const api::AbiEnd end = api::to_abi(result);
   rapidjson::Document json;
   json.Parse(timings_json("web", measured(), end).c_str());
   EXPECT_FALSE(json.HasParseError());
@@ -46,13 +46,13 @@ rapidjson::Document end_in_json(const Result<ExitStatus>& result) {
 }
 
 TEST(Timings, TheEndIsToldExactly) {
-  const auto exited = end_in_json(ended(ExitStatus::Kind::kExited, 130));
+  const auto exited = end_in_json(ended(container::ExitStatus::Kind::kExited, 130));
   EXPECT_STREQ(exited["end"]["kind"].GetString(), "exited");
   EXPECT_EQ(exited["end"]["value"].GetInt(), 130);
   EXPECT_FALSE(exited["end"].HasMember("reason"));
   EXPECT_EQ(exited["end"]["oom_kills"].GetUint(), 0u);
 
-  const auto signaled = end_in_json(ended(ExitStatus::Kind::kSignaled, 2));
+  const auto signaled = end_in_json(ended(container::ExitStatus::Kind::kSignaled, 2));
   EXPECT_STREQ(signaled["end"]["kind"].GetString(), "signaled");
   EXPECT_EQ(signaled["end"]["value"].GetInt(), 2);
   EXPECT_EQ(signaled["exit_status"].GetInt(), 130);
@@ -64,8 +64,9 @@ TEST(Timings, TheEndIsToldExactly) {
   EXPECT_STREQ(failed["end"]["operation"].GetString(), "run container web");
   EXPECT_STREQ(failed["end"]["reason"].GetString(), "it \"crashed\"");
 
-  const auto absent = end_in_json(ExitStatus{
-      ExitStatus::Kind::kNotStarted, 127, Error{Code::kNotFound, "start /x", "no such file"}, 0});
+  const auto absent =
+      end_in_json(container::ExitStatus{container::ExitStatus::Kind::kNotStarted, 127,
+                                        Error{Code::kNotFound, "start /x", "no such file"}, 0});
   EXPECT_STREQ(absent["end"]["kind"].GetString(), "not_started");
   EXPECT_STREQ(absent["end"]["reason"].GetString(), "no such file");
 }
@@ -100,4 +101,4 @@ TEST(Timings, TableShowsABarForEachStageThatWasReached) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::vmm_main

@@ -13,7 +13,7 @@
 #include "platform/terminal.h"
 #include "vmm_main/timings.h"
 
-namespace runhv {
+namespace runhv::vmm_main {
 namespace {
 
 constexpr int kKill = 9;            // Linux: SIGKILL
@@ -22,16 +22,16 @@ constexpr int kWindowChanged = 28;  // SIGWINCH
 constexpr std::uint64_t kReadPatienceNs = 500'000'000;
 
 Result<std::string> share_directory() {
-  std::string directory = environment("RUNHV_SHARE");
+  std::string directory = platform::environment("RUNHV_SHARE");
   if (!directory.empty()) return directory;
-  RUNHV_TRY_ASSIGN(directory, executable_directory());
+  RUNHV_TRY_ASSIGN(directory, platform::executable_directory());
   return directory + "/../share/runhv";
 }
 
 void fill_defaults(VmmOptions& options, const std::string& share) {
   if (options.kernel.empty()) options.kernel = share + "/vmlinux-minimal";
   if (options.initrd.empty()) options.initrd = share + "/agent.cpio";
-  if (options.spawned_at_ns == 0) options.spawned_at_ns = process_start_ns();
+  if (options.spawned_at_ns == 0) options.spawned_at_ns = platform::process_start_ns();
 }
 
 // The annotation by which whoever made the bundle says of which image.
@@ -41,33 +41,34 @@ constexpr const char* kImageAnnotation = "dev.runhv.image";
 
 void Vmm::MadeBundle::remove() {
   if (path_.empty()) return;
-  if (const auto removed = remove_tree(path_); !removed) complain(removed.error());
+  if (const auto removed = platform::remove_tree(path_); !removed)
+    platform::complain(removed.error());
   path_.clear();
 }
 
 int Vmm::run(std::span<const std::string_view> arguments, const LauncherOptions& launcher,
              const Result<void>& closed) {
   if (const auto connected = connect_launcher(launcher); !connected) {
-    return complain(connected.error());
+    return platform::complain(connected.error());
   }
   if (const auto begun = begin(arguments, launcher, closed); !begun) {
     container_.reset();
     bundle_.remove();
     options_.keep = false;  // the same
-    finish(ended_event(Fail{begun.error()}));
+    finish(api::ended_event(Fail{begun.error()}));
   }
-  if (const auto served = loop_.run(); !served) return complain(served.error());
-  return end_ ? end_->status.exit_status : kOurFailure;
+  if (const auto served = loop_.run(); !served) return platform::complain(served.error());
+  return end_ ? end_->status.exit_status : platform::kOurFailure;
 }
 
 Result<void> Vmm::connect_launcher(const LauncherOptions& launcher) {
   if (launcher.control_fd) {
-    RUNHV_TRY_ASSIGN(auto connection,
-                     LocalConnection::adopt_owned(UniqueHandle(*launcher.control_fd)));
+    RUNHV_TRY_ASSIGN(auto connection, platform::LocalConnection::adopt_owned(
+                                          platform::UniqueHandle(*launcher.control_fd)));
     return server_.add_launcher(std::move(connection));
   }
   if (!launcher.control_connect.empty()) {
-    RUNHV_TRY_ASSIGN(auto connection, LocalConnection::connect(launcher.control_connect));
+    RUNHV_TRY_ASSIGN(auto connection, platform::LocalConnection::connect(launcher.control_connect));
     return server_.add_launcher(std::move(connection));
   }
   return {};
@@ -80,7 +81,7 @@ Result<void> Vmm::begin(std::span<const std::string_view> arguments,
   RUNHV_TRY_ASSIGN(options_, parse_vmm_options(arguments));
   if (options_.remove_bundle) bundle_.own(options_.bundle);
   if (options_.debug) {
-    set_debug_log([](std::string_view line) { lossy_stderr().write(line); });
+    set_debug_log([](std::string_view line) { platform::lossy_stderr().write(line); });
   }
   RUNHV_TRY_ASSIGN(const std::string share, share_directory());
   fill_defaults(options_, share);
@@ -96,7 +97,7 @@ Result<void> Vmm::begin(std::span<const std::string_view> arguments,
 }
 
 Result<void> Vmm::watch_signals() {
-  RUNHV_TRY_ASSIGN(signals_, SignalQueue::create());
+  RUNHV_TRY_ASSIGN(signals_, platform::SignalQueue::create());
   RUNHV_TRY(signals_->bind(loop_));
   signals_->on_signal([this] { forward_signals(); });
   return {};
@@ -108,7 +109,7 @@ void Vmm::forward_signals() {
     if (*number == kWindowChanged && container_->bundle().process.terminal) {
       follow_terminal_size();
     } else {
-      static_cast<void>(container_->signal(kFirstProcess, *number));
+      static_cast<void>(container_->signal(container::kFirstProcess, *number));
     }
   }
   signals_->on_signal([this] { forward_signals(); });
@@ -117,14 +118,14 @@ void Vmm::forward_signals() {
 // A person's: whatever ends this process but SIGKILL, it is as it was before. After that its
 // launcher restores it.
 Result<void> Vmm::take_terminal() {
-  RUNHV_TRY_ASSIGN(terminal_mode_, TerminalMode::save(standard_stream(0)));
-  return make_terminal_raw(standard_stream(0));
+  RUNHV_TRY_ASSIGN(terminal_mode_, platform::TerminalMode::save(platform::standard_stream(0)));
+  return platform::make_terminal_raw(platform::standard_stream(0));
 }
 
 // The guest's kernel tells the process of it.
 void Vmm::follow_terminal_size() {
-  if (const auto size = terminal_size(standard_stream(0))) {
-    static_cast<void>(container_->resize(kFirstProcess, size->columns, size->rows));
+  if (const auto size = platform::terminal_size(platform::standard_stream(0))) {
+    static_cast<void>(container_->resize(container::kFirstProcess, size->columns, size->rows));
   }
 }
 
@@ -136,7 +137,7 @@ bool Vmm::is_told_elsewhere() const { return options_.created && !was_created_; 
 // container outlives it, as without the option.
 Result<void> Vmm::watch_parent() {
   if (options_.end_with == 0) return {};
-  auto parent = ProcessEnd::watch(options_.end_with);
+  auto parent = platform::ProcessEnd::watch(options_.end_with);
   if (!parent && parent.error().code == Code::kUnsupported) {
     debug_log("vmm", "%s", to_string(parent.error()).c_str());
     return {};
@@ -145,7 +146,7 @@ Result<void> Vmm::watch_parent() {
   parent_.emplace(*std::move(parent));
   RUNHV_TRY(parent_->bind(loop_));
   parent_->on_end([this] {
-    if (container_) static_cast<void>(container_->signal(kFirstProcess, kKill));
+    if (container_) static_cast<void>(container_->signal(container::kFirstProcess, kKill));
   });
   return {};
 }
@@ -153,27 +154,28 @@ Result<void> Vmm::watch_parent() {
 Result<void> Vmm::take_name(const LauncherOptions& launcher) {
   launcher_runs_hooks_ = launcher.lock_fd.has_value();
   if (launcher.lock_fd) {
-    RUNHV_TRY_ASSIGN(folder_, control::ContainerFolder::adopt(root_, options_.id,
-                                                              UniqueHandle(*launcher.lock_fd)));
+    RUNHV_TRY_ASSIGN(folder_, control::ContainerFolder::adopt(
+                                  root_, options_.id, platform::UniqueHandle(*launcher.lock_fd)));
     RUNHV_TRY_ASSIGN(stored_, folder_->read());
   } else {
     RUNHV_TRY_ASSIGN(folder_, control::ContainerFolder::take(root_, options_.id));
-    RUNHV_TRY_ASSIGN(const std::vector<std::byte> config,
-                     read_file(options_.bundle + "/config.json", kMaxConfigBytes));
+    RUNHV_TRY_ASSIGN(
+        const std::vector<std::byte> config,
+        platform::read_file(options_.bundle + "/config.json", container::kMaxConfigBytes));
     RUNHV_TRY(folder_->keep_config(config));
   }
   stored_.id = options_.id;
   stored_.bundle = options_.bundle;
-  stored_.pid = current_process_id();
+  stored_.pid = platform::current_process_id();
   stored_.ephemeral = !options_.keep;
-  stored_.status = status_name(ContainerStatus::kCreating);
-  stored_.created_ns = realtime_ns();
+  stored_.status = container::status_name(container::ContainerStatus::kCreating);
+  stored_.created_ns = platform::realtime_ns();
   RUNHV_TRY(folder_->write(stored_));
   return server_.listen(folder_->path(), "control");
 }
 
 Result<void> Vmm::make_container(const std::string& share) {
-  ContainerConfig config;
+  container::ContainerConfig config;
   config.id = options_.id;
   config.bundle = options_.bundle;
   config.engine = options_.engine;
@@ -186,16 +188,16 @@ Result<void> Vmm::make_container(const std::string& share) {
   config.runs_hooks = launcher_runs_hooks_;
   for (int i = 0; i < 3; ++i) {
     RUNHV_TRY_ASSIGN(config.streams[static_cast<std::size_t>(i)],
-                     Stream::adopt(standard_stream(i), i == 0));
+                     platform::Stream::adopt(platform::standard_stream(i), i == 0));
   }
   config.terminal = options_.terminal;
-  if (const auto size = terminal_size(standard_stream(0))) {
+  if (const auto size = platform::terminal_size(platform::standard_stream(0))) {
     config.columns = size->columns;
     config.rows = size->rows;
   }
   config.spawned_at_ns = options_.spawned_at_ns;
-  RUNHV_TRY_ASSIGN(container_, Container::create(loop_, std::move(config), *this));
-  const Bundle& bundle = container_->bundle();
+  RUNHV_TRY_ASSIGN(container_, container::Container::create(loop_, std::move(config), *this));
+  const container::Bundle& bundle = container_->bundle();
   stored_.command = bundle.process.arguments;
   stored_.annotations = bundle.annotations;
   if (const auto image = bundle.annotations.find(kImageAnnotation);
@@ -207,11 +209,11 @@ Result<void> Vmm::make_container(const std::string& share) {
 
 void Vmm::say_that_it_is_slow() {
   // Asked first: statistics look through all of the process's memory.
-  const bool wanted = options_.debug || is_terminal(standard_stream(2));
+  const bool wanted = options_.debug || platform::is_terminal(platform::standard_stream(2));
   if (options_.engine != "auto" || !wanted || options_.created ||
       container_->statistics().engine != "soft")
     return;
-  lossy_stderr().write(
+  platform::lossy_stderr().write(
       "runhv: no hypervisor here; the embedded software CPU runs this container, slower "
       "(--engine soft says that you know)\n");
 }
@@ -236,7 +238,8 @@ void Vmm::on_event(const runhv_event& event) {
       control::sweep_containers(root_);
       break;
     case RUNHV_EVENT_WARNING:
-      if (!is_told_elsewhere()) complain("warning: " + to_string(from_abi(event.error)));
+      if (!is_told_elsewhere())
+        platform::complain("warning: " + to_string(api::from_abi(event.error)));
       break;
     default:
       break;
@@ -245,29 +248,30 @@ void Vmm::on_event(const runhv_event& event) {
 }
 
 void Vmm::keep_state() {
-  const ContainerState now = container_->state();
-  stored_.status = status_name(now.status);
+  const container::ContainerState now = container_->state();
+  stored_.status = container::status_name(now.status);
   stored_.started_ns = now.started_at_ns;
   stored_.ended_ns = now.ended_at_ns;
-  if (const auto written = folder_->write(stored_); !written) complain(written.error());
+  if (const auto written = folder_->write(stored_); !written) platform::complain(written.error());
 }
 
 // One line for each thing that a person wants to know; what the exit status says, it says.
-AbiEnd Vmm::tell_people(const runhv_event& event) const {
-  AbiEnd end{event.code, event.status, event.error};
+api::AbiEnd Vmm::tell_people(const runhv_event& event) const {
+  api::AbiEnd end{event.code, event.status, event.error};
   if (is_told_elsewhere()) return end;
   if (end.code != RUNHV_OK) {
-    complain(from_abi(end.error));
+    platform::complain(api::from_abi(end.error));
     return end;
   }
   if (end.status.end == RUNHV_END_NOT_STARTED) {
     // The words say it, and the number is the guest's.
     end.error.domain = RUNHV_DOMAIN_NONE;
-    complain(from_abi(end.error));
+    platform::complain(api::from_abi(end.error));
   }
   if (const std::uint32_t kills = end.status.oom_kills; kills != 0) {
-    complain("memory ran out in the container, and its kernel killed " + std::to_string(kills) +
-             (kills == 1 ? " process" : " processes") + "; -m says how much it has");
+    platform::complain("memory ran out in the container, and its kernel killed " +
+                       std::to_string(kills) + (kills == 1 ? " process" : " processes") +
+                       "; -m says how much it has");
   }
   return end;
 }
@@ -275,30 +279,31 @@ AbiEnd Vmm::tell_people(const runhv_event& event) const {
 void Vmm::finish(const runhv_event& event) {
   if (is_told_elsewhere()) options_.keep = false;  // nothing was created
   terminal_mode_.reset();
-  auto numbers = sized<runhv_statistics>();
-  if (container_) numbers = to_abi(container_->statistics());
+  auto numbers = api::sized<runhv_statistics>();
+  if (container_) numbers = api::to_abi(container_->statistics());
   // Who is told of the end may use the name again at once.
   if (folder_ && options_.keep) {
-    stored_.status = status_name(ContainerStatus::kStopped);
-    stored_.ended_ns = realtime_ns();
+    stored_.status = container::status_name(container::ContainerStatus::kStopped);
+    stored_.ended_ns = platform::realtime_ns();
     stored_.end = control::StoredEnd{
         end_name({event.code, event.status, event.error}), event.status.value,
-        event.error.code != RUNHV_OK ? std::optional(from_abi(event.error)) : std::nullopt};
-    if (const auto written = folder_->write(stored_); !written) complain(written.error());
+        event.error.code != RUNHV_OK ? std::optional(api::from_abi(event.error)) : std::nullopt};
+    if (const auto written = folder_->write(stored_); !written) platform::complain(written.error());
   } else if (folder_) {
-    if (const auto removed = folder_->remove(); !removed) complain(removed.error());
+    if (const auto removed = folder_->remove(); !removed) platform::complain(removed.error());
   }
   if (container_) server_.tell_last(numbers);
   server_.tell(event);
   end_ = tell_people(event);
   if (container_ && options_.timings != TimingsFormat::kNone) {
-    const bool colour = is_terminal(standard_stream(2)) && environment("NO_COLOR").empty();
-    lossy_stderr().write(options_.timings == TimingsFormat::kTable
-                             ? timings_table(options_.id, numbers, *end_, colour)
-                             : timings_json(options_.id, numbers, *end_),
-                         kStderrPatienceNs);
+    const bool colour = platform::is_terminal(platform::standard_stream(2)) &&
+                        platform::environment("NO_COLOR").empty();
+    platform::lossy_stderr().write(options_.timings == TimingsFormat::kTable
+                                       ? timings_table(options_.id, numbers, *end_, colour)
+                                       : timings_json(options_.id, numbers, *end_),
+                                   platform::kStderrPatienceNs);
   }
-  server_.when_read(monotonic_ns() + kReadPatienceNs, [this] { loop_.stop(); });
+  server_.when_read(platform::monotonic_ns() + kReadPatienceNs, [this] { loop_.stop(); });
 }
 
 Error Vmm::no_container() const {
@@ -307,8 +312,8 @@ Error Vmm::no_container() const {
 }
 
 runhv_state Vmm::state() {
-  if (container_) return to_abi(options_.id, container_->state(), container_->end());
-  auto state = to_abi(options_.id, ContainerState{}, std::nullopt);
+  if (container_) return api::to_abi(options_.id, container_->state(), container_->end());
+  auto state = api::to_abi(options_.id, container::ContainerState{}, std::nullopt);
   if (!end_) return state;
   state.status = RUNHV_STATUS_STOPPED;
   state.end_code = end_->code;
@@ -318,14 +323,14 @@ runhv_state Vmm::state() {
 
 Result<runhv_statistics> Vmm::statistics() {
   if (!container_) return Fail{no_container()};
-  return to_abi(container_->statistics());
+  return api::to_abi(container_->statistics());
 }
 
 Result<void> Vmm::start() {
   return container_ ? container_->start() : Result<void>(Fail{no_container()});
 }
 
-Result<void> Vmm::signal(ProcessNumber process, int signal) {
+Result<void> Vmm::signal(container::ProcessNumber process, int signal) {
   return container_ ? container_->signal(process, signal) : Result<void>(Fail{no_container()});
 }
 
@@ -341,19 +346,21 @@ Result<void> Vmm::resume() {
   return container_ ? container_->resume() : Result<void>(Fail{no_container()});
 }
 
-Result<ProcessNumber> Vmm::start_process(ProcessConfig config) {
+Result<container::ProcessNumber> Vmm::start_process(container::ProcessConfig config) {
   if (!container_) return Fail{no_container()};
   return container_->start_process(std::move(config));
 }
 
-Result<void> Vmm::resize(ProcessNumber process, std::uint16_t columns, std::uint16_t rows) {
+Result<void> Vmm::resize(container::ProcessNumber process, std::uint16_t columns,
+                         std::uint16_t rows) {
   return container_ ? container_->resize(process, columns, rows)
                     : Result<void>(Fail{no_container()});
 }
 
-Result<void> Vmm::attach(ProcessNumber process, int stream, std::optional<Stream> end) {
+Result<void> Vmm::attach(container::ProcessNumber process, int stream,
+                         std::optional<platform::Stream> end) {
   return container_ ? container_->attach(process, stream, std::move(end))
                     : Result<void>(Fail{no_container()});
 }
 
-}  // namespace runhv
+}  // namespace runhv::vmm_main

@@ -21,11 +21,11 @@
 #include "platform/terminal.h"
 #include "vmm_main/options.h"
 
-namespace runhv {
+namespace runhv::vmm_main {
 
-class Vmm final : private AbiEvents, private control::Requests {
+class Vmm final : private api::AbiEvents, private control::Requests {
  public:
-  explicit Vmm(EventLoop& loop) : loop_(loop), server_(loop, *this) {}
+  explicit Vmm(platform::EventLoop& loop) : loop_(loop), server_(loop, *this) {}
 
   // From the launcher's connection to the end. `closed`: whether inherited handles were closed.
   // Gives the exit status of the process. Whatever fails on the way is told on stderr, and by
@@ -50,19 +50,21 @@ class Vmm final : private AbiEvents, private control::Requests {
   void on_event(const runhv_event& event) override;
   void keep_state();
   void finish(const runhv_event& event);
-  AbiEnd tell_people(const runhv_event& event) const;
+  api::AbiEnd tell_people(const runhv_event& event) const;
   Error no_container() const;
 
   runhv_state state() override;
   Result<runhv_statistics> statistics() override;
   Result<void> start() override;
-  Result<void> signal(ProcessNumber process, int signal) override;
+  Result<void> signal(container::ProcessNumber process, int signal) override;
   Result<void> stop(int signal, std::uint32_t grace_ms) override;
   Result<void> pause() override;
   Result<void> resume() override;
-  Result<ProcessNumber> start_process(ProcessConfig config) override;
-  Result<void> resize(ProcessNumber process, std::uint16_t columns, std::uint16_t rows) override;
-  Result<void> attach(ProcessNumber process, int stream, std::optional<Stream> end) override;
+  Result<container::ProcessNumber> start_process(container::ProcessConfig config) override;
+  Result<void> resize(container::ProcessNumber process, std::uint16_t columns,
+                      std::uint16_t rows) override;
+  Result<void> attach(container::ProcessNumber process, int stream,
+                      std::optional<platform::Stream> end) override;
 
   // The bundle's folder, where it was made for this run only: deleted whatever happens.
   class MadeBundle {
@@ -78,20 +80,20 @@ class Vmm final : private AbiEvents, private control::Requests {
     std::string path_;
   };
 
-  EventLoop& loop_;
+  platform::EventLoop& loop_;
   VmmOptions options_;
   control::Server server_;
   MadeBundle bundle_;
   std::string root_;
-  std::unique_ptr<SignalQueue> signals_;
-  std::optional<ProcessEnd> parent_;
+  std::unique_ptr<platform::SignalQueue> signals_;
+  std::optional<platform::ProcessEnd> parent_;
   std::optional<control::ContainerFolder> folder_;
   control::StoredState stored_;
-  std::unique_ptr<Container> container_;  // before all that it speaks to in destruction
-  std::optional<TerminalMode> terminal_mode_;
+  std::unique_ptr<container::Container> container_;  // before all that it speaks to in destruction
+  std::optional<platform::TerminalMode> terminal_mode_;
   bool launcher_runs_hooks_ = false;
   bool was_created_ = false;
-  std::optional<AbiEnd> end_;
+  std::optional<api::AbiEnd> end_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::vmm_main

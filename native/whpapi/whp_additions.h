@@ -17,7 +17,7 @@
 #define WHV_E_UNSUPPORTED_PROCESSOR_CONFIG (static_cast<HRESULT>(0x80370310))
 #endif
 
-namespace runhv {
+namespace runhv::whpapi {
 
 // Statuses of the hypervisor and of the virtualization infrastructure driver, passed through raw.
 inline constexpr HRESULT kHvInvalidParameter = static_cast<HRESULT>(0xC0350005);
@@ -36,4 +36,4 @@ inline constexpr UINT32 kWhvInterruptControllerState2Bytes = 4096;
 // Size of WHV_RUN_VP_EXIT_CONTEXT in the SDKs of Windows 10 1803 to 1903.
 inline constexpr UINT32 kWhvExitContextBytes1803 = 144;
 
-}  // namespace runhv
+}  // namespace runhv::whpapi

@@ -3,7 +3,7 @@
 #include "winhv_linux/profile.h"
 #include "winhv_linux/properties.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 
 Capabilities narrowed(const Capabilities& engine, const Profile& profile) {
   Capabilities capabilities = engine;
@@ -42,11 +42,11 @@ HRESULT get_capability(bool present, const Capabilities& capabilities, const Pro
       banks.AsUINT64[0] = capabilities.synthetic_features;
       return fixed(banks);
     }
-    case static_cast<UINT32>(kWhvCapabilityPhysicalAddressWidth):
+    case static_cast<UINT32>(whpapi::kWhvCapabilityPhysicalAddressWidth):
       return fixed(capabilities.physical_address_width);
     default:
       return WHV_E_UNKNOWN_CAPABILITY;
   }
 }
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

@@ -3,7 +3,7 @@
 
 #include "whpapi/whp.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 
 struct Profile;
 
@@ -24,4 +24,4 @@ Capabilities narrowed(const Capabilities& engine, const Profile& profile);
 HRESULT get_capability(bool present, const Capabilities& capabilities, const Profile& profile,
                        WHV_CAPABILITY_CODE code, void* buffer, UINT32 size, UINT32* written);
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

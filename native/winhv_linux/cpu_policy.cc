@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 namespace {
 
 constexpr std::uint32_t kMsrPlatformId = 0x17;
@@ -140,4 +140,4 @@ MsrAnswer CpuPolicy::write_msr(std::uint32_t msr, std::uint64_t value) {
   return engine_has(msr) ? MsrAnswer::kDefault : unknown_msr();
 }
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

@@ -8,7 +8,7 @@
 #include "winhv_linux/hyperv.h"
 #include "winhv_linux/properties.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 
 // Threads: externally serialised.
 class CpuPolicy {
@@ -34,4 +34,4 @@ class CpuPolicy {
   Hyperv hyperv_;
 };
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

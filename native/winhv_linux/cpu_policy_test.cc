@@ -2,7 +2,7 @@
 
 #include "gtest/gtest.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 namespace {
 
 constexpr std::uint32_t kUnknownMsr = 0xC0010015;
@@ -90,4 +90,4 @@ TEST(CpuPolicy, ReferenceCounterCountsHundredsOfNanoseconds) {
 }
 
 }  // namespace
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

@@ -12,7 +12,7 @@
 #include "winhv_linux/capabilities.h"
 #include "winhv_linux/gpa_map.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 
 inline constexpr UINT32 kMaxProcessors = 64;
 
@@ -146,4 +146,4 @@ class Engine {
                             std::unique_ptr<EngineVm>& vm) const = 0;
 };
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 namespace {
 
 template <class Context>
@@ -119,4 +119,4 @@ void fill_exit_context(const EngineExit& exit, WHV_RUN_VP_EXIT_CONTEXT& context)
   }
 }
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

@@ -14,9 +14,9 @@
 #include "winhv_linux/registry.h"
 #include "winhv_linux/strict.h"
 
-using runhv::winhv::find_partition;
-using runhv::winhv::GpaRange;
-using runhv::winhv::Partition;
+using runhv::winhv_linux::find_partition;
+using runhv::winhv_linux::GpaRange;
+using runhv::winhv_linux::Partition;
 
 namespace {
 
@@ -29,7 +29,7 @@ bool is_page_range(UINT64 gpa, UINT64 size) {
 // Real WHP uses aligned SSE moves on register values: a client that passes these gets an access
 // violation inside the DLL (field guide §1.7). Here it gets an error and a line that says why.
 bool refuse_unaligned(const WHV_REGISTER_VALUE* values, const char* function) {
-  if (!runhv::winhv::strictness().enabled || reinterpret_cast<UINT64>(values) % 16 == 0) {
+  if (!runhv::winhv_linux::strictness().enabled || reinterpret_cast<UINT64>(values) % 16 == 0) {
     return false;
   }
   std::fprintf(stderr,
@@ -46,27 +46,27 @@ extern "C" {
 HRESULT WINAPI WHvGetCapability(WHV_CAPABILITY_CODE code, VOID* buffer, UINT32 size,
                                 UINT32* written) {
   if (buffer == nullptr && size != 0) return E_POINTER;
-  const auto* profile = runhv::winhv::configured_profile();
+  const auto* profile = runhv::winhv_linux::configured_profile();
   if (profile == nullptr) return E_INVALIDARG;
-  const auto& engine = runhv::winhv::soft_engine();
-  const runhv::winhv::Capabilities can =
-      engine ? narrowed((*engine)->capabilities(), *profile) : runhv::winhv::Capabilities{};
-  return runhv::winhv::get_capability(engine.has_value(), can, *profile, code, buffer, size,
-                                      written);
+  const auto& engine = runhv::winhv_linux::soft_engine();
+  const runhv::winhv_linux::Capabilities can =
+      engine ? narrowed((*engine)->capabilities(), *profile) : runhv::winhv_linux::Capabilities{};
+  return runhv::winhv_linux::get_capability(engine.has_value(), can, *profile, code, buffer, size,
+                                            written);
 }
 
 HRESULT WINAPI WHvCreatePartition(WHV_PARTITION_HANDLE* handle) {
   if (handle == nullptr) return E_POINTER;
-  const auto* profile = runhv::winhv::configured_profile();
+  const auto* profile = runhv::winhv_linux::configured_profile();
   if (profile == nullptr) return E_INVALIDARG;
-  const auto& engine = runhv::winhv::soft_engine();
+  const auto& engine = runhv::winhv_linux::soft_engine();
   if (!engine) {
     // An HRESULT has no room for the reason, and without it nobody can repair this.
     std::fprintf(stderr, "winhvplatform: %s\n", runhv::to_string(engine.error()).c_str());
-    return runhv::kHvNotPresent;
+    return runhv::whpapi::kHvNotPresent;
   }
-  *handle = runhv::winhv::add_partition(
-      std::make_shared<Partition>(**engine, *profile, runhv::winhv::strictness()));
+  *handle = runhv::winhv_linux::add_partition(
+      std::make_shared<Partition>(**engine, *profile, runhv::winhv_linux::strictness()));
   return S_OK;
 }
 
@@ -76,7 +76,7 @@ HRESULT WINAPI WHvSetupPartition(WHV_PARTITION_HANDLE handle) {
 }
 
 HRESULT WINAPI WHvDeletePartition(WHV_PARTITION_HANDLE handle) {
-  const auto partition = runhv::winhv::remove_partition(handle);
+  const auto partition = runhv::winhv_linux::remove_partition(handle);
   if (!partition) return E_HANDLE;
   partition->close();
   return S_OK;
@@ -145,7 +145,7 @@ HRESULT WINAPI WHvDeleteVirtualProcessor(WHV_PARTITION_HANDLE handle, UINT32 vp_
 HRESULT WINAPI WHvRunVirtualProcessor(WHV_PARTITION_HANDLE handle, UINT32 vp_index, VOID* context,
                                       UINT32 size) {
   if (context == nullptr) return E_POINTER;
-  if (size != runhv::kWhvExitContextBytes1803 && size < sizeof(WHV_RUN_VP_EXIT_CONTEXT)) {
+  if (size != runhv::whpapi::kWhvExitContextBytes1803 && size < sizeof(WHV_RUN_VP_EXIT_CONTEXT)) {
     return E_INVALIDARG;
   }
   const auto partition = find_partition(handle);

@@ -2,7 +2,7 @@
 
 #include <iterator>
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 
 GpaMap::Ranges::const_iterator GpaMap::containing(std::uint64_t gpa) const {
   auto after = ranges_.upper_bound(gpa);
@@ -57,4 +57,4 @@ std::byte* GpaMap::host_at(std::uint64_t gpa) const {
   return range == ranges_.end() ? nullptr : range->second.host + (gpa - range->first);
 }
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

@@ -6,7 +6,7 @@
 #include <map>
 #include <optional>
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 
 struct GpaRange {
   std::uint64_t size;
@@ -34,4 +34,4 @@ class GpaMap {
   Ranges ranges_;  // by first address; they do not overlap
 };
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

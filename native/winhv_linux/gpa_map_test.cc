@@ -2,7 +2,7 @@
 
 #include "gtest/gtest.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 namespace {
 
 constexpr std::uint64_t kPage = 4096;
@@ -53,4 +53,4 @@ TEST(GpaMap, UnmapCutsEveryRangeItTouches) {
 }
 
 }  // namespace
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

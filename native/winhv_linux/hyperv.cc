@@ -1,6 +1,6 @@
 #include "winhv_linux/hyperv.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 namespace {
 
 constexpr std::uint32_t kFirstLeaf = 0x40000000;
@@ -95,4 +95,4 @@ std::optional<std::uint64_t> Hyperv::reference_tsc_page(std::uint32_t msr, std::
   return value & ~kFlags;
 }
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

@@ -9,7 +9,7 @@
 
 #include "whpapi/whp.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 
 struct HypervClock {
   std::uint64_t start_ns;  // when the partition was set up, monotonic
@@ -44,4 +44,4 @@ class Hyperv {
   std::uint64_t tsc_invariant_control_ = 0;
 };
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

@@ -5,7 +5,7 @@
 
 #include "platform/clock.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 namespace {
 
 // Field guide §1.9: shipping Windows has at most one partition with mapped memory per process.
@@ -46,7 +46,7 @@ HRESULT Partition::setup() {
     const std::lock_guard state(state_mutex_);
     if (properties_.processor_count == 0) return WHV_E_INVALID_PARTITION_CONFIG;
     frozen_ = true;
-    policy_.emplace(properties_, monotonic_ns());
+    policy_.emplace(properties_, platform::monotonic_ns());
     shape = {
         .processor_count = properties_.processor_count,
         .local_apic_mode =
@@ -72,7 +72,7 @@ bool Partition::cpuid(UINT32 vp, UINT32 function, UINT32 index, std::array<UINT3
 
 MsrAnswer Partition::read_msr(UINT32 vp, UINT32 msr, UINT64& value) {
   const std::lock_guard state(state_mutex_);
-  return policy_->read_msr(vp, msr, monotonic_ns(), value);
+  return policy_->read_msr(vp, msr, platform::monotonic_ns(), value);
 }
 
 MsrAnswer Partition::write_msr(UINT32, UINT32 msr, UINT64 value) {
@@ -90,7 +90,7 @@ MsrAnswer Partition::write_msr(UINT32, UINT32 msr, UINT64 value) {
 HRESULT Partition::map(std::uint64_t gpa, const GpaRange& range) {
   const std::lock_guard structure(structure_mutex_);
   if (!is_set_up()) return E_INVALIDARG;
-  if (strictness_.enabled && !claim_memory(this)) return kVidPartitionAlreadyExists;
+  if (strictness_.enabled && !claim_memory(this)) return whpapi::kVidPartitionAlreadyExists;
   const HRESULT result = made_vm_->map(gpa, range);
   const std::lock_guard state(state_mutex_);
   if (SUCCEEDED(result)) memory_.map(gpa, range);
@@ -220,7 +220,7 @@ HRESULT Partition::request_interrupt(const WHV_INTERRUPT_CONTROL& control) {
                      control.Type == WHvX64InterruptTypeSipi;
   // An MSI that the guest has not programmed (0, 0) is refused (field guide §2.2).
   if (!known || control.Vector > 255 || (has_vector && control.Vector < 16)) {
-    return kHvInvalidParameter;
+    return whpapi::kHvInvalidParameter;
   }
   return made_vm_->request_interrupt(control);
 }
@@ -244,4 +244,4 @@ void Partition::close() {
   }
 }
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

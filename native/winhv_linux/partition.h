@@ -18,7 +18,7 @@
 #include "winhv_linux/strict.h"
 #include "winhv_linux/virtual_processor.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 
 // Threads: any, one per processor in run(). Order of locks: structure_mutex_, the engine's own,
 // state_mutex_.
@@ -100,4 +100,4 @@ class Partition final : private CpuAnswers {
   std::atomic<bool> closed_{false};
 };
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

@@ -11,7 +11,7 @@
 
 #include "gtest/gtest.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 namespace {
 
 constexpr UINT64 kPage = 4096;
@@ -269,7 +269,7 @@ TEST_F(PartitionTest, InterruptsThatNoApicTakesDoNotReachTheEngine) {
   WHV_INTERRUPT_CONTROL control{};
   control.Type = WHvX64InterruptTypeFixed;
   control.Vector = 15;
-  EXPECT_EQ(partition_.request_interrupt(control), kHvInvalidParameter);
+  EXPECT_EQ(partition_.request_interrupt(control), whpapi::kHvInvalidParameter);
   EXPECT_EQ(vm().interrupts, 0);
   control.Vector = 16;
   EXPECT_EQ(partition_.request_interrupt(control), S_OK);
@@ -330,7 +330,7 @@ TEST_F(StrictPartition, OnlyOneHasMemory) {
   alignas(kPage) static std::array<std::byte, kPage> page;
   const GpaRange range{kPage, page.data(), WHvMapGpaRangeFlagRead};
   EXPECT_EQ(partition_.map(0, range), S_OK);
-  EXPECT_EQ(second.map(0, range), kVidPartitionAlreadyExists);
+  EXPECT_EQ(second.map(0, range), whpapi::kVidPartitionAlreadyExists);
   EXPECT_EQ(partition_.unmap(0, kPage), S_OK);
   EXPECT_EQ(second.map(0, range), S_OK);
 }
@@ -370,4 +370,4 @@ TEST_F(OlderPartition, HasWhatItsProfileHas) {
 }
 
 }  // namespace
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

@@ -6,7 +6,7 @@
 
 #include "platform/process.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 namespace {
 
 // Field guide §1.2: what build 26200 reports. Other builds' reports are not known.
@@ -18,8 +18,10 @@ constexpr UINT64 kX64MsrExits = 0x3F;
 constexpr UINT64 kSyntheticFeatures = 0x6F'FF44'8FFF;
 
 // §5, "fallback table by build": GpaAccessFaultExit and PhysicalAddressWidth come with 26100.
-constexpr std::array kPhysicalAddressWidth{static_cast<UINT32>(kWhvCapabilityPhysicalAddressWidth)};
-constexpr std::array kPropertyOfAddressWidth{static_cast<UINT32>(kWhvPropertyPhysicalAddressWidth)};
+constexpr std::array kPhysicalAddressWidth{
+    static_cast<UINT32>(whpapi::kWhvCapabilityPhysicalAddressWidth)};
+constexpr std::array kPropertyOfAddressWidth{
+    static_cast<UINT32>(whpapi::kWhvPropertyPhysicalAddressWidth)};
 
 constexpr Profile before_26100(std::string_view name) {
   return {name,
@@ -47,7 +49,7 @@ constexpr std::array kProfiles{
 };
 
 const Profile* read_environment() {
-  const std::string name = environment("RUNHV_WHP_PROFILE");
+  const std::string name = platform::environment("RUNHV_WHP_PROFILE");
   if (name.empty()) return kProfiles.data();
   const Profile* profile = find_profile(name);
   if (profile == nullptr) {
@@ -73,4 +75,4 @@ const Profile* configured_profile() {
   return profile;
 }
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

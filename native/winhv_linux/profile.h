@@ -9,7 +9,7 @@
 
 #include "whpapi/whp.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 
 // When a HLT with a local APIC in the hypervisor is reported (field guide §4.4: builds differ).
 enum class HaltReport {
@@ -42,4 +42,4 @@ const Profile* find_profile(std::string_view name);
 // stderr, where it names none. Read from the environment once.
 const Profile* configured_profile();
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

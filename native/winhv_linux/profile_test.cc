@@ -3,7 +3,7 @@
 #include "gtest/gtest.h"
 #include "winhv_linux/capabilities.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 namespace {
 
 HRESULT ask(std::string_view profile, WHV_CAPABILITY_CODE code) {
@@ -22,9 +22,9 @@ TEST(Profile, NamesAreKnownAndOthersAreNot) {
 }
 
 TEST(Profile, PhysicalAddressWidthCameWith24H2) {
-  EXPECT_EQ(ask("windows-server-2022", kWhvCapabilityPhysicalAddressWidth),
+  EXPECT_EQ(ask("windows-server-2022", whpapi::kWhvCapabilityPhysicalAddressWidth),
             WHV_E_UNKNOWN_CAPABILITY);
-  EXPECT_EQ(ask("windows-11-24h2", kWhvCapabilityPhysicalAddressWidth), S_OK);
+  EXPECT_EQ(ask("windows-11-24h2", whpapi::kWhvCapabilityPhysicalAddressWidth), S_OK);
   EXPECT_EQ(ask("windows-server-2022", WHvCapabilityCodeFeatures), S_OK);
 }
 
@@ -37,4 +37,4 @@ TEST(Profile, TakesFromTheEngineAndAddsNothing) {
 }
 
 }  // namespace
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

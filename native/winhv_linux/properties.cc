@@ -4,7 +4,7 @@
 
 #include "winhv_linux/engine.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 namespace {
 
 // Bounds what a client can make us copy; real lists have tens of entries.
@@ -176,4 +176,4 @@ HRESULT Properties::get(WHV_PARTITION_PROPERTY_CODE code, void* buffer, UINT32 s
   }
 }
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

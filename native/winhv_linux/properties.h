@@ -7,7 +7,7 @@
 #include "winhv_linux/capabilities.h"
 #include "winhv_linux/profile.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 
 struct Properties {
   // The profile outlives the properties; capabilities are narrowed to it.
@@ -42,4 +42,4 @@ struct Properties {
 // gets the size in both cases.
 HRESULT copy_out(const void* value, UINT32 value_size, void* buffer, UINT32 size, UINT32* written);
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

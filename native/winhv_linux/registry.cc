@@ -6,7 +6,7 @@
 
 #include "winhv_linux/partition.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 namespace {
 
 struct Registry {
@@ -49,4 +49,4 @@ std::shared_ptr<Partition> remove_partition(WHV_PARTITION_HANDLE handle) {
   return partition;
 }
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

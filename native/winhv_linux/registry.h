@@ -5,7 +5,7 @@
 
 #include "whpapi/whp.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 
 class Partition;
 
@@ -14,4 +14,4 @@ WHV_PARTITION_HANDLE add_partition(std::shared_ptr<Partition> partition);
 std::shared_ptr<Partition> find_partition(WHV_PARTITION_HANDLE handle);    // null: no such handle
 std::shared_ptr<Partition> remove_partition(WHV_PARTITION_HANDLE handle);  // null: no such handle
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

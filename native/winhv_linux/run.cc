@@ -4,7 +4,7 @@
 #include "winhv_linux/exit_context.h"
 #include "winhv_linux/partition.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 
 HRESULT Partition::run(UINT32 index, WHV_RUN_VP_EXIT_CONTEXT& context) {
   VirtualProcessor* vp = processor(index);
@@ -70,4 +70,4 @@ HRESULT Partition::report_plain(UINT32 index, WHV_RUN_VP_EXIT_REASON reason,
   return S_OK;
 }
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

@@ -4,13 +4,13 @@
 
 #include "platform/process.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 namespace {
 
 Strictness read_environment() {
-  Strictness strictness{environment("RUNHV_WHP_STRICT") == "1", std::nullopt};
+  Strictness strictness{platform::environment("RUNHV_WHP_STRICT") == "1", std::nullopt};
   if (!strictness.enabled) return strictness;
-  const std::string halt = environment("RUNHV_WHP_HALT");
+  const std::string halt = platform::environment("RUNHV_WHP_HALT");
   if (halt == "never") strictness.halt_report = HaltReport::kNever;
   if (halt == "then-block") strictness.halt_report = HaltReport::kThenBlock;
   if (halt == "always") strictness.halt_report = HaltReport::kAlways;
@@ -24,4 +24,4 @@ const Strictness& strictness() {
   return strictness;
 }
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

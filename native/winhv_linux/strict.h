@@ -7,7 +7,7 @@
 
 #include "winhv_linux/profile.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 
 struct Strictness {
   bool enabled = false;
@@ -22,4 +22,4 @@ const Strictness& strictness();
 inline constexpr std::uint64_t kSpuriousNoneEvery = 61;
 inline constexpr std::uint64_t kStaleCanceledEvery = 97;
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

@@ -4,7 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 
 struct VirtualProcessor {
   std::atomic<bool> running{false};   // a thread is inside WHvRunVirtualProcessor
@@ -15,4 +15,4 @@ struct VirtualProcessor {
   bool halt_reported = false;                      // by its running thread only
 };
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

@@ -11,15 +11,15 @@
 #include "platform/clock.h"
 #include "platform/random.h"
 
-namespace runhv {
+namespace runhv::container {
 namespace {
 
 Result<std::vector<std::byte>> start_frames(const std::string& folder) {
   RUNHV_TRY_ASSIGN(const Bundle bundle, read_bundle(folder));
   RUNHV_TRY_ASSIGN(std::vector<std::byte> container, encode_container(bundle.container));
   std::array<std::byte, kEntropyBytes> entropy;
-  fill_random(entropy);
-  append_identity(container, realtime_ns(), entropy);
+  platform::fill_random(entropy);
+  append_identity(container, platform::realtime_ns(), entropy);
   const runhv_stdio ports = {0, RUNHV_FIRST_STREAM_PORT + 1, RUNHV_FIRST_STREAM_PORT + 2, 0, 0, 0,
                              0};
   RUNHV_TRY_ASSIGN(std::vector<std::byte> process, encode_process(0, bundle.process, ports));
@@ -41,12 +41,12 @@ int write_start_frames(const std::string& bundle) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::container
 
 int main(int argc, char** argv) {
   if (argc != 2) {
     std::fputs("usage: start_frame BUNDLE\n", stderr);
     return 2;
   }
-  return runhv::write_start_frames(argv[1]);
+  return runhv::container::write_start_frames(argv[1]);
 }

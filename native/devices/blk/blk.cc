@@ -11,7 +11,7 @@
 #include "devices/virtio/segment_cursor.h"
 #include "devices/virtio/spec.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 constexpr std::uint64_t kSectorBytes = 512;
@@ -240,4 +240,4 @@ void BlkDevice::on_notify(std::uint16_t) {
   }
 }
 
-}  // namespace runhv
+}  // namespace runhv::devices

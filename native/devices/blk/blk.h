@@ -15,7 +15,7 @@
 #include "devices/virtio/device.h"
 #include "devices/virtio/queue.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 class BlkDevice final : public VirtioDevice {
  public:
@@ -48,4 +48,4 @@ class BlkDevice final : public VirtioDevice {
   DescriptorChain chain_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

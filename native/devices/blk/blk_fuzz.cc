@@ -12,7 +12,7 @@
 #include "testing/virtio_driver.h"
 #include "testing/virtio_fuzz.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 constexpr std::uint64_t kSectors = 64;
@@ -32,7 +32,7 @@ void make_request(testing::FuzzInput& input, std::span<std::byte> out) {
 // Has every second sector at once.
 class FuzzedDisk final : public Disk {
  public:
-  explicit FuzzedDisk(File file) : disk_(std::move(file)) {}
+  explicit FuzzedDisk(platform::File file) : disk_(std::move(file)) {}
   std::uint64_t size_bytes() const override { return disk_.size_bytes(); }
   const std::string& name() const override { return disk_.name(); }
   Result<void> read_at(std::uint64_t offset, std::span<std::byte> out) const override {
@@ -51,25 +51,27 @@ class FuzzedDisk final : public Disk {
 };
 
 }  // namespace
+}  // namespace runhv::devices
 
-void fuzz(std::span<const std::byte> bytes) {
+void runhv::testing::fuzz(std::span<const std::byte> bytes) {
   testing::FuzzInput input(bytes);
   const bool read_only = input.below(2) == 0;
-  auto file = File::create_anonymous(temporary_directory(), kSectors * 512);
+  auto file =
+      platform::File::create_anonymous(platform::temporary_directory(), devices::kSectors * 512);
   RUNHV_CHECK(file);
-  const auto shown =
-      File::open("/proc/self/fd/" + std::to_string(file->handle()), File::Access::kRead);
+  const auto shown = platform::File::open("/proc/self/fd/" + std::to_string(file->handle()),
+                                          platform::File::Access::kRead);
   RUNHV_CHECK(shown);
   testing::HeldJobs jobs;
-  auto device =
-      BlkDevice::create(std::make_shared<FuzzedDisk>(*std::move(file)), read_only, "fuzz", jobs);
+  auto device = devices::BlkDevice::create(std::make_shared<devices::FuzzedDisk>(*std::move(file)),
+                                           read_only, "fuzz", jobs);
   RUNHV_CHECK(device);
   testing::FakeIrqLine irq;
   testing::HeldJobs later;
   const auto memory = testing::make_guest_memory();
-  MmioTransport transport(*std::move(device), memory, irq, later);
+  devices::MmioTransport transport(*std::move(device), memory, irq, later);
 
-  testing::HostileDriver{.make_request = make_request,
+  testing::HostileDriver{.make_request = devices::make_request,
                          .something_else =
                              [&](testing::FuzzInput&) {
                                transport.resume();  // a job would wait for it
@@ -79,22 +81,20 @@ void fuzz(std::span<const std::byte> bytes) {
   jobs.run_all();
 
   if (read_only) {
-    std::vector<std::byte> content(kSectors * 512);
+    std::vector<std::byte> content(devices::kSectors * 512);
     RUNHV_CHECK(shown->read_at(0, content));
     RUNHV_CHECK(std::ranges::all_of(content, [](std::byte byte) { return byte == std::byte{0}; }));
   }
-  testing::VirtioDriver driver(transport, *memory, kRings);
+  testing::VirtioDriver driver(transport, *memory, devices::kRings);
   RUNHV_CHECK(driver.start(UINT64_MAX));
-  testing::put(*memory, kHeader, std::string(16, '\0'));  // IN, sector 0
-  const std::array<testing::Buffer, 3> buffers{testing::Buffer{kHeader, 16, false},
-                                               testing::Buffer{kData, 512, true},
-                                               testing::Buffer{kStatus, 1, true}};
+  testing::put(*memory, devices::kHeader, std::string(16, '\0'));  // IN, sector 0
+  const std::array<testing::Buffer, 3> buffers{testing::Buffer{devices::kHeader, 16, false},
+                                               testing::Buffer{devices::kData, 512, true},
+                                               testing::Buffer{devices::kStatus, 1, true}};
   driver.queue(0).add(buffers);
   driver.queue(0).kick();
   jobs.run_all();
   const auto used = driver.queue(0).take_used();
   RUNHV_CHECK(used && used->written_bytes == 513);
-  RUNHV_CHECK(testing::get(*memory, kStatus, 1)[0] == std::byte{0});
+  RUNHV_CHECK(testing::get(*memory, devices::kStatus, 1)[0] == std::byte{0});
 }
-
-}  // namespace runhv

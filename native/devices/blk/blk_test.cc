@@ -14,7 +14,7 @@
 #include "testing/slow_disk.h"
 #include "testing/virtio_driver.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 using testing::Buffer;
@@ -33,8 +33,8 @@ constexpr int kIoError = 1;
 constexpr int kUnsupported = 2;
 
 // 64 sectors; sector n begins with its number.
-File make_disk() {
-  auto file = File::create_anonymous(::testing::TempDir(), kSectors * 512);
+platform::File make_disk() {
+  auto file = platform::File::create_anonymous(::testing::TempDir(), kSectors * 512);
   RUNHV_CHECK(file);
   for (std::uint64_t sector = 0; sector < kSectors; ++sector) {
     const std::string text = "sector " + std::to_string(sector);
@@ -81,7 +81,7 @@ class BlkTest : public ::testing::Test {
   testing::FakeIrqLine irq;
   testing::HeldJobs later;
   testing::HeldJobs jobs;
-  std::shared_ptr<GuestMemory> memory;
+  std::shared_ptr<memory::GuestMemory> memory;
   std::unique_ptr<MmioTransport> transport;
   std::unique_ptr<testing::VirtioDriver> driver;
   std::uint32_t last_written = 0;
@@ -144,7 +144,7 @@ TEST_F(BlkTest, AReadOnlyDiskTakesNoWrite) {
 }
 
 TEST_F(BlkTest, RefusesAPartThatIsTooLarge) {
-  auto large = File::create_anonymous(::testing::TempDir(), 1 << 20);
+  auto large = platform::File::create_anonymous(::testing::TempDir(), 1 << 20);
   ASSERT_TRUE(large);
   auto device =
       BlkDevice::create(std::make_shared<FileDisk>(*std::move(large)), false, "large", jobs);
@@ -227,7 +227,7 @@ class SlowBlkTest : public ::testing::Test {
   testing::FakeIrqLine irq;
   testing::HeldJobs later;
   testing::WorkerJobs jobs;
-  std::shared_ptr<GuestMemory> memory = testing::make_guest_memory();
+  std::shared_ptr<memory::GuestMemory> memory = testing::make_guest_memory();
   std::unique_ptr<MmioTransport> transport;
   std::unique_ptr<testing::VirtioDriver> driver;
 };
@@ -276,14 +276,14 @@ TEST_F(SlowBlkTest, ADiskThatHangsOutlivesItsDeviceAndKeepsTheMemory) {
   EXPECT_FALSE(transport->pause(0));
   EXPECT_FALSE(transport->stop(0));
   transport.reset();
-  const std::weak_ptr<GuestMemory> still(memory);
+  const std::weak_ptr<memory::GuestMemory> still(memory);
   memory.reset();
   EXPECT_FALSE(still.expired());
   EXPECT_EQ(irq.pulses, 0);
 }
 
 TEST(Blk, RefusesAFileThatIsNoMultipleOfASector) {
-  auto file = File::create_anonymous(::testing::TempDir(), 1000);
+  auto file = platform::File::create_anonymous(::testing::TempDir(), 1000);
   ASSERT_TRUE(file);
   testing::HeldJobs jobs;
   const auto device =
@@ -293,4 +293,4 @@ TEST(Blk, RefusesAFileThatIsNoMultipleOfASector) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "platform/file.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 // Threads: any, at once. A call may take as long as the host likes, unless it says otherwise.
 class Disk {
@@ -30,7 +30,7 @@ class Disk {
 
 class FileDisk final : public Disk {
  public:
-  explicit FileDisk(File file) : file_(std::move(file)) {}
+  explicit FileDisk(platform::File file) : file_(std::move(file)) {}
   std::uint64_t size_bytes() const override { return file_.size_bytes(); }
   const std::string& name() const override { return file_.path(); }
   Result<void> read_at(std::uint64_t offset, std::span<std::byte> out) const override {
@@ -45,7 +45,7 @@ class FileDisk final : public Disk {
   Result<void> flush() const override { return file_.flush(); }
 
  private:
-  const File file_;
+  const platform::File file_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

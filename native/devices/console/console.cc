@@ -5,7 +5,7 @@
 #include "devices/virtio/segment_cursor.h"
 #include "devices/virtio/spec.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 VirtioTraits ConsoleDevice::traits() const {
   return {
@@ -35,4 +35,4 @@ void ConsoleDevice::on_notify(std::uint16_t queue_index) {
   }
 }
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -7,7 +7,7 @@
 #include "devices/virtio/device.h"
 #include "devices/virtio/queue.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 class ConsoleSink {
  public:
@@ -41,4 +41,4 @@ class ConsoleDevice final : public VirtioDevice {
   DescriptorChain chain_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

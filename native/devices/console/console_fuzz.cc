@@ -7,7 +7,7 @@
 #include "testing/virtio_driver.h"
 #include "testing/virtio_fuzz.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 constexpr Gpa kRings{1 << 20};
@@ -23,26 +23,26 @@ class LastText final : public ConsoleSink {
 };
 
 }  // namespace
+}  // namespace runhv::devices
 
-void fuzz(std::span<const std::byte> bytes) {
+void runhv::testing::fuzz(std::span<const std::byte> bytes) {
   testing::FuzzInput input(bytes);
-  LastText sink;
+  devices::LastText sink;
   testing::FakeIrqLine irq;
   testing::HeldJobs later;
   const auto memory = testing::make_guest_memory();
-  MmioTransport transport(std::make_unique<ConsoleDevice>(sink), memory, irq, later);
+  devices::MmioTransport transport(std::make_unique<devices::ConsoleDevice>(sink), memory, irq,
+                                   later);
 
   testing::HostileDriver{.make_request = [](testing::FuzzInput&, std::span<std::byte>) {}}.run(
       input, transport, *memory);
 
-  testing::VirtioDriver driver(transport, *memory, kRings);
+  testing::VirtioDriver driver(transport, *memory, devices::kRings);
   RUNHV_CHECK(driver.start(UINT64_MAX));
-  testing::put(*memory, kText, "still here");
-  const testing::Buffer buffer{kText, 10, false};
+  testing::put(*memory, devices::kText, "still here");
+  const testing::Buffer buffer{devices::kText, 10, false};
   driver.queue(1).add({&buffer, 1});
   driver.queue(1).kick();
   RUNHV_CHECK(driver.queue(1).take_used());
   RUNHV_CHECK(sink.last == "still here");
 }
-
-}  // namespace runhv

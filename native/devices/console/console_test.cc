@@ -10,7 +10,7 @@
 #include "testing/guest.h"
 #include "testing/virtio_driver.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 using testing::Buffer;
@@ -30,7 +30,7 @@ class ConsoleTest : public ::testing::Test {
   TextSink sink;
   testing::FakeIrqLine irq;
   testing::HeldJobs later;
-  std::shared_ptr<GuestMemory> memory = testing::make_guest_memory();
+  std::shared_ptr<memory::GuestMemory> memory = testing::make_guest_memory();
   MmioTransport transport{std::make_unique<ConsoleDevice>(sink), memory, irq, later};
   testing::VirtioDriver driver{transport, *memory, Gpa{1 << 20}};
 };
@@ -74,4 +74,4 @@ TEST_F(ConsoleTest, TakesSoMuchTextOfAChainAndNoMore) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::devices

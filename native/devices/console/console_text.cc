@@ -2,7 +2,7 @@
 
 #include "base/text.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 bool continues_a_character(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
@@ -62,4 +62,4 @@ void ConsoleText::show(std::size_t size, std::string& shown) {
   line_.erase(0, size);
 }
 
-}  // namespace runhv
+}  // namespace runhv::devices

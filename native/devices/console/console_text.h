@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace runhv {
+namespace runhv::devices {
 
 // Each line begins with "guest: ", and control characters in it, all but tabs, are escaped
 // (base/text.h). Threads: one at a time.
@@ -27,4 +27,4 @@ class ConsoleText {
   bool continues_ = false;  // line_ follows a piece of the same line
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -4,7 +4,7 @@
 
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 TEST(ConsoleText, MarksEachLine) {
@@ -46,4 +46,4 @@ TEST(ConsoleText, CutsNoCharacterInTwo) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -1,6 +1,6 @@
 #include "devices/exitport/exit_port.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 std::uint64_t ExitPort::read(std::uint64_t, unsigned) { return UINT64_MAX; }
 
@@ -11,4 +11,4 @@ bool ExitPort::write(std::uint64_t offset, unsigned size_bytes, std::uint64_t va
   return true;
 }
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -6,7 +6,7 @@
 #include "devices/bus.h"
 #include "runhv_agent.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 class ExitPortEvents {
  public:
@@ -33,4 +33,4 @@ class ExitPort final : public BusDevice {
   ExitPortEvents& events_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -5,7 +5,7 @@
 #include "devices/bus.h"
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 class Events final : public ExitPortEvents {
@@ -41,4 +41,4 @@ TEST(ExitPort, IgnoresReadsAndWords) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::devices

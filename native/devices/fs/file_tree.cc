@@ -5,7 +5,7 @@
 
 #include "devices/fs/fuse_protocol.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 // splitmix64: far apart for neighbours, 0 for 0.
@@ -25,7 +25,7 @@ std::size_t FileTree::KeyHash::operator()(const Key& key) const {
 FileTree::FileTree(std::vector<Share> shares, std::size_t limit)
     : limit_(limit), next_id_(fuse::kRootId + 1) {
   for (Share& share : shares) {
-    shares_.push_back({.file = std::make_shared<const FileNode>(std::move(share.top)),
+    shares_.push_back({.file = std::make_shared<const platform::FileNode>(std::move(share.top)),
                        .id = 0,
                        .share = shares_.size(),
                        .read_only = share.read_only,
@@ -40,14 +40,14 @@ std::shared_ptr<const TreeNode> FileTree::find(std::uint64_t id) const {
 }
 
 int FileTree::look_up_share(std::size_t index, std::shared_ptr<const TreeNode>& node,
-                            FileStatus& status) {
+                            platform::FileStatus& status) {
   if (index >= shares_.size()) return fuse::kEnoent;
   return adopt(shares_[index], status, node);
 }
 
-int FileTree::adopt(const TreeNode& parent, FileNode file, std::shared_ptr<const TreeNode>& node,
-                    FileStatus& status) {
-  return adopt({.file = std::make_shared<const FileNode>(std::move(file)),
+int FileTree::adopt(const TreeNode& parent, platform::FileNode file,
+                    std::shared_ptr<const TreeNode>& node, platform::FileStatus& status) {
+  return adopt({.file = std::make_shared<const platform::FileNode>(std::move(file)),
                 .id = 0,
                 .share = parent.share,
                 .read_only = parent.read_only,
@@ -55,7 +55,8 @@ int FileTree::adopt(const TreeNode& parent, FileNode file, std::shared_ptr<const
                status, node);
 }
 
-int FileTree::adopt(TreeNode node, FileStatus& status, std::shared_ptr<const TreeNode>& out) {
+int FileTree::adopt(TreeNode node, platform::FileStatus& status,
+                    std::shared_ptr<const TreeNode>& out) {
   if (const int failed = node.file->status(status); failed != 0) return failed;
   const Key key{node.share, status.mount, status.device, status.inode};
   const std::lock_guard lock(mutex_);
@@ -127,4 +128,4 @@ std::uint64_t FileTree::inode_number(std::uint64_t device, std::uint64_t inode) 
   return inode ^ spread(static_cast<std::uint64_t>(found - devices_.begin()));
 }
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -16,12 +16,12 @@
 #include "devices/fs/share.h"
 #include "platform/file_node.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 // A file that the guest has looked up. One for each file of a share, whatever its names, so that
 // the guest keeps one copy of its content.
 struct TreeNode {
-  std::shared_ptr<const FileNode> file;
+  std::shared_ptr<const platform::FileNode> file;
   std::uint64_t id;
   std::size_t share;
   bool read_only;
@@ -30,7 +30,7 @@ struct TreeNode {
 
 struct TreeHandle {
   std::shared_ptr<const TreeNode> node;
-  OpenFile file;
+  platform::OpenFile file;
   bool writable = false;
   std::mutex reading;  // of a directory, whose place the descriptor keeps
 };
@@ -45,10 +45,11 @@ class FileTree {
   std::shared_ptr<const TreeNode> find(std::uint64_t id) const;
 
   // The node of share `index`, looked up once more. 0, ENOENT where there is none, or ENFILE.
-  int look_up_share(std::size_t index, std::shared_ptr<const TreeNode>& node, FileStatus& status);
+  int look_up_share(std::size_t index, std::shared_ptr<const TreeNode>& node,
+                    platform::FileStatus& status);
   // The node of `file`, which was found in `parent`, looked up once more. 0 or an errno.
-  int adopt(const TreeNode& parent, FileNode file, std::shared_ptr<const TreeNode>& node,
-            FileStatus& status);
+  int adopt(const TreeNode& parent, platform::FileNode file, std::shared_ptr<const TreeNode>& node,
+            platform::FileStatus& status);
   void forget(std::uint64_t id, std::uint64_t lookups);
 
   // 0 or ENFILE.
@@ -66,7 +67,7 @@ class FileTree {
 
   std::size_t share_count() const { return shares_.size(); }
   // Of the share's own top. REQUIRES: index < share_count().
-  const FileNode& top(std::size_t index) const { return *shares_[index].file; }
+  const platform::FileNode& top(std::size_t index) const { return *shares_[index].file; }
   bool is_read_only(std::size_t index) const { return shares_[index].read_only; }
 
  private:
@@ -86,7 +87,7 @@ class FileTree {
     std::uint64_t lookups;
   };
 
-  int adopt(TreeNode node, FileStatus& status, std::shared_ptr<const TreeNode>& out);
+  int adopt(TreeNode node, platform::FileStatus& status, std::shared_ptr<const TreeNode>& out);
   bool full() const { return nodes_.size() + handles_.size() >= limit_; }
 
   const std::size_t limit_;
@@ -100,4 +101,4 @@ class FileTree {
   std::uint64_t next_handle_ = 1;
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

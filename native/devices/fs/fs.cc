@@ -10,7 +10,7 @@
 #include "devices/virtio/spec.h"
 #include "platform/file_node.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 // For everything else in this process: streams, sockets, disks.
@@ -24,7 +24,7 @@ std::size_t readable_bytes(const DescriptorChain& chain) {
 }  // namespace
 
 Result<std::unique_ptr<FsDevice>> FsDevice::create(std::vector<Share> shares, JobQueue& jobs) {
-  const std::size_t limit = raise_descriptor_limit();
+  const std::size_t limit = platform::raise_descriptor_limit();
   if (limit < kOtherDescriptors + kLeastFiles) {
     return Fail{Error{Code::kOutOfMemory, "share files",
                       "this process may have " + std::to_string(limit) +
@@ -79,4 +79,4 @@ void FsDevice::on_notify(std::uint16_t queue_index) {
   }
 }
 
-}  // namespace runhv
+}  // namespace runhv::devices

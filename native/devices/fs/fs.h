@@ -15,7 +15,7 @@
 #include "devices/virtio/device.h"
 #include "devices/virtio/queue.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 class FuseServer;  // devices/fs/fuse_server.h
 
@@ -53,4 +53,4 @@ class FsDevice final : public VirtioDevice {
   DescriptorChain chain_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -17,7 +17,7 @@
 #include "testing/virtio_driver.h"
 #include "testing/virtio_fuzz.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 namespace fs = std::filesystem;
@@ -58,8 +58,8 @@ class Tree {
 
   std::vector<Share> shares() const {
     std::vector<Share> out(2);
-    auto first = FileNode::open(base_ / "shared");
-    auto second = FileNode::open(base_ / "kept");
+    auto first = platform::FileNode::open(base_ / "shared");
+    auto second = platform::FileNode::open(base_ / "kept");
     RUNHV_CHECK(first && second);
     out[0].top = *std::move(first);
     out[1] = {*std::move(second), true, false};
@@ -118,8 +118,8 @@ void make_request(testing::FuzzInput& input, std::span<std::byte> out) {
 }
 
 // The bytes that were written of a right request's answer.
-std::uint32_t ask(testing::VirtioDriver& driver, const GuestMemory& memory, testing::HeldJobs& jobs,
-                  std::span<const std::byte> request) {
+std::uint32_t ask(testing::VirtioDriver& driver, const memory::GuestMemory& memory,
+                  testing::HeldJobs& jobs, std::span<const std::byte> request) {
   testing::put(memory, kIn, request);
   const std::array<testing::Buffer, 2> buffers{
       testing::Buffer{kIn, static_cast<std::uint32_t>(request.size()), false},
@@ -133,25 +133,27 @@ std::uint32_t ask(testing::VirtioDriver& driver, const GuestMemory& memory, test
 }
 
 }  // namespace
+}  // namespace runhv::devices
 
-void fuzz(std::span<const std::byte> bytes) {
+void runhv::testing::fuzz(std::span<const std::byte> bytes) {
   testing::FuzzInput input(bytes);
-  const Tree tree;
+  const devices::Tree tree;
   testing::HeldJobs jobs;
-  auto device = FsDevice::create(tree.shares(), jobs);
+  auto device = devices::FsDevice::create(tree.shares(), jobs);
   RUNHV_CHECK(device);
   testing::FakeIrqLine irq;
   testing::HeldJobs later;
   const auto memory = testing::make_guest_memory();
-  MmioTransport transport(*std::move(device), memory, irq, later);
-  testing::VirtioDriver driver(transport, *memory, kRings);
-  const auto init = testing::fuse_request(Opcode::kInit, 0, testing::fuse_init_body().written());
+  devices::MmioTransport transport(*std::move(device), memory, irq, later);
+  testing::VirtioDriver driver(transport, *memory, devices::kRings);
+  const auto init =
+      testing::fuse_request(devices::fuse::Opcode::kInit, 0, testing::fuse_init_body().written());
   if (input.below(4) != 0) {
     RUNHV_CHECK(driver.start(UINT64_MAX));
-    RUNHV_CHECK(ask(driver, *memory, jobs, init) == 80);
+    RUNHV_CHECK(devices::ask(driver, *memory, jobs, init) == 80);
   }
 
-  testing::HostileDriver{.make_request = make_request,
+  testing::HostileDriver{.make_request = devices::make_request,
                          .something_else =
                              [&](testing::FuzzInput&) {
                                transport.resume();  // a job would wait for it
@@ -162,10 +164,8 @@ void fuzz(std::span<const std::byte> bytes) {
   tree.check();
 
   RUNHV_CHECK(driver.start(UINT64_MAX));
-  RUNHV_CHECK(ask(driver, *memory, jobs, init) == 80);
-  const auto look_up =
-      testing::fuse_request(Opcode::kLookup, 1, testing::FuseBody().name("1").written());
-  RUNHV_CHECK(ask(driver, *memory, jobs, look_up) == 16 + 128);
+  RUNHV_CHECK(devices::ask(driver, *memory, jobs, init) == 80);
+  const auto look_up = testing::fuse_request(devices::fuse::Opcode::kLookup, 1,
+                                             testing::FuseBody().name("1").written());
+  RUNHV_CHECK(devices::ask(driver, *memory, jobs, look_up) == 16 + 128);
 }
-
-}  // namespace runhv

@@ -17,7 +17,7 @@
 #include "testing/guest.h"
 #include "testing/virtio_driver.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 using fuse::Opcode;
@@ -36,7 +36,7 @@ class FsTest : public ::testing::Test {
     std::filesystem::create_directory(folder);
     std::ofstream(folder / "file") << "content";
     std::vector<Share> shares(1);
-    auto top = FileNode::open(folder);
+    auto top = platform::FileNode::open(folder);
     RUNHV_CHECK(top);
     shares[0].top = *std::move(top);
     auto device = FsDevice::create(std::move(shares), jobs);
@@ -75,7 +75,7 @@ class FsTest : public ::testing::Test {
   testing::FakeIrqLine irq;
   testing::HeldJobs later;
   testing::HeldJobs jobs;
-  std::shared_ptr<GuestMemory> memory;
+  std::shared_ptr<memory::GuestMemory> memory;
   std::unique_ptr<MmioTransport> transport;
   std::unique_ptr<testing::VirtioDriver> driver;
 };
@@ -139,4 +139,4 @@ TEST_F(FsTest, AHostWithoutThreadsEndsTheDevice) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::devices

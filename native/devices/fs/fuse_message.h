@@ -12,7 +12,7 @@
 #include "base/bytes.h"
 #include "platform/file_node.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 // Bytes that were copied from the guest. What lies behind their end reads as 0 and makes ok()
 // false.
@@ -80,4 +80,4 @@ class FuseAnswer {
   std::vector<std::byte> bytes_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace runhv::fuse {
+namespace runhv::devices::fuse {
 
 inline constexpr std::uint32_t kMajor = 7;
 inline constexpr std::uint32_t kMinor = 41;
@@ -134,4 +134,4 @@ inline constexpr int kEnodata = 61;
 inline constexpr int kEproto = 71;
 inline constexpr int kEopnotsupp = 95;
 
-}  // namespace runhv::fuse
+}  // namespace runhv::devices::fuse

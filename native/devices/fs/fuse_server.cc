@@ -9,7 +9,7 @@
 #include "devices/fs/fuse_message.h"
 #include "devices/fs/fuse_protocol.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 using fuse::Opcode;
 
@@ -30,16 +30,16 @@ constexpr std::string_view kAclPrefix = "system.posix_acl_";
 // Owners as the guest sees them. Who may not give files away has one user to show: its own is the
 // guest's root, and every other nobody, as in a user namespace of a single user.
 std::uint32_t shown_user(std::uint32_t uid) {
-  if (acts_for_all_users()) return uid;
-  return uid == own_user() ? 0 : kNobody;
+  if (platform::acts_for_all_users()) return uid;
+  return uid == platform::own_user() ? 0 : kNobody;
 }
 std::uint32_t shown_group(std::uint32_t gid) {
-  if (acts_for_all_users()) return gid;
-  return gid == own_group() ? 0 : kNobody;
+  if (platform::acts_for_all_users()) return gid;
+  return gid == platform::own_group() ? 0 : kNobody;
 }
 // Of what the guest sets. False: there is no such owner to be had.
 bool take_owner(std::uint32_t& id) {
-  if (acts_for_all_users() || id == kUnchanged) return true;
+  if (platform::acts_for_all_users() || id == kUnchanged) return true;
   const bool mine = id == 0;
   id = kUnchanged;
   return mine;
@@ -50,7 +50,7 @@ bool is_acl(const std::string& name) { return name.starts_with(kAclPrefix); }
 // Other attributes mean something to the host's own kernel: overlayfs, IMA, SELinux obey them.
 bool may_have_attribute(const std::string& name) {
   if (is_acl(name)) {
-    return acts_for_all_users() &&
+    return platform::acts_for_all_users() &&
            (name == "system.posix_acl_access" || name == "system.posix_acl_default");
   }
   return (name.starts_with("user.") && name.size() > 5) || name == "security.capability";
@@ -70,29 +70,29 @@ std::uint32_t device_number(std::uint32_t major, std::uint32_t minor) {
 std::uint32_t major_of(std::uint32_t number) { return number >> 8 & 0xfff; }
 std::uint32_t minor_of(std::uint32_t number) { return (number & 0xff) | (number >> 12 & 0xfff00); }
 
-FileAccess access_of(std::uint32_t flags) {
+platform::FileAccess access_of(std::uint32_t flags) {
   switch (flags & fuse::kOpenAccessMode) {
     case fuse::kOpenWriteOnly:
-      return FileAccess::kWrite;
+      return platform::FileAccess::kWrite;
     case fuse::kOpenReadWrite:
-      return FileAccess::kReadWrite;
+      return platform::FileAccess::kReadWrite;
     default:
-      return FileAccess::kRead;
+      return platform::FileAccess::kRead;
   }
 }
 
 // Whether writing to the file would have to take bits away that its mode has.
-bool has_setid(const FileNode& file) {
-  FileStatus status;
+bool has_setid(const platform::FileNode& file) {
+  platform::FileStatus status;
   return file.status(status) == 0 && (status.mode & (fuse::kSetUserId | fuse::kSetGroupId)) != 0;
 }
 
 // Runs `call` as somebody who may not keep set-user-ID bits, where the guest's kernel asks for it.
 // Without rights over others' files the host takes them away by itself.
 template <class Call>
-int call_killing_setid(bool kill, const FileNode& file, Call&& call) {
-  if (!kill || !acts_for_all_users() || !has_setid(file)) return call();
-  const WithoutKeepingSetid guard;
+int call_killing_setid(bool kill, const platform::FileNode& file, Call&& call) {
+  if (!kill || !platform::acts_for_all_users() || !has_setid(file)) return call();
+  const platform::WithoutKeepingSetid guard;
   return call();
 }
 
@@ -109,12 +109,12 @@ std::vector<std::span<Byte>> parts_of(SegmentCursor<Byte>& cursor, std::size_t s
 }
 
 // `arguments`: struct fuse_setattr_in from its size on. `handle`: null, or one of the file.
-int change(const FileNode& file, const TreeHandle* handle, std::uint32_t what,
+int change(const platform::FileNode& file, const TreeHandle* handle, std::uint32_t what,
            FuseArguments& arguments) {
   const std::uint64_t size = arguments.u64();
   arguments.skip(8);
-  FileTime accessed{.seconds = static_cast<std::int64_t>(arguments.u64())};
-  FileTime modified{.seconds = static_cast<std::int64_t>(arguments.u64())};
+  platform::FileTime accessed{.seconds = static_cast<std::int64_t>(arguments.u64())};
+  platform::FileTime modified{.seconds = static_cast<std::int64_t>(arguments.u64())};
   arguments.skip(8);
   accessed.nanoseconds = arguments.u32();
   modified.nanoseconds = arguments.u32();
@@ -142,11 +142,11 @@ int change(const FileNode& file, const TreeHandle* handle, std::uint32_t what,
     if (failed != 0) return failed;
   }
   if ((what & (fuse::kSetAccessed | fuse::kSetModified)) != 0) {
-    const auto choose = [&](FileTime& time, std::uint32_t set, std::uint32_t now) {
+    const auto choose = [&](platform::FileTime& time, std::uint32_t set, std::uint32_t now) {
       if ((what & set) == 0) {
-        time.nanoseconds = FileNode::kTimeAsItIs;
+        time.nanoseconds = platform::FileNode::kTimeAsItIs;
       } else if ((what & now) != 0) {
-        time.nanoseconds = FileNode::kTimeNow;
+        time.nanoseconds = platform::FileNode::kTimeNow;
       }
     };
     choose(accessed, fuse::kSetAccessed, fuse::kSetAccessedNow);
@@ -332,7 +332,7 @@ int FuseServer::initialize(Request& request) {
   std::uint64_t features = 0;
   if (major == fuse::kMajor) {
     features = offered & kOffered;
-    if (!acts_for_all_users()) features &= ~fuse::kPosixAcl;
+    if (!platform::acts_for_all_users()) features &= ~fuse::kPosixAcl;
   }
   // A driver of a later major version asks again, with ours.
   features_.store(features | kInitialized);
@@ -385,8 +385,8 @@ int FuseServer::writable_node_of(std::uint64_t id, Node& node) const {
 }
 
 int FuseServer::find_in(const TreeNode& parent, const std::string& name, Node& node,
-                        FileStatus& status) {
-  FileNode file;
+                        platform::FileStatus& status) {
+  platform::FileNode file;
   if (const int failed = parent.file->look_up(name, parent.cross_mounts, file); failed != 0) {
     return failed;
   }
@@ -404,13 +404,13 @@ int FuseServer::look_up(Request& request) {
     const int failed = answer_entry(*parent, name, request);
     if (failed != fuse::kEnoent) return failed;
     // Id 0: there is nothing, which the guest may believe as long as a name.
-    append_entry(0, FileStatus(), request);
+    append_entry(0, platform::FileStatus(), request);
     return 0;
   }
   std::size_t index = 0;
   const auto [end, wrong] = std::from_chars(name.data(), name.data() + name.size(), index);
   if (wrong != std::errc() || end != name.data() + name.size()) return fuse::kEnoent;
-  FileStatus status;
+  platform::FileStatus status;
   if (const int failed = tree_.look_up_share(index, node, status); failed != 0) return failed;
   append_entry(node->id, status, request);
   return 0;
@@ -418,20 +418,21 @@ int FuseServer::look_up(Request& request) {
 
 int FuseServer::answer_entry(const TreeNode& parent, const std::string& name, Request& request) {
   Node node;
-  FileStatus status;
+  platform::FileStatus status;
   if (const int failed = find_in(parent, name, node, status); failed != 0) return failed;
   append_entry(node->id, status, request);
   return 0;
 }
 
 // struct fuse_entry_out
-void FuseServer::append_entry(std::uint64_t id, const FileStatus& status, Request& request) const {
+void FuseServer::append_entry(std::uint64_t id, const platform::FileStatus& status,
+                              Request& request) const {
   request.answer.u64(id).u64(0).u64(kCacheSeconds).u64(kCacheSeconds).u32(0).u32(0);
   append_attributes(status, request);
 }
 
 // struct fuse_attr
-void FuseServer::append_attributes(const FileStatus& status, Request& request) const {
+void FuseServer::append_attributes(const platform::FileStatus& status, Request& request) const {
   request.answer.u64(tree_.inode_number(status.device, status.inode))
       .u64(status.size)
       .u64(status.blocks)
@@ -458,7 +459,7 @@ int FuseServer::make_link(Request& request) {
   Node parent;
   if (const int failed = writable_node_of(request.node, parent); failed != 0) return failed;
   {
-    const MakesFilesFor who(request.uid, request.gid, 0);
+    const platform::MakesFilesFor who(request.uid, request.gid, 0);
     const int failed = parent->file->make_symbolic_link(name, target);
     if (failed != 0) return failed;
   }
@@ -477,7 +478,7 @@ int FuseServer::make_special(Request& request) {
   Node parent;
   if (const int failed = writable_node_of(request.node, parent); failed != 0) return failed;
   {
-    const MakesFilesFor who(request.uid, request.gid, umask);
+    const platform::MakesFilesFor who(request.uid, request.gid, umask);
     const int failed = parent->file->make_special(name, mode, major_of(number), minor_of(number));
     if (failed != 0) return failed;
   }
@@ -494,7 +495,7 @@ int FuseServer::make_directory(Request& request) {
   Node parent;
   if (const int failed = writable_node_of(request.node, parent); failed != 0) return failed;
   {
-    const MakesFilesFor who(request.uid, request.gid, umask);
+    const platform::MakesFilesFor who(request.uid, request.gid, umask);
     if (const int failed = parent->file->make_directory(name, mode); failed != 0) return failed;
   }
   return answer_entry(*parent, name, request);
@@ -527,7 +528,7 @@ int FuseServer::rename(Request& request, bool with_flags) {
   if (const int failed = writable_node_of(request.node, from); failed != 0) return failed;
   if (const int failed = writable_node_of(to_id, to); failed != 0) return failed;
   if (from->share != to->share) return fuse::kExdev;
-  const MakesFilesFor who(request.uid, request.gid, 0);  // RENAME_WHITEOUT makes one
+  const platform::MakesFilesFor who(request.uid, request.gid, 0);  // RENAME_WHITEOUT makes one
   return from->file->rename(name, *to->file, to_name, flags);
 }
 
@@ -557,7 +558,7 @@ int FuseServer::read_link(Request& request) {
 
 // --- attributes ----------------------------------------------------------------------------------
 
-int FuseServer::status_of(std::uint64_t id, FileStatus& status) const {
+int FuseServer::status_of(std::uint64_t id, platform::FileStatus& status) const {
   if (id == fuse::kRootId) {
     status.inode = kTopInode;
     status.block_size = kPageBytes;
@@ -571,25 +572,25 @@ int FuseServer::status_of(std::uint64_t id, FileStatus& status) const {
 }
 
 // struct fuse_attr_out
-int FuseServer::answer_attributes(const FileStatus& status, Request& request) const {
+int FuseServer::answer_attributes(const platform::FileStatus& status, Request& request) const {
   request.answer.u64(kCacheSeconds).u32(0).u32(0);
   append_attributes(status, request);
   return 0;
 }
 
 int FuseServer::get_attributes(Request& request) {
-  FileStatus status;
+  platform::FileStatus status;
   const int failed = status_of(request.node, status);
   return failed != 0 ? failed : answer_attributes(status, request);
 }
 
 int FuseServer::extended_status(Request& request) {
-  FileStatus status;
+  platform::FileStatus status;
   if (const int failed = status_of(request.node, status); failed != 0) return failed;
   constexpr std::uint32_t kBasic = 0x7ff;  // STATX_BASIC_STATS
   constexpr std::uint32_t kBorn = 0x800;   // STATX_BTIME
   const bool has_born = status.born.seconds != 0 || status.born.nanoseconds != 0;
-  const auto add_time = [&](const FileTime& time) {
+  const auto add_time = [&](const platform::FileTime& time) {
     request.answer.u64(static_cast<std::uint64_t>(time.seconds)).u32(time.nanoseconds).u32(0);
   };
   // struct fuse_statx_out, struct fuse_statx
@@ -630,7 +631,7 @@ int FuseServer::set_attributes(Request& request) {
   if (const int failed = change(*node->file, handle.get(), what, request.arguments); failed != 0) {
     return failed;
   }
-  FileStatus status;
+  platform::FileStatus status;
   if (const int failed = node->file->status(status); failed != 0) return failed;
   return answer_attributes(status, request);
 }
@@ -652,7 +653,7 @@ int FuseServer::set_attribute(Request& request) {
   if (!may_have_attribute(name)) return fuse::kEopnotsupp;
   if (const int failed = node->file->set_attribute(name, value, flags); failed != 0) return failed;
   if ((more_flags & fuse::kSetxattrKillSetgid) == 0) return 0;
-  FileStatus status;
+  platform::FileStatus status;
   if (const int failed = node->file->status(status); failed != 0) return failed;
   if ((status.mode & fuse::kSetGroupId) == 0) return 0;
   return node->file->change_mode(status.mode & ~fuse::kSetGroupId);
@@ -712,7 +713,7 @@ int FuseServer::remove_attribute(Request& request) {
 }
 
 int FuseServer::file_system(Request& request) {
-  FileSystemStatus status{
+  platform::FileSystemStatus status{
       .block_size = kPageBytes, .fragment_size = kPageBytes, .name_bytes = kMaxNameBytes};
   if (request.node != fuse::kRootId) {
     Node node;
@@ -734,16 +735,17 @@ int FuseServer::file_system(Request& request) {
 
 // --- files ---------------------------------------------------------------------------------------
 
-int FuseServer::answer_open(const Node& node, OpenFile file, FileAccess access, Request& request) {
+int FuseServer::answer_open(const Node& node, platform::OpenFile file, platform::FileAccess access,
+                            Request& request) {
   auto handle = std::make_shared<TreeHandle>();
   handle->node = node;
   handle->file = std::move(file);
-  handle->writable = access != FileAccess::kRead;
+  handle->writable = access != platform::FileAccess::kRead;
   std::uint64_t number = 0;
   if (const int failed = tree_.add_handle(std::move(handle), number); failed != 0) return failed;
   // Content stays until a look at the attributes shows that it has changed.
   std::uint32_t flags = fuse::kOpenKeepCache;
-  if (access == FileAccess::kRead) flags |= fuse::kOpenNoFlush;
+  if (access == platform::FileAccess::kRead) flags |= fuse::kOpenNoFlush;
   request.answer.u64(number).u32(flags).u32(0);  // struct fuse_open_out
   return 0;
 }
@@ -753,13 +755,14 @@ int FuseServer::open(Request& request) {
   const std::uint32_t flags = request.arguments.u32();
   const std::uint32_t more_flags = request.arguments.u32();
   if (!request.arguments.ok()) return fuse::kEinval;
-  const FileAccess access = access_of(flags);
+  const platform::FileAccess access = access_of(flags);
   const bool truncate = (flags & fuse::kOpenTruncate) != 0;
   Node node;
-  const int known = access == FileAccess::kRead && !truncate ? node_of(request.node, node)
-                                                             : writable_node_of(request.node, node);
+  const int known = access == platform::FileAccess::kRead && !truncate
+                        ? node_of(request.node, node)
+                        : writable_node_of(request.node, node);
   if (known != 0) return known;
-  OpenFile file;
+  platform::OpenFile file;
   const bool kill = truncate && (more_flags & fuse::kOpenKillSetid) != 0;
   const int failed = call_killing_setid(kill, *node->file,
                                         [&] { return node->file->open(access, truncate, file); });
@@ -777,12 +780,12 @@ int FuseServer::create(Request& request) {
   if (const int failed = check_name(name); failed != 0) return failed;
   Node parent;
   if (const int failed = writable_node_of(request.node, parent); failed != 0) return failed;
-  const FileAccess access = access_of(flags);
-  OpenFile file;
-  FileNode made;
+  const platform::FileAccess access = access_of(flags);
+  platform::OpenFile file;
+  platform::FileNode made;
   int failed = 0;
   {
-    const MakesFilesFor who(request.uid, request.gid, umask);
+    const platform::MakesFilesFor who(request.uid, request.gid, umask);
     failed = parent->file->create(name, mode & 07777, access, file, made);
   }
   // The host has made one since the guest looked.
@@ -790,7 +793,7 @@ int FuseServer::create(Request& request) {
   if (exists) failed = parent->file->look_up(name, parent->cross_mounts, made);
   if (failed != 0) return failed;
   Node node;
-  FileStatus status;
+  platform::FileStatus status;
   failed = tree_.adopt(*parent, std::move(made), node, status);
   if (failed != 0) return failed;
   if (exists) {
@@ -814,20 +817,20 @@ int FuseServer::create_unnamed(Request& request) {
   if (!request.arguments.ok()) return fuse::kEinval;
   Node parent;
   if (const int failed = writable_node_of(request.node, parent); failed != 0) return failed;
-  OpenFile file;
-  FileNode made;
+  platform::OpenFile file;
+  platform::FileNode made;
   int failed = 0;
   {
-    const MakesFilesFor who(request.uid, request.gid, umask);
+    const platform::MakesFilesFor who(request.uid, request.gid, umask);
     failed = parent->file->create_unnamed(mode & 07777, file, made);
   }
   if (failed != 0) return failed;
   Node node;
-  FileStatus status;
+  platform::FileStatus status;
   failed = tree_.adopt(*parent, std::move(made), node, status);
   if (failed != 0) return failed;
   append_entry(node->id, status, request);
-  failed = answer_open(node, std::move(file), FileAccess::kReadWrite, request);
+  failed = answer_open(node, std::move(file), platform::FileAccess::kReadWrite, request);
   if (failed != 0) tree_.forget(node->id, 1);
   return failed;
 }
@@ -885,10 +888,10 @@ int FuseServer::sync(Request& request) {
 int FuseServer::sync_file_systems() {
   for (std::size_t i = 0; i < tree_.share_count(); ++i) {
     if (tree_.is_read_only(i)) continue;
-    OpenFile file;
-    const FileNode& top = tree_.top(i);
+    platform::OpenFile file;
+    const platform::FileNode& top = tree_.top(i);
     int failed = top.open_directory(file);
-    if (failed == fuse::kEnotdir) failed = top.open(FileAccess::kRead, false, file);
+    if (failed == fuse::kEnotdir) failed = top.open(platform::FileAccess::kRead, false, file);
     if (failed == 0) failed = file.sync_file_system();
     if (failed != 0) return failed;
   }
@@ -947,9 +950,9 @@ int FuseServer::copy_range(Request& request) {
 int FuseServer::open_directory(Request& request) {
   Node node;
   if (const int failed = node_of(request.node, node); failed != 0) return failed;
-  OpenFile file;
+  platform::OpenFile file;
   if (const int failed = node->file->open_directory(file); failed != 0) return failed;
-  return answer_open(node, std::move(file), FileAccess::kRead, request);
+  return answer_open(node, std::move(file), platform::FileAccess::kRead, request);
 }
 
 int FuseServer::read_directory(Request& request, bool with_attributes) {
@@ -961,18 +964,18 @@ int FuseServer::read_directory(Request& request, bool with_attributes) {
   if (handle == nullptr) return fuse::kEbadf;
   const std::size_t room = std::min({asked, request.room.remaining(), kMaxDirectoryBytes});
   const TreeNode& parent = *handle->node;
-  FileStatus own;
+  platform::FileStatus own;
   if (const int failed = parent.file->status(own); failed != 0) return failed;
 
   // A quarter: an entry of the answer is larger than one of the host's.
   std::vector<std::byte> buffer(std::max<std::size_t>(room / (with_attributes ? 4 : 1), 512));
-  std::vector<DirectoryEntry> entries;
+  std::vector<platform::DirectoryEntry> entries;
   const std::lock_guard lock(handle->reading);
   if (const int failed = handle->file.read_directory(offset, buffer, entries); failed != 0) {
     return failed;
   }
   constexpr std::size_t kDirentBytes = 24;  // struct fuse_dirent
-  for (const DirectoryEntry& entry : entries) {
+  for (const platform::DirectoryEntry& entry : entries) {
     const std::size_t padding = -entry.name.size() & 7;
     const std::size_t size =
         (with_attributes ? fuse::kEntryBytes : 0) + kDirentBytes + entry.name.size() + padding;
@@ -980,7 +983,7 @@ int FuseServer::read_directory(Request& request, bool with_attributes) {
     const bool is_link_up = entry.name == "..";
     if (with_attributes) {
       Node node;
-      FileStatus status;
+      platform::FileStatus status;
       if (entry.name != "." && !is_link_up &&
           find_in(parent, std::string(entry.name), node, status) == 0) {
         append_entry(node->id, status, request);
@@ -999,4 +1002,4 @@ int FuseServer::read_directory(Request& request, bool with_attributes) {
   return 0;
 }
 
-}  // namespace runhv
+}  // namespace runhv::devices

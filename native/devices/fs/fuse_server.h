@@ -17,7 +17,7 @@
 #include "devices/fs/share.h"
 #include "devices/virtio/segment_cursor.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 class FuseServer {
  public:
@@ -78,16 +78,18 @@ class FuseServer {
 
   int node_of(std::uint64_t id, Node& node) const;
   int writable_node_of(std::uint64_t id, Node& node) const;
-  int find_in(const TreeNode& parent, const std::string& name, Node& node, FileStatus& status);
+  int find_in(const TreeNode& parent, const std::string& name, Node& node,
+              platform::FileStatus& status);
   int answer_entry(const TreeNode& parent, const std::string& name, Request& request);
-  void append_entry(std::uint64_t id, const FileStatus& status, Request& request) const;
-  void append_attributes(const FileStatus& status, Request& request) const;
-  int answer_attributes(const FileStatus& status, Request& request) const;
-  int answer_open(const Node& node, OpenFile file, FileAccess access, Request& request);
-  int status_of(std::uint64_t id, FileStatus& status) const;
+  void append_entry(std::uint64_t id, const platform::FileStatus& status, Request& request) const;
+  void append_attributes(const platform::FileStatus& status, Request& request) const;
+  int answer_attributes(const platform::FileStatus& status, Request& request) const;
+  int answer_open(const Node& node, platform::OpenFile file, platform::FileAccess access,
+                  Request& request);
+  int status_of(std::uint64_t id, platform::FileStatus& status) const;
 
   FileTree tree_;
   std::atomic<std::uint64_t> features_{0};  // negotiated; 0: before INIT
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -17,7 +17,7 @@
 #include "gtest/gtest.h"
 #include "testing/fuse_guest.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 namespace fs = std::filesystem;
@@ -108,8 +108,8 @@ class FuseServerTest : public ::testing::Test {
     shares.push_back({open(shared / "file"), false, true});
     return std::make_unique<FuseServer>(std::move(shares), kLimit);
   }
-  static FileNode open(const fs::path& path) {
-    auto node = FileNode::open(path);
+  static platform::FileNode open(const fs::path& path) {
+    auto node = platform::FileNode::open(path);
     RUNHV_CHECK(node);
     return *std::move(node);
   }
@@ -742,7 +742,7 @@ TEST_F(FuseServerTest, KeepsAttributesOfUsersAndNoOthers) {
 class OwnersTest : public FuseServerTest {
  protected:
   void SetUp() override {
-    if (!acts_for_all_users()) GTEST_SKIP() << "needs to run as root";
+    if (!platform::acts_for_all_users()) GTEST_SKIP() << "needs to run as root";
   }
 };
 
@@ -788,4 +788,4 @@ TEST_F(OwnersTest, WritingTakesSetidAwayWhereTheGuestAsks) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::devices

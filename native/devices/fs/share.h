@@ -3,12 +3,12 @@
 
 #include "platform/file_node.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 struct Share {
-  FileNode top;
+  platform::FileNode top;
   bool read_only = false;
   bool cross_mounts = true;  // what other file systems of the host cover is shown, too
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 // 82093AA §3.1: the two registers of the window; §3.2: what it shows.
@@ -155,4 +155,4 @@ void IoApic::end_of_interrupt(std::uint8_t vector) {
   for (const ApicMessage& message : messages) sink_.request(message);
 }
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -11,7 +11,7 @@
 #include "devices/bus.h"
 #include "devices/virtio/device.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 // 82093AA §3.2.4: bits 0..16 and 56..63 of a redirection entry.
 struct ApicMessage {
@@ -78,4 +78,4 @@ class IoApic final : public BusDevice {
   std::vector<Pin> pins_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

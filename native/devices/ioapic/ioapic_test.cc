@@ -6,7 +6,7 @@
 
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 class Sink final : public InterruptSink {
@@ -114,4 +114,4 @@ TEST_F(IoApicTest, AnswersOnlyWords) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -8,7 +8,7 @@
 #include "devices/virtio/segment_cursor.h"
 #include "devices/virtio/spec.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 // Virtio 1.2 §5.1.3: feature bits.
@@ -222,4 +222,4 @@ std::optional<NetDevice::Header> NetDevice::checked(const Header& header,
   return result;
 }
 
-}  // namespace runhv
+}  // namespace runhv::devices

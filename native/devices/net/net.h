@@ -16,7 +16,7 @@
 #include "devices/virtio/device.h"
 #include "devices/virtio/queue.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 using MacAddress = std::array<std::uint8_t, 6>;
 
@@ -68,4 +68,4 @@ class NetDevice final : public VirtioDevice {
   std::vector<std::byte> rest_;  // takes the end of a frame for which the room is too small
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

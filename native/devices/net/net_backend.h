@@ -8,7 +8,7 @@
 #include <functional>
 #include <span>
 
-namespace runhv {
+namespace runhv::devices {
 
 inline constexpr std::size_t kNetHeaderBytes = 12;
 // An IP packet of 64 KiB less one byte, in Ethernet with a VLAN tag; without the header.
@@ -50,4 +50,4 @@ class NetBackend {
   virtual std::size_t receive(std::span<const std::span<std::byte>> parts) = 0;
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

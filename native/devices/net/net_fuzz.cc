@@ -12,7 +12,7 @@
 #include "testing/virtio_driver.h"
 #include "testing/virtio_fuzz.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 using testing::FuzzInput;
@@ -53,59 +53,60 @@ void check_sent(const std::string& frame) {
 }
 
 }  // namespace
+}  // namespace runhv::devices
 
-void fuzz(std::span<const std::byte> bytes) {
+void runhv::testing::fuzz(std::span<const std::byte> bytes) {
   FuzzInput input(bytes);
   testing::FakeNetBackend backend;
   testing::FakeIrqLine irq;
   testing::HeldJobs later;
   const auto memory = testing::make_guest_memory();
-  MmioTransport transport(std::make_unique<NetDevice>(backend, MacAddress{2}, 1500), memory, irq,
-                          later);
+  devices::MmioTransport transport(
+      std::make_unique<devices::NetDevice>(backend, devices::MacAddress{2}, 1500), memory, irq,
+      later);
   const auto check_all = [&] {
-    for (const std::string& frame : backend.sent) check_sent(frame);
+    for (const std::string& frame : backend.sent) devices::check_sent(frame);
     backend.sent.clear();
   };
 
-  testing::HostileDriver{
-      .make_request = make_frame,
-      .something_else =
-          [&](FuzzInput& more) {
-            check_all();
-            switch (more.below(3)) {
-              case 0:
-                backend.to_guest.emplace_back(
-                    std::max<std::size_t>(kNetHeaderBytes + 14, more.take<std::uint16_t>()), 'f');
-                break;
-              case 1:
-                backend.takes = more.below(4);
-                break;
-              default:
-                later.run_all();
-            }
-            backend.ready();
-          }}
+  testing::HostileDriver{.make_request = devices::make_frame,
+                         .something_else =
+                             [&](FuzzInput& more) {
+                               check_all();
+                               switch (more.below(3)) {
+                                 case 0:
+                                   backend.to_guest.emplace_back(
+                                       std::max<std::size_t>(devices::kNetHeaderBytes + 14,
+                                                             more.take<std::uint16_t>()),
+                                       'f');
+                                   break;
+                                 case 1:
+                                   backend.takes = more.below(4);
+                                   break;
+                                 default:
+                                   later.run_all();
+                               }
+                               backend.ready();
+                             }}
       .run(input, transport, *memory);
   check_all();
 
   transport.resume();
-  testing::VirtioDriver driver(transport, *memory, kRings);
+  testing::VirtioDriver driver(transport, *memory, devices::kRings);
   RUNHV_CHECK(driver.start(UINT64_MAX));
   backend.takes = SIZE_MAX;
   backend.to_guest.clear();
   backend.sent.clear();
-  testing::put(*memory, kFrame, std::string(kNetHeaderBytes + 60, '\0'));
-  const testing::Buffer frame{kFrame, kNetHeaderBytes + 60, false};
+  testing::put(*memory, devices::kFrame, std::string(devices::kNetHeaderBytes + 60, '\0'));
+  const testing::Buffer frame{devices::kFrame, devices::kNetHeaderBytes + 60, false};
   driver.queue(1).add({&frame, 1});
   driver.queue(1).kick();
   RUNHV_CHECK(driver.queue(1).take_used() && backend.sent.size() == 1);
-  const testing::Buffer room{kRoom, 128 * 1024, true};
+  const testing::Buffer room{devices::kRoom, 128 * 1024, true};
   driver.queue(0).add({&room, 1});
   driver.queue(0).kick();
-  backend.to_guest.emplace_back(kNetHeaderBytes + 60, 'f');
+  backend.to_guest.emplace_back(devices::kNetHeaderBytes + 60, 'f');
   backend.ready();
   const auto used = driver.queue(0).take_used();
-  RUNHV_CHECK(used && used->written_bytes == kNetHeaderBytes + 60);
+  RUNHV_CHECK(used && used->written_bytes == devices::kNetHeaderBytes + 60);
 }
-
-}  // namespace runhv

@@ -14,7 +14,7 @@
 #include "testing/net_backend.h"
 #include "testing/virtio_driver.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 using testing::Buffer;
@@ -82,7 +82,7 @@ class NetTest : public ::testing::Test {
   testing::FakeNetBackend backend;
   testing::FakeIrqLine irq;
   testing::HeldJobs later;
-  std::shared_ptr<GuestMemory> memory = testing::make_guest_memory();
+  std::shared_ptr<memory::GuestMemory> memory = testing::make_guest_memory();
   MmioTransport transport{std::make_unique<NetDevice>(backend, kMac, kMtu), memory, irq, later};
   testing::VirtioDriver driver{transport, *memory, Gpa{1 << 20}};
   std::size_t offered = 0;
@@ -299,4 +299,4 @@ TEST(NetEnd, TheBackendCallsNobodyAfterTheDevice) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::devices

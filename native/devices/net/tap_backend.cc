@@ -2,11 +2,12 @@
 
 #include "base/log.h"
 
-namespace runhv {
+namespace runhv::devices {
 
-static_assert(kMaxFrameParts <= Tap::kMaxParts);
+static_assert(kMaxFrameParts <= platform::Tap::kMaxParts);
 
-Result<std::unique_ptr<TapBackend>> TapBackend::create(Tap tap, EventLoop& loop) {
+Result<std::unique_ptr<TapBackend>> TapBackend::create(platform::Tap tap,
+                                                       platform::EventLoop& loop) {
   std::unique_ptr<TapBackend> backend(new TapBackend(std::move(tap)));
   RUNHV_TRY(backend->tap_.bind(loop));
   return backend;
@@ -27,17 +28,17 @@ void TapBackend::set_guest_offloads(const NetOffloads& offloads) {
 }
 
 bool TapBackend::send(std::span<const std::span<const std::byte>> parts) {
-  if (tap_.write(parts).status != IoStatus::kWouldBlock) return true;
+  if (tap_.write(parts).status != platform::IoStatus::kWouldBlock) return true;
   tap_.on_writable(ready_);
   return false;
 }
 
 std::size_t TapBackend::receive(std::span<const std::span<std::byte>> parts) {
-  const IoResult result = tap_.read(parts);
-  if (result.status == IoStatus::kDone) return result.bytes;
+  const platform::IoResult result = tap_.read(parts);
+  if (result.status == platform::IoStatus::kDone) return result.bytes;
   // A tap whose interface was deleted has no more frames, and is always ready.
-  if (result.status == IoStatus::kWouldBlock) tap_.on_readable(ready_);
+  if (result.status == platform::IoStatus::kWouldBlock) tap_.on_readable(ready_);
   return 0;
 }
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -8,12 +8,12 @@
 #include "devices/net/net_backend.h"
 #include "platform/tap.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 class TapBackend final : public NetBackend {
  public:
   // Ready on `loop`'s thread, where it is made and destroyed; `loop` outlives it.
-  static Result<std::unique_ptr<TapBackend>> create(Tap tap, EventLoop& loop);
+  static Result<std::unique_ptr<TapBackend>> create(platform::Tap tap, platform::EventLoop& loop);
 
   void on_ready(std::function<void()> ready) override;
   void set_guest_offloads(const NetOffloads& offloads) override;
@@ -21,9 +21,9 @@ class TapBackend final : public NetBackend {
   std::size_t receive(std::span<const std::span<std::byte>> parts) override;
 
  private:
-  explicit TapBackend(Tap tap) : tap_(std::move(tap)) {}
-  Tap tap_;
+  explicit TapBackend(platform::Tap tap) : tap_(std::move(tap)) {}
+  platform::Tap tap_;
   std::function<void()> ready_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

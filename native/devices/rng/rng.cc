@@ -3,7 +3,7 @@
 #include "devices/virtio/segment_cursor.h"
 #include "devices/virtio/spec.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 VirtioTraits RngDevice::traits() const {
   return {
@@ -29,4 +29,4 @@ void RngDevice::on_notify(std::uint16_t) {
   }
 }
 
-}  // namespace runhv
+}  // namespace runhv::devices

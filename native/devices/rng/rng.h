@@ -8,12 +8,12 @@
 #include "devices/virtio/queue.h"
 #include "platform/random.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 class RngDevice final : public VirtioDevice {
  public:
   // `random` outlives it.
-  explicit RngDevice(RandomSource& random) : random_(random) {}
+  explicit RngDevice(platform::RandomSource& random) : random_(random) {}
 
   VirtioTraits traits() const override;
   void read_config(std::uint32_t, std::span<std::byte>) const override {}
@@ -25,9 +25,9 @@ class RngDevice final : public VirtioDevice {
  private:
   static constexpr std::size_t kMaxRequestBytes = 64 * 1024;
   static constexpr std::array<std::uint16_t, 1> kQueueSizes{8};
-  RandomSource& random_;
+  platform::RandomSource& random_;
   Virtqueue* queue_ = nullptr;
   DescriptorChain chain_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -11,7 +11,7 @@
 #include "testing/guest.h"
 #include "testing/virtio_driver.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 using testing::Buffer;
@@ -23,7 +23,7 @@ class RngTest : public ::testing::Test {
   testing::CountingRandomSource random;
   testing::FakeIrqLine irq;
   testing::HeldJobs later;
-  std::shared_ptr<GuestMemory> memory = testing::make_guest_memory();
+  std::shared_ptr<memory::GuestMemory> memory = testing::make_guest_memory();
   MmioTransport transport{std::make_unique<RngDevice>(random), memory, irq, later};
   testing::VirtioDriver driver{transport, *memory, Gpa{1 << 20}};
 };
@@ -55,4 +55,4 @@ TEST_F(RngTest, ReturnsABufferThatItMayNotWrite) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -2,7 +2,7 @@
 
 #include <chrono>
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 // MC146818A, "Address map" and "Registers". Register 0x32 is the century of the IBM PC AT.
@@ -78,4 +78,4 @@ std::uint8_t Rtc::read_register(std::uint8_t index) const {
   }
 }
 
-}  // namespace runhv
+}  // namespace runhv::devices

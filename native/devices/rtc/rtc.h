@@ -7,7 +7,7 @@
 
 #include "devices/bus.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 class Rtc final : public BusDevice {
  public:
@@ -27,4 +27,4 @@ class Rtc final : public BusDevice {
   std::uint8_t index_ = 0;
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

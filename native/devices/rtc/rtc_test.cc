@@ -2,7 +2,7 @@
 
 #include "gtest/gtest.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 class RtcTest : public ::testing::Test {
@@ -46,4 +46,4 @@ TEST_F(RtcTest, CannotBeSet) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -13,7 +13,7 @@
 
 #include "base/result.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 class DescriptorChain;  // devices/virtio/queue.h
 class Virtqueue;
@@ -89,4 +89,4 @@ class IrqLine {
   virtual void pulse() = 0;
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -13,22 +13,24 @@
 #include "testing/virtio_driver.h"
 #include "testing/virtio_fuzz.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 constexpr Gpa kRings{1 << 20};
 constexpr Gpa kBuffer{3 << 20};
 
 }  // namespace
+}  // namespace runhv::devices
 
-void fuzz(std::span<const std::byte> bytes) {
+void runhv::testing::fuzz(std::span<const std::byte> bytes) {
   testing::FuzzInput input(bytes);
   testing::LaterWork work;
   testing::FakeIrqLine irq;
   testing::HeldJobs later;
   const auto memory = testing::make_guest_memory();
-  MmioTransport transport(std::make_unique<testing::LaterDevice>(work), memory, irq, later);
-  std::vector<DescriptorChain> at_work;
+  devices::MmioTransport transport(std::make_unique<testing::LaterDevice>(work), memory, irq,
+                                   later);
+  std::vector<devices::DescriptorChain> at_work;
   const auto host = [&](testing::FuzzInput& more) {
     switch (more.below(5)) {
       case 0:
@@ -64,27 +66,25 @@ void fuzz(std::span<const std::byte> bytes) {
       .run(input, transport, *memory);
 
   const bool idle = work.size() + at_work.size() == 0;
-  RUNHV_CHECK(transport.write(virtio::mmio::kStatus, 4, 0) == idle);
-  RUNHV_CHECK((transport.read(virtio::mmio::kStatus, 4) == 0) == idle);
+  RUNHV_CHECK(transport.write(devices::virtio::mmio::kStatus, 4, 0) == idle);
+  RUNHV_CHECK((transport.read(devices::virtio::mmio::kStatus, 4) == 0) == idle);
   const int pulses = irq.pulses;
   while (auto chain = work.take(0)) {
     RUNHV_CHECK(!work.handle->begin(*chain));
     work.handle->finish(*std::move(chain), 0);
   }
   while (!at_work.empty()) {
-    RUNHV_CHECK(transport.read(virtio::mmio::kStatus, 4) != 0);
+    RUNHV_CHECK(transport.read(devices::virtio::mmio::kStatus, 4) != 0);
     work.handle->finish(std::move(at_work.back()), 1);
     at_work.pop_back();
   }
   RUNHV_CHECK(irq.pulses == pulses);
 
-  testing::VirtioDriver driver(transport, *memory, kRings);
+  testing::VirtioDriver driver(transport, *memory, devices::kRings);
   RUNHV_CHECK(driver.start(UINT64_MAX));
-  const testing::Buffer buffer{kBuffer, 16, true};
+  const testing::Buffer buffer{devices::kBuffer, 16, true};
   driver.queue(0).add({&buffer, 1});
   driver.queue(0).kick();
   RUNHV_CHECK(work.serve(std::size_t{0}));
   RUNHV_CHECK(driver.queue(0).take_used());
 }
-
-}  // namespace runhv

@@ -13,7 +13,7 @@
 #include "testing/later_device.h"
 #include "testing/virtio_driver.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 using namespace virtio::mmio;
@@ -47,7 +47,7 @@ class FinishLater : public ::testing::Test {
   testing::FakeIrqLine irq;
   testing::HeldJobs later;
   testing::RecordingObserver observer;
-  std::shared_ptr<GuestMemory> memory = testing::make_guest_memory(&observer);
+  std::shared_ptr<memory::GuestMemory> memory = testing::make_guest_memory(&observer);
   std::unique_ptr<MmioTransport> transport = std::make_unique<MmioTransport>(
       std::make_unique<testing::LaterDevice>(work), memory, irq, later);
   testing::VirtioDriver driver{*transport, *memory, kRings};
@@ -134,7 +134,7 @@ TEST_F(FinishLater, AStopThatGivesUpLeavesTheMemoryToTheChain) {
   EXPECT_FALSE(transport->stop(0));
   EXPECT_FALSE(work.serve(0)) << "and what waits does not begin";
   transport.reset();
-  const std::weak_ptr<GuestMemory> still(memory);
+  const std::weak_ptr<memory::GuestMemory> still(memory);
   memory.reset();
 
   ASSERT_FALSE(still.expired());
@@ -233,4 +233,4 @@ TEST_F(FinishLater, AStopEndsAPause) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "devices/virtio/spec.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 using namespace virtio::mmio;  // NOLINT(google-build-using-namespace): forty register names
@@ -105,7 +105,7 @@ class MmioTransport::Handle final : public DeviceHandle,
 };
 
 MmioTransport::MmioTransport(std::unique_ptr<VirtioDevice> device,
-                             const std::shared_ptr<const GuestMemory>& memory, IrqLine& irq,
+                             const std::shared_ptr<const memory::GuestMemory>& memory, IrqLine& irq,
                              JobQueue& later)
     : handle_(std::make_shared<Handle>(*this)),
       device_(std::move(device)),
@@ -454,4 +454,4 @@ void MmioTransport::tell_driver() {
   if (fresh != 0) irq_.pulse();
 }
 
-}  // namespace runhv
+}  // namespace runhv::devices

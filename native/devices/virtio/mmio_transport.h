@@ -17,7 +17,7 @@
 #include "devices/virtio/queue.h"
 #include "memory/guest_memory.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 class MmioTransport final : public BusDevice {
  public:
@@ -25,7 +25,8 @@ class MmioTransport final : public BusDevice {
 
   // `irq` and `later`, which has the turns that no register causes, outlive it.
   MmioTransport(std::unique_ptr<VirtioDevice> device,
-                const std::shared_ptr<const GuestMemory>& memory, IrqLine& irq, JobQueue& later);
+                const std::shared_ptr<const memory::GuestMemory>& memory, IrqLine& irq,
+                JobQueue& later);
   // As stop() with a deadline that has passed.
   ~MmioTransport() override;
 
@@ -109,4 +110,4 @@ class MmioTransport final : public BusDevice {
   std::vector<Finished> kept_finished_;           // while paused
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

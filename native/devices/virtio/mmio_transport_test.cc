@@ -8,7 +8,7 @@
 #include "testing/guest.h"
 #include "testing/virtio_driver.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 using namespace virtio::mmio;
@@ -60,7 +60,7 @@ class MmioTransportTest : public ::testing::Test {
   int running = 0;
   FakeIrqLine irq;
   testing::HeldJobs later;
-  std::shared_ptr<GuestMemory> memory = make_guest_memory();
+  std::shared_ptr<memory::GuestMemory> memory = make_guest_memory();
   MmioTransport transport{std::make_unique<EchoDevice>(running), memory, irq, later};
   VirtioDriver driver{transport, *memory, kRings};
 };
@@ -211,7 +211,7 @@ TEST_F(MmioTransportTest, ABrokenRingStopsTheDeviceAndTellsTheDriver) {
 }
 
 // The guest's other processor offers a buffer for each that the device returns.
-class Refiller final : public MemoryWriteObserver {
+class Refiller final : public memory::MemoryWriteObserver {
  public:
   void written(Gpa first, std::uint64_t) override {
     if (queue == nullptr || first.value != queue->device_area().value) return;
@@ -256,4 +256,4 @@ TEST_F(MmioTransportTest, StopIsForGood) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "devices/virtio/spec.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 // §2.7.6 and §2.7.8: flags, idx, the entries, and with event index one more number.
@@ -256,4 +256,4 @@ bool Virtqueue::take_interrupt() {
   return (load16(avail_, kFlagsOffset, std::memory_order_seq_cst) & virtio::kAvailNoInterrupt) == 0;
 }
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -19,7 +19,7 @@
 #include "devices/virtio/segment_cursor.h"
 #include "memory/guest_memory.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 // One request: the parts that the device reads, then the parts that it may write. Views of guest
 // memory, which the chain keeps alive.
@@ -39,7 +39,7 @@ class DescriptorChain {
  private:
   friend class Virtqueue;
   friend class MmioTransport;
-  std::shared_ptr<const GuestMemory> memory_;
+  std::shared_ptr<const memory::GuestMemory> memory_;
   std::uint16_t queue_index_ = 0;
   std::uint16_t head_ = 0;
   std::uint64_t generation_ = 0;  // of the queue, when it was popped
@@ -61,7 +61,7 @@ class Virtqueue {
   // After so many bytes a turn ends.
   static constexpr std::uint64_t kTurnBytes = 16ull << 20;
 
-  Virtqueue(std::shared_ptr<const GuestMemory> memory, std::uint16_t index)
+  Virtqueue(std::shared_ptr<const memory::GuestMemory> memory, std::uint16_t index)
       : memory_(std::move(memory)), index_(index) {}
 
   // False: a size that is no power of two, an area that is misaligned or not RAM.
@@ -115,7 +115,7 @@ class Virtqueue {
   bool append(const Descriptor& descriptor, DescriptorChain& chain);
   void request_notifications();
 
-  std::shared_ptr<const GuestMemory> memory_;
+  std::shared_ptr<const memory::GuestMemory> memory_;
   std::uint16_t index_;
   std::uint64_t generation_ = 0;  // counts enable()
   std::size_t in_flight_ = 0;
@@ -136,4 +136,4 @@ class Virtqueue {
   std::span<std::byte> used_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -10,7 +10,7 @@
 #include "gtest/gtest.h"
 #include "testing/guest.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 using testing::get;
@@ -61,7 +61,7 @@ class QueueTest : public ::testing::Test {
   }
 
   RecordingObserver observer;
-  std::shared_ptr<GuestMemory> memory;
+  std::shared_ptr<memory::GuestMemory> memory;
   Virtqueue queue;
   DescriptorChain chain;
   std::uint16_t avail_idx = 0;
@@ -375,4 +375,4 @@ TEST_F(QueueTest, AsksForANotificationWhenItHasRunEmpty) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::devices

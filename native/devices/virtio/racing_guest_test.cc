@@ -22,7 +22,7 @@
 #include "testing/virtio_driver.h"
 #include "testing/vsock_guest.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 using testing::Buffer;
@@ -36,7 +36,7 @@ constexpr int kRounds = 3000;
 // Writes numbers that nearly fit into the rings and the buffers of the first queues, until told.
 class SecondProcessor {
  public:
-  explicit SecondProcessor(const GuestMemory& memory)
+  explicit SecondProcessor(const memory::GuestMemory& memory)
       : memory_(memory), thread_([this] { run(); }) {}
   ~SecondProcessor() {
     stop_ = true;
@@ -83,14 +83,14 @@ class SecondProcessor {
     __atomic_store_n(reinterpret_cast<T*>(view->data()), static_cast<T>(value), __ATOMIC_RELAXED);
   }
 
-  const GuestMemory& memory_;
+  const memory::GuestMemory& memory_;
   std::atomic<bool> stop_{false};
   std::thread thread_;
 };
 
 // How many of the rounds the device answered. `running`: held while the guest's first processor
 // runs; `pause`: what it waits for between two rounds.
-int race(MmioTransport& transport, const GuestMemory& memory, std::uint16_t queue,
+int race(MmioTransport& transport, const memory::GuestMemory& memory, std::uint16_t queue,
          std::span<const Buffer> buffers, std::mutex& running, const std::function<void()>& pause) {
   testing::VirtioDriver driver(transport, memory, kRings);
   int answered = 0;
@@ -115,7 +115,7 @@ int race(MmioTransport& transport, const GuestMemory& memory, std::uint16_t queu
   return answered;
 }
 
-int race(MmioTransport& transport, const GuestMemory& memory, std::uint16_t queue,
+int race(MmioTransport& transport, const memory::GuestMemory& memory, std::uint16_t queue,
          std::span<const Buffer> buffers) {
   std::mutex running;
   return race(transport, memory, queue, buffers, running, [] {});
@@ -135,7 +135,7 @@ TEST(RacingGuest, CannotHarmTheEntropyDevice) {
 
 TEST(RacingGuest, CannotHarmTheBlockDevice) {
   const auto memory = testing::make_guest_memory();
-  auto file = File::create_anonymous(::testing::TempDir(), 64 * 512);
+  auto file = platform::File::create_anonymous(::testing::TempDir(), 64 * 512);
   ASSERT_TRUE(file);
   testing::WorkerJobs jobs;
   auto device =
@@ -233,4 +233,4 @@ TEST(RacingGuest, CannotHarmVsock) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::devices

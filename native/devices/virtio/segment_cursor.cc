@@ -4,7 +4,7 @@
 #include <atomic>
 #include <cstring>
 
-namespace runhv {
+namespace runhv::devices {
 
 template <class Byte>
 std::span<Byte> SegmentCursor<Byte>::take(std::size_t limit) {
@@ -56,4 +56,4 @@ std::size_t WriteCursor::write(std::span<const std::byte> in) {
   return done;
 }
 
-}  // namespace runhv
+}  // namespace runhv::devices

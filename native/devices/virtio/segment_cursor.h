@@ -8,7 +8,7 @@
 
 #include "base/guest_address.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 // `Byte`: const std::byte in what the device reads, std::byte in what it writes.
 template <class Byte>
@@ -52,4 +52,4 @@ class WriteCursor : public SegmentCursor<std::byte> {
   std::size_t write(std::span<const std::byte> in);
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace runhv::virtio {
+namespace runhv::devices::virtio {
 
 // §6: feature bits that belong to the transport and the queues.
 inline constexpr std::uint64_t kFeatureIndirectDesc = 1ull << 28;
@@ -72,4 +72,4 @@ inline constexpr std::uint32_t kInterruptUsedBuffer = 1;
 inline constexpr std::uint32_t kInterruptConfigChange = 2;
 }  // namespace mmio
 
-}  // namespace runhv::virtio
+}  // namespace runhv::devices::virtio

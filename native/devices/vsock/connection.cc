@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 constexpr std::uint32_t kMaxPayloadBytes = 64 * 1024;
 }
@@ -99,4 +99,4 @@ void VsockConnection::offer_held() {
   }
 }
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -13,7 +13,7 @@
 #include "devices/vsock/packet.h"
 #include "devices/vsock/vsock_host.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 class VsockConnection {
  public:
@@ -72,4 +72,4 @@ class VsockConnection {
   std::size_t held_count_ = 0;
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -8,7 +8,7 @@
 
 #include "base/bytes.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 enum class VsockOp : std::uint16_t {
   kRequest = 1,
@@ -68,4 +68,4 @@ inline std::array<std::byte, kVsockHeaderBytes> store_vsock_header(const VsockHe
   return bytes;
 }
 
-}  // namespace runhv
+}  // namespace runhv::devices

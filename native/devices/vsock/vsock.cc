@@ -8,7 +8,7 @@
 #include "devices/virtio/spec.h"
 #include "devices/vsock/connection.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 constexpr std::uint64_t kFeatureStream = 1ull << 0;  // virtio 1.2 §5.10.3
@@ -262,4 +262,4 @@ std::optional<VsockHeader> VsockDevice::next_packet(WriteCursor payload) {
   return std::nullopt;
 }
 
-}  // namespace runhv
+}  // namespace runhv::devices

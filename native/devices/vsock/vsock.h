@@ -20,7 +20,7 @@
 #include "devices/vsock/packet.h"
 #include "devices/vsock/vsock_host.h"
 
-namespace runhv {
+namespace runhv::devices {
 
 class VsockConnection;
 
@@ -95,4 +95,4 @@ class VsockDevice final : public VirtioDevice, public VsockWaker {
   VsockConnectionId next_id_ = 1;
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -5,7 +5,7 @@
 #include "testing/virtio_fuzz.h"
 #include "testing/vsock_guest.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 using testing::FuzzInput;
@@ -57,8 +57,9 @@ void act(FuzzInput& input, ScriptedService& service, VsockGuest& guest) {
 }
 
 }  // namespace
+}  // namespace runhv::devices
 
-void fuzz(std::span<const std::byte> bytes) {
+void runhv::testing::fuzz(std::span<const std::byte> bytes) {
   FuzzInput input(bytes);
   ScriptedService service;
   service.next.to_send = std::string(input.take<std::uint16_t>() % 2048, 's');
@@ -72,13 +73,13 @@ void fuzz(std::span<const std::byte> bytes) {
       RUNHV_CHECK(script->disconnected <= 1 && script->guest_finished <= 1);
       open += script->disconnected == 0 ? 1 : 0;
     }
-    RUNHV_CHECK(open <= VsockDevice::kMaxConnections);
+    RUNHV_CHECK(open <= devices::VsockDevice::kMaxConnections);
   };
 
-  testing::HostileDriver{.make_request = make_packet,
+  testing::HostileDriver{.make_request = devices::make_packet,
                          .something_else =
                              [&](FuzzInput& more) {
-                               act(more, service, guest);
+                               devices::act(more, service, guest);
                                check_connections();
                              }}
       .run(input, guest.transport, *guest.memory);
@@ -87,9 +88,7 @@ void fuzz(std::span<const std::byte> bytes) {
   guest.start(8);
   for (const auto& script : service.scripts) RUNHV_CHECK(script->disconnected == 1);
   RUNHV_CHECK(guest.connect());
-  guest.send(VsockOp::kData, "still here");
+  guest.send(devices::VsockOp::kData, "still here");
   RUNHV_CHECK(service.scripts.back()->received ==
               std::string("still here").substr(0, takes % 4 == 0 ? takes : SIZE_MAX));
 }
-
-}  // namespace runhv

@@ -13,7 +13,7 @@
 #include <memory>
 #include <span>
 
-namespace runhv {
+namespace runhv::devices {
 
 // Names one connection for the device's life; never reused.
 using VsockConnectionId = std::uint64_t;
@@ -61,4 +61,4 @@ class VsockWaker {
   virtual void wake(VsockConnectionId id) = 0;
 };
 
-}  // namespace runhv
+}  // namespace runhv::devices

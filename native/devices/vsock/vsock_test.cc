@@ -7,7 +7,7 @@
 #include "gtest/gtest.h"
 #include "testing/vsock_guest.h"
 
-namespace runhv {
+namespace runhv::devices {
 namespace {
 
 using testing::EndpointScript;
@@ -463,7 +463,7 @@ TEST_F(VsockTest, NeedsNoKickForBuffersThatItDoesNotWaitFor) {
 }
 
 // The guest's other processor gives each receive buffer back at once.
-class Refiller final : public MemoryWriteObserver {
+class Refiller final : public memory::MemoryWriteObserver {
  public:
   void written(Gpa first, std::uint64_t) override {
     if (queue != nullptr && first.value == queue->device_area().value) queue->offer(0);
@@ -513,4 +513,4 @@ TEST_F(VsockTest, ABufferWithoutRoomForAPayloadBreaksTheDevice) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::devices

@@ -24,7 +24,7 @@
 #include "platform/process.h"
 #include "platform/stream.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 constexpr std::size_t kKeptOutputBytes = 4096;
@@ -269,4 +269,4 @@ Result<void> keep_across_become(OsHandle handle) {
   return {};
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -15,7 +15,7 @@
 #include "platform/process.h"
 #include "platform/terminal.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 using testing::HasSubstr;
@@ -139,4 +139,4 @@ TEST(Terminal, IsRawAndThenAsItWas) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::platform

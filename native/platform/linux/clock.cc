@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
@@ -45,4 +45,4 @@ std::uint64_t process_start_ns() {
   return since_boot > suspended ? since_boot - suspended : 0;
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cstdint>
 
-namespace runhv {
+namespace runhv::platform {
 
 // `deadline_ns` of monotonic_ns() for waits of the C++ library. Later than its clock can say is
 // never: some 146 years after the boot.
@@ -13,4 +13,4 @@ inline std::chrono::steady_clock::time_point steady_deadline(std::uint64_t deadl
       static_cast<std::int64_t>(std::min<std::uint64_t>(deadline_ns, INT64_MAX / 2))));
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -10,7 +10,7 @@
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 
-namespace runhv {
+namespace runhv::platform {
 
 // From now on each of these calls of this thread, and of what it starts, fails with `os_code`; for
 // good, so in a child process.
@@ -28,4 +28,4 @@ inline bool deny_system_calls(std::initializer_list<long> calls, int os_code) {
          ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

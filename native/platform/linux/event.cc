@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "platform/os_error.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 Result<Event> Event::create() {
   UniqueHandle handle(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -28,4 +28,4 @@ void Event::clear() {
       ::read(static_cast<int>(handle_.get()), &count, sizeof count);
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -16,7 +16,7 @@
 #include "platform/os_error.h"
 #include "platform/readiness.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 constexpr std::uint64_t kWakeId = 0;
@@ -336,4 +336,4 @@ void Readiness::on_writable(Handler handler) {
   core_->arm(id_, EventLoop::Core::Interest::kWritable, std::move(handler));
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

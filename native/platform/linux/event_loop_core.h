@@ -15,7 +15,7 @@
 #include "platform/event_loop.h"
 #include "platform/handle.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 class EventLoop::Core {
  public:
@@ -81,4 +81,4 @@ class EventLoop::Core {
   std::vector<Handler> posted_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::platform

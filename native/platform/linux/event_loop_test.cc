@@ -23,7 +23,7 @@
 #include "platform/signals.h"
 #include "platform/thread.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 using testing::ElementsAre;
@@ -421,4 +421,4 @@ TEST(EventLoopDeathTest, ServesTheSignalsOfTheProcess) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::platform

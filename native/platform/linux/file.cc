@@ -17,7 +17,7 @@
 #include "platform/os_error.h"
 #include "platform/process.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 int number(const UniqueHandle& handle) { return static_cast<int>(handle.get()); }
@@ -209,4 +209,4 @@ Result<std::string> executable_directory() {
   return path.substr(0, path.rfind('/'));
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

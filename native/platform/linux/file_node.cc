@@ -25,7 +25,7 @@
 #include "base/check.h"
 #include "platform/os_error.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 constexpr std::size_t kIovecs = 1024;               // IOV_MAX of Linux
@@ -419,4 +419,4 @@ WithoutKeepingSetid::~WithoutKeepingSetid() {
   RUNHV_CHECK(own.apply());
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -14,7 +14,7 @@
 #include "platform/linux/event_loop_core.h"
 #include "platform/os_error.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 struct FileStream::State : std::enable_shared_from_this<State> {
   State(UniqueHandle handle, std::shared_ptr<EventLoop::Core> core)
@@ -208,4 +208,4 @@ Result<void> FileStream::close(std::uint64_t deadline_ns) {
   return {};
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

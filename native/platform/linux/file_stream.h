@@ -12,7 +12,7 @@
 #include "platform/stream.h"
 #include "platform/worker.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 // Everything as Stream says it.
 class FileStream {
@@ -38,4 +38,4 @@ class FileStream {
   std::unique_ptr<Worker> worker_;
 };
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -12,7 +12,7 @@
 #include "platform/linux/private_folder.h"
 #include "platform/os_error.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 constexpr char kFile[] = "lock";
@@ -111,4 +111,4 @@ Result<bool> FolderLock::is_held(const std::string& folder) {
   return lock.l_type != F_UNLCK;
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -16,13 +16,13 @@
 #include "platform/thread.h"
 #include "testing/files.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
-class FolderLockTest : public testing::Test {
+class FolderLockTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "runhv-lock-XXXXXX";
+    std::string pattern = ::testing::TempDir() + "runhv-lock-XXXXXX";
     ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;
   }
@@ -106,8 +106,8 @@ TEST_F(FolderLockTest, ItsHolderRemovesTheFolder) {
   auto held = FolderLock::acquire(folder);
   ASSERT_TRUE(held);
   ASSERT_TRUE(make_private_directory(folder + "/bundle"));
-  ASSERT_TRUE(write_file(folder + "/bundle/config.json", {}));
-  ASSERT_TRUE(write_file(folder + "/file", {}));
+  ASSERT_TRUE(testing::write_file(folder + "/bundle/config.json", {}));
+  ASSERT_TRUE(testing::write_file(folder + "/file", {}));
 
   ASSERT_TRUE((*std::move(held)).remove_folder());
 
@@ -132,7 +132,7 @@ TEST_F(FolderLockTest, AFolderThatIsRemovedByItsHolderIsNotHeldTwice) {
       ++rounds;
       EXPECT_FALSE(file_exists(folder + "/state")) << "a part of the other's folder";
       EXPECT_TRUE(make_private_directory(folder + "/state"));
-      EXPECT_TRUE(write_file(folder + "/state/file", {}));
+      EXPECT_TRUE(testing::write_file(folder + "/state/file", {}));
       EXPECT_EQ(holders.fetch_sub(1), 1);
       const auto removed = (*std::move(held)).remove_folder();
       EXPECT_TRUE(removed) << to_string(removed.error());
@@ -147,4 +147,4 @@ TEST_F(FolderLockTest, AFolderThatIsRemovedByItsHolderIsNotHeldTwice) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::platform

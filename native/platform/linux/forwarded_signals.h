@@ -2,7 +2,7 @@
 
 #include <csignal>
 
-namespace runhv {
+namespace runhv::platform {
 
 inline constexpr int kForwardedSignals[] = {SIGHUP,  SIGINT,  SIGQUIT,  SIGUSR1,
                                             SIGUSR2, SIGTERM, SIGWINCH, SIGCONT};
@@ -14,4 +14,4 @@ inline sigset_t forwarded_signal_set() {
   return set;
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -2,8 +2,8 @@
 
 #include <unistd.h>
 
-namespace runhv {
+namespace runhv::platform {
 
 void close_handle(OsHandle handle) { ::close(static_cast<int>(handle)); }
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -3,7 +3,7 @@
 #include "platform/file.h"
 #include "platform/process.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 HypervisorLibrary hypervisor_library() {
   constexpr const char* kLibrary = "libwinhvplatform.so";
@@ -22,4 +22,4 @@ HypervisorLibrary hypervisor_library() {
   return library;
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

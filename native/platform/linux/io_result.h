@@ -6,7 +6,7 @@
 
 #include "platform/stream.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 // What a read or write of a stream returned, with its errno.
 inline IoResult io_result(ssize_t count) {
@@ -18,4 +18,4 @@ inline IoResult io_result(ssize_t count) {
   return {IoStatus::kFailed, 0, errno};
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

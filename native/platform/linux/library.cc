@@ -4,7 +4,7 @@
 
 #include <dlfcn.h>
 
-namespace runhv {
+namespace runhv::platform {
 
 Result<Library> Library::open(const std::string& path) {
   void* module = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -28,4 +28,4 @@ Library::~Library() {
 
 void* Library::find(const char* symbol) const { return ::dlsym(module_, symbol); }
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -15,7 +15,7 @@
 #include "platform/linux/private_folder.h"
 #include "platform/os_error.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 constexpr std::size_t kMaxNameLength = 64;
@@ -250,4 +250,4 @@ Result<std::optional<LocalConnection>> LocalListener::accept() {
   }
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

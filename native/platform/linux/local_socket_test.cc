@@ -25,11 +25,11 @@
 #include "platform/file.h"
 #include "testing/files.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
-using testing::IsEmpty;
-using testing::SizeIs;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 std::size_t open_handles() {
   std::size_t count = 0;
@@ -47,10 +47,10 @@ bool same_file(OsHandle a, OsHandle b) {
          first.st_ino == second.st_ino && first.st_dev == second.st_dev;
 }
 
-class LocalSocketTest : public testing::Test {
+class LocalSocketTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "runhv-socket-XXXXXX";
+    std::string pattern = ::testing::TempDir() + "runhv-socket-XXXXXX";
     ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;
     auto loop = EventLoop::create();
@@ -134,7 +134,7 @@ TEST_F(LocalSocketTest, ANameLeftBehindIsTaken) {
   EXPECT_EQ(error.os_code, ECONNREFUSED);
   EXPECT_TRUE(LocalListener::bind(folder_, "control"));
 
-  ASSERT_TRUE(write_file(path, as_bytes("no socket")));
+  ASSERT_TRUE(testing::write_file(path, as_bytes("no socket")));
   EXPECT_EQ(LocalListener::bind(folder_, "control").error().code, Code::kConflict);
   EXPECT_TRUE(file_exists(path)) << "what is no socket is not ours to delete";
 }
@@ -379,4 +379,4 @@ TEST_F(LocalSocketTest, AHundredClientsAreServed) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::platform

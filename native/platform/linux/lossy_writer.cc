@@ -8,7 +8,7 @@
 #include "platform/clock.h"
 #include "platform/standard_streams.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 // False: the stream takes nothing until `deadline_ns`.
@@ -62,4 +62,4 @@ LossyWriter& lossy_stderr() {
   return writer;
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -9,7 +9,7 @@
 
 #include "platform/os_error.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 constexpr std::uint64_t kLargePage = 2ull << 20;
@@ -75,4 +75,4 @@ std::uint64_t MemoryRegion::resident_bytes() const {
   return pages * page;
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

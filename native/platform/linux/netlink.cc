@@ -10,7 +10,7 @@
 
 #include "platform/os_error.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 // A dump's answers come in pieces of at most so many bytes (netlink(7)).
@@ -77,4 +77,4 @@ void for_each_attribute(
   }
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -11,7 +11,7 @@
 #include "platform/handle.h"
 #include "platform/netlink_message.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 class Netlink {
  public:
@@ -36,4 +36,4 @@ void for_each_attribute(
     std::span<const std::byte> bytes,
     const std::function<void(std::uint16_t type, std::span<const std::byte> value)>& each);
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -27,7 +27,7 @@
 #include "platform/os_error.h"
 #include "platform/thread.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 constexpr std::string_view kTapPrefix = "runhv";
@@ -406,4 +406,4 @@ TakenNetwork::TakenNetwork(TakenNetwork&&) noexcept = default;
 TakenNetwork& TakenNetwork::operator=(TakenNetwork&&) noexcept = default;
 TakenNetwork::~TakenNetwork() = default;
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -3,7 +3,7 @@
 #include <cerrno>
 #include <cstring>
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 Code code_of(int os_code) {
@@ -58,4 +58,4 @@ Error os_error(std::string operation, std::int64_t os_code) {
 
 Error last_os_error(std::string operation) { return os_error(std::move(operation), errno); }
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -1,7 +1,7 @@
 #include "platform/path.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 bool is_absolute_path(std::string_view path) { return path.starts_with('/'); }
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -26,16 +26,16 @@
 #include "platform/stream.h"
 #include "testing/files.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
-using testing::HasSubstr;
-using testing::SizeIs;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
 
-class TemporaryFolder : public testing::Test {
+class TemporaryFolder : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "runhv-platform-XXXXXX";
+    std::string pattern = ::testing::TempDir() + "runhv-platform-XXXXXX";
     ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
     path_ = pattern;
   }
@@ -57,7 +57,7 @@ struct Pipe {
 using FileTest = TemporaryFolder;
 
 TEST_F(FileTest, ReadsAWholeFileUpToTheLimit) {
-  ASSERT_TRUE(write_file(path_ + "/a", as_bytes("hello")));
+  ASSERT_TRUE(testing::write_file(path_ + "/a", as_bytes("hello")));
   const auto bytes = read_file(path_ + "/a", 5);
   ASSERT_TRUE(bytes);
   EXPECT_THAT(*bytes, SizeIs(5));
@@ -121,7 +121,7 @@ TEST_F(FileTest, AFileThatCannotBeWrittenKeepsWhatItHeld) {
         const auto written = write_file_atomically(path, as_bytes("longer"), Durability::kUnsynced);
         std::_Exit(!written && written.error().os_code == EFBIG ? 0 : 1);
       },
-      testing::ExitedWithCode(0), "");
+      ::testing::ExitedWithCode(0), "");
   EXPECT_THAT(*read_file(path, 100), SizeIs(4));
 }
 
@@ -139,7 +139,7 @@ TEST_F(FileTest, ReadsWhatTheHostHasInMemoryAndWaitsForNothingElse) {
 
 TEST_F(FileTest, RemovesATreeWithoutFollowingLinks) {
   ASSERT_EQ(::mkdir((path_ + "/tree").c_str(), 0700), 0);
-  ASSERT_TRUE(write_file(path_ + "/kept", as_bytes("x")));
+  ASSERT_TRUE(testing::write_file(path_ + "/kept", as_bytes("x")));
   ASSERT_EQ(::symlink(path_.c_str(), (path_ + "/tree/link").c_str()), 0);
   ASSERT_TRUE(remove_tree(path_ + "/tree"));
   EXPECT_TRUE(file_exists(path_ + "/kept"));
@@ -263,7 +263,7 @@ void close_inherited_handles_where(const std::function<void()>& deny) {
 }
 
 TEST(ProcessDeathTest, ClosesWhatItInheritedButForWhatItKeeps) {
-  EXPECT_EXIT(close_inherited_handles_where([] {}), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(close_inherited_handles_where([] {}), ::testing::ExitedWithCode(0), "");
 }
 
 TEST(ProcessDeathTest, ClosesWhatItInheritedWhereTheCallForItIsMissingOrForbidden) {
@@ -271,7 +271,7 @@ TEST(ProcessDeathTest, ClosesWhatItInheritedWhereTheCallForItIsMissingOrForbidde
     EXPECT_EXIT(close_inherited_handles_where([&] {
                   if (!deny_system_calls({SYS_close_range}, refusal)) std::_Exit(6);
                 }),
-                testing::ExitedWithCode(0), "");
+                ::testing::ExitedWithCode(0), "");
   }
 }
 
@@ -283,7 +283,7 @@ TEST(ProcessDeathTest, SaysThatItCannotCloseWhatItInherited) {
         const auto closed = close_inherited_handles();
         std::_Exit(!closed && closed.error().code == Code::kAccessDenied ? 0 : 1);
       },
-      testing::ExitedWithCode(0), "");
+      ::testing::ExitedWithCode(0), "");
 }
 
 TEST(ProcessTest, FeedsInputAndCapturesOutputAndStatus) {
@@ -355,4 +355,4 @@ TEST(OsErrorTest, MapsTheNumberAndKeepsIt) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -6,7 +6,7 @@
 
 #include "platform/os_error.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 Result<UniqueHandle> open_private_folder(const std::string& folder, const std::string& operation) {
   UniqueHandle handle(
@@ -22,4 +22,4 @@ Result<UniqueHandle> open_private_folder(const std::string& folder, const std::s
   return handle;
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -22,7 +22,7 @@
 #include "platform/handle.h"
 #include "platform/os_error.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 std::vector<char*> argument_vector(const std::string& program,
@@ -318,4 +318,4 @@ void kill_process(std::uint64_t pid) {
   if (pid > 1 && pid <= INT32_MAX) ::kill(static_cast<pid_t>(pid), SIGKILL);
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

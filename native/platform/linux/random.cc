@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 void fill_random(std::span<std::byte> out) {
   while (!out.empty()) {
@@ -17,4 +17,4 @@ void fill_random(std::span<std::byte> out) {
   }
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -9,7 +9,7 @@
 #include "platform/os_error.h"
 #include "platform/readiness.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 class SignalFd final : public SignalQueue {
@@ -70,4 +70,4 @@ void end_by_signal(int signal) {
   ::_exit(128 + signal);
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

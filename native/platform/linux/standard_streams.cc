@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-namespace runhv {
+namespace runhv::platform {
 
 void ensure_standard_streams() {
   for (int file = 0; file <= 2; ++file) {
@@ -16,4 +16,4 @@ OsHandle standard_stream(int number) { return number; }
 
 bool is_terminal(OsHandle handle) { return ::isatty(static_cast<int>(handle)) == 1; }
 
-}  // namespace runhv
+}  // namespace runhv::platform

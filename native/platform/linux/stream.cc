@@ -16,7 +16,7 @@
 #include "platform/linux/io_result.h"
 #include "platform/os_error.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 bool ready(int file, short events) {
@@ -130,4 +130,4 @@ IoResult Stream::write(std::span<const std::byte> in) {
   return io_result(::write(file, in.data(), in.size()));
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -26,10 +26,10 @@
 #include "platform/thread.h"
 #include "testing/files.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 // Bytes that differ wherever one is lost, doubled or moved.
 std::vector<std::byte> numbered_bytes(std::size_t size) {
@@ -91,13 +91,13 @@ class Drain {
   std::vector<std::byte> bytes_;
 };
 
-class StreamTest : public testing::Test {
+class StreamTest : public ::testing::Test {
  protected:
   void SetUp() override {
     auto loop = EventLoop::create();
     ASSERT_TRUE(loop) << to_string(loop.error());
     loop_ = *std::move(loop);
-    std::string pattern = testing::TempDir() + "runhv-stream-XXXXXX";
+    std::string pattern = ::testing::TempDir() + "runhv-stream-XXXXXX";
     ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;
   }
@@ -209,7 +209,7 @@ TEST_F(StreamTest, ClosingAFileWaitsForWhatIsPending) {
 
 TEST_F(StreamTest, AFileIsReadAheadToItsEnd) {
   const std::vector<std::byte> bytes = numbered_bytes(1'000'000);
-  ASSERT_TRUE(write_file(in_folder("in"), bytes));
+  ASSERT_TRUE(testing::write_file(in_folder("in"), bytes));
   Stream in = bound(open(in_folder("in"), O_RDONLY), true);
   Drain<Stream> drain(in, [&] { loop_->stop(); });
 
@@ -223,7 +223,7 @@ TEST_F(StreamTest, AFileIsReadAheadToItsEnd) {
 }
 
 TEST_F(StreamTest, AFileThatNobodyReadsKeepsItsPosition) {
-  ASSERT_TRUE(write_file(in_folder("in"), as_bytes("hello")));
+  ASSERT_TRUE(testing::write_file(in_folder("in"), as_bytes("hello")));
   const UniqueHandle file = open(in_folder("in"), O_RDONLY);
   {
     auto in = Stream::adopt(file.get(), true);
@@ -275,7 +275,7 @@ TEST_F(StreamTest, AFileBeyondTheUsersLimitFailsWithItsNumber) {
         out.write(numbered_bytes(100));
         std::_Exit(out.close(UINT64_MAX).error().os_code == EFBIG ? 0 : 1);
       },
-      testing::ExitedWithCode(0), "");
+      ::testing::ExitedWithCode(0), "");
   EXPECT_EQ(read_file(path, 100)->size(), 10u) << "what fits is written";
 }
 
@@ -381,8 +381,8 @@ TEST_F(StreamTest, ARefusedThreadIsAnErrorOfBind) {
         const auto bind = out->bind(*loop_);
         std::_Exit(!bind && bind.error().code == Code::kOutOfMemory ? 0 : 1);
       },
-      testing::ExitedWithCode(0), "");
+      ::testing::ExitedWithCode(0), "");
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::platform

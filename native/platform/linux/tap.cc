@@ -14,7 +14,7 @@
 #include "platform/linux/io_result.h"
 #include "platform/os_error.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 constexpr int kHeaderBytes = 12;
@@ -68,4 +68,4 @@ IoResult Tap::write(std::span<const std::span<const std::byte>> parts) {
   return transfer(::writev, handle_.get(), parts);
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

@@ -11,7 +11,7 @@
 
 #include "platform/os_error.h"
 
-namespace runhv {
+namespace runhv::platform {
 
 std::optional<TerminalSize> terminal_size(OsHandle terminal) {
   winsize size{};
@@ -80,4 +80,4 @@ TerminalMode::~TerminalMode() {
   std::signal(SIGTTOU, previous);
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

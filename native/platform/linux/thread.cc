@@ -14,7 +14,7 @@
 #include "platform/linux/forwarded_signals.h"
 #include "platform/os_error.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 // pthread_join with a deadline on the monotonic clock is newer than the C libraries that we serve.
@@ -118,4 +118,4 @@ void Thread::abandon() {
   state_.reset();
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

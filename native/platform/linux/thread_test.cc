@@ -20,7 +20,7 @@
 #include "platform/linux/forwarded_signals.h"
 #include "platform/worker.h"
 
-namespace runhv {
+namespace runhv::platform {
 namespace {
 
 using testing::ElementsAre;
@@ -252,4 +252,4 @@ TEST(WorkerTest, RunsAsManyJobsAtOnceAsItMayHaveThreads) {
 }
 
 }  // namespace
-}  // namespace runhv
+}  // namespace runhv::platform

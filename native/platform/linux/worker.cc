@@ -5,7 +5,7 @@
 #include <mutex>
 #include <utility>
 
-namespace runhv {
+namespace runhv::platform {
 
 struct Worker::Queue {
   std::mutex mutex;
@@ -85,4 +85,4 @@ bool Worker::stop(std::uint64_t deadline_ns) {
   return ended;
 }
 
-}  // namespace runhv
+}  // namespace runhv::platform

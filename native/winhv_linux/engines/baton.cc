@@ -1,6 +1,6 @@
 #include "winhv_linux/engines/baton.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 
 void Baton::enqueue(Turn turn, Waiter& waiter) {
   if (turn == Turn::kNext) {
@@ -24,4 +24,4 @@ void Baton::give() {
   waiter->woken.notify_one();  // under the lock: the waiter lives on its thread's stack
 }
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

@@ -7,7 +7,7 @@
 #include <deque>
 #include <mutex>
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 
 enum class Turn {
   kFair,  // a processor's next slice: behind all that wait
@@ -51,4 +51,4 @@ class Baton {
   std::atomic<std::uint32_t> next_waiting_{0};
 };
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

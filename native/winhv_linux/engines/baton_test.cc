@@ -5,7 +5,7 @@
 
 #include "gtest/gtest.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 namespace {
 
 void ignore() {}
@@ -51,4 +51,4 @@ TEST(Baton, ShortCallsGoFirstAndTheHolderIsTold) {
 }
 
 }  // namespace
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

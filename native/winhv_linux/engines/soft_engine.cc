@@ -13,7 +13,7 @@
 #include "winhv_linux/engines/baton.h"
 #include "winhv_linux/engines/softcpu_library.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 namespace {
 
 // softcpu.h takes WHP's numbers and layouts as they are.
@@ -198,7 +198,7 @@ HRESULT SoftVm::create() {
   config.apic_mode = static_cast<std::uint32_t>(shape_.local_apic_mode);
   config.tsc_hz = shape_.tsc_hz;
   config.apic_hz = shape_.apic_hz;
-  config.callbacks.now_ns = [](void*) { return monotonic_ns(); };
+  config.callbacks.now_ns = [](void*) { return platform::monotonic_ns(); };
   config.callbacks.cpuid = on_cpuid;
   config.callbacks.read_msr = [](void* self, std::uint32_t cpu, std::uint32_t msr,
                                  std::uint64_t* value) {
@@ -271,7 +271,7 @@ HRESULT SoftVm::request_interrupt(const WHV_INTERRUPT_CONTROL& control) {
   interrupt.level_triggered = control.TriggerMode == WHvX64InterruptTriggerModeLevel;
   interrupt.destination = control.Destination;
   interrupt.vector = control.Vector;
-  if (softcpu_.request_interrupt(vm_, &interrupt) != SOFTCPU_OK) return kHvInvalidParameter;
+  if (softcpu_.request_interrupt(vm_, &interrupt) != SOFTCPU_OK) return whpapi::kHvInvalidParameter;
   wake_sleepers();
   return S_OK;
 }
@@ -418,4 +418,4 @@ const Result<std::unique_ptr<Engine>>& soft_engine() {
   return engine;
 }
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

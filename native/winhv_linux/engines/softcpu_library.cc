@@ -5,11 +5,11 @@
 
 #include "platform/process.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 namespace {
 
 template <class F>
-bool find(const Library& library, const char* symbol, F& function) {
+bool find(const platform::Library& library, const char* symbol, F& function) {
   function = reinterpret_cast<F>(library.find(symbol));
   return function != nullptr;
 }
@@ -18,13 +18,13 @@ bool find(const Library& library, const char* symbol, F& function) {
 
 Result<SoftcpuLibrary> SoftcpuLibrary::open() {
   // A bare name is looked up through this library's run path, which is $ORIGIN.
-  std::string path = environment("RUNHV_SOFTCPU");
+  std::string path = platform::environment("RUNHV_SOFTCPU");
   if (path.empty()) path = "librunhv-softcpu.so";
   const auto unsupported = [&](std::string detail) {
     return Fail{Error{Code::kUnsupported, "open the soft engine " + path, std::move(detail)}};
   };
 
-  RUNHV_TRY_ASSIGN(Library library, Library::open(path));
+  RUNHV_TRY_ASSIGN(platform::Library library, platform::Library::open(path));
   decltype(&softcpu_abi_version) abi_version = nullptr;
   if (!find(library, "softcpu_abi_version", abi_version) || abi_version() != SOFTCPU_ABI_VERSION) {
     return unsupported("it is not of ABI version " + std::to_string(SOFTCPU_ABI_VERSION));
@@ -39,4 +39,4 @@ Result<SoftcpuLibrary> SoftcpuLibrary::open() {
   return softcpu;
 }
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

@@ -5,7 +5,7 @@
 #include "platform/library.h"
 #include "winhv_linux/engines/soft/softcpu.h"
 
-namespace runhv::winhv {
+namespace runhv::winhv_linux {
 
 // Each function behind softcpu_abi_version that the engine calls: X(name).
 #define RUNHV_SOFTCPU_FUNCTIONS(X) \
@@ -25,7 +25,7 @@ namespace runhv::winhv {
   X(instructions)
 
 struct SoftcpuLibrary {
-  Library library;
+  platform::Library library;
 #define RUNHV_SOFTCPU_MEMBER(name) decltype(&softcpu_##name) name = nullptr;
   RUNHV_SOFTCPU_FUNCTIONS(RUNHV_SOFTCPU_MEMBER)
 #undef RUNHV_SOFTCPU_MEMBER
@@ -35,4 +35,4 @@ struct SoftcpuLibrary {
   static Result<SoftcpuLibrary> open();
 };
 
-}  // namespace runhv::winhv
+}  // namespace runhv::winhv_linux

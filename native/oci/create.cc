@@ -144,6 +144,12 @@ class Creation {
     // A name without a cgroup is what a user who may make none has.
     if (auto folders =
             cgroup_folders(host_.cgroups_path.empty() ? options_.id : host_.cgroups_path)) {
+      // Whatever is in its cgroups when a container is deleted is killed.
+      if (const std::size_t others = processes_in_cgroups(*folders).size(); others != 0) {
+        return Fail{Error{
+            Code::kConflict, "create",
+            "container's cgroup is not empty: " + std::to_string(others) + " process(es) found"}};
+      }
       stored_.cgroups = *std::move(folders);
     } else if (!host_.cgroups_path.empty()) {
       return Fail{std::move(folders).error()};

@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import pathlib
 import signal
 import subprocess
 
@@ -206,6 +207,30 @@ def test_the_vmm_is_in_the_cgroup_that_was_asked_for(shim):
     assert shim.wait(pid) == 137
     assert cgroups("/runhv-test/web") == []
     streams.close()
+
+
+@needs_cgroups
+def test_a_cgroup_of_others_is_refused_and_left_alone(shim):
+    folder = pathlib.Path(cgroups("/")[0], "runhv-test/others")
+    folder.mkdir(parents=True)
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        if (folder / name).exists() and not (folder / name).read_text().strip():
+            for each in (folder.parent, folder):
+                (each / name).write_text((folder.parent.parent / name).read_text())
+    other = subprocess.Popen(["sleep", "1000"])
+    try:
+        (folder / "cgroup.procs").write_text(str(other.pid))
+        bundle = shim.bundle("web", "true", change=lambda config: config["linux"].update(cgroupsPath="/runhv-test/others"))
+        result = shim("create", "--bundle", str(bundle), "web")
+        assert result.returncode == 1
+        assert b"container's cgroup is not empty: 1 process(es) found" in result.stderr
+        shim.checked("delete", "--force", "web")
+        assert other.poll() is None
+        assert shim("state", "web").returncode == 1
+    finally:
+        other.kill()
+        other.wait()
+        folder.rmdir()
 
 
 def shares(folder, count):

@@ -1,0 +1,93 @@
+"""Other projects' tests of an OCI runtime, with runc and with runhv on the same machine; `tools/dev judge` runs it.
+
+A judge is a module beside this file with
+  MUST             the share of what runc passes that runhv has to pass
+  prepare(cache)   gets what it needs, by package name, into the folder `cache`; returns what `run` is given
+  run(prepared, runtime, work, only)   runs its cases, those whose names hold `only`, with the executable `runtime`, in the
+                   empty folder `work`; returns {case: Outcome}. A case that hangs is one that fails.
+"""
+
+import argparse
+import importlib
+import json
+import pathlib
+import re
+import shutil
+import sys
+import tempfile
+
+from judges.outcome import Outcome
+
+HERE = pathlib.Path(__file__).resolve().parent
+CONFORMANCE = HERE.parents[1] / "docs/conformance.md"
+NO_JUDGES = {"__init__", "__main__", "outcome"}
+
+
+def names():
+    return sorted(path.stem.replace("_", "-") for path in HERE.glob("*.py") if path.stem not in NO_JUDGES)
+
+
+def explained(judge, text=None):
+    """The cases that docs/conformance.md gives a reason for: the first column of the table below the judge's heading, where
+    `*` stands for any characters."""
+    text = CONFORMANCE.read_text() if text is None else text
+    section = re.search(rf"^## {re.escape(judge)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    cases = re.findall(r"^\| `(.+?)` \| *\S", section[1], re.MULTILINE) if section else []
+    return [re.compile(".*".join(map(re.escape, case.split("*")))) for case in cases]
+
+
+def compare(judge, must, baseline, ours, reasons):
+    """Prints how `ours` fares beside `baseline`; returns whether that is enough."""
+    passed = [case for case, outcome in baseline.items() if outcome is Outcome.PASSED]
+    lost = [case for case in passed if ours.get(case) is not Outcome.PASSED]
+    won = [case for case, outcome in ours.items() if outcome is Outcome.PASSED and baseline.get(case) is not Outcome.PASSED]
+    unexplained = [case for case in lost if not any(reason.fullmatch(case) for reason in reasons)]
+    for case in lost:
+        mark = "no reason in docs/conformance.md" if case in unexplained else "has its reason"
+        print(f"  {ours.get(case, Outcome.NOT_RUN).value}: {case} ({mark})")
+    for case in won:
+        print(f"  passed, and not with runc: {case}")
+    share = 1 - len(lost) / len(passed) if passed else 0
+    enough = bool(passed) and share >= must and not unexplained
+    print(f"{judge}: of {len(baseline)} cases runc passes {len(passed)}; of those runhv passes {len(passed) - len(lost)}, "
+          f"{share:.1%} (at least {must:.0%}); {len(unexplained)} without a reason; {len(won)} that runc does not pass: "
+          f"{'holds' if enough else 'does not hold'}")
+    return enough
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tools/dev judge", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("judge", choices=names())
+    parser.add_argument("--only", default="", help="cases whose names hold this")
+    parser.add_argument("--runtime", choices=["runc", "runhv"], help="with this one alone, without comparison")
+    for given in "--dist", "--cache", "--output":  # by tools/dev
+        parser.add_argument(given, type=pathlib.Path, required=True, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+
+    judge = importlib.import_module("judges." + options.judge.replace("-", "_"))
+    prepared = judge.prepare(options.cache)
+    runtimes = {"runc": pathlib.Path(shutil.which("runc") or "/usr/sbin/runc"), "runhv": options.dist.resolve() / "bin/runhv"}
+    if options.runtime:
+        runtimes = {options.runtime: runtimes[options.runtime]}
+    outcomes = {}
+    for name, executable in runtimes.items():
+        with tempfile.TemporaryDirectory(prefix=f"judge-{name}-", dir="/tmp") as work:
+            outcomes[name] = judge.run(prepared, executable, pathlib.Path(work), options.only)
+    options.output.mkdir(parents=True, exist_ok=True)
+    kept = options.output / f"{options.judge}.json"
+    kept.write_text(json.dumps({name: {case: outcome.value for case, outcome in sorted(cases.items())}
+                                for name, cases in outcomes.items()}, indent=1) + "\n")
+    print(f"each case: {kept}")
+    if options.runtime:
+        cases = outcomes[options.runtime]
+        for case, outcome in cases.items():
+            if outcome is not Outcome.PASSED:
+                print(f"  {outcome.value}: {case}")
+        print(f"{options.judge} with {options.runtime}: {sum(outcome is Outcome.PASSED for outcome in cases.values())} of {len(cases)} pass")
+        return 0
+    return 0 if compare(options.judge, judge.MUST, outcomes["runc"], outcomes["runhv"], explained(options.judge)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -122,7 +122,7 @@ class Life:
             killed = self.command("kill", self.name, "KILL")
             if killed.returncode == 0:
                 break
-            if not any(words in killed.stderr for words in (b"no such container", b"container not running")):
+            if not any(words in killed.stderr for words in (b"does not exist", b"container not running")):
                 return f"kill: {killed.stderr.decode()!r}"
         return self.end([KILLED], [b"", b"out\n"])
 

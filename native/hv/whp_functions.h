@@ -27,6 +27,7 @@ namespace runhv::hv {
 // Our own implementation's extensions; null with Windows' library.
 #define RUNHV_WHP_EXTENSIONS(X)                         \
   X(select_engine, WHvRunhvSelectEngine)                \
+  X(get_engine_error, WHvRunhvGetEngineError)           \
   X(get_instruction_count, WHvRunhvGetInstructionCount) \
   X(memory_written, WHvRunhvMemoryWritten)
 

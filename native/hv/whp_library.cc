@@ -71,8 +71,12 @@ Result<std::unique_ptr<WhpLibrary>> WhpLibrary::open(const std::string& engine) 
                                                sizeof capability, &written);
   if (FAILED(hr)) return Fail{hresult_error("ask for the hypervisor (WHvGetCapability)", hr)};
   if (!capability.HypervisorPresent) {
+    const char* reason =
+        functions->get_engine_error != nullptr ? functions->get_engine_error() : nullptr;
     return Fail{Error{Code::kHypervisorAbsent, "use engine " + choice.engine,
-                      "no hypervisor is present: enable the feature Windows Hypervisor Platform"}};
+                      reason != nullptr ? reason
+                                        : "no hypervisor is present: enable the feature Windows "
+                                          "Hypervisor Platform"}};
   }
   return std::unique_ptr<WhpLibrary>(
       new WhpLibrary(std::move(library), std::move(functions), choice.engine));

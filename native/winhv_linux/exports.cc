@@ -200,6 +200,13 @@ HRESULT WINAPI WHvRunhvSelectEngine(const char* name) {
   return engine == "kvm" ? E_NOTIMPL : E_INVALIDARG;
 }
 
+const char* WINAPI WHvRunhvGetEngineError() {
+  const auto& engine = runhv::winhv_linux::soft_engine();
+  if (engine) return nullptr;
+  static const auto& reason = *new std::string(runhv::to_string(engine.error()));
+  return reason.c_str();
+}
+
 HRESULT WINAPI WHvRunhvGetInstructionCount(WHV_PARTITION_HANDLE handle, UINT32 vp_index,
                                            UINT64* count) {
   if (count == nullptr) return E_POINTER;

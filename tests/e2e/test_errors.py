@@ -107,6 +107,10 @@ def test_known_engines_say_what_they_need(runhv, engine):
     refused(runhv.run("true", before=["--engine", engine]), engine)
 
 
+def test_an_engine_that_cannot_be_opened_says_why(runhv):
+    refused(runhv.run("true", env={"RUNHV_SOFTCPU": "/no/such.so"}), "engine soft", "/no/such.so")
+
+
 def test_an_unknown_option_points_at_the_help(runhv):
     refused(runhv("run", "--no-such-option", "x"), "--no-such-option", "--help")
 

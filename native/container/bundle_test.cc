@@ -341,7 +341,8 @@ TEST(Bundle, EveryComplaintNamesThePathAndWhatWasExpected) {
        "linux.namespaces[1].path: joining a namespace is not possible"},
       {bundle(R"("linux":{"namespaces":[{"type":"network","path":"run/ns"}]})"),
        "linux.namespaces[0].path: expected an absolute path"},
-      {bundle(R"("linux":{"namespaces":[{"type":"pid"}]})"),
+      {R"({"ociVersion":"1.2.0","process":{"args":["/a"],"cwd":"/"},"root":{"path":"/"},)"
+       R"("linux":{"namespaces":[{"type":"pid"}]}})",
        "linux.namespaces: without a network namespace it asks for the host's network"},
       {bundle(R"("linux":{"sysctl":{"net/ipv4/ip_forward":"1"}})"),
        "linux.sysctl[\"net/ipv4/ip_forward\"]: expected a name such as net.ipv4.ip_forward"},

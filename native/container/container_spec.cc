@@ -146,8 +146,9 @@ void read_namespaces(const JsonNode& namespaces, ContainerSpec& spec) {
     refuse_text(node["path"], "joining a namespace is not possible: the container has its own VM");
     spec.namespaces |= known->second;
   }
-  // As podman and docker say --network host.
-  if (!seen.empty() && std::ranges::find(seen, "network") == seen.end()) {
+  // As podman and docker say --network host. A bundle with a block image was written for a VM: what
+  // it shares is the guest's.
+  if (spec.root_is_shared && !seen.empty() && std::ranges::find(seen, "network") == seen.end()) {
     namespaces.complain(
         "without a network namespace it asks for the host's network, which a "
         "container in a VM cannot have",

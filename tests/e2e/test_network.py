@@ -363,9 +363,22 @@ def test_two_machines_cannot_share_a_namespace(world, popen, run):
     over(process)
 
 
+def without_a_namespace(config):
+    config["linux"]["namespaces"] = [each for each in config["linux"]["namespaces"] if each["type"] != "network"]
+
+
+def test_a_bundle_for_a_vm_shares_the_guests_network(runhv, bundle):
+    """That of a block image: the host's is not meant."""
+    result = runhv("run", "--bundle", str(bundle(None, "ip", "-o", "address", change=without_a_namespace)), "web")
+    assert result.returncode == 0, result.stderr
+    assert b"127.0.0.1/8" in result.stdout and {line.split()[1] for line in result.stdout.splitlines()} == {b"lo"}
+
+
 def test_the_hosts_own_network_is_refused_by_name(runhv, bundle):
     def without(config):
-        config["linux"]["namespaces"] = [each for each in config["linux"]["namespaces"] if each["type"] != "network"]
+        without_a_namespace(config)
+        del config["vm"]["image"]
+        config["root"]["path"] = "/"
 
     result = runhv("run", "--bundle", str(bundle(None, "true", change=without)), "web")
     assert result.returncode == 125

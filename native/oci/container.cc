@@ -35,8 +35,13 @@ Result<control::Client> connect(const std::string& operation,
                                 control::Client::Events events) {
   auto client = control::Client::connect(container.folder + "/control",
                                          platform::monotonic_ns() + kAnswerNs, events);
-  if (!client) return Fail{of_verb(operation, std::move(client).error())};
-  return client;
+  if (client) return client;
+  Error error = of_verb(operation, std::move(client).error());
+  if (error.code == Code::kNotFound) {
+    error.code = Code::kConflict;
+    error.detail = "container not running: its process has just ended";
+  }
+  return Fail{std::move(error)};
 }
 
 Result<HostSpec> host_spec(const control::FoundContainer& container) {

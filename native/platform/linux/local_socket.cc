@@ -57,6 +57,23 @@ Result<LocalConnection::Peer> peer_of(const UniqueHandle& socket, const std::str
   return LocalConnection::Peer{credentials.uid, static_cast<std::uint64_t>(credentials.pid)};
 }
 
+// kConflict where `name` is anything but absent or what a process that was killed has left behind.
+Result<void> no_one_listens(const UniqueHandle& directory, const std::string& name,
+                            const std::string& operation) {
+  struct stat info {};
+  if (::fstatat(number(directory), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno == ENOENT) return {};
+    return Fail{last_os_error(operation)};
+  }
+  const UniqueHandle probe = make_socket();
+  if (!probe.is_open()) return Fail{last_os_error(operation)};
+  if (!S_ISSOCK(info.st_mode) || at_address(::connect, probe, address_in(directory, name)) ||
+      errno != ECONNREFUSED) {
+    return Fail{Error{Code::kConflict, operation, "it is in use"}};
+  }
+  return {};
+}
+
 bool is_of_this_user_or_root(const LocalConnection::Peer& peer) {
   return peer.uid == 0 || peer.uid == ::geteuid();
 }
@@ -207,27 +224,22 @@ Result<LocalListener> LocalListener::bind(const std::string& folder, const std::
   RUNHV_TRY_ASSIGN(UniqueHandle directory, open_private_folder(folder, operation));
   UniqueHandle socket = make_socket();
   if (!socket.is_open()) return Fail{last_os_error(operation)};
-  const sockaddr_un address = address_in(directory, name);
-  if (!at_address(::bind, socket, address)) {
-    if (errno != EADDRINUSE) return Fail{last_os_error(operation)};
-    struct stat info {};
-    if (::fstatat(number(directory), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
-      return Fail{last_os_error(operation)};
-    }
-    // A name stays behind where its process was killed; connecting to it is refused.
-    const UniqueHandle probe = make_socket();
-    if (!probe.is_open()) return Fail{last_os_error(operation)};
-    if (!S_ISSOCK(info.st_mode) || at_address(::connect, probe, address) || errno != ECONNREFUSED) {
-      return Fail{Error{Code::kConflict, operation, "it is in use"}};
-    }
-    if (::unlinkat(number(directory), name.c_str(), 0) != 0 ||
-        !at_address(::bind, socket, address)) {
-      return Fail{last_os_error(operation)};
-    }
+  RUNHV_TRY(no_one_listens(directory, name, operation));
+  // Under another name until it listens: whoever finds `name` can connect.
+  const std::string early = name + ".new";
+  if (::unlinkat(number(directory), early.c_str(), 0) != 0 && errno != ENOENT) {
+    return Fail{last_os_error(operation)};
   }
-  LocalListener listener(std::move(directory), name, std::move(socket));
-  if (::listen(number(listener.handle_), kBacklog) != 0) return Fail{last_os_error(operation)};
-  return listener;
+  if (!at_address(::bind, socket, address_in(directory, early))) {
+    return Fail{last_os_error(operation)};
+  }
+  if (::listen(number(socket), kBacklog) != 0 ||
+      ::renameat(number(directory), early.c_str(), number(directory), name.c_str()) != 0) {
+    Error error = last_os_error(operation);
+    ::unlinkat(number(directory), early.c_str(), 0);
+    return Fail{std::move(error)};
+  }
+  return LocalListener(std::move(directory), name, std::move(socket));
 }
 
 LocalListener::~LocalListener() {

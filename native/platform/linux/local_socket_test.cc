@@ -1,6 +1,7 @@
 #include "platform/local_socket.h"
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -8,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <dirent.h>
@@ -117,6 +119,22 @@ TEST_F(LocalSocketTest, ANameIsTakenOnceAndGoneAfterwards) {
   }
   EXPECT_FALSE(file_exists(path));
   EXPECT_EQ(LocalConnection::connect(path).error().code, Code::kNotFound);
+}
+
+TEST_F(LocalSocketTest, WhoFindsTheNameCanConnect) {
+  const std::string path = folder_ + "/control";
+  std::atomic<bool> over{false};
+  int refused = 0;
+  std::thread peer([&] {
+    while (!over) {
+      const auto connection = LocalConnection::connect(path);
+      if (!connection && connection.error().os_code == ECONNREFUSED) ++refused;
+    }
+  });
+  for (int i = 0; i < 2000; ++i) EXPECT_TRUE(LocalListener::bind(folder_, "control"));
+  over = true;
+  peer.join();
+  EXPECT_EQ(refused, 0);
 }
 
 TEST_F(LocalSocketTest, ANameLeftBehindIsTaken) {

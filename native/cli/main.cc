@@ -275,13 +275,14 @@ std::string engine_description(const std::string& home) {
 
 Result<std::string> version_text() {
   RUNHV_TRY_ASSIGN(const std::string home, distribution());
-  std::string text = "runhv " RUNHV_VERSION;
+  // The first lines as runc's, by which dockerd reads them.
+  std::string text = "runhv version " RUNHV_VERSION;
   // Written when the distribution was put together; a source archive has no revision.
   if (const auto revision =
           platform::read_file(home + "/share/runhv/revision", kMaxRevisionBytes)) {
     std::string name(reinterpret_cast<const char*>(revision->data()), revision->size());
     name.erase(std::min(name.find('\n'), name.size()));
-    text += " (" + name + ")";
+    text += "\ncommit: " + name;
   }
   const std::string engine = engine_description(home);
   text += "\nengine soft: " + (engine.empty() ? "not here" : engine);

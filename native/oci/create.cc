@@ -194,9 +194,10 @@ class Creation {
                                        "--lock-fd",    std::to_string(folder_->lock()),
                                        "--control-fd", std::to_string(control.handle()),
                                        "--created",    "--keep"};
-    // Hooks may have furnished the namespace, as dockerd's do: else nobody looks into it.
-    const bool may_be_furnished =
-        !host_.hooks.prestart.empty() || !host_.hooks.create_runtime.empty();
+    // By hooks, as dockerd did it up to version 28, or between create and start: else nobody looks
+    // into it.
+    const bool may_be_furnished = !host_.hooks.prestart.empty() ||
+                                  !host_.hooks.create_runtime.empty() || host_.brings_resolver;
     if (has_own_network() && may_be_furnished) arguments.emplace_back("--own-network");
     if (globals_.debug) arguments.emplace_back("--debug");
     return arguments;

@@ -62,6 +62,9 @@ Result<HostSpec> parse_host_spec(std::string_view config, const std::string& ope
     spec.has_network_namespace = true;
     spec.network_namespace = node["path"].string();
   }
+  for (const container::JsonNode& node : root["mounts"].elements()) {
+    if (node["destination"].string() == "/etc/resolv.conf") spec.brings_resolver = true;
+  }
   if (const container::JsonNode score = root["process"]["oomScoreAdj"]; score.present()) {
     spec.oom_score_adj = static_cast<int>(score.signed_integer(-1000, 1000));
   }

@@ -15,6 +15,10 @@ enum class Level { kWarning, kError };
 // Quoted; what is no UTF-8 is escaped.
 std::string json_string(const std::string& text);
 
+// As runc says it where its callers look for its words: a program that is not there, or may not be
+// executed; else as to_string().
+std::string words(const Error& error);
+
 // One line on stderr, and one entry of the log: a JSON object as logrus writes it ("level", "msg",
 // "time"), or its text form. The last error in the file is what callers show.
 void report(const Globals& globals, Level level, const Error& error);

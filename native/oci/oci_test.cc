@@ -6,6 +6,7 @@
 #include "oci/arguments.h"
 #include "oci/cgroups.h"
 #include "oci/host_spec.h"
+#include "oci/log.h"
 #include "oci/process_json.h"
 #include "oci/verbs.h"
 
@@ -128,15 +129,31 @@ TEST(ProcessJson, OfTheCallerIsCompletedByTheContainers) {
   EXPECT_THAT(to_string(process_json("{}", wishes, "exec").error()), HasSubstr("no process"));
 }
 
+TEST(Words, AreRuncsForAProgramThatIsNotThere) {
+  const auto said = [](Code code, const std::string& program, const char* detail, int number) {
+    return words({code, "run " + program, detail, Domain::kGuestErrno, number});
+  };
+  EXPECT_EQ(said(Code::kNotFound, "nope", "No such file or directory", 2),
+            "exec: \"nope\": executable file not found in $PATH (errno 2 in the guest)");
+  EXPECT_EQ(said(Code::kNotFound, "/nope", "No such file or directory", 2),
+            "exec: \"/nope\": stat /nope: no such file or directory (errno 2 in the guest)");
+  EXPECT_EQ(said(Code::kAccessDenied, "/etc", "Permission denied", 13),
+            "exec: \"/etc\": permission denied (errno 13 in the guest)");
+  const Error other{Code::kNotFound, "run container web", "it has ended"};
+  EXPECT_EQ(words(other), to_string(other));
+}
+
 TEST(HostSpec, IsReadWithItsTypes) {
   const auto spec = parse_host_spec(
       R"({"process":{"oomScoreAdj":-5},"hooks":{"poststop":[{"path":"/h","args":["h"],"timeout":2}]},
+          "mounts":[{"destination":"/etc/resolv.conf","source":"/r"}],
           "linux":{"cgroupsPath":"/a/b","namespaces":[{"type":"network","path":"/n"}],
           "resources":{"memory":{"limit":7},"cpu":{"shares":3,"quota":-1,"cpus":"0-1"}}}})",
       "read");
   ASSERT_TRUE(spec) << to_string(spec.error());
   EXPECT_EQ(spec->cgroups_path, "/a/b");
   EXPECT_EQ(spec->network_namespace, "/n");
+  EXPECT_TRUE(spec->brings_resolver);
   EXPECT_EQ(spec->oom_score_adj, -5);
   EXPECT_EQ(spec->resources.memory_limit_bytes, 7);
   EXPECT_EQ(spec->resources.cpu_quota_us, -1);

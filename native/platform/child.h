@@ -53,11 +53,11 @@ Result<ProgramEnd> run_program(const Program& program);
 // Where in the system a process is to be.
 struct Placement {
   std::vector<std::string> cgroups;  // folders of cgroup file systems
-  std::string network_namespace;     // a file of it; empty = as it is
+  std::string network_namespace;     // a file of another one; empty = as it is
   bool new_network_namespace = false;
   std::optional<int> oom_score_adj;
 };
-// Puts this process there.
+// Puts this process there. kUnsupported: the network namespace is its own.
 Result<void> place_this_process(const Placement& placement);
 
 // Makes these its stdin, stdout and stderr.

@@ -264,6 +264,7 @@ api::AbiEnd Vmm::tell_people(const runhv_event& event) const {
     return end;
   }
   if (end.status.end == RUNHV_END_NOT_STARTED) {
+    if (options_.created) return end;  // whoever starts it is told
     // The words say it, and the number is the guest's.
     end.error.domain = RUNHV_DOMAIN_NONE;
     platform::complain(api::from_abi(end.error));

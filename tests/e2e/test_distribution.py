@@ -39,9 +39,9 @@ def test_the_start_cache_of_java_fits_wherever_the_distribution_lies(runhv, tmp_
 def test_version_tells_the_engine_and_where_the_licences_are(runhv):
     result = runhv("version")
     lines = result.stdout.decode().splitlines()
-    assert result.returncode == 0 and lines[0].startswith("runhv ")
-    assert lines[1] == "engine soft: Bochs 3.0 CPU core"
-    assert lines[2] == f"licences: {runhv.dist}/share/doc/runhv/NOTICE"
+    assert result.returncode == 0 and lines[0].startswith("runhv version ") and lines[1].startswith("commit: ")
+    assert lines[2] == "engine soft: Bochs 3.0 CPU core"
+    assert lines[3] == f"licences: {runhv.dist}/share/doc/runhv/NOTICE"
     assert runhv("--version").stdout == result.stdout
     refused = runhv("version", "--json")
     assert (refused.stderr, refused.returncode) == (b"runhv: version takes no argument\n", 125)

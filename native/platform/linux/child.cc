@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -227,6 +228,14 @@ Result<void> place_this_process(const Placement& placement) {
   if (placement.network_namespace.empty()) return {};
   const std::string operation = "enter network namespace " + placement.network_namespace;
   const UniqueHandle file(::open(placement.network_namespace.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat wanted {};
+  struct stat ours {};
+  if (file.is_open() && ::fstat(number(file), &wanted) == 0 &&
+      ::stat("/proc/self/ns/net", &ours) == 0 && wanted.st_dev == ours.st_dev &&
+      wanted.st_ino == ours.st_ino) {
+    return Fail{Error{Code::kUnsupported, operation,
+                      "it is that of whoever runs us: the host's, which a micro-VM cannot share"}};
+  }
   if (!file.is_open() || ::setns(number(file), CLONE_NEWNET) != 0) {
     return Fail{last_os_error(operation)};
   }

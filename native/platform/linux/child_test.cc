@@ -111,12 +111,16 @@ TEST(Placement, OfANetworkNamespaceByItsFile) {
   EXPECT_EQ(holder->wait(), 128 + SIGKILL);
   ASSERT_TRUE(child) << to_string(child.error());
   EXPECT_EQ(child->wait(), 0);
-  placement.network_namespace = "/dev/null";
-  EXPECT_THAT(to_string(start_child([&](const Ready&) -> Result<int> {
-                          RUNHV_TRY(place_this_process(placement));
-                          return 0;
-                        }).error()),
-              HasSubstr("enter network namespace /dev/null"));
+  const auto refused = [](const std::string& path) {
+    return to_string(start_child([&](const Ready&) -> Result<int> {
+                       Placement other;
+                       other.network_namespace = path;
+                       RUNHV_TRY(place_this_process(other));
+                       return 0;
+                     }).error());
+  };
+  EXPECT_THAT(refused("/dev/null"), HasSubstr("enter network namespace /dev/null"));
+  EXPECT_THAT(refused("/proc/self/ns/net"), HasSubstr("it is that of whoever runs us"));
 }
 
 TEST(Terminal, IsRawAndThenAsItWas) {

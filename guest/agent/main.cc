@@ -15,6 +15,7 @@
 #include "modules.h"
 #include "oom.h"
 #include "request.h"
+#include "resolver.h"
 #include "runhv_agent.h"
 #include "streams.h"
 #include "sys.h"
@@ -29,6 +30,7 @@ constexpr std::uint32_t kTokens = 4;
 constexpr std::uint32_t kReportToken = 3;  // of a process
 constexpr std::uint32_t kControlToken = RUNHV_MAX_PROCESSES * kTokens;
 constexpr std::uint32_t kChildrenToken = kControlToken + 1;
+constexpr std::uint32_t kResolverToken = kChildrenToken + 1;  // and those behind it
 
 [[noreturn]] void power_off() {
   for (;;) sys::outb(RUNHV_PORT_EXIT, 0);
@@ -198,6 +200,22 @@ class Agent {
     if (!container_ok_) return;
     namespaces_ = container_.namespaces;
     set_clock_and_entropy();
+    if (container_.has_resolver) open_resolver(container_.resolver);
+  }
+
+  // Without it a container runs all the same, but finds fewer names.
+  void open_resolver(const runhv_resolver& resolver) {
+    void* const memory = sys::map(sizeof(Resolver));
+    if (sys::map_failed(memory)) return;
+    resolver_ = new (memory) Resolver;
+    Failure failure;
+    if (resolver_->open(resolver, failure)) return;
+    send_id(RUNHV_MSG_WARNING, 0,
+            Text<512>("names of its network are not found: ")
+                .add(failure.text.view())
+                .add(", errno ")
+                .add_number(static_cast<std::uint64_t>(failure.guest_errno))
+                .view());
   }
 
   void set_clock_and_entropy() const {
@@ -526,13 +544,14 @@ class Agent {
         process.streams.watch(epoll_, process.index * kTokens);
       }
     }
+    if (resolver_ != nullptr) resolver_->watch(epoll_, kResolverToken);
   }
 
   bool busy() {
     for (const Process* process : processes()) {
       if (process->streams.busy()) return true;
     }
-    return false;
+    return resolver_ != nullptr && resolver_->busy();
   }
 
   [[noreturn]] void serve() {
@@ -547,6 +566,7 @@ class Agent {
         }
         release_finished(process);
       }
+      if (resolver_ != nullptr) resolver_->go_on();
     }
   }
 
@@ -560,6 +580,7 @@ class Agent {
       sys::read(children_, information, sizeof information);
       return reap();
     }
+    if (token >= kResolverToken) return resolver_->on_event(token - kResolverToken);
     Process& process = *processes_[token / kTokens];
     if (token % kTokens != kReportToken) {
       process.streams.move(token % kTokens);
@@ -587,6 +608,7 @@ class Agent {
   bool over_ = false;  // the first process has ended
   bool has_proc_ = false;
   std::uint32_t oom_kills_ = 0;
+  Resolver* resolver_ = nullptr;  // where the container has one
 };
 
 }  // namespace

@@ -205,6 +205,10 @@ const char* apply(const Record& record, ContainerRequest& out) {
       if (netlink.head.zero != 0) return "a field that must be zero is not";
       return netlink.head.interface < RUNHV_MAX_NETWORKS ? nullptr : "interface out of range";
     }
+    case RUNHV_REC_RESOLVER:
+      out.has_resolver = true;
+      if (!exactly(record, out.resolver)) return "expected struct runhv_resolver";
+      return out.resolver.zero == 0 ? nullptr : "a field that must be zero is not";
     default:
       return "unknown tag";
   }

@@ -74,6 +74,8 @@ struct ContainerRequest {
   std::size_t sysctl_count = 0;
   std::size_t netlink_count = 0;
   bool has_shares = false;
+  bool has_resolver = false;
+  runhv_resolver resolver = {};
   std::uint32_t namespaces = 0;
   const char* hostname = nullptr;
   const char* domainname = nullptr;

@@ -58,6 +58,22 @@ std::string process_with(std::uint16_t tag, const std::string& data) {
   return error_of<Process>(program() + record(tag, data));
 }
 
+TEST(RequestTest, AResolverIsAnAddressAndAPortOnce) {
+  const runhv_resolver resolver = {{127, 0, 0, 11}, 53, 0};
+  const std::string data = bytes_of(resolver);
+  const Container parsed(root() + record(RUNHV_REC_RESOLVER, data));
+  ASSERT_TRUE(parsed.ok && parsed.request.has_resolver);
+  EXPECT_EQ(parsed.request.resolver.address[3], 11);
+  EXPECT_EQ(parsed.request.resolver.port, 53);
+  EXPECT_EQ(container_with(RUNHV_REC_RESOLVER, data + "x"),
+            "CONTAINER: record 2: expected struct runhv_resolver");
+  EXPECT_EQ(container_with(RUNHV_REC_RESOLVER, bytes_of(runhv_resolver{{127, 0, 0, 11}, 53, 1})),
+            "CONTAINER: record 2: a field that must be zero is not");
+  EXPECT_EQ(error_of<Container>(root() + record(RUNHV_REC_RESOLVER, data) +
+                                record(RUNHV_REC_RESOLVER, data)),
+            "CONTAINER: record 3: given twice");
+}
+
 TEST(RequestTest, RefusesANetlinkMessageThatDoesNotFit) {
   const auto with = [](runhv_netlink head, const std::string& message = std::string(32, 'm')) {
     return container_with(RUNHV_REC_NETLINK, bytes_of(head) + message + text("set up eth0"));

@@ -94,6 +94,8 @@ inline long mount(const char* source, const char* target, const char* type, std:
                   const void* data) {
   return call(__NR_mount, source, target, type, flags, data);
 }
+// Lets go of what is open there, too.
+inline long umount(const char* target) { return call(__NR_umount2, target, 2 /* MNT_DETACH */); }
 inline long dup3(int from, int to, int flags) { return call(__NR_dup3, from, to, flags); }
 inline long fcntl(int fd, int command, long argument) {
   return call(__NR_fcntl, fd, command, argument);
@@ -117,6 +119,27 @@ inline long send(int fd, const void* in, std::size_t size, int flags) {
 }
 inline long recv(int fd, void* out, std::size_t size, int flags) {
   return call(__NR_recvfrom, fd, out, size, flags, nullptr, nullptr);
+}
+inline long recvfrom(int fd, void* out, std::size_t size, int flags, void* address,
+                     socklen_t address_bytes) {
+  return call(__NR_recvfrom, fd, out, size, flags, address, &address_bytes);
+}
+inline long sendto(int fd, const void* in, std::size_t size, int flags, const void* address,
+                   socklen_t address_bytes) {
+  return call(__NR_sendto, fd, in, size, flags | MSG_NOSIGNAL, address, address_bytes);
+}
+inline long bind(int fd, const void* address, socklen_t size) {
+  return call(__NR_bind, fd, address, size);
+}
+inline long listen(int fd, int waiting) { return call(__NR_listen, fd, waiting); }
+inline int accept(int fd, int flags) {
+  return static_cast<int>(call(__NR_accept4, fd, nullptr, nullptr, flags | SOCK_CLOEXEC));
+}
+inline long getsockname(int fd, void* address, socklen_t size) {
+  return call(__NR_getsockname, fd, address, &size);
+}
+inline long setsockopt(int fd, int level, int option, const void* value, socklen_t size) {
+  return call(__NR_setsockopt, fd, level, option, value, size);
 }
 inline long shutdown(int fd, int how) { return call(__NR_shutdown, fd, how); }
 inline int epoll_create() { return static_cast<int>(call(__NR_epoll_create1, EPOLL_CLOEXEC)); }
@@ -193,6 +216,9 @@ inline long capset(__user_cap_header_struct* header, const __user_cap_data_struc
 }
 inline long seccomp(unsigned operation, unsigned flags, const void* arguments) {
   return call(__NR_seccomp, operation, flags, arguments);
+}
+inline long bpf(int command, const void* attributes, std::size_t size) {
+  return call(__NR_bpf, command, attributes, size);
 }
 inline long clock_settime(int clock, const timespec* time) {
   return call(__NR_clock_settime, clock, time);

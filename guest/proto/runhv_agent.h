@@ -15,6 +15,10 @@
 /* vsock: the agent connects to the host (CID 2). The ports of streams are the host's to choose,
  * above this one, each for one connection; those of the first process begin here. */
 #define RUNHV_CONTROL_PORT 1024u
+#define RUNHV_RESOLVER_DATAGRAM_PORT 1022u /* one connection: u16 length and a datagram, repeated \
+                                            */
+#define RUNHV_RESOLVER_STREAM_PORT 1023u   /* a connection for each of the container's */
+#define RUNHV_MAX_RESOLVER_DATAGRAM 4096
 #define RUNHV_FIRST_STREAM_PORT 1025u
 
 /* Frame on the control connection: header, then length bytes of payload. */
@@ -128,6 +132,7 @@ enum {
   RUNHV_REC_FILE = 23,     /* struct runhv_file, then 2 strings: path, content or target; repeats */
   RUNHV_REC_NETLINK = 40,  /* struct runhv_netlink, then the message, then a string that says what
                               it does; repeats */
+  RUNHV_REC_RESOLVER = 42, /* struct runhv_resolver */
 };
 
 enum {
@@ -190,6 +195,12 @@ struct runhv_netlink {
   uint32_t index_offset;  /* in the message, of a u32 */
   uint32_t message_bytes; /* a multiple of 4, the message's header included */
   uint32_t zero;
+};
+/* A resolver of names that the guest has on its loopback, and the host serves. */
+struct runhv_resolver {
+  uint8_t address[4]; /* of IPv4 */
+  uint16_t port;      /* of UDP and TCP */
+  uint16_t zero;
 };
 enum {
   RUNHV_STDIO_TERMINAL = 1u << 0 /* one pseudo-terminal: stdin_port carries both directions */

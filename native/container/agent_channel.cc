@@ -31,6 +31,9 @@ std::unique_ptr<devices::VsockEndpoint> AgentChannel::accept(devices::VsockConne
     return std::make_unique<Control>(*this);
   }
   if (opening_) return nullptr;
+  if (const auto service = services_.find(host_port); service != services_.end()) {
+    return service->second(id);
+  }
   const auto found = ports_.find(host_port);
   return found == ports_.end() ? nullptr : found->second->connect(id);
 }
@@ -48,6 +51,11 @@ void AgentChannel::expect(std::uint32_t port, std::shared_ptr<StreamPort> stream
 void AgentChannel::forget(std::uint32_t port) {
   const std::lock_guard lock(mutex_);
   ports_.erase(port);
+}
+
+void AgentChannel::serve(std::uint32_t port, Accept accept) {
+  const std::lock_guard lock(mutex_);
+  services_.insert_or_assign(port, std::move(accept));
 }
 
 void AgentChannel::send(std::span<const std::byte> frame) {

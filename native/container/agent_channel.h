@@ -40,6 +40,10 @@ class AgentChannel final : public devices::VsockService {
   // One connection of the guest to `port` is the stream's, once the guest has spoken.
   void expect(std::uint32_t port, std::shared_ptr<StreamPort> stream);
   void forget(std::uint32_t port);
+  // `accept` answers for every connection to `port`, once the guest has spoken, as
+  // VsockService::accept.
+  using Accept = std::function<std::unique_ptr<devices::VsockEndpoint>(devices::VsockConnectionId)>;
+  void serve(std::uint32_t port, Accept accept);
 
   // Behind what is on its way.
   void send(std::span<const std::byte> frame);
@@ -68,6 +72,7 @@ class AgentChannel final : public devices::VsockService {
 
   mutable std::mutex mutex_;
   std::map<std::uint32_t, std::shared_ptr<StreamPort>> ports_;  // also their processes'
+  std::map<std::uint32_t, Accept> services_;
   std::optional<devices::VsockConnectionId> control_;
   bool lost_ = false;
   bool wake_ = false;

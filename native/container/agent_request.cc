@@ -111,7 +111,8 @@ std::vector<std::byte> frame_of(std::uint16_t type, const T& payload) {
 }  // namespace
 
 Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec,
-                                                std::span<const NetworkMessage> network) {
+                                                std::span<const NetworkMessage> network,
+                                                const std::optional<runhv_resolver>& resolver) {
   std::vector<std::byte> out;
   append_root(out, spec);
   Record(out, RUNHV_REC_NAMESPACES).object(spec.namespaces);
@@ -143,6 +144,7 @@ Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec,
                              .zero = 0};
     Record(out, RUNHV_REC_NETLINK).object(head).bytes(each.message.bytes()).string(each.what);
   }
+  if (resolver) Record(out, RUNHV_REC_RESOLVER).object(*resolver);
   return checked(std::move(out), kIdentityBytes, "tell the agent about the container");
 }
 

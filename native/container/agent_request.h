@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "container/container_spec.h"
 #include "container/network_messages.h"
 #include "container/process_spec.h"
+#include "runhv_agent.h"
 
 namespace runhv::container {
 
@@ -19,7 +21,8 @@ inline constexpr std::size_t kEntropyBytes = 32;
 // The payload of CONTAINER, but for clock and entropy, which must be as young as the guest. An
 // error where it is more than a frame holds.
 Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec,
-                                                std::span<const NetworkMessage> network = {});
+                                                std::span<const NetworkMessage> network = {},
+                                                const std::optional<runhv_resolver>& resolver = {});
 // The clock and entropy records.
 void append_identity(std::vector<std::byte>& payload, std::uint64_t realtime_ns,
                      std::span<const std::byte, kEntropyBytes> entropy);

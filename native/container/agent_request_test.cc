@@ -130,6 +130,14 @@ TEST(AgentRequest, TheContainersRecordsAreThere) {
             std::string("/etc/x\0a\nb\0", 11));
 }
 
+TEST(AgentRequest, AResolverIsToldWhereThereIsOne) {
+  EXPECT_EQ(by_tag(*encode_container(small_container())).count(RUNHV_REC_RESOLVER), 0u);
+  const auto payload =
+      encode_container(small_container(), {}, runhv_resolver{{127, 0, 0, 11}, 53, 0});
+  ASSERT_TRUE(payload);
+  EXPECT_EQ(by_tag(*payload).at(RUNHV_REC_RESOLVER), std::string("\x7f\0\0\x0b\x35\0\0\0", 8));
+}
+
 TEST(AgentRequest, IdentityComesLastAndWhole) {
   std::vector<std::byte> records = *encode_container(small_container());
   std::array<std::byte, kEntropyBytes> entropy;

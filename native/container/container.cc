@@ -1,5 +1,6 @@
 #include "container/container.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <utility>
@@ -102,7 +103,8 @@ Result<void> Container::Impl::make_machine() {
   RUNHV_TRY_ASSIGN(const std::vector<NetworkMessage> messages, connect_network());
   // The guest's first namespace has the interfaces.
   if (!taps_.empty()) container.namespaces &= ~linux_abi::kCloneNewnet;
-  RUNHV_TRY_ASSIGN(container_request_, encode_container(container, messages));
+  RUNHV_TRY_ASSIGN(const auto resolver, connect_resolver());
+  RUNHV_TRY_ASSIGN(container_request_, encode_container(container, messages, resolver));
   machine_config_.vsock = &channel_;
   machine_config_.observer = this;
   machine_config_.counts = timeline_.counts();
@@ -124,6 +126,24 @@ Result<std::vector<NetworkMessage>> Container::Impl::connect_network() {
     interfaces.push_back(part.interface);
   }
   return network_messages(interfaces);
+}
+
+// What the agent is told of the namespace's resolver; nothing where there is none.
+Result<std::optional<runhv_resolver>> Container::Impl::connect_resolver() {
+  if (taps_.empty() || !network_->has_resolver()) return std::optional<runhv_resolver>();
+  RUNHV_TRY_ASSIGN(
+      resolver_,
+      Resolver::create(
+          loop_, [this](bool datagrams) { return network_->connect_to_resolver(datagrams); },
+          [this](devices::VsockConnectionId connection) { wake(connection); }));
+  channel_.serve(RUNHV_RESOLVER_DATAGRAM_PORT,
+                 [this](devices::VsockConnectionId id) { return resolver_->accept_datagrams(id); });
+  channel_.serve(RUNHV_RESOLVER_STREAM_PORT,
+                 [this](devices::VsockConnectionId id) { return resolver_->accept_stream(id); });
+  runhv_resolver told{};
+  std::ranges::copy(platform::kResolverAddress, told.address);
+  told.port = platform::kResolverPort;
+  return std::optional(told);
 }
 
 StreamPort::Hooks Container::Impl::hooks(std::function<void()> on_first_byte) {

@@ -16,6 +16,7 @@
 #include "container/container.h"
 #include "container/loop_call.h"
 #include "container/process.h"
+#include "container/resolver.h"
 #include "devices/net/tap_backend.h"
 #include "platform/network_namespace.h"
 
@@ -75,6 +76,7 @@ class Container::Impl final : private machine::MachineObserver {
 
   Result<void> make_machine();
   Result<std::vector<NetworkMessage>> connect_network();
+  Result<std::optional<runhv_resolver>> connect_resolver();
 
   StreamPort::Hooks hooks(std::function<void()> on_first_byte);
   Result<void> run_machine();
@@ -160,6 +162,7 @@ class Container::Impl final : private machine::MachineObserver {
   platform::Timer grace_;
   std::optional<platform::TakenNetwork> network_;
   std::vector<std::unique_ptr<devices::TapBackend>> taps_;  // of network_'s parts
+  std::unique_ptr<Resolver> resolver_;                      // network_'s; null = it has none
   std::unique_ptr<machine::Machine> machine_;
 };
 

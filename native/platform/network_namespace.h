@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "platform/stream.h"
 #include "platform/tap.h"
 
 namespace runhv::platform {
@@ -67,6 +68,9 @@ struct NetworkInterface {
   std::vector<NetworkNeighbour> neighbours{};  // permanent ones
 };
 
+inline constexpr std::array<std::uint8_t, 4> kResolverAddress{127, 0, 0, 11};
+inline constexpr std::uint16_t kResolverPort = 53;
+
 // While it lives, every frame that arrives at one of the interfaces goes to the interface's tap,
 // and every frame written to the tap leaves by the interface; the host's kernel hears none of them.
 // The interfaces keep their addresses.
@@ -89,6 +93,13 @@ class TakenNetwork {
   ~TakenNetwork();
 
   std::vector<Part>& parts() { return parts_; }
+
+  // Whether docker's resolver listens in the namespace: on kResolverAddress, at ports of its choice
+  // to which the namespace's firewall leads kResolverPort.
+  bool has_resolver() const;
+  // A socket in the namespace that is connected to it, or is about to be: to UDP (each write() is a
+  // datagram, and so is each read()) or TCP.
+  Result<Stream> connect_to_resolver(bool datagrams) const;
 
  private:
   class Kernel;

@@ -429,6 +429,58 @@ def test_a_namespace_of_its_own_has_a_loopback_only(runhv, bundle):
     assert lines[0] == "1" and lines[-1] == "alive" and all(" lo " in line for line in lines[1:-1]), result.stdout
 
 
+# On the loopback of a namespace as docker's, at a port of its own to which the firewall leads port 53. Its answers tell
+# by which way the question has come.
+RESOLVER = """
+import socket, struct, subprocess, threading
+datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+datagrams.bind(("127.0.0.11", 0))
+listener = socket.create_server(("127.0.0.11", 0))
+for word, sock in ("udp", datagrams), ("tcp", listener):
+    subprocess.run(["iptables", "-t", "nat", "-A", "OUTPUT", "-d", "127.0.0.11", "-p", word, "--dport", "53", "-j", "DNAT",
+                    "--to-destination", "127.0.0.11:%d" % sock.getsockname()[1]], check=True)
+def answer(query, address):
+    record = struct.pack("!HHHIH", 0xc00c, 1, 1, 60, 4) + socket.inet_aton(address)
+    is_four = query[-4:] == bytes([0, 1, 0, 1])
+    return query[:2] + struct.pack("!HHHHH", 0x8180, 1, is_four, 0, 0) + query[12:] + record * is_four
+def serve():
+    while True:
+        connection = listener.accept()[0]
+        size = struct.unpack("!H", connection.recv(2))[0]
+        said = answer(connection.recv(size), "10.9.8.6")
+        connection.sendall(struct.pack("!H", len(said)) + said)
+        connection.close()
+threading.Thread(target=serve, daemon=True).start()
+print("ready")
+while True:
+    query, whom = datagrams.recvfrom(4096)
+    datagrams.sendto(answer(query, "10.9.8.7"), whom)
+"""
+
+
+def test_names_are_found_by_a_resolver_in_the_namespace(world, run):
+    """As docker's, on user-defined networks. Port 53 stays the container's, on every address."""
+    name = world.container(2)
+    process = subprocess.Popen(["ip", "netns", "exec", name, sys.executable, "-uc", RESOLVER], stdout=subprocess.PIPE, text=True)
+    world.stack.callback(process.kill)
+    assert process.stdout.readline() == "ready\n"
+    query = r"\0\032\001\002\001\0\0\001\0\0\0\0\0\0\003web\004here\0\0\001\0\001"
+    result = run(name, f"""
+        for i in 1 2 3; do nslookup -type=a web.here 127.0.0.11 | grep -c 10.9.8.7; done
+        mkfifo /tmp/query
+        for i in 1 2 3; do
+            nc 127.0.0.11 53 < /tmp/query > /tmp/answer & exec 3> /tmp/query; printf '{query}' >&3; wait; exec 3>&-
+            hexdump -e '1/1 "%d "' /tmp/answer | grep -o '10 9 8 6'
+        done
+        nc -l -p 53 > /tmp/heard & until echo own | nc 127.0.0.1 53; do :; done; wait; cat /tmp/heard""")
+    assert result.stdout.decode().split("\n") == ["1"] * 3 + ["10 9 8 6"] * 3 + ["own", ""], result.stderr
+
+
+def test_without_a_resolver_in_the_namespace_nobody_answers_at_its_address(world, run):
+    result = run(world.container(2), "nc 127.0.0.11 53; echo $?; netstat -lntu | grep -c 127.0.0.11")
+    assert result.stdout.decode().split() == ["1", "0"], result.stderr
+
+
 def test_a_network_that_comes_after_create_is_taken_at_start(world, runhv, bundle):
     """As dockerd does it, which furnishes the namespace of the container's process."""
     name = world.namespace("container")

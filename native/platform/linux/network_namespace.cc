@@ -2,9 +2,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cinttypes>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <functional>
 #include <map>
 #include <optional>
+#include <sstream>
 #include <string_view>
 
 #include <arpa/inet.h>
@@ -19,6 +24,7 @@
 #include <linux/tc_act/tc_mirred.h>
 #include <net/if.h>
 #include <net/if_arp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -234,11 +240,64 @@ std::optional<bool> is_same(int namespace_fd, const char* other) {
   return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
 
+// Runs `work` on a thread in the namespace: a thread's is its own, and this process stays where it
+// is.
+template <class T>
+Result<T> run_in(const UniqueHandle& space, const std::string& path,
+                 const std::function<Result<T>()>& work) {
+  const int number = static_cast<int>(space.get());
+  std::optional<Result<T>> result;
+  RUNHV_TRY_ASSIGN(Thread thread, Thread::start("netns", [&] {
+                     const bool inside =
+                         is_same(number, "/proc/thread-self/ns/net").value_or(false);
+                     if (!inside && ::setns(number, CLONE_NEWNET) != 0) {
+                       result = Fail{last_os_error("enter the network namespace " + path)};
+                       return;
+                     }
+                     result = work();
+                   }));
+  thread.join();
+  return *std::move(result);
+}
+
+// Whether a UDP socket of the calling thread's namespace is bound to the address (proc(5),
+// /proc/net/udp: in hexadecimal, as the kernel's word in memory).
+bool is_bound(const std::array<std::uint8_t, 4>& address) {
+  std::uint32_t word = 0;
+  std::memcpy(&word, address.data(), sizeof word);
+  std::array<char, 10> wanted;
+  std::snprintf(wanted.data(), wanted.size(), "%08" PRIX32 ":", word);
+  std::ifstream table("/proc/thread-self/net/udp");
+  for (std::string line; std::getline(table, line);) {
+    std::istringstream fields(line);
+    std::string number, local;
+    if (fields >> number >> local && local.starts_with(wanted.data())) return true;
+  }
+  return false;
+}
+
+Result<Stream> connected_socket(bool datagrams, const std::array<std::uint8_t, 4>& address,
+                                std::uint16_t port) {
+  UniqueHandle socket(
+      ::socket(AF_INET, (datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port);
+  std::memcpy(&to.sin_addr, address.data(), address.size());
+  if (!socket.is_open() || (::connect(static_cast<int>(socket.get()),
+                                      reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0 &&
+                            errno != EINPROGRESS)) {
+    return Fail{last_os_error("connect to the resolver of a network namespace")};
+  }
+  return Stream::adopt_owned(std::move(socket), true);
+}
+
 }  // namespace
 
 class TakenNetwork::Kernel {
  public:
-  explicit Kernel(Netlink netlink) : netlink_(std::move(netlink)) {}
+  Kernel(UniqueHandle space, std::string path, Netlink netlink)
+      : space_(std::move(space)), path_(std::move(path)), netlink_(std::move(netlink)) {}
   Kernel(const Kernel&) = delete;
   Kernel& operator=(const Kernel&) = delete;
   ~Kernel() {
@@ -250,16 +309,21 @@ class TakenNetwork::Kernel {
   }
 
   // In the namespace.
-  static Result<TakenNetwork> take(const std::string& path) {
+  static Result<TakenNetwork> take(UniqueHandle space, const std::string& path) {
     RUNHV_TRY_ASSIGN(Netlink netlink, Netlink::open());
-    auto kernel = std::make_unique<Kernel>(std::move(netlink));
-    RUNHV_TRY_ASSIGN(std::vector<NetworkInterface> interfaces, kernel->interfaces(path));
+    auto kernel = std::make_unique<Kernel>(std::move(space), path, std::move(netlink));
+    RUNHV_TRY_ASSIGN(std::vector<NetworkInterface> interfaces, kernel->interfaces());
     std::vector<Part> parts;
     for (NetworkInterface& interface : interfaces) {
-      RUNHV_TRY_ASSIGN(Tap tap, kernel->redirect(interface, path));
+      RUNHV_TRY_ASSIGN(Tap tap, kernel->redirect(interface));
       parts.push_back({std::move(interface), std::move(tap)});
     }
     return TakenNetwork(std::move(kernel), std::move(parts));
+  }
+
+  template <class T>
+  Result<T> run(const std::function<Result<T>()>& work) const {
+    return run_in<T>(space_, path_, work);
   }
 
  private:
@@ -268,17 +332,19 @@ class TakenNetwork::Kernel {
     bool has_our_qdisc;
   };
 
-  Result<std::vector<NetworkInterface>> interfaces(const std::string& path);
-  Result<Tap> redirect(const NetworkInterface& interface, const std::string& path);
+  Result<std::vector<NetworkInterface>> interfaces();
+  Result<Tap> redirect(const NetworkInterface& interface);
   // Whether the qdisc was not there before.
   Result<bool> add_qdisc(std::uint32_t index, const std::string& operation);
 
+  const UniqueHandle space_;
+  const std::string path_;
   Netlink netlink_;
   std::vector<Redirected> redirected_;
 };
 
-Result<std::vector<NetworkInterface>> TakenNetwork::Kernel::interfaces(const std::string& path) {
-  const std::string operation = "read the network namespace " + path;
+Result<std::vector<NetworkInterface>> TakenNetwork::Kernel::interfaces() {
+  const std::string operation = "read the network namespace " + path_;
   std::vector<NetworkInterface> found;
   std::string odd;
   RUNHV_TRY(
@@ -331,7 +397,7 @@ Result<std::vector<NetworkInterface>> TakenNetwork::Kernel::interfaces(const std
     });
     if (neighbour.address.present() && has_mac) interface->neighbours.push_back(neighbour);
   }));
-  if (!odd.empty()) return unsupported(path, "no micro-VM can be given " + odd);
+  if (!odd.empty()) return unsupported(path_, "no micro-VM can be given " + odd);
   return found;
 }
 
@@ -342,17 +408,16 @@ Result<bool> TakenNetwork::Kernel::add_qdisc(std::uint32_t index, const std::str
   return Fail{std::move(added).error()};
 }
 
-Result<Tap> TakenNetwork::Kernel::redirect(const NetworkInterface& interface,
-                                           const std::string& path) {
+Result<Tap> TakenNetwork::Kernel::redirect(const NetworkInterface& interface) {
   const std::string name = std::string(kTapPrefix) + std::to_string(interface.index);
   auto tap = Tap::create(name);
   if (!tap && tap.error().code == Code::kConflict) {
-    return Fail{Error{Code::kConflict, "take over the network namespace " + path,
+    return Fail{Error{Code::kConflict, "take over the network namespace " + path_,
                       "another micro-VM has its interface " + interface.name +
                           "; micro-VMs cannot share a network namespace"}};
   }
   if (!tap) return tap;
-  const std::string operation = "redirect the interface " + interface.name + " of " + path;
+  const std::string operation = "redirect the interface " + interface.name + " of " + path_;
   const unsigned tap_index = ::if_nametoindex(name.c_str());
   // Without IPv6 in the kernel there is nothing to be kept from getting an address.
   NetlinkMessage no_address = link_change(tap_index, 0);
@@ -377,25 +442,12 @@ Result<Tap> TakenNetwork::Kernel::redirect(const NetworkInterface& interface,
 }
 
 Result<TakenNetwork> TakenNetwork::take(const std::string& path) {
-  const UniqueHandle target(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!target.is_open()) return Fail{last_os_error("open the network namespace " + path)};
-  const int number = static_cast<int>(target.get());
-  if (is_same(number, "/proc/1/ns/net").value_or(false)) {
+  UniqueHandle space(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!space.is_open()) return Fail{last_os_error("open the network namespace " + path)};
+  if (is_same(static_cast<int>(space.get()), "/proc/1/ns/net").value_or(false)) {
     return unsupported(path, "it is the host's own, which a micro-VM cannot share");
   }
-  std::optional<Result<TakenNetwork>> taken;
-  // A thread's namespace is its own: this process stays where it is.
-  RUNHV_TRY_ASSIGN(Thread thread, Thread::start("netns", [&] {
-                     const bool inside =
-                         is_same(number, "/proc/thread-self/ns/net").value_or(false);
-                     if (!inside && ::setns(number, CLONE_NEWNET) != 0) {
-                       taken = Fail{last_os_error("enter the network namespace " + path)};
-                       return;
-                     }
-                     taken = Kernel::take(path);
-                   }));
-  thread.join();
-  return *std::move(taken);
+  return run_in<TakenNetwork>(space, path, [&] { return Kernel::take(std::move(space), path); });
 }
 
 Result<TakenNetwork> TakenNetwork::take_own() { return take("/proc/thread-self/ns/net"); }
@@ -405,5 +457,16 @@ TakenNetwork::TakenNetwork(std::unique_ptr<Kernel> kernel, std::vector<Part> par
 TakenNetwork::TakenNetwork(TakenNetwork&&) noexcept = default;
 TakenNetwork& TakenNetwork::operator=(TakenNetwork&&) noexcept = default;
 TakenNetwork::~TakenNetwork() = default;
+
+bool TakenNetwork::has_resolver() const {
+  const auto found =
+      kernel_->run<bool>([]() -> Result<bool> { return is_bound(kResolverAddress); });
+  return found && *found;
+}
+
+Result<Stream> TakenNetwork::connect_to_resolver(bool datagrams) const {
+  return kernel_->run<Stream>(
+      [&] { return connected_socket(datagrams, kResolverAddress, kResolverPort); });
+}
 
 }  // namespace runhv::platform

@@ -64,7 +64,8 @@ void read_bind_mount(const JsonNode& node, ReadMount& mount, ContainerSpec& spec
                          .read_only = (out.fixed.flags & linux_abi::kMsRdonly) != 0,
                          .cross_mounts = mount.bind == Bind::kTree});
   out.type = "bind";
-  out.source = "/" + std::to_string(spec.shares.size() - 1);
+  out.share = spec.shares.size() - 1;
+  out.source = "/" + std::to_string(*out.share);
   out.fixed.options |= RUNHV_MOUNT_SHARE;
 }
 

@@ -2,7 +2,9 @@
 // processes (docs/bundle.md).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +19,7 @@ struct MountSpec {
   std::string type;
   std::string source;
   std::string data;
+  std::optional<std::size_t> share;  // its place among the shares; nullopt = the guest's own
 };
 
 // A file or folder of the host that the guest sees, by its place in the list.

@@ -7,6 +7,7 @@
 #include "platform/complain.h"
 #include "platform/event_loop.h"
 #include "platform/process.h"
+#include "platform/shown_files.h"
 #include "platform/standard_streams.h"
 #include "vmm_main/options.h"
 #include "vmm_main/vmm.h"
@@ -20,7 +21,11 @@ int main(int argc, char** argv) {
   if (launcher.control_fd) keep.push_back(*launcher.control_fd);
   if (launcher.lock_fd) keep.push_back(*launcher.lock_fd);
   const auto closed = runhv::platform::close_inherited_handles(keep);
-  const auto loop = runhv::platform::EventLoop::create();
-  if (!loop) return runhv::platform::complain(loop.error());
-  return runhv::vmm_main::Vmm(**loop).run(arguments, launcher, closed);
+  runhv::platform::FirstThread first_thread;
+  const auto status = first_thread.run([&] {
+    const auto loop = runhv::platform::EventLoop::create();
+    if (!loop) return runhv::platform::complain(loop.error());
+    return runhv::vmm_main::Vmm(**loop, first_thread).run(arguments, launcher, closed);
+  });
+  return status ? *status : runhv::platform::complain(status.error());
 }

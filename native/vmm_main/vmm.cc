@@ -34,6 +34,25 @@ void fill_defaults(VmmOptions& options, const std::string& share) {
   if (options.spawned_at_ns == 0) options.spawned_at_ns = platform::process_start_ns();
 }
 
+platform::ShownFiles files_of(const container::ContainerSpec& spec) {
+  platform::ShownFiles files;
+  if (spec.root_is_shared) files.root = spec.shares.front().path;
+  files.read_only = spec.root_read_only;
+  for (const container::MountSpec& mount : spec.mounts) {
+    platform::ShownMount shown;
+    shown.place = mount.destination;
+    // What only the guest has is nothing that anybody could write to.
+    if (mount.share) {
+      const container::ShareSpec& share = spec.shares[*mount.share];
+      shown.source = share.path;
+      shown.read_only = share.read_only;
+      shown.cross_mounts = share.cross_mounts;
+    }
+    files.mounts.push_back(std::move(shown));
+  }
+  return files;
+}
+
 // The annotation by which whoever made the bundle says of which image.
 constexpr const char* kImageAnnotation = "dev.runhv.image";
 
@@ -234,6 +253,7 @@ void Vmm::on_event(const runhv_event& event) {
       break;
     case RUNHV_EVENT_STARTED:
       keep_state();
+      if (options_.created) show_files();
       // Leftovers of others, now that nobody waits.
       control::sweep_containers(root_);
       break;
@@ -253,6 +273,13 @@ void Vmm::keep_state() {
   stored_.started_ns = now.started_at_ns;
   stored_.ended_ns = now.ended_at_ns;
   if (const auto written = folder_->write(stored_); !written) platform::complain(written.error());
+}
+
+// Before anybody is told that it runs. The places of its mounts are made by now.
+void Vmm::show_files() {
+  const auto shown = first_thread_.show(files_of(container_->bundle().container));
+  // Who may make no mount namespace has none of the host's rights to lose.
+  if (!shown && shown.error().code != Code::kAccessDenied) platform::complain(shown.error());
 }
 
 // One line for each thing that a person wants to know; what the exit status says, it says.

@@ -1,6 +1,6 @@
-// The process of one container: its event loop runs on the main thread, and everything that
-// happens comes by it: the guest, the streams, clients of the control channel, signals, the end of
-// the launcher.
+// The process of one container: its event loop runs on one thread, and everything that happens
+// comes by it: the guest, the streams, clients of the control channel, signals, the end of the
+// launcher. The first thread stands for the container's files.
 #pragma once
 
 #include <memory>
@@ -17,6 +17,7 @@
 #include "control/server.h"
 #include "platform/event_loop.h"
 #include "platform/process.h"
+#include "platform/shown_files.h"
 #include "platform/signals.h"
 #include "platform/terminal.h"
 #include "vmm_main/options.h"
@@ -25,7 +26,8 @@ namespace runhv::vmm_main {
 
 class Vmm final : private api::AbiEvents, private control::Requests {
  public:
-  explicit Vmm(platform::EventLoop& loop) : loop_(loop), server_(loop, *this) {}
+  Vmm(platform::EventLoop& loop, platform::FirstThread& first_thread)
+      : loop_(loop), first_thread_(first_thread), server_(loop, *this) {}
 
   // From the launcher's connection to the end. `closed`: whether inherited handles were closed.
   // Gives the exit status of the process. Whatever fails on the way is told on stderr, and by
@@ -49,6 +51,7 @@ class Vmm final : private api::AbiEvents, private control::Requests {
 
   void on_event(const runhv_event& event) override;
   void keep_state();
+  void show_files();
   void finish(const runhv_event& event);
   api::AbiEnd tell_people(const runhv_event& event) const;
   Error no_container() const;
@@ -81,6 +84,7 @@ class Vmm final : private api::AbiEvents, private control::Requests {
   };
 
   platform::EventLoop& loop_;
+  platform::FirstThread& first_thread_;
   VmmOptions options_;
   control::Server server_;
   MadeBundle bundle_;

@@ -103,6 +103,15 @@ TEST(RunOptions, BundleTakesOneId) {
   EXPECT_EQ(complaint({"--bundle", "/b", "a", "b"}), "--bundle takes one ID and no command");
   EXPECT_EQ(complaint({"-m64m", "--bundle", "/b", "a"}),
             "--memory cannot go with --bundle: config.json says it");
+  const RunOptions left =
+      parsed({"-d", "--pid-file=p", "--console-socket", "s", "--bundle", "/b", "a"});
+  EXPECT_TRUE(left.detach);
+  EXPECT_EQ(left.pid_file, "p");
+  EXPECT_EQ(left.console_socket, "s");
+  EXPECT_EQ(complaint({"--detach", "oci:x"}), "--detach goes with --bundle");
+  EXPECT_EQ(complaint({"--pid-file=p", "--bundle", "/b", "a"}), "--pid-file goes with --detach");
+  EXPECT_EQ(complaint({"-d", "--kernel", "k", "--bundle", "/b", "a"}),
+            "--kernel, --engine and --timings cannot go with --detach: config.json says them");
 }
 
 TEST(RunOptions, MistakesAreOneLine) {

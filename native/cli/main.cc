@@ -23,6 +23,7 @@
 #include "control/container_folder.h"
 #include "oci/arguments.h"
 #include "oci/create.h"
+#include "oci/log.h"
 #include "oci/verbs.h"
 #include "platform/child.h"
 #include "platform/clock.h"
@@ -244,11 +245,29 @@ Result<int> run_container(RunOptions& options, const oci::Globals& globals,
   return status;
 }
 
+// As create and start; what cannot be started leaves nothing.
+int run_detached(oci::Globals globals, const RunOptions& options) {
+  globals.debug = globals.debug || options.debug;
+  const auto created = oci::create_container(globals, {.id = options.id,
+                                                       .bundle = options.bundle,
+                                                       .console_socket = options.console_socket,
+                                                       .pid_file = options.pid_file});
+  const auto started = created ? oci::start_container(globals, options.id) : created;
+  if (started) return 0;
+  oci::report(globals, oci::Level::kError, started.error());
+  if (created) {
+    const std::array<std::string_view, 2> arguments{"--force", options.id};
+    (void)oci::run_verb(*oci::find_verb("delete"), globals, arguments);
+  }
+  return platform::kOurFailure;
+}
+
 int run(const oci::Globals& globals, std::span<const std::string_view> arguments,
         std::uint64_t spawned_at_ns) {
   auto options = parse_run_options(arguments);
   if (!options) return platform::complain(options.error().detail);
   if (options->help) return print(*help_text("run"));
+  if (options->detach) return run_detached(globals, *options);
   const auto status = run_container(*options, globals, spawned_at_ns);
   return status ? *status : platform::complain(status.error());
 }

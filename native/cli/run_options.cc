@@ -31,6 +31,12 @@ constexpr RunOptionSpec kSpecs[] = {
      "set a kernel parameter of the container, as net.core.somaxconn=1024"},
     {RunOption::kBundle, 0, "bundle", "DIR", false, true,
      "run an OCI bundle, without an image and without Java"},
+    {RunOption::kDetach, 'd', "detach", "", false, true,
+     "with --bundle: leave it running, until runhv delete"},
+    {RunOption::kPidFile, 0, "pid-file", "FILE", false, true,
+     "with --detach: where the container's pid is written"},
+    {RunOption::kConsoleSocket, 0, "console-socket", "SOCKET", false, true,
+     "with --detach: where the terminal's other end is sent"},
     {RunOption::kKernel, 0, "kernel", "NAME|FILE", false, true,
      "of runhv kernels; or a vmlinux or bzImage, with a slash"},
     {RunOption::kEngine, 0, "engine", "NAME", false, true, "auto, soft, kvm or whp (default auto)"},
@@ -140,8 +146,17 @@ Result<void> apply(const RunOptionSpec& spec, std::string_view value, RunOptions
       RUNHV_TRY_ASSIGN(options.cpus, read_cpus(value));
       break;
     }
+    case RunOption::kConsoleSocket:
+      options.console_socket = value;
+      break;
     case RunOption::kDebug:
       options.debug = true;
+      break;
+    case RunOption::kDetach:
+      options.detach = true;
+      break;
+    case RunOption::kPidFile:
+      options.pid_file = value;
       break;
     case RunOption::kEngine: {
       RUNHV_TRY_ASSIGN(options.engine, read_engine(value));
@@ -230,6 +245,7 @@ class Parser {
     }
     if (options_.help) return options_;
     RUNHV_TRY(positional());
+    RUNHV_TRY(check_detach());
     return options_;
   }
 
@@ -291,6 +307,20 @@ class Parser {
     }
     if (rest.size() != 1) return bad("--bundle takes one ID and no command");
     RUNHV_TRY_ASSIGN(options_.id, read_name(rest.front()));
+    return {};
+  }
+
+  // A container that is left behind is created as by runhv create.
+  Result<void> check_detach() const {
+    if (!options_.detach) {
+      if (!options_.pid_file.empty()) return bad("--pid-file goes with --detach");
+      if (!options_.console_socket.empty()) return bad("--console-socket goes with --detach");
+      return {};
+    }
+    if (options_.bundle.empty()) return bad("--detach goes with --bundle");
+    if (!options_.kernel.empty() || options_.engine != "auto" || !options_.timings.empty()) {
+      return bad("--kernel, --engine and --timings cannot go with --detach: config.json says them");
+    }
     return {};
   }
 

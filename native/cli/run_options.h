@@ -16,8 +16,10 @@ namespace runhv::cli {
 
 enum class RunOption {
   kBundle,
+  kConsoleSocket,
   kCpus,
   kDebug,
+  kDetach,
   kEngine,
   kEntrypoint,
   kEnv,
@@ -28,6 +30,7 @@ enum class RunOption {
   kKernel,
   kMemory,
   kName,
+  kPidFile,
   kRemove,
   kScratch,
   kSysctl,
@@ -68,8 +71,11 @@ struct RunOptions {
   bool interactive = false;
   bool terminal = false;
   bool keep = false;
-  std::string kernel;   // as it was named; absolute once it was chosen (cli/kernels.h)
-  std::string modules;  // of a kernel that was chosen
+  bool detach = false;         // with a bundle only, as the two below
+  std::string pid_file;        // empty = none
+  std::string console_socket;  // the same
+  std::string kernel;          // as it was named; absolute once it was chosen (cli/kernels.h)
+  std::string modules;         // of a kernel that was chosen
   std::string engine = "auto";
   std::string timings;  // "--timings…" as the VMM takes it; empty = none
   bool debug = false;

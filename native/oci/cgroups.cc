@@ -215,6 +215,32 @@ std::vector<std::uint64_t> processes_in_cgroups(const std::vector<std::string>& 
   return {found.begin(), found.end()};
 }
 
+std::optional<ProcessorTime> processor_time(const std::vector<std::string>& folders) {
+  ProcessorTime time;
+  const auto read = [](const std::string& path, std::uint64_t& value) {
+    return static_cast<bool>(std::ifstream(path) >> value);
+  };
+  for (const std::string& folder : folders) {
+    if (has(folder, "cgroup.controllers")) {
+      std::ifstream file(folder + "/cpu.stat");
+      std::uint64_t us = 0;
+      bool found = false;
+      for (std::string name; file >> name >> us;) {
+        found = found || name == "usage_usec";
+        if (name == "usage_usec") time.total_ns = us * 1000;
+        if (name == "user_usec") time.user_ns = us * 1000;
+        if (name == "system_usec") time.kernel_ns = us * 1000;
+      }
+      if (found) return time;
+    } else if (read(folder + "/cpuacct.usage", time.total_ns) &&
+               read(folder + "/cpuacct.usage_user", time.user_ns) &&
+               read(folder + "/cpuacct.usage_sys", time.kernel_ns)) {
+      return time;
+    }
+  }
+  return std::nullopt;
+}
+
 Result<void> remove_cgroups(const std::vector<std::string>& folders) {
   const std::uint64_t deadline = platform::monotonic_ns() + kEndNs;
   for (const std::uint64_t pid : processes_in_cgroups(folders)) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,14 @@ Result<void> limit_cgroups(const std::vector<std::string>& folders, const Resour
 
 // Every process in them.
 std::vector<std::uint64_t> processes_in_cgroups(const std::vector<std::string>& folders);
+
+// What the processes of them have used. nullopt where no controller counts it.
+struct ProcessorTime {
+  std::uint64_t total_ns = 0;
+  std::uint64_t user_ns = 0;
+  std::uint64_t kernel_ns = 0;
+};
+std::optional<ProcessorTime> processor_time(const std::vector<std::string>& folders);
 
 // Removes them once their processes have ended, which are given ten seconds, then killed.
 Result<void> remove_cgroups(const std::vector<std::string>& folders);

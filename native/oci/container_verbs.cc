@@ -94,7 +94,7 @@ std::string command_of(std::uint64_t pid) {
 }
 
 // The statistics as runc prints them, as far as the host knows them.
-std::string statistics_line(const std::string& id, const runhv_statistics& statistics,
+std::string statistics_line(const FoundContainer& container, const runhv_statistics& statistics,
                             std::size_t process_count) {
   rapidjson::StringBuffer buffer;
   rapidjson::Writer<rapidjson::StringBuffer> json(buffer);
@@ -106,9 +106,20 @@ std::string statistics_line(const std::string& id, const runhv_statistics& stati
   json.Key("type");
   json.String("stats");
   json.Key("id");
-  json.String(id.c_str());
+  json.String(container.state.id.c_str());
   json.Key("data");
   json.StartObject();
+  if (const auto time = processor_time(container.state.cgroups)) {
+    json.Key("cpu");
+    json.StartObject();
+    json.Key("usage");
+    json.StartObject();
+    number("total", time->total_ns);
+    number("user", time->user_ns);
+    number("kernel", time->kernel_ns);
+    json.EndObject();
+    json.EndObject();
+  }
   json.Key("memory");
   json.StartObject();
   json.Key("usage");
@@ -126,14 +137,14 @@ std::string statistics_line(const std::string& id, const runhv_statistics& stati
   return std::string(buffer.GetString(), buffer.GetSize()) + "\n";
 }
 
-Result<void> print_statistics(Client& client, const std::string& id) {
+Result<void> print_statistics(Client& client, const FoundContainer& container) {
   RUNHV_TRY_ASSIGN(const auto raw, client.ask(RUNHV_CONTROL_STATISTICS, {}));
   std::span<const std::byte> payload(raw);
   RUNHV_TRY_ASSIGN(const auto statistics, control::take_structure<runhv_statistics>(payload));
   RUNHV_TRY_ASSIGN(const auto raw_state, client.ask(RUNHV_CONTROL_STATE, {}));
   payload = raw_state;
   RUNHV_TRY_ASSIGN(const auto state, control::take_structure<runhv_state>(payload));
-  print(statistics_line(id, statistics, state.process_count));
+  print(statistics_line(container, statistics, state.process_count));
   std::fflush(stdout);
   return {};
 }
@@ -396,7 +407,7 @@ Result<int> events_verb(const Call& call) {
   const std::string& id = container.state.id;
   RUNHV_TRY_ASSIGN(Client client, connect("events", container, Client::Events::kKept));
   if (call.arguments.has("stats")) {
-    RUNHV_TRY(print_statistics(client, id));
+    RUNHV_TRY(print_statistics(client, container));
     return 0;
   }
   for (std::uint64_t next = platform::monotonic_ns() + interval_ns;;) {
@@ -412,7 +423,7 @@ Result<int> events_verb(const Call& call) {
     if (platform::monotonic_ns() < next) continue;
     next += interval_ns;
     client.set_deadline(platform::monotonic_ns() + kEndNs);
-    RUNHV_TRY(print_statistics(client, id));
+    RUNHV_TRY(print_statistics(client, container));
   }
 }
 

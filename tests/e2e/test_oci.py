@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from shim import Shim, Streams, alive, subreaper, wait_until
+from shim import CGROUPS, Shim, Streams, alive, subreaper, wait_until
 
 ECHO = "trap 'echo usr1' USR1; trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done"
 
@@ -252,6 +252,20 @@ def test_pause_and_resume(shim):
     streams.close()
 
 
+def test_a_run_leaves_a_container_behind(shim, tmp_path):
+    pid_file = tmp_path / "pid"
+    bundle = shim.bundle("web", "sh", "-c", "sleep 1000")
+    shim.made.append("web")
+    # The container has its caller's streams.
+    shim.checked("run", "--bundle", str(bundle), "--detach", "--pid-file", str(pid_file), "web",
+                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert (shim.state("web")["status"], shim.state("web")["pid"]) == ("running", shim.pid(pid_file))
+    shim.checked("delete", "--force", "web")
+    nothing = shim.bundle("nothing", "/no/such/program")
+    assert shim("run", "--bundle", str(nothing), "--detach", "nothing").returncode == 125
+    assert json.loads(shim.checked("list", "--format", "json")) == []
+
+
 def test_statistics_and_the_list(shim):
     _, streams = shim.create("web", shim.bundle("web", "sh", "-c", ECHO))
     shim.checked("start", "web")
@@ -259,6 +273,9 @@ def test_statistics_and_the_list(shim):
     assert (stats["type"], stats["id"]) == ("stats", "web")
     assert 0 < stats["data"]["memory"]["usage"]["usage"] <= stats["data"]["memory"]["usage"]["limit"]
     assert stats["data"]["pids"]["current"] == 1
+    if os.getuid() == 0 and CGROUPS.exists():
+        usage = stats["data"]["cpu"]["usage"]
+        assert 0 < usage["total"] and 0 < usage["user"]
     listed = json.loads(shim.checked("list", "--format", "json"))
     assert [each["id"] for each in listed] == ["web"] and listed[0]["status"] == "running"
     streams.close()

@@ -141,6 +141,7 @@ bool set_up(Launch& launch) {
     return false;
   if (launch.process.wants_terminal() && !take_terminal(failure)) return false;
   if (!set_limits(launch.process, failure)) return false;
+  add_home(launch.process, launch.vectors);
   const long result = sys::iopl(0);
   return result == 0 || failure.set(result, "give up the ports");
 }

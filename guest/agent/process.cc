@@ -4,6 +4,7 @@
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
 
+#include "home.h"
 #include "search.h"
 #include "sys.h"
 
@@ -11,6 +12,7 @@ namespace runhv::agent {
 namespace {
 
 constexpr unsigned kMaxCapability = 63;
+constexpr std::size_t kMoreBytes = 1100;  // "HOME=" and what a line of passwd holds
 
 bool drop_bounding_set(std::uint64_t keep, Failure& failure) {
   for (unsigned capability = 0; capability <= kMaxCapability; ++capability) {
@@ -74,11 +76,12 @@ long search(const Vectors& vectors, Try try_path) {
 }  // namespace
 
 bool make_vectors(const ProcessRequest& process, Vectors& out, Failure& failure) {
-  const std::size_t count = process.argument_count + process.environment_count + 2;
-  void* memory = sys::map(count * sizeof(char*));
+  const std::size_t count = process.argument_count + process.environment_count + 3;
+  out.size_bytes = count * sizeof(char*) + kMoreBytes;
+  void* memory = sys::map(out.size_bytes);
   if (sys::map_failed(memory)) return failure.set(-ENOMEM, "make room for the arguments");
-  out.size_bytes = count * sizeof(char*);
   out.arguments = static_cast<char**>(memory);
+  out.more = reinterpret_cast<char*>(out.arguments + count);
   out.environment = out.arguments + process.argument_count + 1;
   char** argument = out.arguments;
   char** variable = out.environment;
@@ -91,6 +94,27 @@ bool make_vectors(const ProcessRequest& process, Vectors& out, Failure& failure)
            *variable++ = const_cast<char*>(record.text());
            return true;
          });
+}
+
+void add_home(const ProcessRequest& process, Vectors& vectors) {
+  const char* there = find_variable(vectors.environment, "HOME");
+  if (there != nullptr && *there != '\0') return;
+  HomeSearch search(process.user.uid);
+  // A file of the image, which may be anything: nothing is waited for.
+  const int file = sys::open("/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  char part[512];
+  for (long count = 1; file >= 0 && count > 0;) {
+    count = sys::read(file, part, sizeof part);
+    if (count > 0 && !search.take({part, static_cast<std::size_t>(count)})) break;
+  }
+  if (file >= 0) sys::close(file);
+  Text<kMoreBytes> text("HOME=");
+  const std::string_view home = search.end();
+  text.add(home.empty() ? "/" : home);
+  memcpy(vectors.more, text.c_str(), text.size() + 1);
+  char** variable = vectors.environment;
+  while (*variable != nullptr && *variable + 5 != there) ++variable;
+  *variable = vectors.more;
 }
 
 bool set_limits(const ProcessRequest& process, Failure& failure) {

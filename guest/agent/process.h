@@ -6,13 +6,19 @@
 
 namespace runhv::agent {
 
-// Argument and environment vectors, NULL-terminated, in memory of their own.
+// Argument and environment vectors, NULL-terminated, in memory of their own. The environment has
+// room for one more.
 struct Vectors {
   char** arguments = nullptr;
   char** environment = nullptr;
+  char* more = nullptr;        // where its text goes
   std::size_t size_bytes = 0;  // of that memory
 };
 bool make_vectors(const ProcessRequest& process, Vectors& out, Failure& failure);
+
+// Where the environment has no HOME, as other runtimes: of the user's line in the container's
+// /etc/passwd, else the root.
+void add_home(const ProcessRequest& process, Vectors& vectors);
 
 bool set_limits(const ProcessRequest& process, Failure& failure);
 // `proc`: a /proc that no link of the container's leads out of.

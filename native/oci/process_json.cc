@@ -75,8 +75,6 @@ class Editor {
       append(array(object("capabilities"), "inheritable"), each);
     }
     if (wishes.no_new_privileges) set("noNewPrivileges", Value(true));
-    if (!wishes.apparmor_profile.empty()) set("apparmorProfile", text(wishes.apparmor_profile));
-    if (!wishes.selinux_label.empty()) set("selinuxLabel", text(wishes.selinux_label));
     set("terminal", Value(wishes.terminal));
     return {};
   }

@@ -21,8 +21,6 @@ struct ProcessWishes {
   std::vector<std::string> additional_groups;
   std::vector<std::string> capabilities;  // added
   bool no_new_privileges = false;
-  std::string apparmor_profile;
-  std::string selinux_label;
   bool terminal = false;
 };
 

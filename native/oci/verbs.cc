@@ -51,8 +51,8 @@ constexpr Option kExecOptions[] = {
     {"additional-gids", 'g', "GID", "one more group"},
     {"cap", 'c', "CAPABILITY", "one more capability"},
     {"no-new-privs", 0, "", "no program gives it more rights"},
-    {"apparmor", 0, "PROFILE", "refused where it names one: the guest has no AppArmor"},
-    {"process-label", 0, "LABEL", "refused where it names one: the guest has no SELinux"},
+    {"apparmor", 0, "PROFILE", "accepted: the guest has no AppArmor"},
+    {"process-label", 0, "LABEL", "accepted: the guest has no SELinux"},
     {"preserve-fds", 0, "N", "accepted as 0: a descriptor of the host means nothing in a guest"},
     {"no-subreaper", 0, "", "accepted: runhv reaps nobody"},
 };
@@ -117,8 +117,6 @@ Result<int> exec_verb(const Call& call) {
   wishes.additional_groups = arguments.values("additional-gids");
   wishes.capabilities = arguments.values("cap");
   wishes.no_new_privileges = arguments.has("no-new-privs");
-  wishes.apparmor_profile = arguments.value("apparmor");
-  wishes.selinux_label = arguments.value("process-label");
   wishes.terminal = arguments.has("tty");
   return exec_process(call.globals, options);
 }

@@ -116,7 +116,7 @@ def test_what_cannot_be_started_is_an_error_of_exec(shim, web):
         assert "/does/not/exist" in shim.errors()[-1]
         assert not (shim.folder / "none.pid").exists()
     for options, words in [(["--user", "root", "web", "true"], "number of a user"), (["--preserve-fds", "3", "web", "true"], "--preserve-fds 3"),
-                           (["web"], "expected a command"), (["--apparmor", "x", "web", "true"], "AppArmor"),
+                           (["web"], "expected a command"),
                            (["--process", "/nowhere", "web"], "/nowhere"), (["-t", "web", "true"], "stdin is no terminal"),
                            (["-t", "--detach", "web", "true"], "without setting console socket"),
                            (["--console-socket", "/x", "web", "true"], "cannot use console socket")]:

@@ -8,6 +8,7 @@
 
 #include <new>
 
+#include "cgroup.h"
 #include "files.h"
 #include "mounts.h"
 #include "network.h"
@@ -89,6 +90,9 @@ bool make_container(Launch& launch) {
   const ContainerRequest& container = *launch.container;
   const ProcessRequest& process = launch.process;
   Failure& failure = launch.failure;
+  if (launch.in_cgroup && !enter_cgroup((launch.namespaces & CLONE_NEWCGROUP) != 0, failure)) {
+    return false;
+  }
   int proc = -1;
   if ((container.sysctl_count != 0 || process.has_oom_score_adj) && !open_proc(proc, failure)) {
     return false;
@@ -119,6 +123,7 @@ bool join_container(Launch& launch) {
     if (proc < 0) return failure.set(proc, "open /proc of the agent");
     if (!set_oom_score(launch.process, proc, failure)) return false;
   }
+  if (launch.in_cgroup && !enter_cgroup(false, failure)) return false;
   // A process cannot change its own pid namespace: the agent has set that of its children.
   const int namespaces = static_cast<int>(launch.namespaces) & ~CLONE_NEWPID;
   long result = namespaces == 0 ? 0 : sys::setns(launch.first_process, namespaces);
@@ -188,7 +193,10 @@ long clone_child(const clone_args& arguments, void (*entry)(Launch*), Launch* la
 int start_child(Launch& launch, std::uint64_t flags) {
   if (!make_vectors(launch.process, launch.vectors, launch.failure)) return -1;
   clone_args arguments = {};
-  arguments.flags = CLONE_VM | flags | (launch.container != nullptr ? launch.namespaces : 0);
+  std::uint64_t namespaces = launch.container != nullptr ? launch.namespaces : 0;
+  // Its root is the cgroup of whoever makes it: not the agent's.
+  if (launch.in_cgroup) namespaces &= ~std::uint64_t{CLONE_NEWCGROUP};
+  arguments.flags = CLONE_VM | flags | namespaces;
   arguments.exit_signal = SIGCHLD;
   // The records lie behind the stack.
   arguments.stack = reinterpret_cast<std::uintptr_t>(&launch) - kStackBytes;

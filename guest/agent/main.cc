@@ -9,6 +9,7 @@
 
 #include <new>
 
+#include "cgroup.h"
 #include "failure.h"
 #include "frame.h"
 #include "launch.h"
@@ -175,6 +176,8 @@ class Agent {
         if (signal.signal == 0 || signal.signal > 64) power_off();
         return on_signal(signal);
       }
+      case RUNHV_MSG_RESOURCES:
+        return set_resources(frame.payload);
       case RUNHV_MSG_RESIZE: {
         const auto size = head_of<runhv_resize>(frame);
         Process* process = find(size.process);
@@ -216,6 +219,21 @@ class Agent {
                 .add(", errno ")
                 .add_number(static_cast<std::uint64_t>(failure.guest_errno))
                 .view());
+  }
+
+  void set_resources(std::span<const std::byte> records) {
+    Failure failure;
+    ResourcesRequest request;
+    Text<512> error;
+    if (!parse(records, request, error)) {
+      failure.set(-EINVAL, error.view());
+    } else if (!in_cgroup_) {
+      failure.set(-ENOENT, "the container has no cgroup");
+    } else {
+      set_cgroup_files(request.records, failure);
+    }
+    const runhv_resources_set set = {failure.guest_errno, 0};
+    send_text(RUNHV_MSG_RESOURCES_SET, set, failure);
   }
 
   void set_clock_and_entropy() const {
@@ -303,6 +321,10 @@ class Agent {
       return fail(process, failure);
     }
     const ProcessRequest& request = process.launch->process;
+    if (first && container_.has_cgroup) {
+      if (!make_cgroup(container_, failure)) return fail(process, failure);
+      in_cgroup_ = true;
+    }
     if (!process.streams.open(request.stdio, failure) || (!first && !join(request, failure))) {
       return fail(process, failure);
     }
@@ -310,6 +332,7 @@ class Agent {
     launch.container = first ? &container_ : nullptr;
     launch.first_process = pidfd_;
     launch.namespaces = namespaces_;
+    launch.in_cgroup = in_cgroup_;
     launch.streams = &process.streams;
     // Nothing else waits for the agent yet: the cheap way, without a pipe.
     if (first && execute && !request.wants_terminal()) {
@@ -431,14 +454,19 @@ class Agent {
   }
 
   void send_failure(std::uint32_t process, const Failure& failure) {
+    const runhv_failed failed = {process, failure.guest_errno, failure.exit_status, 0};
+    send_text(RUNHV_MSG_FAILED, failed, failure);
+  }
+
+  template <typename Head>
+  void send_text(std::uint16_t type, const Head& head, const Failure& failure) {
     // A path of an image may hold any byte, the protocol's text must be UTF-8.
     char text[sizeof(Text<512>)];
     const std::string_view view = failure.text.view();
     for (std::size_t i = 0; i < view.size(); ++i) {
       text[i] = view[i] >= ' ' && view[i] <= '~' ? view[i] : '?';
     }
-    const runhv_failed failed = {process, failure.guest_errno, failure.exit_status, 0};
-    send(RUNHV_MSG_FAILED, &failed, sizeof failed, {text, view.size()});
+    send(type, &head, sizeof head, {text, view.size()});
   }
 
   void on_signal(const runhv_signal& signal) {
@@ -603,6 +631,7 @@ class Agent {
   ContainerRequest container_;
   Text<512> container_error_;
   std::uint32_t namespaces_ = 0;
+  bool in_cgroup_ = false;  // the container is
   int first_pid_ = -1;
   int pidfd_ = -1;     // of the first process
   bool over_ = false;  // the first process has ended

@@ -49,6 +49,15 @@ bool is_string(const Record& record) {
 
 bool absolute(const char* path) { return path[0] == '/'; }
 
+// The name becomes that of a file in a folder of the agent's.
+const char* check_cgroup_file(const Record& record) {
+  CgroupFileRecord file;
+  if (!decode(record, file)) return "expected 2 strings";
+  return file.name[0] >= 'a' && file.name[0] <= 'z' && strchr(file.name, '/') == nullptr
+             ? nullptr
+             : "expected the name of a file of a cgroup";
+}
+
 // One record into `out`. Returns what is wrong, or null.
 const char* apply(const Record& record, ProcessRequest& out) {
   switch (record.tag) {
@@ -198,6 +207,11 @@ const char* apply(const Record& record, ContainerRequest& out) {
       }
       return absolute(file.path) ? nullptr : "expected an absolute path";
     }
+    case RUNHV_REC_CGROUP:
+      out.has_cgroup = true;
+      return record.data.empty() ? nullptr : "expected nothing";
+    case RUNHV_REC_CGROUP_FILE:
+      return out.has_cgroup ? check_cgroup_file(record) : "comes before that of the cgroup";
     case RUNHV_REC_NETLINK: {
       ++out.netlink_count;
       NetlinkRecord netlink;
@@ -214,6 +228,10 @@ const char* apply(const Record& record, ContainerRequest& out) {
   }
 }
 
+const char* apply(const Record& record, ResourcesRequest&) {
+  return record.tag == RUNHV_REC_CGROUP_FILE ? check_cgroup_file(record) : "unknown tag";
+}
+
 bool may_repeat(std::uint16_t tag) {
   switch (tag) {
     case RUNHV_REC_ARG:
@@ -225,6 +243,7 @@ bool may_repeat(std::uint16_t tag) {
     case RUNHV_REC_READONLY:
     case RUNHV_REC_SYSCTL:
     case RUNHV_REC_FILE:
+    case RUNHV_REC_CGROUP_FILE:
     case RUNHV_REC_NETLINK:
       return true;
     default:
@@ -306,6 +325,13 @@ bool decode(const Record& record, DeviceRecord& out) {
          take_strings(record.data.subspan(sizeof out.what), {&out.path, 1});
 }
 
+bool decode(const Record& record, CgroupFileRecord& out) {
+  const char* strings[2];
+  if (!take_strings(record.data, strings)) return false;
+  out = {strings[0], strings[1]};
+  return true;
+}
+
 bool decode(const Record& record, SysctlRecord& out) {
   const char* strings[2];
   if (!take_strings(record.data, strings)) return false;
@@ -350,6 +376,10 @@ bool parse(std::span<const std::byte> records, ProcessRequest& out, Text<512>& e
   if (out.argument_count != 0) return true;
   error.add("PREPARE: no argument");
   return false;
+}
+
+bool parse(std::span<const std::byte> records, ResourcesRequest& out, Text<512>& error) {
+  return parse_records(records, out, "RESOURCES", error);
 }
 
 }  // namespace runhv::agent

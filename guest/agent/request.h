@@ -55,6 +55,13 @@ bool decode(const Record& record, DeviceRecord& out);
 bool decode(const Record& record, SysctlRecord& out);
 bool decode(const Record& record, runhv_rlimit& out);
 
+// A file of the container's cgroup.
+struct CgroupFileRecord {
+  const char* name;
+  const char* value;
+};
+bool decode(const Record& record, CgroupFileRecord& out);
+
 struct FileRecord {
   runhv_file what;
   const char* path;
@@ -76,6 +83,7 @@ struct ContainerRequest {
   bool has_shares = false;
   bool has_resolver = false;
   runhv_resolver resolver = {};
+  bool has_cgroup = false;
   std::uint32_t namespaces = 0;
   const char* hostname = nullptr;
   const char* domainname = nullptr;
@@ -104,9 +112,14 @@ struct ProcessRequest {
   bool wants_terminal() const { return (stdio.flags & RUNHV_STDIO_TERMINAL) != 0; }
 };
 
+struct ResourcesRequest {
+  std::span<const std::byte> records;
+};
+
 // False: `error` says which record is wrong and how.
 bool parse(std::span<const std::byte> records, ContainerRequest& out, Text<512>& error);
 bool parse(std::span<const std::byte> records, ProcessRequest& out, Text<512>& error);
+bool parse(std::span<const std::byte> records, ResourcesRequest& out, Text<512>& error);
 
 // Calls `act(record)` for each record of `tag`, in order, until it returns false.
 template <typename Act>

@@ -1,5 +1,6 @@
-// What the host sends to the agent: frames, and in CONTAINER and PREPARE every record. The parser
-// must end, stay inside the frame (the sanitizers watch) and accept only what it can decode again.
+// What the host sends to the agent: frames, and in CONTAINER, PREPARE and RESOURCES every record.
+// The parser must end, stay inside the frame (the sanitizers watch) and accept only what it can
+// decode again.
 
 #include <string.h>
 
@@ -22,6 +23,12 @@ bool accepts(std::span<const std::byte> records, Request& request) {
   const bool accepted = parse(records, request, error);
   RUNHV_CHECK(accepted == error.view().empty());
   return accepted;
+}
+
+bool is_cgroup_file(const Record& record) {
+  CgroupFileRecord file;
+  return decode(record, file) && file.name[0] != '\0' && strchr(file.name, '/') == nullptr &&
+         strlen(file.name) + strlen(file.value) + 2 == record.data.size();
 }
 
 void check_container(std::span<const std::byte> records) {
@@ -51,6 +58,7 @@ void check_container(std::span<const std::byte> records) {
     SysctlRecord sysctl;
     return decode(record, sysctl) && strstr(sysctl.name, "..") == nullptr;
   }));
+  RUNHV_CHECK(for_each(records, RUNHV_REC_CGROUP_FILE, is_cgroup_file));
   RUNHV_CHECK(for_each(records, RUNHV_REC_NETLINK, [&](const Record& record) {
     NetlinkRecord netlink;
     if (!decode(record, netlink)) return false;
@@ -59,6 +67,12 @@ void check_container(std::span<const std::byte> records) {
            netlink.head.index_offset + sizeof(std::uint32_t) <= netlink.message.size();
   }));
   RUNHV_CHECK(length <= records.size());
+}
+
+void check_resources(std::span<const std::byte> records) {
+  ResourcesRequest request;
+  if (!accepts(records, request)) return;
+  RUNHV_CHECK(for_each(request.records, RUNHV_REC_CGROUP_FILE, is_cgroup_file));
 }
 
 void check_process(std::span<const std::byte> records) {
@@ -99,6 +113,7 @@ void runhv::testing::fuzz(std::span<const std::byte> bytes) {
       // A copy, for an end that sanitizers see.
       const std::vector<std::byte> exact(frame.payload.begin(), frame.payload.end());
       if (frame.type == RUNHV_MSG_CONTAINER) check_container(exact);
+      if (frame.type == RUNHV_MSG_RESOURCES) check_resources(exact);
       if (frame.type == RUNHV_MSG_PREPARE && exact.size() >= sizeof(runhv_prepare)) {
         check_process(std::span(exact).subspan(sizeof(runhv_prepare)));
       }

@@ -297,6 +297,31 @@ TEST(RequestTest, SizesAndRangesOfAContainerAreChecked) {
             "CONTAINER: record 2: expected a name with dots");
 }
 
+TEST(RequestTest, FilesOfACgroupAreNames) {
+  const auto file = [](std::string_view name) {
+    return record(RUNHV_REC_CGROUP_FILE, text(name) + text("1"));
+  };
+  const std::string cgroup = record(RUNHV_REC_CGROUP, "");
+  const Container parsed(root() + cgroup + file("pids.max") + file("memory.max"));
+  ASSERT_TRUE(parsed.ok) << parsed.error.view();
+  EXPECT_TRUE(parsed.request.has_cgroup);
+  EXPECT_EQ(container_with(RUNHV_REC_CGROUP, "1"), "CONTAINER: record 2: expected nothing");
+  EXPECT_EQ(error_of<Container>(root() + file("pids.max") + cgroup),
+            "CONTAINER: record 2: comes before that of the cgroup");
+  EXPECT_EQ(error_of<Parsed<ResourcesRequest>>(file("pids.max") + file("pids.max")), "accepted");
+  EXPECT_EQ(error_of<Parsed<ResourcesRequest>>(cgroup), "RESOURCES: record 1: unknown tag");
+  for (const char* name : {"", "../x", ".", "a/b", "/a", "A"}) {
+    EXPECT_EQ(error_of<Container>(root() + cgroup + file(name)),
+              "CONTAINER: record 3: expected the name of a file of a cgroup")
+        << name;
+    EXPECT_EQ(error_of<Parsed<ResourcesRequest>>(file(name)),
+              "RESOURCES: record 1: expected the name of a file of a cgroup")
+        << name;
+  }
+  EXPECT_EQ(error_of<Parsed<ResourcesRequest>>(record(RUNHV_REC_CGROUP_FILE, text("a"))),
+            "RESOURCES: record 1: expected 2 strings");
+}
+
 TEST(RequestTest, MountsDevicesAndFilesAreChecked) {
   const runhv_mount how = {};
   EXPECT_EQ(container_with(RUNHV_REC_MOUNT, bytes_of(how) + text("/a") + text("b") + text("c")),

@@ -160,6 +160,7 @@ inline int pidfd_open(int pid) { return static_cast<int>(call(__NR_pidfd_open, p
 inline int pidfd_getfd(int pidfd, int fd) {
   return static_cast<int>(call(__NR_pidfd_getfd, pidfd, fd, 0));
 }
+inline long unshare(int namespaces) { return call(__NR_unshare, namespaces); }
 inline long setns(int fd, int namespaces) { return call(__NR_setns, fd, namespaces); }
 // The word lies in memory that another process shares.
 inline long futex_wait(const std::uint32_t* word, std::uint32_t value) {

@@ -15,9 +15,10 @@
 /* vsock: the agent connects to the host (CID 2). The ports of streams are the host's to choose,
  * above this one, each for one connection; those of the first process begin here. */
 #define RUNHV_CONTROL_PORT 1024u
-#define RUNHV_RESOLVER_DATAGRAM_PORT 1022u /* one connection: u16 length and a datagram, repeated \
-                                            */
-#define RUNHV_RESOLVER_STREAM_PORT 1023u   /* a connection for each of the container's */
+#define RUNHV_RESOLVER_DATAGRAM_PORT                                                            \
+  1022u                                  /* one connection: u16 length and a datagram, repeated \
+                                          */
+#define RUNHV_RESOLVER_STREAM_PORT 1023u /* a connection for each of the container's */
 #define RUNHV_MAX_RESOLVER_DATAGRAM 4096
 #define RUNHV_FIRST_STREAM_PORT 1025u
 
@@ -36,20 +37,22 @@ struct runhv_frame {
 
 enum {
   /* agent -> host */
-  RUNHV_MSG_HELLO = 1,         /* struct runhv_hello */
-  RUNHV_MSG_STARTED = 3,       /* struct runhv_process_id: execve succeeded */
-  RUNHV_MSG_FAILED = 4,        /* struct runhv_failed, then a UTF-8 text without NUL */
-  RUNHV_MSG_EXITED = 5,        /* struct runhv_exited */
-  RUNHV_MSG_PREPARED = 8,      /* struct runhv_process_id */
-  RUNHV_MSG_OUT_OF_MEMORY = 9, /* struct runhv_out_of_memory */
-  RUNHV_MSG_WARNING = 10,      /* struct runhv_process_id, then a UTF-8 text without NUL */
+  RUNHV_MSG_HELLO = 1,          /* struct runhv_hello */
+  RUNHV_MSG_STARTED = 3,        /* struct runhv_process_id: execve succeeded */
+  RUNHV_MSG_FAILED = 4,         /* struct runhv_failed, then a UTF-8 text without NUL */
+  RUNHV_MSG_EXITED = 5,         /* struct runhv_exited */
+  RUNHV_MSG_PREPARED = 8,       /* struct runhv_process_id */
+  RUNHV_MSG_OUT_OF_MEMORY = 9,  /* struct runhv_out_of_memory */
+  RUNHV_MSG_WARNING = 10,       /* struct runhv_process_id, then a UTF-8 text without NUL */
+  RUNHV_MSG_RESOURCES_SET = 16, /* struct runhv_resources_set, then a UTF-8 text without NUL */
   /* host -> agent */
-  RUNHV_MSG_CONTAINER = 2, /* records of the container; once, before the first PREPARE */
-  RUNHV_MSG_PREPARE = 11,  /* struct runhv_prepare, then records of the process */
-  RUNHV_MSG_EXECUTE = 12,  /* struct runhv_process_id */
-  RUNHV_MSG_SIGNAL = 6,    /* struct runhv_signal */
-  RUNHV_MSG_RESIZE = 13,   /* struct runhv_resize */
-  RUNHV_MSG_POWER_OFF = 7  /* empty: kill everything, write the exit port */
+  RUNHV_MSG_CONTAINER = 2,  /* records of the container; once, before the first PREPARE */
+  RUNHV_MSG_PREPARE = 11,   /* struct runhv_prepare, then records of the process */
+  RUNHV_MSG_EXECUTE = 12,   /* struct runhv_process_id */
+  RUNHV_MSG_SIGNAL = 6,     /* struct runhv_signal */
+  RUNHV_MSG_RESIZE = 13,    /* struct runhv_resize */
+  RUNHV_MSG_RESOURCES = 15, /* records CGROUP_FILE alone; answered by RESOURCES_SET */
+  RUNHV_MSG_POWER_OFF = 7   /* empty: kill everything, write the exit port */
 };
 
 struct runhv_hello {
@@ -82,6 +85,11 @@ struct runhv_exited {
 };
 struct runhv_out_of_memory {
   uint32_t kills; /* since the guest began */
+  uint32_t zero;
+};
+struct runhv_resources_set {
+  int32_t guest_errno; /* 0 = done, and no text; else of the first file that could not be set: those
+                          before it are */
   uint32_t zero;
 };
 struct runhv_signal {
@@ -130,6 +138,9 @@ enum {
   RUNHV_REC_CLOCK = 21,    /* u64: nanoseconds since the epoch, at sending */
   RUNHV_REC_ENTROPY = 22,  /* 32 bytes for the guest's generator */
   RUNHV_REC_FILE = 23,     /* struct runhv_file, then 2 strings: path, content or target; repeats */
+  RUNHV_REC_CGROUP = 24,   /* empty: the container has a cgroup of its own, that of its namespace */
+  RUNHV_REC_CGROUP_FILE = 25, /* 2 strings: a file of that cgroup (version 2), what is written into
+                                 it; repeats */
   RUNHV_REC_NETLINK = 40,  /* struct runhv_netlink, then the message, then a string that says what
                               it does; repeats */
   RUNHV_REC_RESOLVER = 42, /* struct runhv_resolver */

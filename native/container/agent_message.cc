@@ -85,6 +85,15 @@ Result<AgentMessage> decode_warning(std::span<const std::byte> payload) {
       AgentWarning{process_of(payload), shown_text(payload.subspan(sizeof(runhv_process_id)))}};
 }
 
+Result<AgentMessage> decode_resources_set(std::span<const std::byte> payload) {
+  if (payload.size() < sizeof(runhv_resources_set)) return broken("RESOURCES_SET is too short");
+  const std::span<const std::byte> text = payload.subspan(sizeof(runhv_resources_set));
+  const auto guest_errno =
+      load_le<std::int32_t>(payload, offsetof(runhv_resources_set, guest_errno));
+  if (guest_errno == 0 && !text.empty()) return broken("RESOURCES_SET fails without an errno");
+  return AgentMessage{AgentResourcesSet{guest_errno, shown_text(text)}};
+}
+
 Result<AgentMessage> decode(std::uint16_t type, std::span<const std::byte> payload) {
   switch (type) {
     case RUNHV_MSG_HELLO:
@@ -101,6 +110,8 @@ Result<AgentMessage> decode(std::uint16_t type, std::span<const std::byte> paylo
       return decode_out_of_memory(payload);
     case RUNHV_MSG_WARNING:
       return decode_warning(payload);
+    case RUNHV_MSG_RESOURCES_SET:
+      return decode_resources_set(payload);
     default:
       return broken("a message of the unknown type " + std::to_string(type));
   }

@@ -40,9 +40,13 @@ struct AgentWarning {
   std::uint32_t process;
   std::string text;  // control characters escaped
 };
+struct AgentResourcesSet {
+  std::int32_t guest_errno;  // 0 = done
+  std::string text;          // else what was not; control characters escaped
+};
 // Process numbers are any: who knows the processes checks them.
 using AgentMessage = std::variant<AgentHello, AgentPrepared, AgentStarted, AgentFailed, AgentExited,
-                                  AgentOutOfMemory, AgentWarning>;
+                                  AgentOutOfMemory, AgentWarning, AgentResourcesSet>;
 
 // Cuts the byte stream of the control connection into messages.
 class AgentMessageParser {

@@ -40,7 +40,8 @@ TEST(AgentMessage, StreamMayBeCutAnywhere) {
         frame_of(RUNHV_MSG_PREPARED, runhv_process_id{5, 0}),
         frame_of(RUNHV_MSG_STARTED, runhv_process_id{6, 0}),
         frame_of(RUNHV_MSG_OUT_OF_MEMORY, runhv_out_of_memory{7, 0}),
-        frame_of(RUNHV_MSG_WARNING, runhv_process_id{8, 0}, "no CAP_\x1b")}) {
+        frame_of(RUNHV_MSG_WARNING, runhv_process_id{8, 0}, "no CAP_\x1b"),
+        frame_of(RUNHV_MSG_RESOURCES_SET, runhv_resources_set{22, 0}, "set \x1b")}) {
     stream.insert(stream.end(), frame.begin(), frame.end());
   }
   for (std::size_t step = 1; step <= stream.size(); ++step) {
@@ -50,7 +51,7 @@ TEST(AgentMessage, StreamMayBeCutAnywhere) {
       const auto part = std::span(stream).subspan(at, std::min(step, stream.size() - at));
       ASSERT_TRUE(parser.push(part, messages));
     }
-    ASSERT_EQ(messages.size(), 7u) << step;
+    ASSERT_EQ(messages.size(), 8u) << step;
     const auto& failed = std::get<AgentFailed>(messages[1]);
     EXPECT_EQ(failed.process, 3u);
     EXPECT_EQ(failed.text, "exec \"foo\"");
@@ -65,6 +66,8 @@ TEST(AgentMessage, StreamMayBeCutAnywhere) {
     EXPECT_EQ(std::get<AgentOutOfMemory>(messages[5]).kills, 7u);
     EXPECT_EQ(std::get<AgentWarning>(messages[6]).process, 8u);
     EXPECT_EQ(std::get<AgentWarning>(messages[6]).text, "no CAP_\\x1b");
+    EXPECT_EQ(std::get<AgentResourcesSet>(messages[7]).guest_errno, 22);
+    EXPECT_EQ(std::get<AgentResourcesSet>(messages[7]).text, "set \\x1b");
   }
 }
 
@@ -81,6 +84,10 @@ TEST(AgentMessage, WhatBreaksTheRulesIsOneClearError) {
   }
   EXPECT_THAT(complaint(encode_frame(RUNHV_MSG_WARNING, as_bytes("1234"))), HasSubstr("too short"));
   EXPECT_THAT(complaint(encode_frame(RUNHV_MSG_FAILED, as_bytes("1234"))), HasSubstr("too short"));
+  EXPECT_THAT(complaint(encode_frame(RUNHV_MSG_RESOURCES_SET, as_bytes("1234"))),
+              HasSubstr("too short"));
+  EXPECT_THAT(complaint(frame_of(RUNHV_MSG_RESOURCES_SET, runhv_resources_set{0, 0}, "x")),
+              HasSubstr("fails without an errno"));
   EXPECT_THAT(complaint(frame_of(RUNHV_MSG_EXITED, runhv_exited{0, 0, 256, 0})),
               HasSubstr("out of range"));
   EXPECT_THAT(complaint(frame_of(RUNHV_MSG_EXITED, runhv_exited{0, 1, 0, 0})),

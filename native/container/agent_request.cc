@@ -58,6 +58,12 @@ void append_strings(std::vector<std::byte>& out, std::uint16_t tag,
   for (const std::string& text : texts) Record(out, tag).string(text);
 }
 
+void append_cgroup_files(std::vector<std::byte>& out, const std::vector<CgroupSetting>& settings) {
+  for (const CgroupSetting& each : settings) {
+    Record(out, RUNHV_REC_CGROUP_FILE).string(each.file).string(each.value);
+  }
+}
+
 void append_process(std::vector<std::byte>& out, const ProcessSpec& spec) {
   append_strings(out, RUNHV_REC_ARG, spec.arguments);
   append_strings(out, RUNHV_REC_ENV, spec.environment);
@@ -137,6 +143,10 @@ Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec,
   for (const auto& [name, value] : spec.sysctls) {
     Record(out, RUNHV_REC_SYSCTL).string(name).string(value);
   }
+  if (spec.cgroup) {
+    Record(out, RUNHV_REC_CGROUP);
+    append_cgroup_files(out, *spec.cgroup);
+  }
   for (const NetworkMessage& each : network) {
     const runhv_netlink head{.interface = each.interface,
                              .index_offset = each.index_offset,
@@ -156,6 +166,13 @@ Result<std::vector<std::byte>> encode_process(std::uint32_t process, const Proce
   append_process(out, spec);
   Record(out, RUNHV_REC_STDIO).object(stdio);
   return checked(std::move(out), 0, "tell the agent about the process");
+}
+
+Result<std::vector<std::byte>> encode_resources(const std::vector<CgroupSetting>& settings) {
+  std::vector<std::byte> out;
+  append_cgroup_files(out, settings);
+  RUNHV_TRY_ASSIGN(out, checked(std::move(out), 0, "tell the agent about resources"));
+  return encode_frame(RUNHV_MSG_RESOURCES, out);
 }
 
 void append_identity(std::vector<std::byte>& payload, std::uint64_t realtime_ns,

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "container/cgroup_settings.h"
 #include "container/container_spec.h"
 #include "container/network_messages.h"
 #include "container/process_spec.h"
@@ -31,6 +32,9 @@ void append_identity(std::vector<std::byte>& payload, std::uint64_t realtime_ns,
 Result<std::vector<std::byte>> encode_process(std::uint32_t process, const ProcessSpec& spec,
                                               const runhv_stdio& stdio);
 void add_execute(std::vector<std::byte>& prepare_payload);
+
+// The frame of RESOURCES.
+Result<std::vector<std::byte>> encode_resources(const std::vector<CgroupSetting>& settings);
 
 std::vector<std::byte> encode_frame(std::uint16_t type, std::span<const std::byte> payload);
 std::vector<std::byte> encode_execute(std::uint32_t process);

@@ -319,6 +319,24 @@ Result<void> Container::Impl::resize(ProcessNumber number, std::uint16_t columns
   return {};
 }
 
+Result<void> Container::Impl::update(std::string_view json, UpdateDone done) {
+  const auto refuse = [&](const char* why, Code code = Code::kConflict) {
+    return Fail{Error{code, operation("update"), why}};
+  };
+  RUNHV_TRY_ASSIGN(const auto settings, parse_cgroup_settings(json, "read the resources"));
+  if (phase_ < Phase::kPreparing || phase_ > Phase::kRunning) return refuse("it does not run");
+  if (paused_) return refuse("it is paused");
+  if (update_done_) return refuse("it is being updated");
+  if (!bundle_.container.cgroup) {
+    return refuse("it was made without linux.resources and linux.cgroupsPath", Code::kUnsupported);
+  }
+  RUNHV_TRY_ASSIGN(std::vector<std::byte> frame, encode_resources(settings));
+  channel_.send(std::move(frame));
+  update_done_ = std::move(done);
+  look_.request();
+  return {};
+}
+
 Result<void> Container::Impl::attach(ProcessNumber number, int stream,
                                      std::optional<platform::Stream> end) {
   RUNHV_TRY_ASSIGN(Process* const process, find(number, "attach to"));
@@ -396,6 +414,9 @@ Result<ProcessNumber> Container::start_process(ProcessConfig config) {
 }
 Result<void> Container::resize(ProcessNumber process, std::uint16_t columns, std::uint16_t rows) {
   return impl_->resize(process, columns, rows);
+}
+Result<void> Container::update(std::string_view json, UpdateDone done) {
+  return impl_->update(json, std::move(done));
 }
 Result<void> Container::attach(ProcessNumber process, int stream,
                                std::optional<platform::Stream> end) {

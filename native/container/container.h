@@ -132,6 +132,8 @@ class ContainerEvents {
   ~ContainerEvents() = default;
 };
 
+using UpdateDone = std::function<void(const Result<void>&)>;
+
 using MakeMachine =
     std::function<Result<std::unique_ptr<machine::Machine>>(machine::MachineConfig)>;
 
@@ -174,6 +176,11 @@ class Container {
   Result<ProcessNumber> start_process(ProcessConfig config);
   // kNotFound as signal(); kConflict where the process has no terminal.
   Result<void> resize(ProcessNumber process, std::uint16_t columns, std::uint16_t rows);
+  // linux.resources, of which it takes what is about the guest (cgroup_settings.h). `done` comes
+  // from the loop, once, unless the container is destroyed before: kGuestFailed where the guest's
+  // kernel refuses a setting, with its errno, and kClosed where the container ends meanwhile. An
+  // error here, and no `done`: kConflict where the agent cannot be asked now, or one is on its way.
+  Result<void> update(std::string_view json, UpdateDone done);
   // Gives stream 0, 1 or 2 another end on the host, or none: then output waits until there is one
   // again, and input has no end. kConflict where the process was given the null device.
   Result<void> attach(ProcessNumber process, int stream, std::optional<platform::Stream> end);

@@ -40,6 +40,7 @@ class Container::Impl final : private machine::MachineObserver {
   Result<void> resume();
   Result<ProcessNumber> start_process(ProcessConfig config);
   Result<void> resize(ProcessNumber number, std::uint16_t columns, std::uint16_t rows);
+  Result<void> update(std::string_view json, UpdateDone done);
   Result<void> attach(ProcessNumber number, int stream, std::optional<platform::Stream> end);
 
   const std::string& id() const { return id_; }
@@ -91,6 +92,8 @@ class Container::Impl final : private machine::MachineObserver {
   void on(const AgentExited& exited);
   void on(const AgentOutOfMemory& memory);
   void on(const AgentWarning& warning);
+  void on(const AgentResourcesSet& set);
+  void end_update(Result<void> result);
   Process* named(ProcessNumber number, const char* message);
   bool accept(const Result<void>& result);
   void on_created();
@@ -139,6 +142,8 @@ class Container::Impl final : private machine::MachineObserver {
   MakeMachine make_machine_;
   std::map<ProcessNumber, std::unique_ptr<Process>> processes_;  // the first stays
   ProcessNumber next_number_ = kFirstProcess;
+
+  UpdateDone update_done_;  // of the update that is on its way; empty = none is
 
   Phase phase_ = Phase::kMade;
   bool start_wanted_ = false;

@@ -104,6 +104,20 @@ void Container::Impl::on(const AgentWarning& warning) {
   warn(warning.process, Error{Code::kUnsupported, "run container " + id_, warning.text});
 }
 
+void Container::Impl::on(const AgentResourcesSet& set) {
+  if (!update_done_) return fail(lie("RESOURCES_SET came, and no RESOURCES was sent"));
+  if (set.guest_errno == 0) return end_update({});
+  end_update(Fail{Error{Code::kGuestFailed, operation("update"), set.text, Domain::kGuestErrno,
+                        set.guest_errno}});
+}
+
+void Container::Impl::end_update(Result<void> result) {
+  if (!update_done_) return;
+  tell([done = std::exchange(update_done_, nullptr), result = std::move(result)](ContainerEvents&) {
+    done(result);
+  });
+}
+
 // Null, and the guest has lied, where there is no such process or nobody may speak yet.
 Process* Container::Impl::named(ProcessNumber number, const char* message) {
   const auto found = processes_.find(number);
@@ -131,6 +145,7 @@ void Container::Impl::on_first_ended() {
   timeline_.mark(Stage::kExit, platform::monotonic_ns());
   phase_ = Phase::kDraining;
   last_words_.cancel();
+  end_update(Fail{Error{Code::kClosed, operation("update"), "it has ended"}});
   for (const auto& [number, process] : processes_) {
     if (!process->ended()) process->end_with_container(guest_fault("it has ended"));
   }
@@ -243,6 +258,7 @@ void Container::Impl::begin_stopping(Result<ExitStatus> result) {
   timeline_.mark(Stage::kExit, platform::monotonic_ns());
   last_words_.cancel();
   grace_.cancel();
+  end_update(Fail{Error{Code::kClosed, operation("update"), "it has ended"}});
   result_ = std::move(result);
   if (phase_ == Phase::kMade) {
     on_ended();

@@ -212,6 +212,67 @@ TEST(ContainerPause, IsForAContainerThatRuns) {
   EXPECT_EQ(text(scene.container->resume()), "resume container scene: it is not paused");
 }
 
+UpdateDone into(std::vector<std::string>& said) {
+  return [&said](const Result<void>& result) {
+    said.push_back(result ? "done" : to_string(result.error()));
+  };
+}
+
+TEST(ContainerUpdate, IsDoneWhenTheGuestSaysSo) {
+  Scene scene;
+  scene.run();
+  (void)scene.guest.hears();
+  std::vector<std::string> said;
+  ASSERT_TRUE(scene.container->update(R"({"pids":{"limit":7}})", into(said)));
+  scene.turn();
+  const auto heard = scene.guest.hears();
+  ASSERT_THAT(types(heard), ElementsAre(RUNHV_MSG_RESOURCES));
+  EXPECT_EQ(heard[0].word(offsetof(runhv_record, tag)), unsigned{RUNHV_REC_CGROUP_FILE});
+  EXPECT_THAT(said, ElementsAre());
+  EXPECT_EQ(scene.container->update("{}", into(said)).error().detail, "it is being updated");
+
+  scene.guest.say(RUNHV_MSG_RESOURCES_SET, runhv_resources_set{0, 0});
+  scene.turn();
+  ASSERT_TRUE(scene.container->update("{}", into(said)));
+  scene.guest.say(RUNHV_MSG_RESOURCES_SET, runhv_resources_set{22, 0}, "set pids.max");
+  scene.turn();
+  EXPECT_THAT(said,
+              ElementsAre("done", "update container scene: set pids.max (errno 22 in the guest)"));
+}
+
+TEST(ContainerUpdate, EndsWithTheContainer) {
+  for (const bool by_itself : {true, false}) {
+    Scene scene;
+    scene.run();
+    std::vector<std::string> said;
+    ASSERT_TRUE(scene.container->update("{}", into(said)));
+    if (by_itself) {
+      scene.guest.says_exited(kFirstProcess, 0);
+    } else {
+      ASSERT_TRUE(scene.container->signal(kFirstProcess, 9));
+    }
+    scene.turn();
+    EXPECT_THAT(said, ElementsAre("update container scene: it has ended")) << by_itself;
+  }
+}
+
+TEST(ContainerUpdate, IsForAnAgentThatCanAnswer) {
+  Scene scene;
+  std::vector<std::string> said;
+  EXPECT_EQ(scene.container->update("{}", into(said)).error().detail, "it does not run");
+  scene.run();
+  EXPECT_EQ(scene.container->update(R"({"pids":{"limit":-2}})", into(said)).error().code,
+            Code::kCorruptInput);
+  ASSERT_TRUE(scene.container->pause());
+  EXPECT_EQ(scene.container->update("{}", into(said)).error().detail, "it is paused");
+  ASSERT_TRUE(scene.container->resume());
+  scene.guest.say(RUNHV_MSG_RESOURCES_SET, runhv_resources_set{0, 0});
+  ASSERT_TRUE(scene.wait_for_end());
+  EXPECT_EQ(last(scene),
+            "ended with listen to the agent: RESOURCES_SET came, and no RESOURCES was sent");
+  EXPECT_THAT(said, ElementsAre());
+}
+
 TEST(ContainerAttach, OutputWaitsForAnotherEnd) {
   Scene scene;
   scene.run();

@@ -155,7 +155,8 @@ class SceneBundle {
     std::filesystem::create_directory(folder_);
     const std::string config = folder_ + "/config.json";
     std::ofstream(config) << R"({"ociVersion":"1.0.2","process":{"args":["/bin/true"],"cwd":"/"},)"
-                          << R"("vm":{"image":{"path":")" << config << R"(","format":"raw"}}})";
+                          << R"("linux":{"resources":{}},"vm":{"image":{"path":")" << config
+                          << R"(","format":"raw"}}})";
   }
   ~SceneBundle() { std::filesystem::remove_all(folder_); }
   const std::string folder_;

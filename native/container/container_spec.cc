@@ -215,6 +215,11 @@ void read_linux(const JsonNode& section, ContainerSpec& spec) {
   spec.root_propagation = root_propagation(section["rootfsPropagation"]);
   // Of the host: where the VMM's own cgroup is to be. The verb that makes it reads it there.
   (void)section["cgroupsPath"].string();
+  // Whoever names either is one who may update it.
+  if (const JsonNode resources = section["resources"];
+      resources.present() || section["cgroupsPath"].present()) {
+    spec.cgroup = read_cgroup_settings(resources);
+  }
   refuse(section["personality"], "not in this version");
   refuse(section["intelRdt"], "not in this version");
   refuse(section["timeOffsets"], "not in this version");

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "container/cgroup_settings.h"
 #include "runhv_agent.h"
 
 namespace runhv::container {
@@ -59,6 +60,8 @@ struct ContainerSpec {
   std::vector<std::string> read_only_paths;
   std::vector<std::pair<std::string, std::string>> sysctls;
   std::vector<FileSpec> files;
+  // The container's cgroup in the guest; nullopt: it has none of its own.
+  std::optional<std::vector<CgroupSetting>> cgroup;
   bool has_host_hooks = false;
 };
 

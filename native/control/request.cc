@@ -37,23 +37,24 @@ Result<Request> read_stop(std::span<const std::byte> payload) {
   return Request(StopRequest{stop.signal, stop.grace_ms});
 }
 
-Result<Request> read_process_start(std::span<const std::byte> payload) {
-  RUNHV_TRY_ASSIGN(const auto start, take_structure<runhv_control_process_start>(payload));
-  if (start.json_bytes > RUNHV_MAX_PROCESS_JSON_BYTES || start.json_bytes != payload.size()) {
-    return invalid("json_bytes of " + std::to_string(start.json_bytes) + ", and " +
+Result<std::string> read_json(std::uint32_t bytes, std::span<const std::byte> payload) {
+  if (bytes > RUNHV_MAX_PROCESS_JSON_BYTES || bytes != payload.size()) {
+    return invalid("json_bytes of " + std::to_string(bytes) + ", and " +
                    std::to_string(payload.size()) + " are there; the most is " +
                    std::to_string(RUNHV_MAX_PROCESS_JSON_BYTES));
   }
+  return std::string(reinterpret_cast<const char*>(payload.data()), payload.size());
+}
+
+Result<Request> read_process_start(std::span<const std::byte> payload) {
+  RUNHV_TRY_ASSIGN(const auto start, take_structure<runhv_control_process_start>(payload));
+  RUNHV_TRY_ASSIGN(std::string json, read_json(start.json_bytes, payload));
   constexpr std::uint32_t kFlags =
       std::uint32_t{RUNHV_PROCESS_TERMINAL} | std::uint32_t{RUNHV_CONTROL_ENDS_WITH_CLIENT};
   if ((start.flags & ~kFlags) != 0) {
     return invalid("flags has an unknown bit");
   }
-  ProcessStartRequest request{{reinterpret_cast<const char*>(payload.data()), payload.size()},
-                              start.flags,
-                              start.columns,
-                              start.rows,
-                              {}};
+  ProcessStartRequest request{std::move(json), start.flags, start.columns, start.rows, {}};
   for (std::size_t i = 0; i < request.ends.size(); ++i) {
     RUNHV_TRY_ASSIGN(request.ends[i], read_end(start.ends[i], start.tokens[i]));
   }
@@ -63,6 +64,12 @@ Result<Request> read_process_start(std::span<const std::byte> payload) {
 Result<Request> read_resize(std::span<const std::byte> payload) {
   RUNHV_TRY_ASSIGN(const auto resize, take_structure<runhv_control_resize>(payload));
   return Request(ResizeRequest{resize.process, resize.columns, resize.rows});
+}
+
+Result<Request> read_update(std::span<const std::byte> payload) {
+  RUNHV_TRY_ASSIGN(const auto update, take_structure<runhv_control_update>(payload));
+  RUNHV_TRY_ASSIGN(std::string json, read_json(update.json_bytes, payload));
+  return Request(UpdateRequest{std::move(json)});
 }
 
 Result<Request> read_attach(std::span<const std::byte> payload) {
@@ -106,6 +113,8 @@ Result<Request> read_payload(const Frame& frame) {
       return read_attach(frame.payload);
     case RUNHV_CONTROL_STREAM:
       return read_stream(frame.payload);
+    case RUNHV_CONTROL_UPDATE:
+      return read_update(frame.payload);
     default:
       return invalid(std::to_string(frame.header.type) + " is no request of version " +
                          std::to_string(RUNHV_CONTROL_VERSION),

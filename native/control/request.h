@@ -46,6 +46,9 @@ struct ResizeRequest {
   std::uint16_t columns;
   std::uint16_t rows;
 };
+struct UpdateRequest {
+  std::string json;
+};
 struct AttachRequest {
   runhv_process process;
   std::int32_t stream;  // 0, 1, 2
@@ -57,7 +60,7 @@ struct StreamRequest {
 
 using Request = std::variant<HelloRequest, StateRequest, StartRequest, SignalRequest, StopRequest,
                              PauseRequest, ResumeRequest, StatisticsRequest, ProcessStartRequest,
-                             ResizeRequest, AttachRequest, StreamRequest>;
+                             ResizeRequest, AttachRequest, StreamRequest, UpdateRequest>;
 
 // kUnsupported for a type that this version does not know; else what is wrong with the payload.
 // The descriptors that come with the frame are as many as its ends name.

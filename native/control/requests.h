@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "container/container.h"
 #include "runhv/runhv.h"
@@ -22,6 +23,7 @@ class Requests {
   virtual Result<container::ProcessNumber> start_process(container::ProcessConfig config) = 0;
   virtual Result<void> resize(container::ProcessNumber process, std::uint16_t columns,
                               std::uint16_t rows) = 0;
+  virtual Result<void> update(std::string_view json, container::UpdateDone done) = 0;
   virtual Result<void> attach(container::ProcessNumber process, int stream,
                               std::optional<platform::Stream> end) = 0;
 

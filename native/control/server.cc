@@ -64,7 +64,8 @@ struct Server::Client {
   const bool is_launcher;
   State state = State::kNew;
   bool wants_events = false;
-  std::uint64_t token = 0;  // in kStream
+  bool awaits_answer = false;  // that comes later; no request is heard before
+  std::uint64_t token = 0;     // in kStream
   FrameReader reader{RUNHV_CONTROL_MAX_PAYLOAD};
   std::deque<platform::UniqueHandle> handles;  // that came, and belong to no frame yet
   ClientQueue queue;
@@ -167,7 +168,7 @@ void Server::serve_frames(ClientId id) {
     const bool heard = client != nullptr && (client->state == Client::State::kNew ||
                                              client->state == Client::State::kSpeaking);
     // Who does not read the answers is not asked for more; flush() goes on.
-    if (!heard || !client->queue.empty()) return;
+    if (!heard || client->awaits_answer || !client->queue.empty()) return;
     if (served == kFramesATurn) {
       client->turn.set(0);
       return;
@@ -228,12 +229,12 @@ void Server::serve(ClientId id, const Frame& frame) {
     leave(id);
     return;
   }
-  const auto answer = perform(id, *request, std::move(handles));
+  const auto answer = perform(id, number, *request, std::move(handles));
   if (!answer) {
     refuse(id, number, answer.error());
     return;
   }
-  send(id, encode_frame(frame.header.type | RUNHV_CONTROL_ANSWER, number, *answer));
+  if (*answer) send(id, encode_frame(frame.header.type | RUNHV_CONTROL_ANSWER, number, **answer));
 }
 
 void Server::greet(ClientId id, std::uint32_t request, const HelloRequest& hello) {
@@ -286,25 +287,26 @@ void Server::leave(ClientId id) {
   if (client->queue.empty()) drop(id);
 }
 
-Result<std::vector<std::byte>> Server::perform(ClientId id, const Request& request,
-                                               std::vector<platform::UniqueHandle> handles) {
-  using Bytes = std::vector<std::byte>;
-  const auto nothing = [](const Result<void>& result) -> Result<Bytes> {
+Result<Server::Answer> Server::perform(ClientId id, std::uint32_t number, const Request& request,
+                                       std::vector<platform::UniqueHandle> handles) {
+  const auto nothing = [](const Result<void>& result) -> Result<Answer> {
     if (!result) return Fail{result.error()};
-    return Bytes();
+    return Answer(std::in_place);
   };
   return std::visit(
       Overloaded{
-          [](const HelloRequest&) -> Result<Bytes> {
+          [](const HelloRequest&) -> Result<Answer> {
             return Fail{Error{Code::kConflict, "greet a control client", "it said HELLO before"}};
           },
-          [](const StreamRequest&) -> Result<Bytes> {
+          [](const StreamRequest&) -> Result<Answer> {
             return Fail{Error{Code::kConflict, "keep a stream", "STREAM comes in place of HELLO"}};
           },
-          [&](const StateRequest&) -> Result<Bytes> { return bytes_of(requests_.state()); },
-          [&](const StatisticsRequest&) -> Result<Bytes> {
+          [&](const StateRequest&) -> Result<Answer> {
+            return Answer(bytes_of(requests_.state()));
+          },
+          [&](const StatisticsRequest&) -> Result<Answer> {
             RUNHV_TRY_ASSIGN(const runhv_statistics statistics, requests_.statistics());
-            return bytes_of(statistics);
+            return Answer(bytes_of(statistics));
           },
           [&](const StartRequest&) { return nothing(requests_.start()); },
           [&](const SignalRequest& signal) {
@@ -315,11 +317,15 @@ Result<std::vector<std::byte>> Server::perform(ClientId id, const Request& reque
           },
           [&](const PauseRequest&) { return nothing(requests_.pause()); },
           [&](const ResumeRequest&) { return nothing(requests_.resume()); },
-          [&](const ProcessStartRequest& start) { return start_process(id, start, handles); },
+          [&](const ProcessStartRequest& start) -> Result<Answer> {
+            RUNHV_TRY_ASSIGN(auto process, start_process(id, start, handles));
+            return Answer(std::move(process));
+          },
           [&](const ResizeRequest& resize) {
             return nothing(requests_.resize(resize.process, resize.columns, resize.rows));
           },
           [&](const AttachRequest& attached) { return nothing(attach(attached, handles)); },
+          [&](const UpdateRequest& wanted) { return update(id, number, wanted); },
       },
       request);
 }
@@ -372,6 +378,20 @@ Result<std::vector<std::byte>> Server::start_process(ClientId id,
   auto process = api::sized<runhv_control_process>();
   process.process = number;
   return bytes_of(process);
+}
+
+Result<Server::Answer> Server::update(ClientId id, std::uint32_t number,
+                                      const UpdateRequest& request) {
+  RUNHV_TRY(requests_.update(request.json, [this, id, number](const Result<void>& result) {
+    Client* const client = find(id);
+    if (client == nullptr) return;
+    client->awaits_answer = false;
+    client->turn.set(0);
+    if (!result) return refuse(id, number, result.error());
+    send(id, encode_frame(RUNHV_CONTROL_UPDATE | RUNHV_CONTROL_ANSWER, number, {}));
+  }));
+  find(id)->awaits_answer = true;
+  return Answer();
 }
 
 Result<void> Server::attach(const AttachRequest& request,

@@ -60,8 +60,11 @@ class Server {
   void keep_stream(ClientId id, std::uint32_t request, std::uint64_t token);
   void refuse(ClientId id, std::uint32_t request, const Error& error);
   void leave(ClientId id);
-  Result<std::vector<std::byte>> perform(ClientId id, const Request& request,
-                                         std::vector<platform::UniqueHandle> handles);
+  // Nullopt: the answer comes later.
+  using Answer = std::optional<std::vector<std::byte>>;
+  Result<Answer> perform(ClientId id, std::uint32_t number, const Request& request,
+                         std::vector<platform::UniqueHandle> handles);
+  Result<Answer> update(ClientId id, std::uint32_t number, const UpdateRequest& request);
   Result<std::vector<std::byte>> start_process(ClientId id, const ProcessStartRequest& request,
                                                std::vector<platform::UniqueHandle>& handles);
   Result<void> attach(const AttachRequest& request, std::vector<platform::UniqueHandle>& handles);

@@ -52,6 +52,10 @@ class FakeRequests final : public Requests {
                       std::uint16_t rows) override {
     return note("resize " + std::to_string(columns) + " " + std::to_string(rows));
   }
+  Result<void> update(std::string_view json, container::UpdateDone done) override {
+    updated = std::move(done);
+    return note("update " + std::string(json));
+  }
   Result<void> attach(container::ProcessNumber, int stream,
                       std::optional<platform::Stream> end) override {
     streams[0] = std::move(end);
@@ -60,6 +64,7 @@ class FakeRequests final : public Requests {
 
   std::vector<std::string> notes;
   container::HostStreams streams;
+  container::UpdateDone updated;
 
  private:
   Result<void> note(std::string text) {
@@ -209,6 +214,39 @@ TEST_F(ServerTest, EveryRequestIsAnsweredOnceAndInOrder) {
   for (int i = 0; i < 20; ++i) EXPECT_EQ(peer.next(), "answer 2");
   EXPECT_THAT(requests_.notes,
               ElementsAre("start", "signal 3 15", "stop 0 7", "pause", "resize 80 24"));
+}
+
+TEST_F(ServerTest, AnAnswerThatComesLaterHoldsUpItsClientAlone) {
+  Peer peer = speaking();
+  Peer other = speaking();
+  auto update = api::sized<runhv_control_update>();
+  update.json_bytes = 2;
+  peer.send(RUNHV_CONTROL_UPDATE, update, "{}");
+  peer.send(RUNHV_CONTROL_STATE);
+  other.send(RUNHV_CONTROL_STATE);
+  EXPECT_EQ(other.next(), "answer 2");
+  EXPECT_THAT(requests_.notes, ElementsAre("update {}"));
+  requests_.updated({});
+  EXPECT_EQ(peer.next(), "answer 13");
+  EXPECT_EQ(peer.next(), "answer 2");
+
+  peer.send(RUNHV_CONTROL_UPDATE, update, "{}");
+  peer.send(RUNHV_CONTROL_STATE);
+  other.send(RUNHV_CONTROL_STATE);
+  EXPECT_EQ(other.next(), "answer 2");
+  requests_.updated(Fail{Error{Code::kGuestFailed, "update", "set pids.max"}});
+  EXPECT_EQ(peer.next(), "error guest failed: set pids.max");
+  EXPECT_EQ(peer.next(), "answer 2");
+
+  peer.send(RUNHV_CONTROL_UPDATE, update, "{}");
+  other.send(RUNHV_CONTROL_STATE);
+  EXPECT_EQ(other.next(), "answer 2");
+  peer.reset();
+  other.send(RUNHV_CONTROL_STATE);
+  EXPECT_EQ(other.next(), "answer 2");
+  requests_.updated({});  // of a client that has gone
+  other.send(RUNHV_CONTROL_STATE);
+  EXPECT_EQ(other.next(), "answer 2");
 }
 
 TEST_F(ServerTest, ALateClientIsToldWhatItMissed) {

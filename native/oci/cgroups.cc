@@ -9,6 +9,7 @@
 #include <set>
 #include <sstream>
 
+#include "container/cgroup_settings.h"
 #include "oci/wait.h"
 #include "platform/clock.h"
 #include "platform/file.h"
@@ -183,9 +184,7 @@ Result<void> limit_cgroups(const std::vector<std::string>& folders, const Resour
                   *limit < 0 ? none : std::to_string(guest_memory_bytes + kVmmOverheadBytes)));
   }
   if (const auto shares = resources.cpu_shares; shares && *shares != 0) {
-    // runc's: 2..262144 onto 1..10000.
-    const std::uint64_t bounded = std::clamp<std::uint64_t>(*shares, 2, 262'144);
-    RUNHV_TRY(v2 ? set(folders, "cpu.weight", std::to_string(1 + (bounded - 2) * 9999 / 262'142))
+    RUNHV_TRY(v2 ? set(folders, "cpu.weight", std::to_string(container::cpu_weight(*shares)))
                  : set(folders, "cpu.shares", std::to_string(*shares)));
   }
   const auto period = resources.cpu_period_us;

@@ -1,5 +1,6 @@
 #include "oci/container_verbs.h"
 
+#include <rapidjson/document.h>
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
@@ -11,7 +12,10 @@
 #include <iostream>
 #include <optional>
 
+#include "api/abi.h"
+#include "base/bytes.h"
 #include "base/text.h"
+#include "container/cgroup_settings.h"
 #include "container/linux_abi.h"
 #include "container/process_spec.h"
 #include "control/client.h"
@@ -177,22 +181,61 @@ Result<void> read_number(const Arguments& arguments, const char* option,
   return {};
 }
 
-Result<Resources> wanted_resources(const Arguments& arguments) {
-  if (arguments.has("resources")) {
-    RUNHV_TRY_ASSIGN(const std::string json, read_input("update", arguments.value("resources")));
-    return parse_resources(json, "update");
+// An option of update, and where it stands in linux.resources.
+struct ResourceOption {
+  const char* option;
+  const char* section;
+  const char* member;
+};
+constexpr ResourceOption kResourceNumbers[] = {
+    {"memory", "memory", "limit"},     {"memory-reservation", "memory", "reservation"},
+    {"memory-swap", "memory", "swap"}, {"cpu-quota", "cpu", "quota"},
+    {"cpu-period", "cpu", "period"},   {"cpu-share", "cpu", "shares"},
+    {"pids-limit", "pids", "limit"},
+};
+constexpr ResourceOption kResourceTexts[] = {
+    {"cpuset-cpus", "cpu", "cpus"},
+    {"cpuset-mems", "cpu", "mems"},
+};
+
+// linux.resources.
+Result<std::string> wanted_resources(const Arguments& arguments) {
+  if (arguments.has("resources")) return read_input("update", arguments.value("resources"));
+  rapidjson::Document resources(rapidjson::kObjectType);
+  auto& memory = resources.GetAllocator();
+  const auto set = [&](const ResourceOption& option, rapidjson::Value value) {
+    if (!resources.HasMember(option.section)) {
+      resources.AddMember(rapidjson::StringRef(option.section),
+                          rapidjson::Value(rapidjson::kObjectType), memory);
+    }
+    resources[option.section].AddMember(rapidjson::StringRef(option.member), value, memory);
+  };
+  for (const ResourceOption& each : kResourceNumbers) {
+    std::optional<std::int64_t> number;
+    RUNHV_TRY(read_number(arguments, each.option, number));
+    if (number) set(each, rapidjson::Value(*number));
   }
-  Resources resources;
-  std::optional<std::int64_t> period, shares;
-  RUNHV_TRY(read_number(arguments, "memory", resources.memory_limit_bytes));
-  RUNHV_TRY(read_number(arguments, "cpu-quota", resources.cpu_quota_us));
-  RUNHV_TRY(read_number(arguments, "cpu-period", period));
-  RUNHV_TRY(read_number(arguments, "cpu-share", shares));
-  if (period) resources.cpu_period_us = static_cast<std::uint64_t>(*period);
-  if (shares) resources.cpu_shares = static_cast<std::uint64_t>(*shares);
-  resources.cpus = arguments.value("cpuset-cpus");
-  resources.memory_nodes = arguments.value("cpuset-mems");
-  return resources;
+  for (const ResourceOption& each : kResourceTexts) {
+    const std::string text = arguments.value(each.option);
+    if (!text.empty()) set(each, rapidjson::Value(text.c_str(), memory));
+  }
+  rapidjson::StringBuffer buffer;
+  rapidjson::Writer<rapidjson::StringBuffer> writer(buffer);
+  resources.Accept(writer);
+  return std::string(buffer.GetString(), buffer.GetSize());
+}
+
+Result<void> update_guest(Client& client, const std::string& json) {
+  auto update = api::sized<runhv_control_update>();
+  update.json_bytes = static_cast<std::uint32_t>(json.size());
+  const auto head = control::structure_bytes(update);
+  std::vector<std::byte> payload(head.begin(), head.end());
+  const auto tail = as_bytes(json);
+  payload.insert(payload.end(), tail.begin(), tail.end());
+  if (auto answer = client.ask(RUNHV_CONTROL_UPDATE, payload); !answer) {
+    return Fail{of_verb("update", std::move(answer).error())};
+  }
+  return {};
 }
 
 Result<int> pause_or_resume(const Call& call, const char* verb, std::uint32_t request,
@@ -430,20 +473,23 @@ Result<int> events_verb(const Call& call) {
 Result<int> update_verb(const Call& call) {
   RUNHV_TRY_ASSIGN(const auto container, find_for(call, "update"));
   if (!is_there(container)) return refuse("update", Code::kConflict, "container not running");
-  RUNHV_TRY_ASSIGN(const Resources resources, wanted_resources(call.arguments));
+  RUNHV_TRY_ASSIGN(const std::string json, wanted_resources(call.arguments));
+  RUNHV_TRY_ASSIGN(const Resources resources, parse_resources(json, "update"));
+  RUNHV_TRY_ASSIGN(const auto settings, container::parse_cgroup_settings(json, "update"));
   RUNHV_TRY_ASSIGN(Client client, connect("update", container));
   RUNHV_TRY_ASSIGN(const auto raw, client.ask(RUNHV_CONTROL_STATISTICS, {}));
   std::span<const std::byte> payload(raw);
   RUNHV_TRY_ASSIGN(const auto statistics, control::take_structure<runhv_statistics>(payload));
   if (const auto limit = resources.memory_limit_bytes;
-      limit && *limit > 0 && static_cast<std::uint64_t>(*limit) != statistics.memory_bytes) {
+      limit && *limit > 0 && static_cast<std::uint64_t>(*limit) > statistics.memory_bytes) {
     return refuse("update", Code::kUnsupported,
                   "the guest has " + std::to_string(statistics.memory_bytes) +
-                      " bytes of memory, and cannot have another number while it runs");
+                      " bytes of memory, and cannot have more while it runs");
   }
   if (container.state.cgroups.empty()) {
     return refuse("update", Code::kUnsupported, "the container has no cgroup");
   }
+  if (!settings.empty()) RUNHV_TRY(update_guest(client, json));
   RUNHV_TRY(limit_cgroups(container.state.cgroups, resources, statistics.memory_bytes));
   return 0;
 }

@@ -62,7 +62,11 @@ constexpr Option kEventsOptions[] = {
 };
 constexpr Option kUpdateOptions[] = {
     {"resources", 'r', "FILE", "a LinuxResources object as JSON; - is stdin"},
-    {"memory", 0, "BYTES", "refused: a guest's memory cannot change while it runs"},
+    {"memory", 0, "BYTES",
+     "of the guest's processes; at most the memory that the guest began with"},
+    {"memory-reservation", 0, "BYTES", "what is left to them longest"},
+    {"memory-swap", 0, "BYTES", "memory and swap of them together"},
+    {"pids-limit", 0, "N", "how many they may be; -1 is any number"},
     {"cpu-period", 0, "MICROSECONDS", "of the VM's cgroup"},
     {"cpu-quota", 0, "MICROSECONDS", "the same"},
     {"cpu-share", 0, "N", "the same"},

@@ -385,6 +385,11 @@ Result<void> Vmm::resize(container::ProcessNumber process, std::uint16_t columns
                     : Result<void>(Fail{no_container()});
 }
 
+Result<void> Vmm::update(std::string_view json, container::UpdateDone done) {
+  return container_ ? container_->update(json, std::move(done))
+                    : Result<void>(Fail{no_container()});
+}
+
 Result<void> Vmm::attach(container::ProcessNumber process, int stream,
                          std::optional<platform::Stream> end) {
   return container_ ? container_->attach(process, stream, std::move(end))

@@ -15,8 +15,8 @@ extern "C" {
 // Threads: any, before WHvCreatePartition.
 HRESULT WINAPI WHvRunhvSelectEngine(const char* name);
 
-// Why WHvCapabilityCodeHypervisorPresent is false, in words for people, which stay until the process
-// ends; null where it is true. Threads: any.
+// Why WHvCapabilityCodeHypervisorPresent is false, in words for people, which stay until the
+// process ends; null where it is true. Threads: any.
 const char* WINAPI WHvRunhvGetEngineError(void);
 
 // Guest instructions that the virtual processor had completed at its last exit; UINT64_MAX: the

@@ -202,7 +202,7 @@ def test_the_vmm_is_in_the_cgroup_that_was_asked_for(shim):
     if "cpu.shares" in by_name:
         assert open([path for path in values if path.endswith("cpu.shares")][0]).read().strip() == "256"
     result = shim("update", "--memory", str(200 << 20), "web")
-    assert result.returncode == 1 and b"cannot have another number while it runs" in result.stderr
+    assert result.returncode == 1 and b"cannot have more while it runs" in result.stderr
     shim.checked("delete", "--force", "web")
     assert shim.wait(pid) == 137
     assert cgroups("/runhv-test/web") == []

@@ -52,6 +52,8 @@ typedef enum runhv_control_type {
   RUNHV_CONTROL_STREAM = 12,       /* runhv_control_stream, the first frame in place of HELLO. After
                                       the answer the connection carries the bytes of a stream, for
                                       clients that cannot send descriptors. */
+  RUNHV_CONTROL_UPDATE = 13,       /* runhv_control_update, then the JSON -> , when the guest has
+                                      answered. The client's further requests wait for that. */
   /* VMM -> client */
   RUNHV_CONTROL_EVENT = 0x4000, /* runhv_event, to clients that asked in HELLO */
   RUNHV_CONTROL_ERROR = 0x4001, /* runhv_error */
@@ -110,6 +112,12 @@ typedef struct runhv_control_process {
   uint32_t struct_size;
   runhv_process process;
 } runhv_control_process;
+
+/* Of the JSON of linux.resources: what is about the guest (docs/bundle.md). */
+typedef struct runhv_control_update {
+  uint32_t struct_size;
+  uint32_t json_bytes;
+} runhv_control_update;
 
 typedef struct runhv_control_resize {
   uint32_t struct_size;

@@ -1,0 +1,110 @@
+"""What config.json asks for of the guest, seen from inside of the container."""
+
+import json
+
+import pytest
+
+from shim import Shim, subreaper
+
+# Says a line for each that it reads, so that the test may look at any time.
+LISTENS = "echo ready; while read line; do eval \"$line\"; done"
+CGROUP = "cd /sys/fs/cgroup; "
+
+
+@pytest.fixture
+def shim(runhv, tmp_path):
+    subreaper(True)
+    shim = Shim(runhv, tmp_path)
+    yield shim
+    shim.close()
+    subreaper(False)
+
+
+def output_of(shim, script, change, name="looks"):
+    """What a container of its own prints, to its end with success."""
+    pid, streams = shim.create(name, shim.bundle(name, "sh", "-c", script, change=change))
+    shim.checked("start", name)
+    output = streams.to_end(streams.stdout, seconds=60)
+    assert shim.wait(pid) == 0, streams.to_end(streams.stderr)
+    streams.close()
+    return output.decode()
+
+
+def error_of_create(shim, change, name="refused"):
+    result = shim("create", "--bundle", str(shim.bundle(name, "true", change=change)), name)
+    assert result.returncode == 1
+    return result.stderr.decode()
+
+
+def resources(**fields):
+    def change(config):
+        config["linux"]["resources"] = fields
+    return change
+
+
+LIMITS = {"memory": {"limit": 96 << 20, "swap": 100 << 20, "reservation": 8 << 20}, "cpu": {"shares": 512},
+          "pids": {"limit": 20}, "unified": {"memory.high": str(80 << 20)}}
+
+
+def test_limits_are_those_of_the_containers_cgroup(shim):
+    seen = output_of(shim, CGROUP + "cat memory.max memory.swap.max memory.low memory.high pids.max cpu.weight; cat /proc/self/cgroup",
+                     resources(**LIMITS))
+    assert seen.split() == [str(96 << 20), str(4 << 20), str(8 << 20), str(80 << 20), "20", "20", "0::/"]
+
+
+def test_a_limit_of_processes_holds(shim):
+    script = "for i in 1 2 3 4 5 6 7 8; do sleep 100 & done; " + CGROUP + "echo $(cat pids.current) of $(cat pids.max)"
+    pid, streams = shim.create("few", shim.bundle("few", "sh", "-c", script, change=resources(pids={"limit": 5})))
+    shim.checked("start", "few")
+    assert b"fork" in streams.to_end(streams.stderr, seconds=60)
+    assert shim.wait(pid) != 0
+    streams.close()
+
+
+def test_what_the_guests_kernel_refuses_is_the_error_of_create(shim):
+    assert "set memory.huge of the container's cgroup" in error_of_create(shim, resources(unified={"memory.huge": "1"}))
+
+
+@pytest.fixture
+def listening(shim):
+    pid, streams = shim.create("web", shim.bundle("web", "sh", "-c", LISTENS, change=resources(**LIMITS)))
+    shim.checked("start", "web")
+    assert streams.line(streams.stdout, seconds=60) == b"ready\n"
+
+    def ask(command):
+        streams.write(command.encode() + b"\n")
+        return streams.line(streams.stdout).decode().strip()
+    yield ask
+    streams.close()
+    shim.checked("delete", "--force", "web")
+    shim.wait(pid)
+
+
+def test_update_while_it_runs(shim, listening):
+    file = shim.folder / "resources.json"
+    file.write_text(json.dumps({"pids": {"limit": 33}, "memory": {"limit": 64 << 20}, "cpu": {"shares": 2}}))
+    shim.checked("update", "--resources", str(file), "web")
+    assert listening("cat /sys/fs/cgroup/pids.max") == "33"
+    assert listening("cat /sys/fs/cgroup/memory.max") == str(64 << 20)
+    assert listening("cat /sys/fs/cgroup/cpu.weight") == "1"
+    shim.checked("update", "--pids-limit", "-1", "--memory", str(32 << 20), "--memory-swap", str(40 << 20), "web")
+    assert listening("cat /sys/fs/cgroup/pids.max") == "max"
+    assert listening("cat /sys/fs/cgroup/memory.swap.max") == str(8 << 20)
+
+
+def test_an_update_that_cannot_be_says_so(shim, listening):
+    file = shim.folder / "resources.json"
+    for wanted, words in [({"unified": {"pids.max": "many"}}, "set pids.max of the container's cgroup"),
+                          ({"unified": {"no.such": "1"}}, "set no.such of the container's cgroup"),
+                          ({"unified": {"../x": "1"}}, "expected the name of a file"),
+                          ({"pids": {"limit": -2}}, "pids.limit"),
+                          ({"memory": {"limit": 200 << 20}}, "cannot have more while it runs")]:
+        file.write_text(json.dumps(wanted))
+        result = shim("update", "--resources", str(file), "web")
+        assert result.returncode == 1 and words in shim.errors()[-1], (wanted, result.stderr)
+    assert listening("cat /sys/fs/cgroup/pids.max") == "20"
+
+
+def test_a_process_of_exec_is_in_the_containers_cgroup(shim, listening):
+    assert shim.checked("exec", "web", "cat", "/proc/self/cgroup") == b"0::/\n"
+    assert listening("wc -l </sys/fs/cgroup/cgroup.procs") == "2"

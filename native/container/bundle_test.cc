@@ -330,9 +330,6 @@ TEST(Bundle, EveryComplaintNamesThePathAndWhatWasExpected) {
        "mounts[0].source: a bind mount needs one"},
       {bundle(R"("mounts":[{"destination":"/x","type":"none","source":"/y"}])"),
        "mounts[0].type: expected a type, or the option bind or rbind"},
-      {bundle(
-           R"("mounts":[{"destination":"/x","type":"bind","source":"/y","options":["size=1"]}])"),
-       "mounts[0].options: a bind mount takes no size=1"},
       {bundle(R"("mounts":[{"destination":"/x","source":"/y","options":["bind","tmpcopyup"]}])"),
        "mounts[0].options: tmpcopyup is for a tmpfs"},
       {bundle(R"("hooks":{"startContainer":[{"path":"/x"}]})"),

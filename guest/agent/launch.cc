@@ -86,6 +86,11 @@ bool open_proc(int& proc, Failure& failure) {
   return proc >= 0 || failure.set(proc, "open /proc of the agent");
 }
 
+bool enter_time_namespace(Launch& launch, int proc) {
+  return (launch.namespaces & CLONE_NEWTIME) == 0 ||
+         make_time_namespace(launch.time_offsets, launch.has_time_offsets, proc, launch.failure);
+}
+
 bool make_container(Launch& launch) {
   const ContainerRequest& container = *launch.container;
   const ProcessRequest& process = launch.process;
@@ -94,9 +99,11 @@ bool make_container(Launch& launch) {
     return false;
   }
   int proc = -1;
-  if ((container.sysctl_count != 0 || process.has_oom_score_adj) && !open_proc(proc, failure)) {
+  if ((container.sysctl_count != 0 || process.has_oom_score_adj || container.has_time_offsets) &&
+      !open_proc(proc, failure)) {
     return false;
   }
+  if (!enter_time_namespace(launch, proc)) return false;
   int shares = -1;
   if (!open_shares(container, shares, failure) || !enter_root(container, failure) ||
       !make_files(container, failure) || !make_mounts(container, shares, failure) ||
@@ -117,15 +124,18 @@ bool make_container(Launch& launch) {
 bool join_container(Launch& launch) {
   Failure& failure = launch.failure;
   int proc = -1;
-  if (launch.process.has_oom_score_adj) {
+  if (launch.process.has_oom_score_adj || launch.has_time_offsets) {
     // Mounted by the agent before.
     proc = sys::open("/proc", O_PATH | O_DIRECTORY);
     if (proc < 0) return failure.set(proc, "open /proc of the agent");
-    if (!set_oom_score(launch.process, proc, failure)) return false;
+  }
+  // The kernel lets nobody who shares its memory join one: this has the same clocks.
+  if (!set_oom_score(launch.process, proc, failure) || !enter_time_namespace(launch, proc)) {
+    return false;
   }
   if (launch.in_cgroup && !enter_cgroup(false, failure)) return false;
   // A process cannot change its own pid namespace: the agent has set that of its children.
-  const int namespaces = static_cast<int>(launch.namespaces) & ~CLONE_NEWPID;
+  const int namespaces = static_cast<int>(launch.namespaces) & ~(CLONE_NEWPID | CLONE_NEWTIME);
   long result = namespaces == 0 ? 0 : sys::setns(launch.first_process, namespaces);
   if (result < 0) return failure.set(result, "join the container's namespaces");
   // The container's root lies on the root of the namespace: ".." leads up onto it (path_lookup of
@@ -145,7 +155,9 @@ bool set_up(Launch& launch) {
   if (!(launch.container != nullptr ? make_container(launch) : join_container(launch)))
     return false;
   if (launch.process.wants_terminal() && !take_terminal(failure)) return false;
-  if (!set_limits(launch.process, failure)) return false;
+  if (!set_limits(launch.process, failure) || !set_scheduling(launch.process, failure)) {
+    return false;
+  }
   add_home(launch.process, launch.vectors);
   const long result = sys::iopl(0);
   return result == 0 || failure.set(result, "give up the ports");
@@ -196,6 +208,8 @@ int start_child(Launch& launch, std::uint64_t flags) {
   std::uint64_t namespaces = launch.container != nullptr ? launch.namespaces : 0;
   // Its root is the cgroup of whoever makes it: not the agent's.
   if (launch.in_cgroup) namespaces &= ~std::uint64_t{CLONE_NEWCGROUP};
+  // Nobody's clocks may differ yet.
+  namespaces &= ~std::uint64_t{CLONE_NEWTIME};
   arguments.flags = CLONE_VM | flags | namespaces;
   arguments.exit_signal = SIGCHLD;
   // The records lie behind the stack.

@@ -21,7 +21,9 @@ struct Launch {
   const ContainerRequest* container = nullptr;  // of the first process, which makes the container
   int first_process = -1;                       // of every other one: a pidfd of the first
   std::uint32_t namespaces = 0;                 // the container's
-  bool in_cgroup = false;                       // the container has one
+  bool has_time_offsets = false;
+  runhv_time_offsets time_offsets = {};  // of that for time, where it is one of them
+  bool in_cgroup = false;                // the container has one
   const Streams* streams = nullptr;
   Vectors vectors;
   bool stops = false;  // between prepared and executed

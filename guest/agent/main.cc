@@ -202,6 +202,8 @@ class Agent {
     container_ok_ = parse({container_memory_, records.size()}, container_, container_error_);
     if (!container_ok_) return;
     namespaces_ = container_.namespaces;
+    has_time_offsets_ = container_.has_time_offsets;
+    time_offsets_ = container_.time_offsets;
     set_clock_and_entropy();
     if (container_.has_resolver) open_resolver(container_.resolver);
   }
@@ -332,6 +334,8 @@ class Agent {
     launch.container = first ? &container_ : nullptr;
     launch.first_process = pidfd_;
     launch.namespaces = namespaces_;
+    launch.has_time_offsets = has_time_offsets_;
+    launch.time_offsets = time_offsets_;
     launch.in_cgroup = in_cgroup_;
     launch.streams = &process.streams;
     // Nothing else waits for the agent yet: the cheap way, without a pipe.
@@ -357,7 +361,7 @@ class Agent {
         if (result < 0) return failure.set(result, "join the container's pid namespace");
       }
     }
-    if (!request.has_oom_score_adj) return true;
+    if (!request.has_oom_score_adj && !has_time_offsets_) return true;
     const long result = mount_proc();
     return result == 0 || failure.set(result, "mount proc on /proc of the agent");
   }
@@ -631,6 +635,8 @@ class Agent {
   ContainerRequest container_;
   Text<512> container_error_;
   std::uint32_t namespaces_ = 0;
+  bool has_time_offsets_ = false;
+  runhv_time_offsets time_offsets_ = {};
   bool in_cgroup_ = false;  // the container is
   int first_pid_ = -1;
   int pidfd_ = -1;     // of the first process

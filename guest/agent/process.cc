@@ -2,6 +2,7 @@
 
 #include <linux/filter.h>
 #include <linux/prctl.h>
+#include <linux/sched/types.h>
 #include <linux/seccomp.h>
 
 #include "home.h"
@@ -58,6 +59,15 @@ long write_parameter(int proc, const char* path, std::string_view value) {
   const long result = sys::write(file, value.data(), value.size());
   sys::close(file);
   return result;
+}
+
+// A line of time_namespaces(7).
+void add_offset(Text<128>& text, std::string_view clock, std::int64_t seconds,
+                std::uint32_t nanoseconds) {
+  text.add(clock).add(seconds < 0 ? "-" : "");
+  text.add_number(seconds < 0 ? -static_cast<std::uint64_t>(seconds)
+                              : static_cast<std::uint64_t>(seconds));
+  text.add(" ").add_number(nanoseconds).add("\n");
 }
 
 bool set_groups(const ProcessRequest& process, Failure& failure) {
@@ -126,6 +136,41 @@ bool set_limits(const ProcessRequest& process, Failure& failure) {
     if (result == 0) return true;
     return failure.set(result, "set resource limit ", Text<24>().add_number(limit.resource).view());
   });
+}
+
+bool set_scheduling(const ProcessRequest& process, Failure& failure) {
+  long result = 0;
+  if (process.personality != 0) result = sys::personality(process.personality);
+  if (result < 0) return failure.set(result, "set the personality");
+  if (process.cpu_affinity != 0) result = sys::sched_setaffinity(process.cpu_affinity);
+  if (result < 0) return failure.set(result, "choose the processors");
+  if (process.io_priority != 0) result = sys::ioprio_set(process.io_priority);
+  if (result < 0) return failure.set(result, "set the priority of I/O");
+  if (!process.has_scheduler) return true;
+  const runhv_scheduler& scheduler = process.scheduler;
+  sched_attr attributes = {};
+  attributes.size = SCHED_ATTR_SIZE_VER0;
+  attributes.sched_policy = scheduler.policy;
+  attributes.sched_flags = scheduler.flags;
+  attributes.sched_nice = scheduler.nice;
+  attributes.sched_priority = scheduler.priority;
+  attributes.sched_runtime = scheduler.runtime;
+  attributes.sched_deadline = scheduler.deadline;
+  attributes.sched_period = scheduler.period;
+  result = sys::sched_setattr(&attributes);
+  return result == 0 || failure.set(result, "set the scheduler");
+}
+
+bool make_time_namespace(const runhv_time_offsets& offsets, bool has_offsets, int proc,
+                         Failure& failure) {
+  long result = sys::unshare(CLONE_NEWTIME);
+  if (result < 0) return failure.set(result, "make the time namespace");
+  if (!has_offsets) return true;
+  Text<128> text;
+  add_offset(text, "monotonic ", offsets.monotonic_seconds, offsets.monotonic_nanoseconds);
+  add_offset(text, "boottime ", offsets.boottime_seconds, offsets.boottime_nanoseconds);
+  result = write_parameter(proc, "self/timens_offsets", text.view());
+  return result >= 0 || failure.set(result, "set the offsets of the time namespace");
 }
 
 bool set_kernel_parameters(const ContainerRequest& container, int proc, Failure& failure) {

@@ -21,8 +21,13 @@ bool make_vectors(const ProcessRequest& process, Vectors& out, Failure& failure)
 void add_home(const ProcessRequest& process, Vectors& vectors);
 
 bool set_limits(const ProcessRequest& process, Failure& failure);
+// Scheduler, priority of I/O, processors, personality.
+bool set_scheduling(const ProcessRequest& process, Failure& failure);
 // `proc`: a /proc that no link of the container's leads out of.
 bool set_kernel_parameters(const ContainerRequest& container, int proc, Failure& failure);
+// A time namespace, for the program from its execve on.
+bool make_time_namespace(const runhv_time_offsets& offsets, bool has_offsets, int proc,
+                         Failure& failure);
 bool set_oom_score(const ProcessRequest& process, int proc, Failure& failure);
 
 // Whether the program is there and the process's user may execute it, as far as that can be told

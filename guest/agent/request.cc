@@ -13,8 +13,8 @@ constexpr std::size_t kMaxGroups = 65536;         // NGROUPS_MAX
 constexpr std::uint32_t kResources = 16;          // RLIM_NLIMITS
 constexpr std::uint32_t kMaxDeviceMajor = 0xfff;  // MINORBITS = 20
 constexpr std::uint32_t kMaxDeviceMinor = 0xfffff;
-constexpr std::uint32_t kNamespaces =
-    CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP;
+constexpr std::uint32_t kNamespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC |
+                                      CLONE_NEWNET | CLONE_NEWCGROUP | CLONE_NEWTIME;
 constexpr std::uint32_t kSeccompFlags =
     SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 
@@ -122,6 +122,16 @@ const char* apply(const Record& record, ProcessRequest& out) {
       out.has_oom_score_adj = true;
       if (!exactly(record, out.oom_score_adj)) return "expected a number";
       return out.oom_score_adj >= -1000 && out.oom_score_adj <= 1000 ? nullptr : "out of range";
+    case RUNHV_REC_SCHEDULER:
+      out.has_scheduler = true;
+      if (!exactly(record, out.scheduler)) return "expected struct runhv_scheduler";
+      return out.scheduler.zero == 0 ? nullptr : "a field that must be zero is not";
+    case RUNHV_REC_IO_PRIORITY:
+      return exactly(record, out.io_priority) ? nullptr : "expected a number";
+    case RUNHV_REC_CPU_AFFINITY:
+      return exactly(record, out.cpu_affinity) ? nullptr : "expected a number";
+    case RUNHV_REC_PERSONALITY:
+      return exactly(record, out.personality) ? nullptr : "expected a number";
     default:
       return "unknown tag";
   }
@@ -212,6 +222,15 @@ const char* apply(const Record& record, ContainerRequest& out) {
       return record.data.empty() ? nullptr : "expected nothing";
     case RUNHV_REC_CGROUP_FILE:
       return out.has_cgroup ? check_cgroup_file(record) : "comes before that of the cgroup";
+    case RUNHV_REC_TIME_OFFSETS: {
+      out.has_time_offsets = true;
+      runhv_time_offsets& offsets = out.time_offsets;
+      if (!exactly(record, offsets)) return "expected struct runhv_time_offsets";
+      return offsets.monotonic_nanoseconds < 1'000'000'000 &&
+                     offsets.boottime_nanoseconds < 1'000'000'000
+                 ? nullptr
+                 : "nanoseconds out of range";
+    }
     case RUNHV_REC_NETLINK: {
       ++out.netlink_count;
       NetlinkRecord netlink;

@@ -84,6 +84,8 @@ struct ContainerRequest {
   bool has_resolver = false;
   runhv_resolver resolver = {};
   bool has_cgroup = false;
+  bool has_time_offsets = false;
+  runhv_time_offsets time_offsets = {};
   std::uint32_t namespaces = 0;
   const char* hostname = nullptr;
   const char* domainname = nullptr;
@@ -108,6 +110,11 @@ struct ProcessRequest {
   runhv_stdio stdio = {};
   bool has_oom_score_adj = false;
   std::int32_t oom_score_adj = 0;
+  bool has_scheduler = false;
+  runhv_scheduler scheduler = {};
+  std::uint32_t io_priority = 0;   // 0 = as it is
+  std::uint64_t cpu_affinity = 0;  // 0 = as it is
+  std::uint32_t personality = 0;
 
   bool wants_terminal() const { return (stdio.flags & RUNHV_STDIO_TERMINAL) != 0; }
 };

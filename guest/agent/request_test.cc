@@ -297,6 +297,42 @@ TEST(RequestTest, SizesAndRangesOfAContainerAreChecked) {
             "CONTAINER: record 2: expected a name with dots");
 }
 
+TEST(RequestTest, HowAProcessIsScheduledArrives) {
+  const runhv_scheduler scheduler{1, -3, 7, 0, 1, 2, 3, 4};
+  const Process parsed(program() + record(RUNHV_REC_SCHEDULER, bytes_of(scheduler)) +
+                       record(RUNHV_REC_IO_PRIORITY, bytes_of(std::uint32_t{0x4003})) +
+                       record(RUNHV_REC_CPU_AFFINITY, bytes_of(std::uint64_t{5})) +
+                       record(RUNHV_REC_PERSONALITY, bytes_of(std::uint32_t{8})));
+  ASSERT_TRUE(parsed.ok) << parsed.error.view();
+  EXPECT_TRUE(parsed.request.has_scheduler);
+  EXPECT_EQ(parsed.request.scheduler.nice, -3);
+  EXPECT_EQ(parsed.request.scheduler.period, 4u);
+  EXPECT_EQ(parsed.request.io_priority, 0x4003u);
+  EXPECT_EQ(parsed.request.cpu_affinity, 5u);
+  EXPECT_EQ(parsed.request.personality, 8u);
+  EXPECT_EQ(process_with(RUNHV_REC_SCHEDULER, "short"),
+            "PREPARE: record 2: expected struct runhv_scheduler");
+  EXPECT_EQ(process_with(RUNHV_REC_SCHEDULER, bytes_of(runhv_scheduler{0, 0, 0, 1, 0, 0, 0, 0})),
+            "PREPARE: record 2: a field that must be zero is not");
+  for (const std::uint16_t tag :
+       {RUNHV_REC_IO_PRIORITY, RUNHV_REC_CPU_AFFINITY, RUNHV_REC_PERSONALITY}) {
+    EXPECT_EQ(process_with(tag, "123"), "PREPARE: record 2: expected a number");
+  }
+}
+
+TEST(RequestTest, OffsetsOfClocksArrive) {
+  const Container parsed(
+      root() + record(RUNHV_REC_TIME_OFFSETS, bytes_of(runhv_time_offsets{-1, 2, 3, 999'999'999})));
+  ASSERT_TRUE(parsed.ok) << parsed.error.view();
+  EXPECT_TRUE(parsed.request.has_time_offsets);
+  EXPECT_EQ(parsed.request.time_offsets.monotonic_seconds, -1);
+  EXPECT_EQ(container_with(RUNHV_REC_TIME_OFFSETS, "1"),
+            "CONTAINER: record 2: expected struct runhv_time_offsets");
+  EXPECT_EQ(
+      container_with(RUNHV_REC_TIME_OFFSETS, bytes_of(runhv_time_offsets{0, 0, 1'000'000'000, 0})),
+      "CONTAINER: record 2: nanoseconds out of range");
+}
+
 TEST(RequestTest, FilesOfACgroupAreNames) {
   const auto file = [](std::string_view name) {
     return record(RUNHV_REC_CGROUP_FILE, text(name) + text("1"));

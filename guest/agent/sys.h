@@ -199,6 +199,17 @@ inline long setdomainname(const char* name, std::size_t size) {
 inline long setrlimit(unsigned resource, const std::uint64_t limit[2]) {
   return call(__NR_prlimit64, 0, resource, limit, nullptr);
 }
+// struct sched_attr, linux/sched/types.h: 48 bytes or more, its size first.
+inline long sched_setattr(const void* attributes) {
+  return call(__NR_sched_setattr, 0, attributes, 0);
+}
+inline long sched_setaffinity(std::uint64_t processors) {
+  return call(__NR_sched_setaffinity, 0, sizeof processors, &processors);
+}
+inline long ioprio_set(std::uint32_t priority) {
+  return call(__NR_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, priority);
+}
+inline long personality(std::uint32_t persona) { return call(__NR_personality, persona); }
 inline long setgroups(std::size_t count, const std::uint32_t* groups) {
   return call(__NR_setgroups, count, groups);
 }

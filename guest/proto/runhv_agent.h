@@ -124,6 +124,10 @@ enum {
   RUNHV_REC_SECCOMP = 17,       /* u32 flags of seccomp(2), u32 zero, then struct sock_filter[] */
   RUNHV_REC_STDIO = 18,         /* struct runhv_stdio */
   RUNHV_REC_OOM_SCORE_ADJ = 20, /* i32 */
+  RUNHV_REC_SCHEDULER = 26,     /* struct runhv_scheduler */
+  RUNHV_REC_IO_PRIORITY = 27,   /* u32, as ioprio_set(2) has it */
+  RUNHV_REC_CPU_AFFINITY = 28,  /* u64: bit n is processor n */
+  RUNHV_REC_PERSONALITY = 29,   /* u32, as personality(2) has it */
   /* of the container */
   RUNHV_REC_NAMESPACES = 9,  /* u32: CLONE_NEW* of the container */
   RUNHV_REC_HOSTNAME = 10,   /* string */
@@ -139,8 +143,9 @@ enum {
   RUNHV_REC_ENTROPY = 22,  /* 32 bytes for the guest's generator */
   RUNHV_REC_FILE = 23,     /* struct runhv_file, then 2 strings: path, content or target; repeats */
   RUNHV_REC_CGROUP = 24,   /* empty: the container has a cgroup of its own, that of its namespace */
-  RUNHV_REC_CGROUP_FILE = 25, /* 2 strings: a file of that cgroup (version 2), what is written into
-                                 it; repeats */
+  RUNHV_REC_CGROUP_FILE = 25,  /* 2 strings: a file of that cgroup (version 2), what is written into
+                                  it; repeats */
+  RUNHV_REC_TIME_OFFSETS = 30, /* struct runhv_time_offsets, of the time namespace */
   RUNHV_REC_NETLINK = 40,  /* struct runhv_netlink, then the message, then a string that says what
                               it does; repeats */
   RUNHV_REC_RESOLVER = 42, /* struct runhv_resolver */
@@ -161,6 +166,20 @@ struct runhv_caps {
 struct runhv_rlimit {
   uint32_t resource, zero; /* RLIMIT_* */
   uint64_t soft, hard;     /* UINT64_MAX = RLIM_INFINITY */
+};
+/* As struct sched_attr of sched_setattr(2); the last three in nanoseconds. */
+struct runhv_scheduler {
+  uint32_t policy; /* SCHED_* */
+  int32_t nice;
+  uint32_t priority;
+  uint32_t zero;
+  uint64_t flags; /* SCHED_FLAG_* */
+  uint64_t runtime, deadline, period;
+};
+/* What is added to these clocks; nanoseconds less than a second. */
+struct runhv_time_offsets {
+  int64_t monotonic_seconds, boottime_seconds;
+  uint32_t monotonic_nanoseconds, boottime_nanoseconds;
 };
 /* Shares: trees and files of the host, entries "/0", "/1", … of the virtiofs with this tag. */
 #define RUNHV_SHARES_TAG "runhv"

@@ -79,6 +79,9 @@ void append_process(std::vector<std::byte>& out, const ProcessSpec& spec) {
   if (spec.has_umask) flags |= RUNHV_PROCESS_UMASK;
   Record(out, RUNHV_REC_FLAGS).object(flags);
   if (spec.oom_score_adj) Record(out, RUNHV_REC_OOM_SCORE_ADJ).object(*spec.oom_score_adj);
+  if (spec.scheduler) Record(out, RUNHV_REC_SCHEDULER).object(*spec.scheduler);
+  if (spec.io_priority != 0) Record(out, RUNHV_REC_IO_PRIORITY).object(spec.io_priority);
+  if (spec.personality != 0) Record(out, RUNHV_REC_PERSONALITY).object(spec.personality);
   if (spec.seccomp) {
     Record(out, RUNHV_REC_SECCOMP)
         .object(spec.seccomp->flags)
@@ -143,6 +146,7 @@ Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec,
   for (const auto& [name, value] : spec.sysctls) {
     Record(out, RUNHV_REC_SYSCTL).string(name).string(value);
   }
+  if (spec.time_offsets) Record(out, RUNHV_REC_TIME_OFFSETS).object(*spec.time_offsets);
   if (spec.cgroup) {
     Record(out, RUNHV_REC_CGROUP);
     append_cgroup_files(out, *spec.cgroup);
@@ -164,6 +168,9 @@ Result<std::vector<std::byte>> encode_process(std::uint32_t process, const Proce
   const std::span<const std::byte> bytes = object_bytes(head);
   std::vector<std::byte> out(bytes.begin(), bytes.end());
   append_process(out, spec);
+  if (process != 0 && spec.exec_affinity != 0) {
+    Record(out, RUNHV_REC_CPU_AFFINITY).object(spec.exec_affinity);
+  }
   Record(out, RUNHV_REC_STDIO).object(stdio);
   return checked(std::move(out), 0, "tell the agent about the process");
 }

@@ -43,6 +43,7 @@ Result<Bundle> parse_bundle(std::string_view json, const std::string& operation)
   if (const JsonNode filter = root["linux"]["seccomp"]; filter.present()) {
     bundle.process.seccomp = compile_seccomp(filter);
   }
+  bundle.process.personality = read_personality(root["linux"]["personality"]);
   const Annotations annotations(root["annotations"]);
   read_container(root, annotations, bundle.container);
   read_vm(root, annotations, bundle.vm);

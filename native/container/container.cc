@@ -297,6 +297,7 @@ Result<ProcessNumber> Container::Impl::start_process(ProcessConfig config) {
     return refuse("it has " + std::to_string(kMaxProcesses) + " processes, the most it may have");
   }
   RUNHV_TRY_ASSIGN(ProcessSpec spec, parse_process(config.json, "read the process"));
+  spec.personality = bundle_.process.personality;
   spec.terminal = spec.terminal || config.terminal;
   if (config.columns != 0) spec.columns = config.columns;
   if (config.rows != 0) spec.rows = config.rows;

@@ -122,7 +122,7 @@ void read_namespaces(const JsonNode& namespaces, ContainerSpec& spec) {
       {"cgroup", linux_abi::kCloneNewcgroup},
       {"network", linux_abi::kCloneNewnet},
       {"user", 0},
-      {"time", 0}};
+      {"time", linux_abi::kCloneNewtime}};
   std::vector<std::string> seen;
   for (const JsonNode& node : namespaces.elements()) {
     const std::string type = node["type"].required("a string").string();
@@ -197,6 +197,25 @@ std::uint32_t root_propagation(const JsonNode& node) {
   return static_cast<std::uint32_t>(option->propagation);
 }
 
+void read_time_offset(const JsonNode& node, std::int64_t& seconds, std::uint32_t& nanoseconds) {
+  seconds = node["secs"].signed_integer(INT64_MIN, INT64_MAX);
+  nanoseconds = static_cast<std::uint32_t>(node["nanosecs"].unsigned_integer(0, 999'999'999));
+}
+
+void read_time_offsets(const JsonNode& node, ContainerSpec& spec) {
+  if (!node.present()) return;
+  if ((spec.namespaces & linux_abi::kCloneNewtime) == 0) {
+    node.complain("expected the time namespace beside it, in linux.namespaces");
+  }
+  for (const auto& [clock, offset] : node.members()) {
+    if (clock != "monotonic" && clock != "boottime") offset.complain("unknown clock");
+  }
+  runhv_time_offsets offsets{};
+  read_time_offset(node["monotonic"], offsets.monotonic_seconds, offsets.monotonic_nanoseconds);
+  read_time_offset(node["boottime"], offsets.boottime_seconds, offsets.boottime_nanoseconds);
+  spec.time_offsets = offsets;
+}
+
 void read_linux(const JsonNode& section, ContainerSpec& spec) {
   read_namespaces(section["namespaces"], spec);
   read_devices(section["devices"], spec);
@@ -218,9 +237,8 @@ void read_linux(const JsonNode& section, ContainerSpec& spec) {
       resources.present() || section["cgroupsPath"].present()) {
     spec.cgroup = read_cgroup_settings(resources);
   }
-  refuse(section["personality"], "not in this version");
   refuse(section["intelRdt"], "not in this version");
-  refuse(section["timeOffsets"], "not in this version");
+  read_time_offsets(section["timeOffsets"], spec);
   refuse(section["netDevices"], "not in this version");
   (void)section["mountLabel"].string();  // as the process's selinuxLabel
 }

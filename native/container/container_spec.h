@@ -60,6 +60,7 @@ struct ContainerSpec {
   std::vector<std::string> read_only_paths;
   std::vector<std::pair<std::string, std::string>> sysctls;
   std::vector<FileSpec> files;
+  std::optional<runhv_time_offsets> time_offsets;
   // The container's cgroup in the guest; nullopt: it has none of its own.
   std::optional<std::vector<CgroupSetting>> cgroup;
   bool has_host_hooks = false;

@@ -33,6 +33,7 @@ inline constexpr std::uint64_t kMsStrictatime = 1ull << 24;
 inline constexpr std::uint64_t kMsLazytime = 1ull << 25;
 
 // clone(2)
+inline constexpr std::uint32_t kCloneNewtime = 0x00000080;
 inline constexpr std::uint32_t kCloneNewns = 0x00020000;
 inline constexpr std::uint32_t kCloneNewcgroup = 0x02000000;
 inline constexpr std::uint32_t kCloneNewuts = 0x04000000;

@@ -1,6 +1,8 @@
 #include "container/process_spec.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "container/json_fields.h"
 #include "container/linux_abi.h"
@@ -82,7 +84,87 @@ void read_rlimits(const JsonNode& rlimits, ProcessSpec& spec) {
   }
 }
 
+template <std::size_t kCount>
+std::optional<std::uint32_t> one_of(
+    const JsonNode& node, const std::pair<std::string_view, std::uint32_t> (&names)[kCount]) {
+  const std::string name = node.string();
+  const auto* found = std::ranges::find(names, name, [](const auto& pair) { return pair.first; });
+  if (found != std::end(names)) return found->second;
+  node.complain(name + " is none that Linux has");
+  return std::nullopt;
+}
+
+// sched_setattr(2)
+void read_scheduler(const JsonNode& node, ProcessSpec& spec) {
+  static constexpr std::pair<std::string_view, std::uint32_t> kPolicies[] = {
+      {"SCHED_OTHER", 0}, {"SCHED_FIFO", 1}, {"SCHED_RR", 2},
+      {"SCHED_BATCH", 3}, {"SCHED_IDLE", 5}, {"SCHED_DEADLINE", 6}};
+  static constexpr std::pair<std::string_view, std::uint32_t> kFlags[] = {
+      {"SCHED_FLAG_RESET_ON_FORK", 0x01}, {"SCHED_FLAG_RECLAIM", 0x02},
+      {"SCHED_FLAG_DL_OVERRUN", 0x04},    {"SCHED_FLAG_KEEP_POLICY", 0x08},
+      {"SCHED_FLAG_KEEP_PARAMS", 0x10},   {"SCHED_FLAG_UTIL_CLAMP_MIN", 0x20},
+      {"SCHED_FLAG_UTIL_CLAMP_MAX", 0x40}};
+  if (!node.present()) return;
+  runhv_scheduler scheduler{};
+  scheduler.policy = one_of(node["policy"].required("a SCHED_ policy"), kPolicies).value_or(0);
+  scheduler.nice = static_cast<std::int32_t>(node["nice"].signed_integer(-20, 19));
+  scheduler.priority = static_cast<std::uint32_t>(node["priority"].unsigned_integer(0, 99));
+  for (const JsonNode& flag : node["flags"].elements()) {
+    scheduler.flags |= one_of(flag, kFlags).value_or(0);
+  }
+  scheduler.runtime = node["runtime"].unsigned_integer(0, UINT64_MAX);
+  scheduler.deadline = node["deadline"].unsigned_integer(0, UINT64_MAX);
+  scheduler.period = node["period"].unsigned_integer(0, UINT64_MAX);
+  spec.scheduler = scheduler;
+}
+
+// ioprio_set(2)
+void read_io_priority(const JsonNode& node, ProcessSpec& spec) {
+  static constexpr std::pair<std::string_view, std::uint32_t> kClasses[] = {
+      {"IOPRIO_CLASS_RT", 1}, {"IOPRIO_CLASS_BE", 2}, {"IOPRIO_CLASS_IDLE", 3}};
+  constexpr std::uint32_t kClassShift = 13;
+  if (!node.present()) return;
+  const auto priority = static_cast<std::uint32_t>(node["priority"].unsigned_integer(0, 7));
+  const auto kind = one_of(node["class"].required("an IOPRIO_CLASS_ class"), kClasses);
+  spec.io_priority = kind.value_or(0) << kClassShift | priority;
+}
+
+// "0-3,7": the list format of cpuset(7).
+std::uint64_t processors(const JsonNode& node) {
+  const std::string list = node.string();
+  std::uint64_t mask = 0;
+  for (std::string_view rest = list; !rest.empty();) {
+    std::string_view range = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), range.size() + 1));
+    const std::size_t dash = range.find('-');
+    const auto first = decimal(range.substr(0, dash));
+    const auto last = dash == std::string_view::npos ? first : decimal(range.substr(dash + 1));
+    if (!first || !last || *first > *last || *last > 63) {
+      node.complain("expected numbers of processors from 0 to 63, such as 0-3,7");
+      return 0;
+    }
+    for (std::uint64_t each = *first; each <= *last; ++each) mask |= std::uint64_t{1} << each;
+  }
+  return mask;
+}
+
+void read_affinity(const JsonNode& node, ProcessSpec& spec) {
+  const std::uint64_t initial = processors(node["initial"]);
+  const std::uint64_t final_one = processors(node["final"]);
+  spec.exec_affinity = final_one != 0 ? final_one : initial;
+}
+
 }  // namespace
+
+std::uint32_t read_personality(const JsonNode& node) {
+  static constexpr std::pair<std::string_view, std::uint32_t> kDomains[] = {{"LINUX", 0},
+                                                                            {"LINUX32", 8}};
+  if (!node.present()) return 0;
+  for (const JsonNode& flag : node["flags"].elements()) {
+    flag.complain("no flag is known", Code::kUnsupported);
+  }
+  return one_of(node["domain"].required("LINUX or LINUX32"), kDomains).value_or(0);
+}
 
 void read_process(const JsonNode& process, ProcessSpec& spec) {
   spec.arguments = process["args"].required("an array of strings").strings();
@@ -109,9 +191,9 @@ void read_process(const JsonNode& process, ProcessSpec& spec) {
   // Of the host's security modules, which see no process of the guest (docs/bundle.md).
   (void)process["apparmorProfile"].string();
   (void)process["selinuxLabel"].string();
-  refuse(process["scheduler"], "not in this version");
-  refuse(process["ioPriority"], "not in this version");
-  refuse(process["execCPUAffinity"], "not in this version");
+  read_scheduler(process["scheduler"], spec);
+  read_io_priority(process["ioPriority"], spec);
+  read_affinity(process["execCPUAffinity"], spec);
 }
 
 Result<ProcessSpec> parse_process(std::string_view json, const std::string& operation) {

@@ -41,6 +41,10 @@ struct ProcessSpec {
   bool no_new_privileges = false;
   std::optional<std::int32_t> oom_score_adj;
   std::optional<SeccompFilter> seccomp;
+  std::optional<runhv_scheduler> scheduler;
+  std::uint32_t io_priority = 0;    // of ioprio_set(2); 0 = as it is
+  std::uint64_t exec_affinity = 0;  // bit n: the guest's processor n; 0 = any. Not the first one's
+  std::uint32_t personality = 0;    // of personality(2)
   bool terminal = false;
   std::uint16_t columns = 0;  // of the terminal; 0 = unknown
   std::uint16_t rows = 0;

@@ -108,3 +108,55 @@ def test_an_update_that_cannot_be_says_so(shim, listening):
 def test_a_process_of_exec_is_in_the_containers_cgroup(shim, listening):
     assert shim.checked("exec", "web", "cat", "/proc/self/cgroup") == b"0::/\n"
     assert listening("wc -l </sys/fs/cgroup/cgroup.procs") == "2"
+
+
+def test_a_process_is_scheduled_as_it_says(shim):
+    def change(config):
+        config["process"]["scheduler"] = {"policy": "SCHED_BATCH", "nice": 5}
+        config["process"]["ioPriority"] = {"class": "IOPRIO_CLASS_BE", "priority": 6}
+    # proc(5): field 19 is the nice value, field 41 the policy.
+    seen = output_of(shim, "cut -d' ' -f19,41 /proc/self/stat; ionice -p $$", change)
+    assert seen == "5 3\nbest-effort: prio 6\n"
+
+
+def test_a_scheduler_that_the_kernel_refuses_is_the_error_of_create(shim):
+    def change(config):
+        config["process"]["scheduler"] = {"policy": "SCHED_FIFO", "priority": 0}
+    assert "set the scheduler: Invalid argument" in error_of_create(shim, change)
+
+
+def test_exec_may_choose_its_processors_and_has_the_containers_personality(shim):
+    def change(config):
+        config["annotations"]["dev.runhv.cpus"] = "2"
+        config["process"]["execCPUAffinity"] = {"initial": "0", "final": "1"}
+        config["linux"]["personality"] = {"domain": "LINUX32"}
+    pid, streams = shim.create("web", shim.bundle("web", "sh", "-c", "grep Cpus_allowed_list /proc/self/status; uname -m; " + LISTENS, change=change))
+    shim.checked("start", "web")
+    assert streams.line(streams.stdout, seconds=60) == b"Cpus_allowed_list:\t0-1\n", "not of the first process"
+    assert streams.line(streams.stdout) == b"i686\n"
+    assert shim.checked("exec", "web", "sh", "-c", "grep Cpus_allowed_list /proc/self/status; uname -m") == b"Cpus_allowed_list:\t1\ni686\n"
+    streams.close()
+    shim.checked("delete", "--force", "web")
+    shim.wait(pid)
+
+
+@pytest.mark.parametrize("offsets,least", [(None, 0), ({"boottime": {"secs": 86_400 * 7}, "monotonic": {"secs": 5, "nanosecs": 1}}, 86_400 * 7)])
+def test_a_time_namespace(shim, offsets, least):
+    def change(config):
+        config["linux"]["namespaces"].append({"type": "time"})
+        if offsets:
+            config["linux"]["timeOffsets"] = offsets
+    script = "cut -d. -f1 /proc/uptime; readlink /proc/self/ns/time; cat /proc/self/timens_offsets; " + LISTENS
+    pid, streams = shim.create("web", shim.bundle("web", "sh", "-c", script, change=change))
+    shim.checked("start", "web")
+    uptime = int(streams.line(streams.stdout, seconds=60))
+    assert least <= uptime < least + 3600
+    # The kernel's own is the first of the numbers of such things.
+    assert streams.line(streams.stdout) != b"time:[4026531834]\n"
+    expected = ([["monotonic", "5", "1"], ["boottime", str(86_400 * 7), "0"]] if offsets else [["monotonic", "0", "0"], ["boottime", "0", "0"]])
+    assert [streams.line(streams.stdout).decode().split() for _ in range(2)] == expected
+    inside = int(shim.checked("exec", "web", "cut", "-d.", "-f1", "/proc/uptime"))
+    assert least <= inside < least + 3600
+    streams.close()
+    shim.checked("delete", "--force", "web")
+    shim.wait(pid)

@@ -109,7 +109,8 @@ bool make_container(Launch& launch) {
       !make_files(container, failure) || !make_mounts(container, shares, failure) ||
       !make_devices(container, failure) || !finish_mounts(container, failure) ||
       !set_names(container, failure) || !bring_up_loopback(failure) ||
-      !configure_network(container, failure) || !attach(launch)) {
+      (container.netlink_count != 0 && !configure_network(container.records, failure)) ||
+      !attach(launch)) {
     return false;
   }
   if (proc >= 0 &&

@@ -14,6 +14,7 @@
 #include "frame.h"
 #include "launch.h"
 #include "modules.h"
+#include "network.h"
 #include "oom.h"
 #include "request.h"
 #include "resolver.h"
@@ -186,6 +187,8 @@ class Agent {
         }
         return;
       }
+      case RUNHV_MSG_NETWORK:
+        return change_network(frame.payload);
       default:
         power_off();
     }
@@ -210,13 +213,31 @@ class Agent {
 
   // Without it a container runs all the same, but finds fewer names.
   void open_resolver(const runhv_resolver& resolver) {
-    void* const memory = sys::map(sizeof(Resolver));
-    if (sys::map_failed(memory)) return;
+    void* const memory = resolver_ == nullptr ? sys::map(sizeof(Resolver)) : nullptr;
+    if (memory == nullptr || sys::map_failed(memory)) return;
     resolver_ = new (memory) Resolver;
     Failure failure;
-    if (resolver_->open(resolver, failure)) return;
+    if (!resolver_->open(resolver, failure)) warn(failure);
+    if (epoll_ >= 0) resolver_->watch(epoll_, kResolverToken);
+  }
+
+  // The container runs, whatever becomes of its network.
+  void change_network(std::span<const std::byte> records) {
+    NetworkRequest request;
+    Text<512> error;
+    Failure failure;
+    if (!parse(records, request, error)) {
+      failure.set(-EINVAL, error.view());
+    } else {
+      configure_network(records, failure);
+    }
+    if (failure.failed) return warn(failure);
+    if (request.has_resolver) open_resolver(request.resolver);
+  }
+
+  void warn(const Failure& failure) {
     send_id(RUNHV_MSG_WARNING, 0,
-            Text<512>("names of its network are not found: ")
+            Text<512>("its network is not as it should be: cannot ")
                 .add(failure.text.view())
                 .add(", errno ")
                 .add_number(static_cast<std::uint64_t>(failure.guest_errno))

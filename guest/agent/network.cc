@@ -4,25 +4,32 @@
 #include <net/if.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 
+#include "request.h"
 #include "sys.h"
+#include "text.h"
 
 namespace runhv::agent {
 namespace {
 
-// Interfaces of the guest that are looked at: ours come with the machine.
-constexpr int kMaxIndex = 64;
+// Interfaces behind the last one of ours that are looked at: each has an index of its own.
+constexpr int kMoreIndices = 64;
 constexpr std::size_t kMaxMessageBytes = 1024;
+constexpr const char* kSys = "/network";
 
+// Of the interfaces by number; 0 = there is none. They outlive a call: an interface that was set up
+// has another address than its device.
 struct Indices {
-  int of[RUNHV_MAX_NETWORKS] = {};  // 0 = no such device
-};
+  int of[RUNHV_MAX_NETWORKS] = {};
+  int last = 0;
+} indices;
 
 // Before an address is changed.
-Indices find_devices(int socket) {
+void find_devices(int socket) {
   const unsigned char ours[6] = RUNHV_NETWORK_MAC;
-  Indices found;
-  for (int index = 1; index <= kMaxIndex; ++index) {
+  const int last = indices.last + kMoreIndices;
+  for (int index = 1; index <= last; ++index) {
     ifreq request = {};
     request.ifr_ifindex = index;
     if (sys::ioctl(socket, SIOCGIFNAME, &request) < 0 ||
@@ -31,9 +38,39 @@ Indices find_devices(int socket) {
     }
     const char* mac = request.ifr_hwaddr.sa_data;
     const unsigned number = static_cast<unsigned char>(mac[5]);
-    if (memcmp(mac, ours, 5) == 0 && number < RUNHV_MAX_NETWORKS) found.of[number] = index;
+    if (memcmp(mac, ours, 5) != 0 || number >= RUNHV_MAX_NETWORKS) continue;
+    indices.of[number] = index;
+    indices.last = index;
   }
-  return found;
+}
+
+// The driver looks at a place of a device only when it is told to.
+long tell_driver(const char* path, const runhv_network_slot& slot) {
+  const int file = sys::open(path, O_WRONLY);
+  if (file < 0) return file;
+  const Text<32> name = Text<32>("virtio-mmio.").add_number(slot.device);
+  const long result = sys::write(file, name.c_str(), name.size());
+  sys::close(file);
+  return result < 0 ? result : 0;
+}
+
+bool change_device(const runhv_network_slot& slot, int socket, Failure& failure) {
+  sys::mkdir(kSys, 0700);
+  long result = sys::mount("sysfs", kSys, "sysfs", 0, nullptr);
+  // The container's own mount of it, which is read-only, may have made all of it so.
+  if (result == 0) result = sys::mount(nullptr, kSys, nullptr, MS_REMOUNT, nullptr);
+  if (result < 0) return failure.set(result, "mount sysfs");
+  result = tell_driver(slot.present != 0 ? "/network/bus/platform/drivers/virtio-mmio/bind"
+                                         : "/network/bus/platform/drivers/virtio-mmio/unbind",
+                       slot);
+  sys::umount(kSys);
+  if (result < 0) {
+    return failure.set(result, slot.present != 0 ? "take a network device that has come"
+                                                 : "let go of a network device that has gone");
+  }
+  indices.of[slot.interface] = 0;
+  if (slot.present != 0) find_devices(socket);
+  return true;
 }
 
 // The kernel's errno, negative, or 0.
@@ -49,25 +86,42 @@ long say(int socket, const std::byte* message, std::size_t size) {
   return answer.header.nlmsg_type == NLMSG_ERROR ? answer.error.error : -EPROTO;
 }
 
+bool send_message(const NetlinkRecord& netlink, int socket, Failure& failure) {
+  const int index = indices.of[netlink.head.interface];
+  if (index == 0) return failure.set(-ENODEV, netlink.what);
+  std::byte message[kMaxMessageBytes];
+  if (netlink.message.size() > sizeof message) return failure.set(-E2BIG, netlink.what);
+  memcpy(message, netlink.message.data(), netlink.message.size());
+  memcpy(message + netlink.head.index_offset, &index, sizeof index);
+  const long result = say(socket, message, netlink.message.size());
+  // With an address the kernel removes others and routes of itself, as that of the host has.
+  nlmsghdr header;
+  memcpy(&header, message, sizeof header);
+  const bool removes = (header.nlmsg_type & 3) == 1;  // rtnetlink(7): RTM_DEL…
+  const bool had_gone = result == -EADDRNOTAVAIL || result == -ESRCH || result == -ENOENT;
+  return result == 0 || (removes && had_gone) || failure.set(result, netlink.what);
+}
+
 }  // namespace
 
-bool configure_network(const ContainerRequest& container, Failure& failure) {
-  if (container.netlink_count == 0) return true;
+bool configure_network(std::span<const std::byte> records, Failure& failure) {
   const int socket = sys::socket(AF_NETLINK, SOCK_RAW);  // protocol 0 is NETLINK_ROUTE
   if (socket < 0) return failure.set(socket, "open a socket of rtnetlink");
-  const Indices indices = find_devices(socket);
-  const bool done = for_each(container.records, RUNHV_REC_NETLINK, [&](const Record& record) {
-    NetlinkRecord netlink;
-    decode(record, netlink);
-    const int index = indices.of[netlink.head.interface];
-    if (index == 0) return failure.set(-ENODEV, netlink.what);
-    std::byte message[kMaxMessageBytes];
-    if (netlink.message.size() > sizeof message) return failure.set(-E2BIG, netlink.what);
-    memcpy(message, netlink.message.data(), netlink.message.size());
-    memcpy(message + netlink.head.index_offset, &index, sizeof index);
-    const long result = say(socket, message, netlink.message.size());
-    return result == 0 || failure.set(result, netlink.what);
-  });
+  if (indices.last == 0) find_devices(socket);
+  RecordReader reader(records);
+  Record record;
+  bool done = true;
+  while (done && reader.next(record)) {
+    if (record.tag == RUNHV_REC_NETLINK) {
+      NetlinkRecord netlink;
+      decode(record, netlink);
+      done = send_message(netlink, socket, failure);
+    } else if (record.tag == RUNHV_REC_NETWORK_SLOT) {
+      runhv_network_slot slot;
+      decode(record, slot);
+      done = change_device(slot, socket, failure);
+    }
+  }
   sys::close(socket);
   return done;
 }

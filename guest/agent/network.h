@@ -1,12 +1,16 @@
 // The interfaces of the machine's network devices.
 #pragma once
 
+#include <cstddef>
+#include <span>
+
 #include "failure.h"
-#include "request.h"
 
 namespace runhv::agent {
 
-// Says each netlink record to the kernel, in order.
-bool configure_network(const ContainerRequest& container, Failure& failure);
+// Does what the records of the network say, in their order: binds the driver to devices that have
+// come, and lets go of those that have gone; says netlink messages to the kernel. Other records are
+// skipped. Up to the first that fails. Not two at a time.
+bool configure_network(std::span<const std::byte> records, Failure& failure);
 
 }  // namespace runhv::agent

@@ -137,6 +137,19 @@ const char* apply(const Record& record, ProcessRequest& out) {
   }
 }
 
+// What is wrong, or null; as all that follow.
+const char* wrong_netlink(const Record& record) {
+  NetlinkRecord netlink;
+  if (!decode(record, netlink)) return "expected struct runhv_netlink, a message and a string";
+  if (netlink.head.zero != 0) return "a field that must be zero is not";
+  return netlink.head.interface < RUNHV_MAX_NETWORKS ? nullptr : "interface out of range";
+}
+
+const char* wrong_resolver(const Record& record, runhv_resolver& out) {
+  if (!exactly(record, out)) return "expected struct runhv_resolver";
+  return out.zero == 0 ? nullptr : "a field that must be zero is not";
+}
+
 const char* apply(const Record& record, ContainerRequest& out) {
   switch (record.tag) {
     case RUNHV_REC_NAMESPACES:
@@ -231,17 +244,31 @@ const char* apply(const Record& record, ContainerRequest& out) {
                  ? nullptr
                  : "nanoseconds out of range";
     }
-    case RUNHV_REC_NETLINK: {
+    case RUNHV_REC_NETLINK:
       ++out.netlink_count;
-      NetlinkRecord netlink;
-      if (!decode(record, netlink)) return "expected struct runhv_netlink, a message and a string";
-      if (netlink.head.zero != 0) return "a field that must be zero is not";
-      return netlink.head.interface < RUNHV_MAX_NETWORKS ? nullptr : "interface out of range";
-    }
+      return wrong_netlink(record);
     case RUNHV_REC_RESOLVER:
       out.has_resolver = true;
-      if (!exactly(record, out.resolver)) return "expected struct runhv_resolver";
-      return out.resolver.zero == 0 ? nullptr : "a field that must be zero is not";
+      return wrong_resolver(record, out.resolver);
+    default:
+      return "unknown tag";
+  }
+}
+
+const char* apply(const Record& record, NetworkRequest& out) {
+  switch (record.tag) {
+    case RUNHV_REC_NETLINK:
+      return wrong_netlink(record);
+    case RUNHV_REC_RESOLVER:
+      out.has_resolver = true;
+      return wrong_resolver(record, out.resolver);
+    case RUNHV_REC_NETWORK_SLOT: {
+      runhv_network_slot slot;
+      if (!decode(record, slot)) return "expected struct runhv_network_slot";
+      if (slot.zero != 0) return "a field that must be zero is not";
+      if (slot.present > 1) return "neither there nor gone";
+      return slot.interface < RUNHV_MAX_NETWORKS ? nullptr : "interface out of range";
+    }
     default:
       return "unknown tag";
   }
@@ -264,6 +291,7 @@ bool may_repeat(std::uint16_t tag) {
     case RUNHV_REC_FILE:
     case RUNHV_REC_CGROUP_FILE:
     case RUNHV_REC_NETLINK:
+    case RUNHV_REC_NETWORK_SLOT:
       return true;
     default:
       return false;
@@ -382,6 +410,7 @@ bool decode(const Record& record, NetlinkRecord& out) {
 }
 
 bool decode(const Record& record, runhv_rlimit& out) { return exactly(record, out); }
+bool decode(const Record& record, runhv_network_slot& out) { return exactly(record, out); }
 
 bool parse(std::span<const std::byte> records, ContainerRequest& out, Text<512>& error) {
   if (!parse_records(records, out, "CONTAINER", error)) return false;
@@ -399,6 +428,10 @@ bool parse(std::span<const std::byte> records, ProcessRequest& out, Text<512>& e
 
 bool parse(std::span<const std::byte> records, ResourcesRequest& out, Text<512>& error) {
   return parse_records(records, out, "RESOURCES", error);
+}
+
+bool parse(std::span<const std::byte> records, NetworkRequest& out, Text<512>& error) {
+  return parse_records(records, out, "NETWORK", error);
 }
 
 }  // namespace runhv::agent

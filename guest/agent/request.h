@@ -76,6 +76,8 @@ struct NetlinkRecord {
 };
 bool decode(const Record& record, NetlinkRecord& out);
 
+bool decode(const Record& record, runhv_network_slot& out);
+
 struct ContainerRequest {
   std::span<const std::byte> records;
   std::size_t sysctl_count = 0;
@@ -123,10 +125,17 @@ struct ResourcesRequest {
   std::span<const std::byte> records;
 };
 
+struct NetworkRequest {
+  std::span<const std::byte> records;
+  bool has_resolver = false;
+  runhv_resolver resolver = {};
+};
+
 // False: `error` says which record is wrong and how.
 bool parse(std::span<const std::byte> records, ContainerRequest& out, Text<512>& error);
 bool parse(std::span<const std::byte> records, ProcessRequest& out, Text<512>& error);
 bool parse(std::span<const std::byte> records, ResourcesRequest& out, Text<512>& error);
+bool parse(std::span<const std::byte> records, NetworkRequest& out, Text<512>& error);
 
 // Calls `act(record)` for each record of `tag`, in order, until it returns false.
 template <typename Act>

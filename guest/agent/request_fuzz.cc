@@ -94,6 +94,15 @@ void check_process(std::span<const std::byte> records) {
   RUNHV_CHECK(request.seccomp_filter.size() % 8 == 0);
 }
 
+void check_network(std::span<const std::byte> records) {
+  NetworkRequest request;
+  if (!accepts(records, request)) return;
+  RUNHV_CHECK(for_each(records, RUNHV_REC_NETWORK_SLOT, [&](const Record& record) {
+    runhv_network_slot slot;
+    return decode(record, slot) && slot.interface < RUNHV_MAX_NETWORKS;
+  }));
+}
+
 }  // namespace
 
 }  // namespace runhv
@@ -114,6 +123,7 @@ void runhv::testing::fuzz(std::span<const std::byte> bytes) {
       const std::vector<std::byte> exact(frame.payload.begin(), frame.payload.end());
       if (frame.type == RUNHV_MSG_CONTAINER) check_container(exact);
       if (frame.type == RUNHV_MSG_RESOURCES) check_resources(exact);
+      if (frame.type == RUNHV_MSG_NETWORK) check_network(exact);
       if (frame.type == RUNHV_MSG_PREPARE && exact.size() >= sizeof(runhv_prepare)) {
         check_process(std::span(exact).subspan(sizeof(runhv_prepare)));
       }

@@ -58,6 +58,26 @@ std::string process_with(std::uint16_t tag, const std::string& data) {
   return error_of<Process>(program() + record(tag, data));
 }
 
+TEST(RequestTest, ANetworkHasSlotsMessagesAndAResolver) {
+  const auto network = [](std::uint16_t tag, const std::string& data) {
+    return error_of<Parsed<NetworkRequest>>(record(tag, data));
+  };
+  const auto slot = [&](runhv_network_slot value) {
+    return network(RUNHV_REC_NETWORK_SLOT, bytes_of(value));
+  };
+  EXPECT_EQ(slot({7, 9, 1, 0}), "accepted");
+  EXPECT_EQ(slot({8, 9, 1, 0}), "NETWORK: record 1: interface out of range");
+  EXPECT_EQ(slot({7, 9, 2, 0}), "NETWORK: record 1: neither there nor gone");
+  EXPECT_EQ(slot({7, 9, 0, 1}), "NETWORK: record 1: a field that must be zero is not");
+  EXPECT_EQ(network(RUNHV_REC_NETWORK_SLOT, "short"),
+            "NETWORK: record 1: expected struct runhv_network_slot");
+  EXPECT_EQ(network(RUNHV_REC_RESOLVER, bytes_of(runhv_resolver{{127, 0, 0, 11}, 53, 0})),
+            "accepted");
+  EXPECT_EQ(network(RUNHV_REC_HOSTNAME, text("web")), "NETWORK: record 1: unknown tag");
+  EXPECT_EQ(container_with(RUNHV_REC_NETWORK_SLOT, bytes_of(runhv_network_slot{0, 1, 1, 0})),
+            "CONTAINER: record 2: unknown tag");
+}
+
 TEST(RequestTest, AResolverIsAnAddressAndAPortOnce) {
   const runhv_resolver resolver = {{127, 0, 0, 11}, 53, 0};
   const std::string data = bytes_of(resolver);

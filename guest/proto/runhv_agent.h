@@ -51,6 +51,7 @@ enum {
   RUNHV_MSG_EXECUTE = 12,   /* struct runhv_process_id */
   RUNHV_MSG_SIGNAL = 6,     /* struct runhv_signal */
   RUNHV_MSG_RESIZE = 13,    /* struct runhv_resize */
+  RUNHV_MSG_NETWORK = 14,   /* records of the network; any number, from CONTAINER on */
   RUNHV_MSG_RESOURCES = 15, /* records CGROUP_FILE alone; answered by RESOURCES_SET */
   RUNHV_MSG_POWER_OFF = 7   /* empty: kill everything, write the exit port */
 };
@@ -146,9 +147,10 @@ enum {
   RUNHV_REC_CGROUP_FILE = 25,  /* 2 strings: a file of that cgroup (version 2), what is written into
                                   it; repeats */
   RUNHV_REC_TIME_OFFSETS = 30, /* struct runhv_time_offsets, of the time namespace */
-  RUNHV_REC_NETLINK = 40,  /* struct runhv_netlink, then the message, then a string that says what
-                              it does; repeats */
-  RUNHV_REC_RESOLVER = 42, /* struct runhv_resolver */
+  RUNHV_REC_NETLINK = 40, /* struct runhv_netlink, then the message, then a string that says what
+                             it does; repeats */
+  RUNHV_REC_NETWORK_SLOT = 41, /* struct runhv_network_slot; repeats */
+  RUNHV_REC_RESOLVER = 42,     /* struct runhv_resolver */
 };
 
 enum {
@@ -224,6 +226,13 @@ struct runhv_netlink {
   uint32_t interface;     /* less than RUNHV_MAX_NETWORKS */
   uint32_t index_offset;  /* in the message, of a u32 */
   uint32_t message_bytes; /* a multiple of 4, the message's header included */
+  uint32_t zero;
+};
+/* Of NETWORK: a network device has come to its place, or has gone from it. */
+struct runhv_network_slot {
+  uint32_t interface; /* less than RUNHV_MAX_NETWORKS */
+  uint32_t device;    /* the place: virtio-mmio.N of Linux */
+  uint32_t present;   /* 1 or 0 */
   uint32_t zero;
 };
 /* A resolver of names that the guest has on its loopback, and the host serves. */

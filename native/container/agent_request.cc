@@ -117,6 +117,18 @@ std::vector<std::byte> frame_of(std::uint16_t type, const T& payload) {
   return encode_frame(type, object_bytes(payload));
 }
 
+void append_network(std::vector<std::byte>& out, std::span<const NetworkMessage> network,
+                    const std::optional<runhv_resolver>& resolver) {
+  for (const NetworkMessage& each : network) {
+    const runhv_netlink head{.interface = each.interface,
+                             .index_offset = each.index_offset,
+                             .message_bytes = static_cast<std::uint32_t>(each.message.size()),
+                             .zero = 0};
+    Record(out, RUNHV_REC_NETLINK).object(head).bytes(each.message.bytes()).string(each.what);
+  }
+  if (resolver) Record(out, RUNHV_REC_RESOLVER).object(*resolver);
+}
+
 }  // namespace
 
 Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec,
@@ -151,15 +163,17 @@ Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec,
     Record(out, RUNHV_REC_CGROUP);
     append_cgroup_files(out, *spec.cgroup);
   }
-  for (const NetworkMessage& each : network) {
-    const runhv_netlink head{.interface = each.interface,
-                             .index_offset = each.index_offset,
-                             .message_bytes = static_cast<std::uint32_t>(each.message.size()),
-                             .zero = 0};
-    Record(out, RUNHV_REC_NETLINK).object(head).bytes(each.message.bytes()).string(each.what);
-  }
-  if (resolver) Record(out, RUNHV_REC_RESOLVER).object(*resolver);
+  append_network(out, network, resolver);
   return checked(std::move(out), kIdentityBytes, "tell the agent about the container");
+}
+
+Result<std::vector<std::byte>> encode_network(std::span<const runhv_network_slot> slots,
+                                              std::span<const NetworkMessage> network,
+                                              const std::optional<runhv_resolver>& resolver) {
+  std::vector<std::byte> out;
+  for (const runhv_network_slot& slot : slots) Record(out, RUNHV_REC_NETWORK_SLOT).object(slot);
+  append_network(out, network, resolver);
+  return checked(std::move(out), 0, "tell the agent about the network");
 }
 
 Result<std::vector<std::byte>> encode_process(std::uint32_t process, const ProcessSpec& spec,

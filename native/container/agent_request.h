@@ -24,6 +24,10 @@ inline constexpr std::size_t kEntropyBytes = 32;
 Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec,
                                                 std::span<const NetworkMessage> network = {},
                                                 const std::optional<runhv_resolver>& resolver = {});
+// The payload of NETWORK: first the devices that have gone and come, then what is said of them.
+Result<std::vector<std::byte>> encode_network(std::span<const runhv_network_slot> slots,
+                                              std::span<const NetworkMessage> network,
+                                              const std::optional<runhv_resolver>& resolver);
 // The clock and entropy records.
 void append_identity(std::vector<std::byte>& payload, std::uint64_t realtime_ns,
                      std::span<const std::byte, kEntropyBytes> entropy);

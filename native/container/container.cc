@@ -1,6 +1,5 @@
 #include "container/container.h"
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <utility>
@@ -10,7 +9,6 @@
 #include "container/container_impl.h"
 #include "container/linux_abi.h"
 #include "container/machine_config.h"
-#include "container/network_messages.h"
 #include "platform/clock.h"
 #include "platform/process.h"
 #include "platform/random.h"
@@ -100,50 +98,21 @@ Result<void> Container::Impl::make_machine() {
   } else if (!container.network_namespace.empty()) {
     RUNHV_TRY_ASSIGN(network_, platform::TakenNetwork::take(container.network_namespace));
   }
-  RUNHV_TRY_ASSIGN(const std::vector<NetworkMessage> messages, connect_network());
-  // The guest's first namespace has the interfaces.
-  if (!taps_.empty()) container.namespaces &= ~linux_abi::kCloneNewnet;
-  RUNHV_TRY_ASSIGN(const auto resolver, connect_resolver());
-  RUNHV_TRY_ASSIGN(container_request_, encode_container(container, messages, resolver));
+  std::optional<runhv_resolver> resolver;
+  if (network_) {
+    RUNHV_TRY(connect_network());
+    RUNHV_TRY_ASSIGN(resolver, connect_resolver());
+    // The guest's first namespace has the interfaces.
+    container.namespaces &= ~linux_abi::kCloneNewnet;
+  }
+  RUNHV_TRY_ASSIGN(container_request_,
+                   encode_container(container, network_messages({}, interfaces_), resolver));
   machine_config_.vsock = &channel_;
   machine_config_.observer = this;
   machine_config_.counts = timeline_.counts();
   RUNHV_TRY_ASSIGN(machine_, make_machine_(std::move(machine_config_)));
   timeline_.mark(Stage::kMemory, machine_->partition_made_ns());
   return {};
-}
-
-// Gives the machine its interfaces, and returns what the agent is to tell its kernel.
-Result<std::vector<NetworkMessage>> Container::Impl::connect_network() {
-  std::vector<platform::NetworkInterface> interfaces;
-  if (!network_) return network_messages(interfaces);
-  for (platform::TakenNetwork::Part& part : network_->parts()) {
-    RUNHV_TRY_ASSIGN(auto tap, devices::TapBackend::create(std::move(part.tap), loop_));
-    machine_config_.networks.push_back({.backend = tap.get(),
-                                        .mac = network_device_mac(interfaces.size()),
-                                        .mtu = static_cast<std::uint16_t>(part.interface.mtu)});
-    taps_.push_back(std::move(tap));
-    interfaces.push_back(part.interface);
-  }
-  return network_messages(interfaces);
-}
-
-// What the agent is told of the namespace's resolver; nothing where there is none.
-Result<std::optional<runhv_resolver>> Container::Impl::connect_resolver() {
-  if (taps_.empty() || !network_->has_resolver()) return std::optional<runhv_resolver>();
-  RUNHV_TRY_ASSIGN(
-      resolver_,
-      Resolver::create(
-          loop_, [this](bool datagrams) { return network_->connect_to_resolver(datagrams); },
-          [this](devices::VsockConnectionId connection) { wake(connection); }));
-  channel_.serve(RUNHV_RESOLVER_DATAGRAM_PORT,
-                 [this](devices::VsockConnectionId id) { return resolver_->accept_datagrams(id); });
-  channel_.serve(RUNHV_RESOLVER_STREAM_PORT,
-                 [this](devices::VsockConnectionId id) { return resolver_->accept_stream(id); });
-  runhv_resolver told{};
-  std::ranges::copy(platform::kResolverAddress, told.address);
-  told.port = platform::kResolverPort;
-  return std::optional(told);
 }
 
 StreamPort::Hooks Container::Impl::hooks(std::function<void()> on_first_byte) {
@@ -187,6 +156,7 @@ Result<void> Container::Impl::start() {
   start_wanted_ = true;
   if (phase_ == Phase::kMade) return run_machine();
   if (phase_ == Phase::kCreated) {
+    look_at_network();
     first().execute();
     phase_ = Phase::kStarting;
     look_.request();
@@ -202,6 +172,7 @@ Result<void> Container::Impl::run_machine() {
     }
   }
   phase_ = Phase::kBooting;
+  if (network_) watch_network();
   // Answered where HELLO is heard, on a processor's thread: by way of the loop it would cost the
   // guest a halt and an interrupt.
   channel_.open_with([request = std::move(container_request_)]() mutable {
@@ -281,6 +252,7 @@ Result<void> Container::Impl::resume() {
   }
   RUNHV_TRY(machine_->resume());
   paused_ = false;
+  look_at_network();
   if (deaf_) last_words_.set(platform::monotonic_ns() + kLastWordsNs);
   tell([](ContainerEvents& events) { events.on_resumed(); });
   look_.request();

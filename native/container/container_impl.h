@@ -1,5 +1,6 @@
 // Container's inside: one state machine, on the loop's thread. container.cc has the requests of the
-// owner, container_life.cc what happens by itself.
+// owner, container_life.cc what happens by itself, container_network.cc what becomes of the
+// network.
 #pragma once
 
 #include <atomic>
@@ -15,6 +16,7 @@
 #include "container/agent_channel.h"
 #include "container/container.h"
 #include "container/loop_call.h"
+#include "container/network_messages.h"
 #include "container/process.h"
 #include "container/resolver.h"
 #include "devices/net/tap_backend.h"
@@ -76,8 +78,12 @@ class Container::Impl final : private machine::MachineObserver {
   void on_ended() override;
 
   Result<void> make_machine();
-  Result<std::vector<NetworkMessage>> connect_network();
+  Result<void> connect_network();
   Result<std::optional<runhv_resolver>> connect_resolver();
+  void watch_network();
+  void look_at_network();
+  Result<void> change_network();
+  Result<std::uint32_t> plug(const platform::NetworkInterface& interface);
 
   StreamPort::Hooks hooks(std::function<void()> on_first_byte);
   Result<void> run_machine();
@@ -166,8 +172,11 @@ class Container::Impl final : private machine::MachineObserver {
   platform::Timer last_words_;
   platform::Timer grace_;
   std::optional<platform::TakenNetwork> network_;
-  std::vector<std::unique_ptr<devices::TapBackend>> taps_;  // of network_'s parts
-  std::unique_ptr<Resolver> resolver_;                      // network_'s; null = it has none
+  NetworkState interfaces_;     // that the agent has been told of
+  std::size_t slot_count_ = 0;  // of the machine, for interfaces
+  std::map<std::uint32_t, std::unique_ptr<devices::TapBackend>> taps_;  // of interfaces_
+  std::string network_fault_;                                           // the last that was told
+  std::unique_ptr<Resolver> resolver_;  // network_'s; null = it has none
   std::unique_ptr<machine::Machine> machine_;
 };
 

@@ -62,6 +62,7 @@ void Container::Impl::on(const AgentPrepared& prepared) {
   // Others are executed at once, and do not come here.
   on_created();
   phase_ = Phase::kCreated;
+  look_at_network();
   if (!start_wanted_) return;
   process->execute();
   phase_ = Phase::kStarting;
@@ -76,6 +77,7 @@ void Container::Impl::on(const AgentStarted& started) {
   }
   on_created();
   phase_ = Phase::kRunning;
+  look_at_network();
   started_at_ns_ = platform::realtime_ns();
   tell([](ContainerEvents& events) { events.on_started(); });
 }

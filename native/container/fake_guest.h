@@ -273,6 +273,11 @@ class FakeMachine final : public machine::Machine {
   std::string kernel_name() const override { return "none"; }
   std::uint64_t partition_made_ns() const override { return 1; }
   std::uint64_t guest_memory_resident_bytes() const override { return 0; }
+  std::uint32_t network_slot_number(std::size_t slot) const override {
+    return static_cast<std::uint32_t>(slot);
+  }
+  void plug_network(std::size_t, const machine::MachineNetwork&) override {}
+  void unplug_network(std::size_t) override {}
   std::optional<machine::MachineMemory> guest_memory(std::size_t) const override {
     return std::nullopt;
   }

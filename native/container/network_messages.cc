@@ -1,5 +1,6 @@
 #include "container/network_messages.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "runhv_agent.h"
@@ -12,6 +13,7 @@ constexpr std::uint16_t kNewLink = 16;
 constexpr std::uint16_t kNewAddress = 20;
 constexpr std::uint16_t kNewRoute = 24;
 constexpr std::uint16_t kNewNeighbour = 28;
+constexpr std::uint16_t kDelete = 1;              // behind the number of each
 constexpr std::uint16_t kRequest = 0x1 | 0x4;     // NLM_F_REQUEST | NLM_F_ACK
 constexpr std::uint16_t kCreate = 0x400 | 0x200;  // NLM_F_CREATE | NLM_F_EXCL
 constexpr std::uint8_t kInet = 2;
@@ -109,8 +111,16 @@ platform::NetlinkMessage bring_up(const platform::NetworkInterface& interface) {
   return message;
 }
 
-platform::NetlinkMessage add(const platform::NetworkAddress& address) {
-  platform::NetlinkMessage message(kNewAddress, kRequest | kCreate);
+enum class Change { kAdd, kRemove };
+
+platform::NetlinkMessage message_of(Change change, std::uint16_t type) {
+  return change == Change::kAdd
+             ? platform::NetlinkMessage(type, kRequest | kCreate)
+             : platform::NetlinkMessage(static_cast<std::uint16_t>(type + kDelete), kRequest);
+}
+
+platform::NetlinkMessage say(Change change, const platform::NetworkAddress& address) {
+  platform::NetlinkMessage message = message_of(change, kNewAddress);
   const bool six = address.local.size == 16;
   message.head(AddressHead{.family = family(address.local.size),
                            .prefix_bits = address.prefix_bits,
@@ -130,8 +140,9 @@ platform::NetlinkMessage add(const platform::NetworkAddress& address) {
   return message;
 }
 
-NetworkMessage add(std::uint32_t interface, const platform::NetworkRoute& route, std::string what) {
-  platform::NetlinkMessage message(kNewRoute, kRequest | kCreate);
+NetworkMessage say(Change change, std::uint32_t interface, const platform::NetworkRoute& route,
+                   std::string what) {
+  platform::NetlinkMessage message = message_of(change, kNewRoute);
   message.head(RouteHead{.family = family(route.address_bytes),
                          .destination_bits = route.prefix_bits,
                          .service = route.service,
@@ -153,12 +164,24 @@ NetworkMessage add(std::uint32_t interface, const platform::NetworkRoute& route,
   return {interface, index_offset, std::move(message), std::move(what)};
 }
 
-platform::NetlinkMessage add(const platform::NetworkNeighbour& neighbour) {
-  platform::NetlinkMessage message(kNewNeighbour, kRequest | kCreate);
+platform::NetlinkMessage say(Change change, const platform::NetworkNeighbour& neighbour) {
+  platform::NetlinkMessage message = message_of(change, kNewNeighbour);
   message.head(NeighbourHead{.family = family(neighbour.address.size)});
   add_address(message, kNeighbourAddress, neighbour.address);
   message.attribute(kNeighbourMac, std::as_bytes(std::span(neighbour.mac)));
   return message;
+}
+
+// Lifetimes run down by themselves.
+bool is_same(const platform::NetworkAddress& one, const platform::NetworkAddress& other) {
+  return one.local == other.local && one.peer == other.peer && one.broadcast == other.broadcast &&
+         one.prefix_bits == other.prefix_bits && one.scope == other.scope;
+}
+bool is_same(const platform::NetworkRoute& one, const platform::NetworkRoute& other) {
+  return one == other;
+}
+bool is_same(const platform::NetworkNeighbour& one, const platform::NetworkNeighbour& other) {
+  return one == other;
 }
 
 }  // namespace
@@ -169,38 +192,82 @@ std::array<std::uint8_t, 6> network_device_mac(std::size_t interface) {
   return mac;
 }
 
-std::vector<NetworkMessage> network_messages(
-    std::span<const platform::NetworkInterface> interfaces) {
+bool is_same_link(const platform::NetworkInterface& one, const platform::NetworkInterface& other) {
+  return one.index == other.index && one.name == other.name && one.mac == other.mac &&
+         one.mtu == other.mtu;
+}
+
+std::vector<NetworkMessage> network_messages(const NetworkState& before,
+                                             const NetworkState& after) {
+  static const platform::NetworkInterface kNone;
   std::vector<NetworkMessage> messages;
-  const auto for_each = [&](auto act) {
-    for (std::uint32_t i = 0; i < interfaces.size(); ++i) act(i, interfaces[i]);
+  const auto was = [&](std::uint32_t number) -> const platform::NetworkInterface& {
+    const auto found = before.find(number);
+    return found == before.end() ? kNone : found->second;
   };
   const auto send = [&](std::uint32_t number, platform::NetlinkMessage message, std::string what) {
     messages.push_back({number, kIndexOffset, std::move(message), std::move(what)});
   };
-  for_each([&](std::uint32_t number, const platform::NetworkInterface& interface) {
-    send(number, set_link(number, interface), "set up the interface " + interface.name);
-  });
-  for_each([&](std::uint32_t number, const platform::NetworkInterface& interface) {
-    send(number, bring_up(interface), "bring up the interface " + interface.name);
-    for (const platform::NetworkAddress& address : interface.addresses) {
-      send(number, add(address), "give an address to the interface " + interface.name);
-    }
-  });
-  // A gateway is reached by a route that is there.
-  for (const bool by_gateway : {false, true}) {
-    for_each([&](std::uint32_t number, const platform::NetworkInterface& interface) {
-      for (const platform::NetworkRoute& route : interface.routes) {
-        if (route.gateway.present() != by_gateway) continue;
-        messages.push_back(add(number, route, "add a route by the interface " + interface.name));
+  // What of `these` is not among `those`.
+  const auto for_each_new = [](const auto& these, const auto& those, auto act) {
+    for (const auto& each : these) {
+      if (std::ranges::none_of(those, [&](const auto& other) { return is_same(each, other); })) {
+        act(each);
       }
+    }
+  };
+  const auto say_routes = [&](Change change, std::uint32_t number, const auto& these,
+                              const auto& those, bool by_gateway, const std::string& what) {
+    for_each_new(these, those, [&](const platform::NetworkRoute& route) {
+      if (route.gateway.present() != by_gateway) return;
+      messages.push_back(say(change, number, route, what));
+    });
+  };
+
+  // A route by a gateway goes before the one by which that is reached, and both before addresses.
+  for (const bool by_gateway : {true, false}) {
+    for (const auto& [number, interface] : after) {
+      say_routes(Change::kRemove, number, was(number).routes, interface.routes, by_gateway,
+                 "remove a route by the interface " + interface.name);
+    }
+  }
+  for (const auto& [number, interface] : after) {
+    for_each_new(was(number).neighbours, interface.neighbours, [&](const auto& neighbour) {
+      send(number, say(Change::kRemove, neighbour),
+           "remove a neighbour on the interface " + interface.name);
+    });
+    for_each_new(was(number).addresses, interface.addresses, [&](const auto& address) {
+      send(number, say(Change::kRemove, address),
+           "take an address from the interface " + interface.name);
     });
   }
-  for_each([&](std::uint32_t number, const platform::NetworkInterface& interface) {
-    for (const platform::NetworkNeighbour& neighbour : interface.neighbours) {
-      send(number, add(neighbour), "add a neighbour on the interface " + interface.name);
+
+  for (const auto& [number, interface] : after) {
+    if (before.contains(number)) continue;
+    send(number, set_link(number, interface), "set up the interface " + interface.name);
+  }
+  for (const auto& [number, interface] : after) {
+    if (!before.contains(number)) {
+      send(number, bring_up(interface), "bring up the interface " + interface.name);
     }
-  });
+    for_each_new(interface.addresses, was(number).addresses, [&](const auto& address) {
+      send(number, say(Change::kAdd, address),
+           "give an address to the interface " + interface.name);
+    });
+  }
+  // A gateway is reached by a route that is there.
+  for (const bool by_gateway : {false, true}) {
+    for (const auto& [number, interface] : after) {
+      say_routes(Change::kAdd, number, interface.routes, was(number).routes, by_gateway,
+                 "add a route by the interface " + interface.name);
+    }
+  }
+  for (const auto& [number, interface] : after) {
+    for_each_new(interface.neighbours, was(number).neighbours, [&](const auto& neighbour) {
+      send(number, say(Change::kAdd, neighbour),
+           "add a neighbour on the interface " + interface.name);
+    });
+  }
   return messages;
 }
 

@@ -5,7 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <span>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -25,8 +25,14 @@ struct NetworkMessage {
   std::string what;  // for errors
 };
 
-// In the order of sending. The guest's interface n becomes `interfaces`[n].
-std::vector<NetworkMessage> network_messages(
-    std::span<const platform::NetworkInterface> interfaces);
+// By the numbers of the machine's interfaces.
+using NetworkState = std::map<std::uint32_t, platform::NetworkInterface>;
+
+// Whether one becomes the other by addresses, routes and neighbours alone.
+bool is_same_link(const platform::NetworkInterface& one, const platform::NetworkInterface& other);
+
+// What makes `after` of `before`, in the order of sending. An interface that both have is the same
+// link; one that `after` lacks has gone with its device.
+std::vector<NetworkMessage> network_messages(const NetworkState& before, const NetworkState& after);
 
 }  // namespace runhv::container

@@ -70,9 +70,17 @@ platform::NetworkInterface small(const std::string& name) {
   return {.index = 9, .name = name, .mac = {2, 1, 1, 1, 1, 1}, .mtu = 1450};
 }
 
+NetworkState state(const std::vector<platform::NetworkInterface>& interfaces) {
+  NetworkState numbered;
+  for (const auto& each : interfaces) {
+    numbered.emplace(static_cast<std::uint32_t>(numbered.size()), each);
+  }
+  return numbered;
+}
+
 TEST(NetworkMessages, ALinkIsSetUpBeforeItHasItsNameAndIsUp) {
-  const std::vector<platform::NetworkInterface> interfaces{small("eth1"), small("eth0")};
-  const auto messages = network_messages(interfaces);
+  const NetworkState interfaces = state({small("eth1"), small("eth0")});
+  const auto messages = network_messages({}, interfaces);
   ASSERT_EQ(messages.size(), 4u);
   EXPECT_EQ(messages[0].interface, 0u);
   EXPECT_EQ(messages[1].interface, 1u);
@@ -107,7 +115,7 @@ TEST(NetworkMessages, AddressesKeepWhatTheyAre) {
                                      .flags = IFA_F_TENTATIVE,
                                      .valid_s = 600,
                                      .preferred_s = 300});
-  const auto messages = network_messages(interfaces);
+  const auto messages = network_messages({}, state(interfaces));
   ASSERT_EQ(messages.size(), 4u);
   const auto head = head_of<ifaddrmsg>(messages[2].message);
   EXPECT_EQ(head.ifa_family, AF_INET);
@@ -142,7 +150,7 @@ TEST(NetworkMessages, RoutesWithoutAGatewayComeFirst) {
                                   .scope = RT_SCOPE_LINK,
                                   .type = RTN_UNICAST,
                                   .protocol = RTPROT_BOOT});
-  const auto messages = network_messages(interfaces);
+  const auto messages = network_messages({}, state(interfaces));
   ASSERT_EQ(messages.size(), 6u);
   EXPECT_EQ(messages[4].interface, 1u);
   EXPECT_EQ(head_of<rtmsg>(messages[4].message).rtm_dst_len, 32);
@@ -169,7 +177,7 @@ TEST(NetworkMessages, RoutesWithoutAGatewayComeFirst) {
 TEST(NetworkMessages, NeighboursArePermanent) {
   std::vector<platform::NetworkInterface> interfaces{small("eth0")};
   interfaces[0].neighbours.push_back({.address = v6(9), .mac = {2, 0, 0, 0, 0, 9}});
-  const auto messages = network_messages(interfaces);
+  const auto messages = network_messages({}, state(interfaces));
   ASSERT_EQ(messages.size(), 3u);
   const auto head = head_of<ndmsg>(messages[2].message);
   EXPECT_EQ(head.ndm_family, AF_INET6);
@@ -183,6 +191,43 @@ TEST(NetworkMessages, ADeviceIsFoundByTheLastByteOfItsAddress) {
   EXPECT_EQ(network_device_mac(0).back(), 0);
   EXPECT_EQ(network_device_mac(7).back(), 7);
   EXPECT_EQ(network_device_mac(7).front() & 3, 2) << "a local address of one station";
+}
+
+TEST(NetworkMessages, OnlyWhatHasChangedIsSaid) {
+  platform::NetworkInterface before = small("eth0");
+  before.addresses = {{.local = v4(10, 0, 0, 2), .peer = v4(10, 0, 0, 2), .prefix_bits = 24},
+                      {.local = v6(2), .peer = v6(2), .prefix_bits = 64, .valid_s = 100}};
+  before.routes = {{.gateway = v4(10, 0, 0, 1)}};
+  platform::NetworkInterface after = before;
+  after.addresses[0].local = after.addresses[0].peer = v4(10, 0, 0, 3);
+  after.addresses[1].valid_s = 99;
+  after.routes = {{.gateway = v4(10, 0, 0, 9)}};
+  EXPECT_TRUE(network_messages(state({before}), state({before})).empty());
+  EXPECT_TRUE(is_same_link(before, after));
+
+  const auto messages = network_messages(state({before}), state({after}));
+  std::vector<unsigned> types;
+  for (const auto& each : messages) types.push_back(header_of(each.message).nlmsg_type);
+  EXPECT_EQ(types, (std::vector<unsigned>{RTM_DELROUTE, RTM_DELADDR, RTM_NEWADDR, RTM_NEWROUTE}));
+  EXPECT_EQ(header_of(messages[0].message).nlmsg_flags, NLM_F_REQUEST | NLM_F_ACK);
+  EXPECT_EQ(attributes_of<rtmsg>(messages[0].message).at(RTA_GATEWAY),
+            std::string("\x0a\0\0\x01", 4));
+  EXPECT_EQ(attributes_of<ifaddrmsg>(messages[1].message).at(IFA_LOCAL),
+            std::string("\x0a\0\0\x02", 4));
+}
+
+TEST(NetworkMessages, WhatComesLaterIsSetUpAndWhatHasGoneIsNotSpokenOf) {
+  NetworkState before = state({small("eth0")});
+  NetworkState after{{1, small("eth1")}};
+  const auto messages = network_messages(before, after);
+  ASSERT_EQ(messages.size(), 2u);
+  EXPECT_EQ(messages[0].interface, 1u);
+  EXPECT_EQ(attributes_of<ifinfomsg>(messages[0].message).at(IFLA_IFNAME),
+            std::string("runhv1\0", 7));
+  platform::NetworkInterface renamed = small("eth0");
+  renamed.mtu = 9000;
+  EXPECT_FALSE(is_same_link(small("eth0"), renamed));
+  EXPECT_FALSE(is_same_link(small("eth0"), small("eth1")));
 }
 
 }  // namespace

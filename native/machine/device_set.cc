@@ -1,5 +1,6 @@
 #include "machine/device_set.h"
 
+#include <algorithm>
 #include <array>
 #include <cinttypes>
 #include <cstdio>
@@ -91,9 +92,11 @@ class DeviceSet::Console final : public devices::ConsoleSink {
 
 // Pins cost two exits for each of the kernel's looks at each of them: no more than there are
 // devices, and pin 0 that Linux cannot use.
-DeviceSet::DeviceSet(std::uint32_t processor_count, std::size_t virtio_count,
+DeviceSet::DeviceSet(std::uint32_t processor_count, std::size_t pin_count,
+                     const std::shared_ptr<const memory::GuestMemory>& memory,
                      devices::InterruptSink& sink, devices::ExitPortEvents& events)
-    : io_apic_(static_cast<std::uint8_t>(processor_count), virtio_count + 1, sink),
+    : memory_(memory),
+      io_apic_(static_cast<std::uint8_t>(processor_count), pin_count + 1, sink),
       rtc_([] { return platform::realtime_ns(); }),
       exit_port_(events) {}
 
@@ -124,25 +127,24 @@ Result<std::unique_ptr<DeviceSet>> DeviceSet::create(
     vsock = new devices::VsockDevice(*config.vsock);
     devices.emplace_back(vsock);
   }
-  for (const MachineNetwork& network : config.networks) {
-    devices.push_back(
-        std::make_unique<devices::NetDevice>(*network.backend, network.mac, network.mtu));
-  }
   std::unique_ptr<Console> console;
   if (config.console) {
     console = std::make_unique<Console>();
     devices.push_back(std::make_unique<devices::ConsoleDevice>(*console));
   }
-  std::unique_ptr<DeviceSet> set(new DeviceSet(
-      config.processor_count, devices.size() + (config.entropy ? 1 : 0), sink, events));
+  const std::size_t slots = std::max(config.network_slots, config.networks.size());
+  const std::size_t pin_count = devices.size() + (config.entropy ? 1 : 0) + (slots != 0 ? 1 : 0);
+  std::unique_ptr<DeviceSet> set(
+      new DeviceSet(config.processor_count, pin_count, memory, sink, events));
   if (config.entropy) devices.push_back(std::make_unique<devices::RngDevice>(set->random_));
   set->console_ = std::move(console);
   set->jobs_ = std::move(jobs);
   set->vsock_waker_ = vsock;
   RUNHV_TRY(set->add_buses());
   for (std::unique_ptr<devices::VirtioDevice>& device : devices) {
-    RUNHV_TRY(set->attach(std::move(device), memory));
+    RUNHV_TRY(set->attach(std::move(device)));
   }
+  RUNHV_TRY(set->add_network_slots(config));
   return set;
 }
 
@@ -152,29 +154,58 @@ Result<void> DeviceSet::add_buses() {
   return ports_.add(devices::ExitPort::kFirstPort, devices::ExitPort::kPortCount, exit_port_);
 }
 
-Result<void> DeviceSet::attach(std::unique_ptr<devices::VirtioDevice> device,
-                               const std::shared_ptr<const memory::GuestMemory>& memory) {
+Result<void> DeviceSet::attach(std::unique_ptr<devices::VirtioDevice> device) {
   const std::size_t index = transports_.size();
   transports_.push_back(std::make_unique<devices::MmioTransport>(
-      std::move(device), memory, io_apic_.line(index + 1), *jobs_.front()));
+      std::move(device), memory_, io_apic_.line(index + 1), *jobs_.front()));
   return mmio_.add(kVirtioMmioAddress.value + index * kVirtioMmioSize, kVirtioMmioSize,
                    *transports_.back());
 }
 
+Result<void> DeviceSet::add_network_slots(const MachineConfig& config) {
+  const std::size_t count = std::max(config.network_slots, config.networks.size());
+  for (std::size_t slot = 0; slot < count; ++slot) {
+    network_slots_.push_back(std::make_unique<devices::MmioSlot>());
+    RUNHV_TRY(mmio_.add(kVirtioMmioAddress.value + network_slot_number(slot) * kVirtioMmioSize,
+                        kVirtioMmioSize, *network_slots_.back()));
+    if (slot < config.networks.size()) plug_network(slot, config.networks[slot]);
+  }
+  return {};
+}
+
+void DeviceSet::plug_network(std::size_t slot, const MachineNetwork& network) {
+  network_slots_[slot]->put(std::make_unique<devices::MmioTransport>(
+      std::make_unique<devices::NetDevice>(*network.backend, network.mac, network.mtu), memory_,
+      io_apic_.line(interrupt_count()), *jobs_.front()));
+}
+
+void DeviceSet::unplug_network(std::size_t slot) {
+  if (const auto transport = network_slots_[slot]->take()) transport->stop(0);
+}
+
+std::vector<devices::MmioTransport*> DeviceSet::transports() {
+  std::vector<devices::MmioTransport*> all;
+  for (const auto& transport : transports_) all.push_back(transport.get());
+  for (const auto& slot : network_slots_) {
+    if (slot->transport() != nullptr) all.push_back(slot->transport());
+  }
+  return all;
+}
+
 std::string DeviceSet::command_line() const {
   std::string text;
-  for (std::size_t i = 0; i < transports_.size(); ++i) {
+  for (std::size_t i = 0; i < transports_.size() + network_slots_.size(); ++i) {
     std::array<char, 64> parameter;
     const std::uint64_t address = kVirtioMmioAddress.value + i * kVirtioMmioSize;
     std::snprintf(parameter.data(), parameter.size(), " virtio_mmio.device=512@0x%" PRIx64 ":%zu",
-                  address, i + 1);
+                  address, std::min<std::size_t>(i + 1, interrupt_count()));
     text += parameter.data();
   }
   return text;
 }
 
 bool DeviceSet::pause(std::uint64_t deadline_ns) {
-  for (const auto& transport : transports_) {
+  for (devices::MmioTransport* const transport : transports()) {
     if (transport->pause(deadline_ns)) continue;
     resume();
     return false;
@@ -183,12 +214,13 @@ bool DeviceSet::pause(std::uint64_t deadline_ns) {
 }
 
 void DeviceSet::resume() {
-  for (const auto& transport : transports_) transport->resume();
+  for (devices::MmioTransport* const transport : transports()) transport->resume();
 }
 
 bool DeviceSet::stop(std::uint64_t deadline_ns) {
   bool idle = true;
-  for (const auto& transport : transports_) idle = transport->stop(deadline_ns) && idle;
+  for (devices::MmioTransport* const transport : transports())
+    idle = transport->stop(deadline_ns) && idle;
   const std::uint64_t jobs_deadline_ns = idle ? platform::monotonic_ns() + kJobsEndNs : deadline_ns;
   for (const auto& jobs : jobs_) jobs->stop(jobs_deadline_ns);
   return idle;

@@ -11,6 +11,7 @@
 #include "devices/exitport/exit_port.h"
 #include "devices/ioapic/ioapic.h"
 #include "devices/rtc/rtc.h"
+#include "devices/virtio/mmio_slot.h"
 #include "devices/virtio/mmio_transport.h"
 #include "devices/vsock/vsock_host.h"
 #include "machine/machine.h"
@@ -36,8 +37,10 @@ class DeviceSet {
   // Of the vsock device; null without one.
   devices::VsockWaker* vsock_waker() { return vsock_waker_; }
 
-  // Interrupts 1..n go to pins 1..n of the I/O APIC.
-  std::uint32_t interrupt_count() const { return static_cast<std::uint32_t>(transports_.size()); }
+  // Interrupts 1..n go to pins 1..n of the I/O APIC; the slots of networks share the last.
+  std::uint32_t interrupt_count() const {
+    return static_cast<std::uint32_t>(transports_.size() + (network_slots_.empty() ? 0 : 1));
+  }
 
   // Kernel parameters that say where the virtio devices are.
   std::string command_line() const;
@@ -48,6 +51,13 @@ class DeviceSet {
   bool pause(std::uint64_t deadline_ns);
   void resume();
 
+  // As Machine's. Threads: as pause().
+  std::uint32_t network_slot_number(std::size_t slot) const {
+    return static_cast<std::uint32_t>(transports_.size() + slot);
+  }
+  void plug_network(std::size_t slot, const MachineNetwork& network);
+  void unplug_network(std::size_t slot);
+
   // On return, which is at the deadline (monotonic_ns) at the latest, no interrupt comes and no
   // guest memory is touched, but by disks that hang: then false, and the thread of each is left
   // alone and keeps the memory alive. Idempotent.
@@ -56,12 +66,15 @@ class DeviceSet {
  private:
   class Jobs;
   class Console;
-  DeviceSet(std::uint32_t processor_count, std::size_t virtio_count, devices::InterruptSink& sink,
+  DeviceSet(std::uint32_t processor_count, std::size_t pin_count,
+            const std::shared_ptr<const memory::GuestMemory>& memory, devices::InterruptSink& sink,
             devices::ExitPortEvents& events);
   Result<void> add_buses();
-  Result<void> attach(std::unique_ptr<devices::VirtioDevice> device,
-                      const std::shared_ptr<const memory::GuestMemory>& memory);
+  Result<void> attach(std::unique_ptr<devices::VirtioDevice> device);
+  Result<void> add_network_slots(const MachineConfig& config);
+  std::vector<devices::MmioTransport*> transports();
 
+  const std::shared_ptr<const memory::GuestMemory> memory_;
   devices::Bus ports_;
   devices::Bus mmio_;
   devices::IoApic io_apic_;
@@ -72,6 +85,7 @@ class DeviceSet {
   // The first has turns that are left; each disk has its own, and so have the shares.
   std::vector<std::unique_ptr<Jobs>> jobs_;
   std::vector<std::unique_ptr<devices::MmioTransport>> transports_;
+  std::vector<std::unique_ptr<devices::MmioSlot>> network_slots_;  // behind them
   devices::VsockWaker* vsock_waker_ = nullptr;
 };
 

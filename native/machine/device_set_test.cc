@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "devices/virtio/spec.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "machine/memory_layout.h"
 #include "platform/clock.h"
@@ -100,11 +101,39 @@ TEST_F(DeviceSetTest, HasWhatTheConfigurationNames) {
   EXPECT_EQ(read(*set, 0, kDeviceId), devices::virtio::kIdBlock);
   EXPECT_EQ(read(*set, 1, kDeviceId), devices::virtio::kIdFileSystem);
   EXPECT_EQ(read(*set, 2, kDeviceId), devices::virtio::kIdSocket);
-  EXPECT_EQ(read(*set, 3, kDeviceId), devices::virtio::kIdNetwork);
-  EXPECT_EQ(read(*set, 3, kConfig), 2u);
-  EXPECT_EQ(read(*set, 4, kDeviceId), devices::virtio::kIdConsole);
-  EXPECT_EQ(read(*set, 5, kDeviceId), devices::virtio::kIdEntropy);
+  EXPECT_EQ(read(*set, 3, kDeviceId), devices::virtio::kIdConsole);
+  EXPECT_EQ(read(*set, 4, kDeviceId), devices::virtio::kIdEntropy);
+  EXPECT_EQ(read(*set, 5, kDeviceId), devices::virtio::kIdNetwork);
+  EXPECT_EQ(read(*set, 5, kConfig), 2u);
   EXPECT_NE(set->vsock_waker(), nullptr);
+}
+
+TEST_F(DeviceSetTest, NetworksComeAndGoInTheirSlots) {
+  testing::FakeNetBackend first;
+  testing::FakeNetBackend second;
+  MachineConfig config;
+  config.networks.push_back({.backend = &first, .mac = {2, 0, 0, 0, 0, 0}, .mtu = 1400});
+  config.network_slots = 2;
+  const auto set = make(std::move(config));
+  ASSERT_NE(set, nullptr);
+  EXPECT_EQ(set->interrupt_count(), 1u) << "they share it";
+  EXPECT_THAT(set->command_line(), ::testing::EndsWith(":1 virtio_mmio.device=512@0xd0000200:1"));
+  EXPECT_EQ(set->network_slot_number(1), 1u);
+  EXPECT_EQ(read(*set, 0, kDeviceId), devices::virtio::kIdNetwork);
+  EXPECT_EQ(read(*set, 1, 0), devices::virtio::mmio::kMagic);
+  EXPECT_EQ(read(*set, 1, kDeviceId), 0u);
+  EXPECT_TRUE(set->mmio().write(kVirtioMmioAddress.value + kVirtioMmioSize + 0x70, 4, 1));
+
+  set->plug_network(1, {.backend = &second, .mac = {6, 0, 0, 0, 0, 1}, .mtu = 1400});
+  EXPECT_EQ(read(*set, 1, kDeviceId), devices::virtio::kIdNetwork);
+  EXPECT_EQ(read(*set, 1, kConfig), 6u);
+  EXPECT_TRUE(set->pause(0));
+  set->resume();
+  for (int twice = 0; twice < 2; ++twice) set->unplug_network(0);
+  EXPECT_EQ(read(*set, 0, kDeviceId), 0u);
+  set->plug_network(0, {.backend = &first, .mac = {4, 0, 0, 0, 0, 0}, .mtu = 1400});
+  EXPECT_EQ(read(*set, 0, kConfig), 4u);
+  EXPECT_TRUE(set->stop(0));
 }
 
 TEST_F(DeviceSetTest, HasNothingElse) {

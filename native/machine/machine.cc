@@ -53,6 +53,7 @@ Result<void> check(const MachineConfig& config) {
     return invalid("give the machine " + std::to_string(config.disks.size()) + " disks",
                    "at most " + std::to_string(MachineLimits::kMaxDisks) + " are possible");
   }
+  RUNHV_CHECK(config.network_slots <= MachineLimits::kMaxNetworks);
   if (config.networks.size() > MachineLimits::kMaxNetworks) {
     return invalid(
         "give the machine " + std::to_string(config.networks.size()) + " network interfaces",
@@ -109,6 +110,13 @@ class WhpMachine final : public Machine,
   std::string kernel_name() const override { return kernel_release(kernel_); }
   std::uint64_t partition_made_ns() const override { return partition_made_ns_; }
   std::uint64_t guest_memory_resident_bytes() const override { return memory_->resident_bytes(); }
+  std::uint32_t network_slot_number(std::size_t slot) const override {
+    return devices_->network_slot_number(slot);
+  }
+  void plug_network(std::size_t slot, const MachineNetwork& network) override {
+    devices_->plug_network(slot, network);
+  }
+  void unplug_network(std::size_t slot) override { devices_->unplug_network(slot); }
   std::optional<MachineMemory> guest_memory(std::size_t index) const override;
 
  private:

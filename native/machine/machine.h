@@ -82,8 +82,9 @@ struct MachineConfig {
   std::string extra_command_line;
   std::uint64_t memory_bytes = 128ull << 20;
   std::uint32_t processor_count = 1;
-  std::vector<MachineDisk> disks;  // /dev/vda, /dev/vdb, … in this order
-  std::vector<MachineNetwork> networks;
+  std::vector<MachineDisk> disks;        // /dev/vda, /dev/vdb, … in this order
+  std::vector<MachineNetwork> networks;  // in the first slots
+  std::size_t network_slots = 0;       // at least so many; more than `networks` are empty at first
   std::vector<devices::Share> shares;  // entries "0", "1", … of one file system; none = no device
   devices::VsockService* vsock = nullptr;  // outlives the machine; null = no vsock device
   bool console = false;                    // guest console to stderr
@@ -145,6 +146,15 @@ class Machine {
   // Monotonic: when create() had its partition and went on to memory.
   virtual std::uint64_t partition_made_ns() const = 0;
   virtual std::uint64_t guest_memory_resident_bytes() const = 0;
+  // Devices of networks come and go while the machine runs, or is made; not while it is paused.
+  // The guest's kernel looks at a slot only when it is told to (Linux: bind of the platform
+  // driver). The number by which it knows the slot: Linux, virtio-mmio.N. REQUIRES: a slot of the
+  // machine.
+  virtual std::uint32_t network_slot_number(std::size_t slot) const = 0;
+  // REQUIRES: the slot is empty.
+  virtual void plug_network(std::size_t slot, const MachineNetwork& network) = 0;
+  // On return the backend is not called any more. Idempotent.
+  virtual void unplug_network(std::size_t slot) = 0;
   // By ascending addresses; nullopt after the last. Valid for the machine's life. Threads: any.
   virtual std::optional<MachineMemory> guest_memory(std::size_t index) const = 0;
 };

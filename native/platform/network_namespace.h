@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "platform/event_loop.h"
 #include "platform/stream.h"
 #include "platform/tap.h"
 
@@ -24,6 +25,7 @@ struct IpAddress {
 
   bool present() const { return size != 0; }
   std::span<const std::byte> bytes() const { return std::as_bytes(std::span(octets)).first(size); }
+  bool operator==(const IpAddress&) const = default;
 };
 
 // Scopes, flags, types and protocols are rtnetlink(7)'s numbers.
@@ -51,11 +53,13 @@ struct NetworkRoute {
   std::uint32_t flags = 0;
   std::uint32_t priority = 0;                                      // the metric of ip(8)
   std::vector<std::pair<std::uint16_t, std::uint32_t>> metrics{};  // RTAX_*: value
+  bool operator==(const NetworkRoute&) const = default;
 };
 
 struct NetworkNeighbour {
   IpAddress address{};
   std::array<std::uint8_t, 6> mac{};
+  bool operator==(const NetworkNeighbour&) const = default;
 };
 
 struct NetworkInterface {
@@ -93,6 +97,19 @@ class TakenNetwork {
   ~TakenNetwork();
 
   std::vector<Part>& parts() { return parts_; }
+
+  // A source (platform/event_loop.h): something in the namespace has changed since take() or the
+  // last call of interfaces().
+  Result<void> bind(EventLoop& loop);
+  void on_change(Handler handler);
+  // As interfaces(), but does not look.
+  void forget_changes();
+  // The Ethernet interfaces that are up now. Errors: as take().
+  Result<std::vector<NetworkInterface>> interfaces();
+  // Takes one more, or again.
+  Result<Tap> take(const NetworkInterface& interface);
+  // Gives it back to the host's kernel, as far as it is still there.
+  void give_back(std::uint32_t index);
 
   // Whether docker's resolver listens in the namespace: on kResolverAddress, at ports of its choice
   // to which the namespace's firewall leads kResolverPort.

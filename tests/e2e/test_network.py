@@ -429,6 +429,95 @@ def test_a_namespace_of_its_own_has_a_loopback_only(runhv, bundle):
     assert lines[0] == "1" and lines[-1] == "alive" and all(" lo " in line for line in lines[1:-1]), result.stdout
 
 
+class Shell:
+    """A container that does what it is told, line by line."""
+
+    def __init__(self, popen, name, **options):
+        self.process = popen(name, 'while read -r line; do eval "$line"; echo over; done', stdin=subprocess.PIPE, **options)
+
+    def does(self, line):
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+        said = []
+        while (word := self.process.stdout.readline()) != b"over\n":
+            assert word, said
+            said.append(word.decode())
+        return "".join(said)
+
+    def until(self, line, is_so):
+        """What the namespace has reaches the guest by events: the guest is asked until it has."""
+        for _ in range(2000):
+            said = self.does(line)
+            if is_so(said):
+                return said
+        raise AssertionError(f"{line}: {said}")
+
+
+def test_interfaces_come_and_go_with_those_of_the_namespace(world, popen):
+    """As docker network connect and disconnect; more often than a machine has slots, the first one too."""
+    name = world.container(2)
+    shell = Shell(popen, name)
+    for number in range(3, 9):
+        world.plug(name, number, interface="more")
+        shell.until("ip -4 -o address show more 2>&1", lambda said: f"10.88.0.{number}/24" in said)
+        shell.until("ip -6 -o address show more", lambda said: f"fd88::{number:x}/64" in said)
+        assert "1 packets received" in shell.does(f"ping -c 1 -W 10 -I 10.88.0.{number} 10.88.0.1")
+        ip("link", "delete", f"port{number}", namespace=world.name)
+        shell.until("ls /sys/class/net", lambda said: said.split() == ["eth0", "lo"])
+    ip("link", "delete", "port2", namespace=world.name)
+    shell.until("ls /sys/class/net", lambda said: said.split() == ["lo"])
+    world.plug(name, 9)
+    shell.until("ip -4 -o address show eth0 2>&1", lambda said: "10.88.0.9/24" in said)
+    assert "1 packets received" in shell.does("ping -c 1 -W 10 10.88.0.1")
+    shell.process.stdin.close()
+    assert shell.process.wait(60) == 0
+    assert taps(name) == [] and filters(name) == ""
+
+
+def test_addresses_routes_and_neighbours_follow_the_namespace(world, popen):
+    name = world.container(2)
+    shell = Shell(popen, name)
+    shell.until("ip route", lambda said: "default via 10.88.0.1" in said)
+    ip("address", "add", "10.88.0.3/24", "dev", "eth0", namespace=name)  # goes with the first of its kind
+    ip("address", "add", "10.77.0.2/24", "dev", "eth0", namespace=name)
+    ip("address", "delete", "10.88.0.2/24", "dev", "eth0", namespace=name)
+    ip("address", "add", "10.99.0.2/24", "dev", "eth0", namespace=name)
+    ip("route", "replace", "default", "via", "10.99.0.1", namespace=name)
+    ip("route", "add", "198.51.100.0/24", "via", "10.99.0.9", "metric", "5", namespace=name)
+    ip("neighbour", "add", "10.99.0.77", "lladdr", "02:00:00:00:00:77", "dev", "eth0", namespace=name)
+    shell.until("ip -4 -o address show eth0",
+                lambda said: sorted(line.split()[3] for line in said.splitlines()) == ["10.77.0.2/24", "10.99.0.2/24"])
+    said = shell.until("ip route", lambda said: "default via 10.99.0.1" in said and "198.51.100.0/24" in said)
+    assert "via 10.88.0.1" not in said and "metric 5" in said
+    shell.until("ip neigh show 10.99.0.77", lambda said: "02:00:00:00:00:77" in said)
+    ip("link", "set", "eth0", "mtu", "1300", namespace=name)
+    shell.until("ip link show eth0 2>&1", lambda said: "mtu 1300" in said)
+    shell.until("ip -4 -o address show eth0", lambda said: "10.99.0.2/24" in said)
+    shell.until("ip route", lambda said: "default via 10.99.0.1" in said)
+
+
+def test_what_changes_during_a_pause_is_there_after_it(world, popen, runhv):
+    name = world.container(2)
+    shell = Shell(popen, name)
+    shell.does("true")
+    with control.Client.connect(runhv.run_directory / "containers/web/control") as client:
+        client.pause()
+        world.plug(name, 3, interface="more")
+        client.resume()
+    shell.until("ip -4 -o address show more 2>&1", lambda said: "10.88.0.3/24" in said)
+
+
+def test_an_interface_without_room_is_a_warning(world, popen):
+    name = world.container(2)
+    shell = Shell(popen, name, stderr=subprocess.PIPE)
+    shell.does("true")
+    for number in range(3, 7):
+        world.plug(name, number, interface=f"more{number}")
+    shell.until("ls /sys/class/net", lambda said: len(said.split()) == 5)
+    assert b"its interface more6 has no room: the machine began with 4 slots" in shell.process.stderr.readline()
+    shell.process.stderr.close()
+
+
 # On the loopback of a namespace as docker's, at a port of its own to which the firewall leads port 53. Its answers tell
 # by which way the question has come.
 RESOLVER = """

@@ -26,6 +26,19 @@ Result<Netlink> Netlink::open() {
   return Netlink(std::move(socket));
 }
 
+Result<UniqueHandle> Netlink::open_events(std::uint32_t groups) {
+  UniqueHandle socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  address.nl_groups = groups;
+  if (!socket.is_open() ||
+      ::bind(static_cast<int>(socket.get()), reinterpret_cast<const sockaddr*>(&address),
+             sizeof address) != 0) {
+    return Fail{last_os_error("listen to events of rtnetlink")};
+  }
+  return socket;
+}
+
 Result<void> Netlink::request(NetlinkMessage message, const std::string& operation) {
   return dump(std::move(message), operation, [](std::uint16_t, std::span<const std::byte>) {});
 }

@@ -16,6 +16,8 @@ namespace runhv::platform {
 class Netlink {
  public:
   static Result<Netlink> open();
+  // A socket that is readable when something of `groups` (RTMGRP_*) has happened.
+  static Result<UniqueHandle> open_events(std::uint32_t groups);
 
   // Sends `message`, which asks for an acknowledgement, and waits for it. Errors carry `operation`
   // and the kernel's errno.

@@ -31,6 +31,7 @@
 
 #include "platform/linux/netlink.h"
 #include "platform/os_error.h"
+#include "platform/readiness.h"
 #include "platform/thread.h"
 
 namespace runhv::platform {
@@ -296,22 +297,23 @@ Result<Stream> connected_socket(bool datagrams, const std::array<std::uint8_t, 4
 
 class TakenNetwork::Kernel {
  public:
-  Kernel(UniqueHandle space, std::string path, Netlink netlink)
-      : space_(std::move(space)), path_(std::move(path)), netlink_(std::move(netlink)) {}
+  Kernel(UniqueHandle space, std::string path, Netlink netlink, UniqueHandle events)
+      : space_(std::move(space)),
+        path_(std::move(path)),
+        netlink_(std::move(netlink)),
+        events_(std::move(events)) {}
   Kernel(const Kernel&) = delete;
   Kernel& operator=(const Kernel&) = delete;
   ~Kernel() {
-    for (const Redirected& each : redirected_) {
-      // Where the interface has gone, nothing is left to undo.
-      (void)netlink_.request(filter(RTM_DELTFILTER, 0, each.index), "");
-      if (each.has_our_qdisc) (void)netlink_.request(qdisc(RTM_DELQDISC, 0, each.index), "");
-    }
+    for (const Redirected& each : redirected_) undo(each);
   }
 
   // In the namespace.
   static Result<TakenNetwork> take(UniqueHandle space, const std::string& path) {
     RUNHV_TRY_ASSIGN(Netlink netlink, Netlink::open());
-    auto kernel = std::make_unique<Kernel>(std::move(space), path, std::move(netlink));
+    RUNHV_TRY_ASSIGN(UniqueHandle events, Netlink::open_events(kEvents));
+    auto kernel =
+        std::make_unique<Kernel>(std::move(space), path, std::move(netlink), std::move(events));
     RUNHV_TRY_ASSIGN(std::vector<NetworkInterface> interfaces, kernel->interfaces());
     std::vector<Part> parts;
     for (NetworkInterface& interface : interfaces) {
@@ -326,14 +328,45 @@ class TakenNetwork::Kernel {
     return run_in<T>(space_, path_, work);
   }
 
+  Result<void> bind(EventLoop& loop) { return readiness_.bind(loop, events_.get()); }
+  void on_change(Handler handler) { readiness_.on_readable(std::move(handler)); }
+  // What it tells is that something has happened: what there is is asked for.
+  void forget_events() const {
+    std::array<std::byte, 4096> event;
+    ssize_t size = 0;
+    // ENOBUFS: there were more than it can hold.
+    do {
+      size = ::recv(static_cast<int>(events_.get()), event.data(), event.size(), MSG_TRUNC);
+    } while (size > 0 || (size < 0 && (errno == EINTR || errno == ENOBUFS)));
+  }
+
+  Result<std::vector<NetworkInterface>> interfaces();
+  // In the namespace.
+  Result<Tap> redirect(const NetworkInterface& interface);
+  void give_back(std::uint32_t index) {
+    std::erase_if(redirected_, [&](const Redirected& each) {
+      if (each.index == index) undo(each);
+      return each.index == index;
+    });
+  }
+
  private:
   struct Redirected {
     std::uint32_t index;
     bool has_our_qdisc;
   };
+  // Of links, addresses and routes.
+  static constexpr std::uint32_t kEvents = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR |
+                                           RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR |
+                                           RTMGRP_IPV6_ROUTE;
 
-  Result<std::vector<NetworkInterface>> interfaces();
-  Result<Tap> redirect(const NetworkInterface& interface);
+  // Where the interface has gone, nothing is left to undo.
+  void undo(const Redirected& redirected) {
+    (void)netlink_.request(filter(RTM_DELTFILTER, 0, redirected.index), "");
+    if (redirected.has_our_qdisc) {
+      (void)netlink_.request(qdisc(RTM_DELQDISC, 0, redirected.index), "");
+    }
+  }
   // Whether the qdisc was not there before.
   Result<bool> add_qdisc(std::uint32_t index, const std::string& operation);
 
@@ -341,6 +374,8 @@ class TakenNetwork::Kernel {
   const std::string path_;
   Netlink netlink_;
   std::vector<Redirected> redirected_;
+  const UniqueHandle events_;
+  Readiness readiness_;
 };
 
 Result<std::vector<NetworkInterface>> TakenNetwork::Kernel::interfaces() {
@@ -457,6 +492,22 @@ TakenNetwork::TakenNetwork(std::unique_ptr<Kernel> kernel, std::vector<Part> par
 TakenNetwork::TakenNetwork(TakenNetwork&&) noexcept = default;
 TakenNetwork& TakenNetwork::operator=(TakenNetwork&&) noexcept = default;
 TakenNetwork::~TakenNetwork() = default;
+
+Result<void> TakenNetwork::bind(EventLoop& loop) { return kernel_->bind(loop); }
+void TakenNetwork::on_change(Handler handler) { kernel_->on_change(std::move(handler)); }
+
+void TakenNetwork::forget_changes() { kernel_->forget_events(); }
+
+Result<std::vector<NetworkInterface>> TakenNetwork::interfaces() {
+  kernel_->forget_events();
+  return kernel_->interfaces();
+}
+
+Result<Tap> TakenNetwork::take(const NetworkInterface& interface) {
+  return kernel_->run<Tap>([&] { return kernel_->redirect(interface); });
+}
+
+void TakenNetwork::give_back(std::uint32_t index) { kernel_->give_back(index); }
 
 bool TakenNetwork::has_resolver() const {
   const auto found =

@@ -7,10 +7,11 @@ import shutil
 import sys
 import tempfile
 
-from . import cli, compare, images, io, memory, start, teardown
+from . import cli, compare, images, io, memory, runtime, start, teardown
 from .host import ROOT, Failed, Host
 
-MEASUREMENTS = {"start": start, "cli": cli, "images": images, "memory": memory, "teardown": teardown, "io": io}
+MEASUREMENTS = {"start": start, "cli": cli, "images": images, "memory": memory, "teardown": teardown, "io": io,
+                "runtime": runtime}
 
 
 def parser():

@@ -1,6 +1,7 @@
 """The measurements' own arithmetic, and that a measurement leaves what it says."""
 
 import json
+import os
 import pathlib
 import random
 import shutil
@@ -13,7 +14,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.side_by_side import compare, memory, report  # noqa: E402
+from benchmarks.side_by_side import compare, memory, report, runtime  # noqa: E402
 
 PROGRAMS = ROOT / "build/release/benchmarks/side_by_side/guest"
 SPREAD = [100, 101, 102, 103, 104, 105, 106, 107, 108, 109]
@@ -205,6 +206,18 @@ def test_starts_are_measured_beside_qemu(runhv, tmp_path):
         "spawn", "partition", "memory", "kernel", "agent", "first_instruction"]
     assert content["conditions"]["engine"] == "soft" and content["conditions"]["qemu"]
     assert len(picture.findall(".//{*}circle")) == 6, "a dot for each start"
+
+
+def test_verbs_of_a_runtime_are_measured_beside_runc(runhv, tmp_path):
+    missing = [name for name in runtime.PROGRAMS if shutil.which(name) is None]
+    if os.geteuid() != 0 or missing:
+        pytest.skip(f"not root, or not installed: {missing}")
+    content, _ = measured(runhv, "runtime", tmp_path / "bench", "--rounds", "1")
+    names = {series["name"] for series in content["series"]}
+    for what in ("features", "state", "delete --force", "exec", "run", "ctr run --rm"):
+        assert {f"runhv: {what}", f"runc: {what}"} <= names
+    assert len(content["verdicts"]) == 5
+    assert "vm_share" in content
 
 
 def test_memory_is_measured_by_part(runhv, tmp_path):

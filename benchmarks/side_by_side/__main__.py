@@ -7,11 +7,11 @@ import shutil
 import sys
 import tempfile
 
-from . import cli, compare, images, io, memory, runtime, start, teardown
+from . import cli, compare, files, images, io, memory, runtime, start, teardown
 from .host import ROOT, Failed, Host
 
 MEASUREMENTS = {"start": start, "cli": cli, "images": images, "memory": memory, "teardown": teardown, "io": io,
-                "runtime": runtime}
+                "files": files, "runtime": runtime}
 
 
 def parser():

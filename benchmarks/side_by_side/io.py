@@ -43,15 +43,16 @@ NOTES = [
 class Machine:
     """One of the two, and what was measured in it."""
 
-    def __init__(self, name, start):
-        self._start = start
-        self.rates = [Series(f"{name}: {work.title}", work.unit, "rate") for work in WORK]
-        self.cpus = [Series(f"{name}: {work.title}, cpu", "ms", "time") for work in WORK]
+    def __init__(self, name, start, works=WORK):
+        """`start()`: a process, or what is used like one."""
+        self._start, self._works = start, works
+        self.rates = [Series(f"{name}: {work.title}", work.unit, "rate") for work in works]
+        self.cpus = [Series(f"{name}: {work.title}, cpu", "ms", "time") for work in works]
 
     def run(self):
         with self._start() as process:
             marks = Marks(process)
-            for work, rate, cpu in zip(WORK, self.rates, self.cpus):
+            for work, rate, cpu in zip(self._works, self.rates, self.cpus):
                 wall_ms, cpu_ms = marks.between(work.mark)
                 rate.add(work.amount / wall_ms * 1e3)
                 cpu.add(cpu_ms)
@@ -87,7 +88,7 @@ def run(host, arguments):
     disk = json.loads((bundle / "config.json").read_text())["vm"]["image"]["path"]
     ours = Machine(
         "runhv", lambda: host.start([host.runhv, "run", "--engine", "soft", "--bundle", bundle, "bench"]))
-    other = Machine("QEMU", qemu.Qemu(host, bundle, disk, MEMORY_MIB).start)
+    other = Machine("QEMU", qemu.Qemu(host, bundle, qemu.disk(disk), MEMORY_MIB).start)
     for i in rounds(arguments.rounds or (5 if arguments.quick else 15), 40 if arguments.quick else None):
         for machine in rotated([ours, other], i):
             machine.run()

@@ -26,10 +26,16 @@ def version():
     return told.splitlines()[0].removeprefix("QEMU emulator version ")
 
 
+def disk(path):
+    """The words for a root disk."""
+    return ["-drive", f"id=root,file={path},format=raw,readonly=on,if=none", "-device", "virtio-blk-device,drive=root"]
+
+
 class Qemu:
     """One machine, described once and started any number of times; its stdout is the container's."""
 
-    def __init__(self, host, bundle, disk, memory_mib=128):
+    def __init__(self, host, bundle, devices, memory_mib=128):
+        """`devices`: the words for what it has besides its streams, two devices at most."""
         if version() is None:
             raise Failed(f"there is no {PROGRAM}: install the package qemu-system-x86")
         self._host = host
@@ -42,7 +48,7 @@ class Qemu:
             "-m", str(memory_mib), "-smp", "1", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", host.dist / "share/runhv/vmlinux-minimal", "-initrd", self._initrd, "-append", parameters,
             "-global", "virtio-mmio.force-legacy=false",
-            "-drive", f"id=root,file={disk},format=raw,readonly=on,if=none", "-device", "virtio-blk-device,drive=root",
+            *devices,
             "-device", "virtio-serial-device,max_ports=4",
             "-chardev", "file,id=stdout,path=/dev/stdout", "-device", "virtserialport,chardev=stdout,nr=2",
             "-chardev", "file,id=stderr,path=/dev/stderr", "-device", "virtserialport,chardev=stderr,nr=3",

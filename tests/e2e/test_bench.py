@@ -14,7 +14,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.side_by_side import compare, memory, report, runtime  # noqa: E402
+from benchmarks.side_by_side import compare, files, memory, report, runtime  # noqa: E402
 
 PROGRAMS = ROOT / "build/release/benchmarks/side_by_side/guest"
 SPREAD = [100, 101, 102, 103, 104, 105, 106, 107, 108, 109]
@@ -206,6 +206,16 @@ def test_starts_are_measured_beside_qemu(runhv, tmp_path):
         "spawn", "partition", "memory", "kernel", "agent", "first_instruction"]
     assert content["conditions"]["engine"] == "soft" and content["conditions"]["qemu"]
     assert len(picture.findall(".//{*}circle")) == 6, "a dot for each start"
+
+
+def test_files_are_measured_beside_virtiofsd(runhv, tmp_path):
+    needs_programs()
+    if os.geteuid() != 0 or shutil.which("qemu-system-x86_64") is None or not files.VIRTIOFSD.exists():
+        pytest.skip(f"not root, or no qemu-system-x86_64, or no {files.VIRTIOFSD}")
+    content, _ = measured(runhv, "files", tmp_path / "bench", "--rounds", "1")
+    names = {series["name"] for series in content["series"]}
+    assert {f"{machine}: {work.title}{what}"
+            for machine in ("runhv", "QEMU") for work in files.WORK for what in ("", ", cpu")} == names
 
 
 def test_verbs_of_a_runtime_are_measured_beside_runc(runhv, tmp_path):

@@ -2,11 +2,13 @@
  * that the host's clock measures it, and no clock of a guest.
  *
  *   probe io SEQUENTIAL_BYTES RANDOM_READS STREAM_BYTES
+ *   probe files FOLDER BYTES RANDOM_READS
  *   probe touch          all memory that is free, then waits for a signal
  *   probe wait           waits for a signal
  *
  * Blocks are read from /dev/vda with O_DIRECT: every read is one request to the disk, and its
- * buffer one segment, as large folios of the page cache are.
+ * buffer one segment, as large folios of the page cache are. Files of FOLDER are read and written as
+ * programs do it, by the page cache, which holds nothing of them before.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -28,6 +30,7 @@ enum {
   kSequentialBlock = 128 << 10, /* what Linux reads ahead */
   kRandomBlock = 4 << 10,
   kStreamBlock = 64 << 10,
+  kFileBlock = 1 << 20,
   kHugePage = 2 << 20,
 };
 
@@ -66,8 +69,17 @@ static int open_disk(void) {
   return disk;
 }
 
+/* xorshift64: the same places in every guest */
+static const uint64_t kFirstRandom = 0x9e3779b97f4a7c15;
+static uint64_t next_random(uint64_t state) {
+  state ^= state << 13;
+  state ^= state >> 7;
+  state ^= state << 17;
+  return state;
+}
+
 static void read_block(int disk, size_t size, uint64_t offset) {
-  if (pread(disk, buffer, size, (off_t)offset) != (ssize_t)size) fail("read /dev/vda");
+  if (pread(disk, buffer, size, (off_t)offset) != (ssize_t)size) fail("read a block");
 }
 
 static void read_disk(uint64_t sequential_bytes, uint64_t random_reads) {
@@ -84,16 +96,52 @@ static void read_disk(uint64_t sequential_bytes, uint64_t random_reads) {
   }
   say("sequential ends\n");
 
-  uint64_t state = 0x9e3779b97f4a7c15; /* xorshift64: the same places in every guest */
+  uint64_t state = kFirstRandom;
   say("random begins\n");
   for (uint64_t i = 0; i < random_reads; ++i) {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
+    state = next_random(state);
     read_block(disk, kRandomBlock, state % (disk_bytes / kRandomBlock) * kRandomBlock);
   }
   say("random ends\n");
   close(disk);
+}
+
+static int open_in(const char* folder, const char* name, int flags) {
+  char path[256];
+  if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path) exit(2);
+  const int file = open(path, flags, 0644);
+  if (file < 0) fail(path);
+  return file;
+}
+
+/* FOLDER has the files `sequential` and `random`, of `bytes` each. */
+static void use_files(const char* folder, uint64_t bytes, uint64_t random_reads) {
+  int file = open_in(folder, "sequential", O_RDONLY);
+  say("read begins\n");
+  for (uint64_t left = bytes; left >= kFileBlock; left -= kFileBlock) {
+    if (read(file, buffer, kFileBlock) != kFileBlock) fail("read");
+  }
+  say("read ends\n");
+  close(file);
+
+  file = open_in(folder, "written", O_WRONLY | O_CREAT | O_TRUNC);
+  say("write begins\n");
+  for (uint64_t left = bytes; left >= kFileBlock; left -= kFileBlock) {
+    if (write(file, buffer, kFileBlock) != kFileBlock) fail("write");
+  }
+  say("write ends\n");
+  close(file);
+
+  file = open_in(folder, "random", O_RDONLY);
+  if (posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM) != 0) fail("advise");
+  uint64_t state = kFirstRandom;
+  say("random begins\n");
+  for (uint64_t i = 0; i < random_reads; ++i) {
+    state = next_random(state);
+    read_block(file, kRandomBlock, state % (bytes / kRandomBlock) * kRandomBlock);
+  }
+  say("random ends\n");
+  close(file);
 }
 
 static void stream(uint64_t bytes) {
@@ -125,6 +173,10 @@ int main(int count, char** words) {
   if (strcmp(verb, "io") == 0 && count == 5) {
     read_disk(strtoull(words[2], NULL, 10), strtoull(words[3], NULL, 10));
     stream(strtoull(words[4], NULL, 10));
+    return 0;
+  }
+  if (strcmp(verb, "files") == 0 && count == 5) {
+    use_files(words[2], strtoull(words[3], NULL, 10), strtoull(words[4], NULL, 10));
     return 0;
   }
   if (strcmp(verb, "touch") == 0) {

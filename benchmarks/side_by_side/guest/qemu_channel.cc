@@ -22,8 +22,8 @@ namespace {
 int control_peer = -1;
 
 int open_port(std::uint32_t number) {
-  // The first figure is the device's place among the virtio devices: the disk is one, too.
-  for (unsigned device = 0; device < 2; ++device) {
+  // The first figure is the device's place among the virtio devices: disks are, too.
+  for (unsigned device = 0; device < 3; ++device) {
     Text<32> path("/ports/vport");
     path.add_number(device).add("p").add_number(number);
     const int port = sys::open(path.c_str(), O_RDWR);

@@ -9,6 +9,10 @@
 namespace runhv::container {
 namespace {
 
+// A device costs each start its exits, and little memory is little to give back
+// (docs/adr/0018-memory-that-comes-back.md).
+constexpr std::uint64_t kLeastReportingBytes = 256ull << 20;
+
 // A disk that is gone with the last handle of it: the template's file system at the beginning of a
 // larger disk. The guest grows it.
 Result<platform::File> make_scratch_disk(const std::string& template_path,
@@ -42,6 +46,7 @@ Result<machine::MachineConfig> machine_config(const ContainerConfig& config, con
   }
   machine.extra_command_line = shape.kernel_parameters;
   machine.memory_bytes = shape.memory_bytes;
+  machine.page_reporting = shape.memory_bytes >= kLeastReportingBytes;
   machine.processor_count = shape.processor_count;
   if (!shape.root_image.empty()) {
     RUNHV_TRY_ASSIGN(platform::File image,

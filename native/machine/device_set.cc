@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "devices/balloon/balloon.h"
 #include "devices/blk/blk.h"
 #include "devices/console/console.h"
 #include "devices/console/console_text.h"
@@ -127,6 +128,7 @@ Result<std::unique_ptr<DeviceSet>> DeviceSet::create(
     vsock = new devices::VsockDevice(*config.vsock);
     devices.emplace_back(vsock);
   }
+  if (config.page_reporting) devices.push_back(std::make_unique<devices::BalloonDevice>());
   std::unique_ptr<Console> console;
   if (config.console) {
     console = std::make_unique<Console>();

@@ -92,19 +92,21 @@ TEST_F(DeviceSetTest, HasWhatTheConfigurationNames) {
   config.shares.push_back({*std::move(folder), true, true});
   config.vsock = &service;
   config.networks.push_back({.backend = &network, .mac = {2, 0, 0, 0, 0, 7}, .mtu = 1400});
+  config.page_reporting = true;
   config.console = true;
   config.entropy = true;
   const auto set = make(std::move(config));
   ASSERT_NE(set, nullptr);
 
-  EXPECT_EQ(set->interrupt_count(), 6u);
+  EXPECT_EQ(set->interrupt_count(), 7u);
   EXPECT_EQ(read(*set, 0, kDeviceId), devices::virtio::kIdBlock);
   EXPECT_EQ(read(*set, 1, kDeviceId), devices::virtio::kIdFileSystem);
   EXPECT_EQ(read(*set, 2, kDeviceId), devices::virtio::kIdSocket);
-  EXPECT_EQ(read(*set, 3, kDeviceId), devices::virtio::kIdConsole);
-  EXPECT_EQ(read(*set, 4, kDeviceId), devices::virtio::kIdEntropy);
-  EXPECT_EQ(read(*set, 5, kDeviceId), devices::virtio::kIdNetwork);
-  EXPECT_EQ(read(*set, 5, kConfig), 2u);
+  EXPECT_EQ(read(*set, 3, kDeviceId), devices::virtio::kIdBalloon);
+  EXPECT_EQ(read(*set, 4, kDeviceId), devices::virtio::kIdConsole);
+  EXPECT_EQ(read(*set, 5, kDeviceId), devices::virtio::kIdEntropy);
+  EXPECT_EQ(read(*set, 6, kDeviceId), devices::virtio::kIdNetwork);
+  EXPECT_EQ(read(*set, 6, kConfig), 2u);
   EXPECT_NE(set->vsock_waker(), nullptr);
 }
 

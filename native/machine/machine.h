@@ -87,8 +87,9 @@ struct MachineConfig {
   std::size_t network_slots = 0;       // at least so many; more than `networks` are empty at first
   std::vector<devices::Share> shares;  // entries "0", "1", … of one file system; none = no device
   devices::VsockService* vsock = nullptr;  // outlives the machine; null = no vsock device
-  bool console = false;                    // guest console to stderr
-  bool entropy = false;                 // an entropy device; docs/adr/0005 says why not by default
+  bool page_reporting = false;  // a balloon device: memory that the guest frees is the host's again
+  bool console = false;         // guest console to stderr
+  bool entropy = false;         // an entropy device; docs/adr/0005 says why not by default
   MachineObserver* observer = nullptr;  // outlives the machine; not null
   std::span<ProcessorCounts> counts;    // outlive the machine; at least processor_count
 };

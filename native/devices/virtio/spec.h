@@ -23,6 +23,7 @@ inline constexpr std::uint32_t kIdNetwork = 1;
 inline constexpr std::uint32_t kIdBlock = 2;
 inline constexpr std::uint32_t kIdConsole = 3;
 inline constexpr std::uint32_t kIdEntropy = 4;
+inline constexpr std::uint32_t kIdBalloon = 5;
 inline constexpr std::uint32_t kIdSocket = 19;
 inline constexpr std::uint32_t kIdFileSystem = 26;
 

@@ -61,6 +61,15 @@ MemoryRegion::~MemoryRegion() {
   if (data_ != nullptr) ::munmap(data_ - kGuardBytes, size_bytes_ + 2 * kGuardBytes);
 }
 
+void MemoryRegion::give_back(std::span<std::byte> bytes) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());
+  const std::uintptr_t first = (begin + page - 1) & ~(page - 1);
+  const std::uintptr_t end = (begin + bytes.size()) & ~(page - 1);
+  // Refused, the pages stay, and nobody is worse off than before.
+  if (first < end) ::madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
+}
+
 std::uint64_t MemoryRegion::resident_bytes() const {
   const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   std::uint64_t pages = 0;

@@ -10,6 +10,7 @@
 
 #include "cgroup.h"
 #include "files.h"
+#include "hooks.h"
 #include "mounts.h"
 #include "network.h"
 #include "paths.h"
@@ -175,7 +176,8 @@ bool stop_until_go(Launch& launch) {
 [[noreturn]] void child_main(Launch* launch) {
   const ProcessRequest& process = launch->process;
   if (set_up(*launch) && (!launch->stops || stop_until_go(*launch)) &&
-      become_user(process, launch->refused_capabilities, launch->failure)) {
+      become_user(process, launch->refused_capabilities, launch->failure) &&
+      (launch->container == nullptr || run_hooks(*launch->container, launch->failure))) {
     sys::umask((process.flags & RUNHV_PROCESS_UMASK) != 0 ? process.user.umask : 022);
     launch->at_exec = true;
     run_program(launch->vectors, launch->failure);

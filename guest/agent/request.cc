@@ -235,6 +235,12 @@ const char* apply(const Record& record, ContainerRequest& out) {
       return record.data.empty() ? nullptr : "expected nothing";
     case RUNHV_REC_CGROUP_FILE:
       return out.has_cgroup ? check_cgroup_file(record) : "comes before that of the cgroup";
+    case RUNHV_REC_HOOK: {
+      HookRecord hook;
+      if (!decode(record, hook)) return "expected struct runhv_hook and its strings";
+      if (hook.how.zero != 0) return "a field that must be zero is not";
+      return absolute(hook.path) ? nullptr : "expected an absolute path";
+    }
     case RUNHV_REC_TIME_OFFSETS: {
       out.has_time_offsets = true;
       runhv_time_offsets& offsets = out.time_offsets;
@@ -290,6 +296,7 @@ bool may_repeat(std::uint16_t tag) {
     case RUNHV_REC_SYSCTL:
     case RUNHV_REC_FILE:
     case RUNHV_REC_CGROUP_FILE:
+    case RUNHV_REC_HOOK:
     case RUNHV_REC_NETLINK:
     case RUNHV_REC_NETWORK_SLOT:
       return true;
@@ -370,6 +377,27 @@ bool decode(const Record& record, MountRecord& out) {
 bool decode(const Record& record, DeviceRecord& out) {
   return load(record.data, out.what) &&
          take_strings(record.data.subspan(sizeof out.what), {&out.path, 1});
+}
+
+bool decode(const Record& record, HookRecord& out) {
+  if (!load(record.data, out.how)) return false;
+  std::span<const std::byte> rest = record.data.subspan(sizeof out.how);
+  const auto take = [&](const char*& text) {
+    const void* end = rest.empty() ? nullptr : memchr(rest.data(), 0, rest.size());
+    if (end == nullptr) return false;
+    text = reinterpret_cast<const char*>(rest.data());
+    rest = rest.subspan(static_cast<std::size_t>(static_cast<const std::byte*>(end) - rest.data()) +
+                        1);
+    return true;
+  };
+  if (!take(out.state) || !take(out.path)) return false;
+  out.strings = reinterpret_cast<const char*>(rest.data());
+  const std::uint64_t count = std::uint64_t{out.how.arguments} + out.how.variables;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const char* text;
+    if (!take(text)) return false;
+  }
+  return rest.empty();
 }
 
 bool decode(const Record& record, CgroupFileRecord& out) {

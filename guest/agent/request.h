@@ -55,6 +55,14 @@ bool decode(const Record& record, DeviceRecord& out);
 bool decode(const Record& record, SysctlRecord& out);
 bool decode(const Record& record, runhv_rlimit& out);
 
+struct HookRecord {
+  runhv_hook how;
+  const char* state;
+  const char* path;
+  const char* strings;  // its arguments and variables, one behind the other
+};
+bool decode(const Record& record, HookRecord& out);
+
 // A file of the container's cgroup.
 struct CgroupFileRecord {
   const char* name;

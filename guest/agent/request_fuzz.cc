@@ -31,6 +31,16 @@ bool is_cgroup_file(const Record& record) {
          strlen(file.name) + strlen(file.value) + 2 == record.data.size();
 }
 
+bool is_hook(const Record& record) {
+  HookRecord hook;
+  if (!decode(record, hook) || hook.path[0] != '/') return false;
+  const char* text = hook.strings;
+  for (std::uint64_t i = 0; i < std::uint64_t{hook.how.arguments} + hook.how.variables; ++i) {
+    text += strlen(text) + 1;
+  }
+  return text == record.text() + record.data.size();
+}
+
 void check_container(std::span<const std::byte> records) {
   ContainerRequest request;
   if (!accepts(records, request)) return;
@@ -59,6 +69,7 @@ void check_container(std::span<const std::byte> records) {
     return decode(record, sysctl) && strstr(sysctl.name, "..") == nullptr;
   }));
   RUNHV_CHECK(for_each(records, RUNHV_REC_CGROUP_FILE, is_cgroup_file));
+  RUNHV_CHECK(for_each(records, RUNHV_REC_HOOK, is_hook));
   RUNHV_CHECK(for_each(records, RUNHV_REC_NETLINK, [&](const Record& record) {
     NetlinkRecord netlink;
     if (!decode(record, netlink)) return false;

@@ -353,6 +353,28 @@ TEST(RequestTest, OffsetsOfClocksArrive) {
       "CONTAINER: record 2: nanoseconds out of range");
 }
 
+TEST(RequestTest, HooksHaveTheStringsThatTheySay) {
+  const auto hook = [](runhv_hook how, const std::string& strings) {
+    return container_with(RUNHV_REC_HOOK, bytes_of(how) + strings);
+  };
+  const std::string state_and_path = text("{}") + text("/bin/hook");
+  EXPECT_EQ(hook({0, 0, 0, 0}, state_and_path), "accepted");
+  EXPECT_EQ(hook({9, 2, 1, 0}, state_and_path + text("a") + text("") + text("B=c")), "accepted");
+  EXPECT_EQ(hook({0, 0, 0, 1}, state_and_path),
+            "CONTAINER: record 2: a field that must be zero is not");
+  EXPECT_EQ(hook({0, 0, 0, 0}, text("{}") + text("hook")),
+            "CONTAINER: record 2: expected an absolute path");
+  for (const runhv_hook how :
+       {runhv_hook{0, 1, 0, 0}, runhv_hook{0, 0, 1, 0}, runhv_hook{0, UINT32_MAX, UINT32_MAX, 0}}) {
+    EXPECT_EQ(hook(how, state_and_path),
+              "CONTAINER: record 2: expected struct runhv_hook and its strings");
+  }
+  EXPECT_EQ(hook({0, 0, 0, 0}, state_and_path + text("a")),
+            "CONTAINER: record 2: expected struct runhv_hook and its strings");
+  EXPECT_EQ(hook({0, 0, 0, 0}, text("{}")),
+            "CONTAINER: record 2: expected struct runhv_hook and its strings");
+}
+
 TEST(RequestTest, FilesOfACgroupAreNames) {
   const auto file = [](std::string_view name) {
     return record(RUNHV_REC_CGROUP_FILE, text(name) + text("1"));

@@ -169,6 +169,16 @@ inline long futex_wait(const std::uint32_t* word, std::uint32_t value) {
 inline long futex_wake(const std::uint32_t* word) {
   return call(__NR_futex, word, 1 /* FUTEX_WAKE */, 1, nullptr, nullptr, 0);
 }
+// A process with a copy of the caller's memory.
+inline int fork() { return static_cast<int>(call(__NR_clone, 17 /* SIGCHLD */)); }
+inline int memfd_create(const char* name) {
+  return static_cast<int>(call(__NR_memfd_create, name, 1u /* MFD_CLOEXEC */));
+}
+inline long lseek(int fd, long offset, int whence) { return call(__NR_lseek, fd, offset, whence); }
+template <typename Polled>
+inline long ppoll(Polled* polled, std::size_t count, const timespec* timeout) {
+  return call(__NR_ppoll, polled, count, timeout, nullptr, 0);
+}
 inline long wait4(int pid, int* status, int options) {
   return call(__NR_wait4, pid, status, options, nullptr);
 }

@@ -147,6 +147,8 @@ enum {
   RUNHV_REC_CGROUP_FILE = 25,  /* 2 strings: a file of that cgroup (version 2), what is written into
                                   it; repeats */
   RUNHV_REC_TIME_OFFSETS = 30, /* struct runhv_time_offsets, of the time namespace */
+  RUNHV_REC_HOOK = 31,         /* struct runhv_hook, then strings: the state (JSON), the path, its
+                                  arguments, its variables; repeats */
   RUNHV_REC_NETLINK = 40, /* struct runhv_netlink, then the message, then a string that says what
                              it does; repeats */
   RUNHV_REC_NETWORK_SLOT = 41, /* struct runhv_network_slot; repeats */
@@ -209,6 +211,12 @@ struct runhv_mount {
 struct runhv_device {
   uint32_t mode; /* S_IFCHR, S_IFBLK or S_IFIFO | permissions */
   uint32_t major, minor, uid, gid, zero;
+};
+/* A program that the first process runs before its own, with the state as stdin. */
+struct runhv_hook {
+  uint32_t timeout_seconds;      /* then it is killed; 0 = none */
+  uint32_t arguments, variables; /* how many; without an argument the path is the first */
+  uint32_t zero;
 };
 /* A file of the container's root, written before its mounts are made. */
 enum { RUNHV_FILE_IF_MISSING = 1u << 0 /* else it replaces what the image has */ };

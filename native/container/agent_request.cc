@@ -158,6 +158,16 @@ Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec,
   for (const auto& [name, value] : spec.sysctls) {
     Record(out, RUNHV_REC_SYSCTL).string(name).string(value);
   }
+  for (const HookSpec& hook : spec.start_hooks) {
+    const runhv_hook head{.timeout_seconds = hook.timeout_seconds,
+                          .arguments = static_cast<std::uint32_t>(hook.arguments.size()),
+                          .variables = static_cast<std::uint32_t>(hook.environment.size()),
+                          .zero = 0};
+    Record record(out, RUNHV_REC_HOOK);
+    record.object(head).string(spec.hook_state).string(hook.path);
+    for (const std::string& each : hook.arguments) record.string(each);
+    for (const std::string& each : hook.environment) record.string(each);
+  }
   if (spec.time_offsets) Record(out, RUNHV_REC_TIME_OFFSETS).object(*spec.time_offsets);
   if (spec.cgroup) {
     Record(out, RUNHV_REC_CGROUP);

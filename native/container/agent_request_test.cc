@@ -64,6 +64,41 @@ std::uint32_t u32(const std::string& record, std::size_t offset) {
   return load_le<std::uint32_t>(as_bytes(record), offset);
 }
 
+TEST(AgentRequest, WhatAGuestIsAskedForIsARecordEach) {
+  ContainerSpec container = small_container();
+  auto records = by_tag(*encode_container(container));
+  for (const std::uint16_t tag :
+       {RUNHV_REC_CGROUP, RUNHV_REC_CGROUP_FILE, RUNHV_REC_TIME_OFFSETS, RUNHV_REC_HOOK}) {
+    EXPECT_EQ(records.count(tag), 0u) << tag;
+  }
+  container.cgroup = {CgroupSetting{"pids.max", "7"}};
+  container.time_offsets = runhv_time_offsets{1, 0, 0, 0};
+  container.hook_state = "{}";
+  container.start_hooks = {{"/h", {"h", "a"}, {"B=c"}, 9}};
+  records = by_tag(*encode_container(container));
+  EXPECT_EQ(records[RUNHV_REC_CGROUP], "");
+  EXPECT_EQ(records[RUNHV_REC_CGROUP_FILE], std::string("pids.max\0"
+                                                        "7\0",
+                                                        11));
+  EXPECT_EQ(records[RUNHV_REC_TIME_OFFSETS].size(), sizeof(runhv_time_offsets));
+  EXPECT_EQ(records[RUNHV_REC_HOOK].substr(sizeof(runhv_hook)),
+            std::string("{}\0/h\0h\0a\0B=c\0", 14));
+
+  ProcessSpec process = small_process();
+  process.scheduler = runhv_scheduler{};
+  process.io_priority = 1;
+  process.personality = 8;
+  process.exec_affinity = 2;
+  const auto first = *encode_process(0, process, {});
+  records = by_tag(records_of(first));
+  EXPECT_EQ(records.count(RUNHV_REC_CPU_AFFINITY), 0u) << "not of the first process";
+  EXPECT_EQ(records.count(RUNHV_REC_SCHEDULER), 1u);
+  EXPECT_EQ(records.count(RUNHV_REC_IO_PRIORITY), 1u);
+  EXPECT_EQ(records.count(RUNHV_REC_PERSONALITY), 1u);
+  const auto second = *encode_process(1, process, {});
+  EXPECT_EQ(by_tag(records_of(second)).count(RUNHV_REC_CPU_AFFINITY), 1u);
+}
+
 TEST(AgentRequest, StringsEndWithOneNulAndKeepTheirOrder) {
   const auto prepare = encode_process(0, small_process(), {});
   ASSERT_TRUE(prepare);

@@ -430,6 +430,7 @@ TEST(BundleFields, EveryRangeHasItsEnds) {
       {"/mounts/0/uidMappings", {}, {"[]"}},
       {"/mounts/0/gidMappings", {}, {"[]"}},
       {"/hooks/prestart", {"[]", R"([{"path":"/x"}])"}, {}},
+      {"/hooks/startContainer", {"[]", R"([{"path":"/x","timeout":2147483647}])"}, {}},
       {"/linux/namespaces/0/type",
        {R"("pid")", R"("mount")", R"("uts")", R"("ipc")", R"("cgroup")", R"("user")"},
        {R"("")", R"("net")", R"("mnt")", R"("Pid")", R"("pid ")", R"("vm")"}},

@@ -1,5 +1,8 @@
 #include "container/container.h"
 
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
+
 #include <array>
 #include <cstddef>
 #include <utility>
@@ -14,6 +17,36 @@
 #include "platform/random.h"
 
 namespace runhv::container {
+
+namespace {
+
+// The runtime specification, "State", as a process of the container sees it.
+std::string state_for_hooks(const std::string& id, const std::string& folder,
+                            const Bundle& bundle) {
+  rapidjson::StringBuffer buffer;
+  rapidjson::Writer<rapidjson::StringBuffer> json(buffer);
+  const auto write = [&json](const std::string& name, const std::string& value) {
+    json.Key(name.c_str(), static_cast<rapidjson::SizeType>(name.size()));
+    json.String(value.c_str(), static_cast<rapidjson::SizeType>(value.size()));
+  };
+  json.StartObject();
+  write("ociVersion", bundle.oci_version);
+  write("id", id);
+  write("status", "created");
+  if ((bundle.container.namespaces & linux_abi::kCloneNewpid) != 0) {
+    json.Key("pid");
+    json.Int(1);
+  }
+  write("bundle", folder);
+  json.Key("annotations");
+  json.StartObject();
+  for (const auto& [name, value] : bundle.annotations) write(name, value);
+  json.EndObject();
+  json.EndObject();
+  return std::string(buffer.GetString(), buffer.GetSize());
+}
+
+}  // namespace
 
 Result<void> check_container_id(const std::string& id) {
   if (is_name(id, kMaxIdBytes)) return {};
@@ -63,6 +96,9 @@ Result<void> Container::Impl::make(ContainerConfig config, const MakeMachine& ma
   if (bundle_.container.has_host_hooks && !config.runs_hooks) {
     return Fail{Error{Code::kUnsupported, operation("make"),
                       "config.json has hooks; runhv create, start and delete run them"}};
+  }
+  if (!bundle_.container.start_hooks.empty()) {
+    bundle_.container.hook_state = state_for_hooks(id_, config.bundle, bundle_);
   }
   bundle_.process.terminal = bundle_.process.terminal || config.terminal;
   if (config.columns != 0) bundle_.process.columns = config.columns;

@@ -243,6 +243,17 @@ void read_linux(const JsonNode& section, ContainerSpec& spec) {
   (void)section["mountLabel"].string();  // as the process's selinuxLabel
 }
 
+void read_start_hooks(const JsonNode& list, ContainerSpec& spec) {
+  for (const JsonNode& node : list.elements()) {
+    HookSpec& hook = spec.start_hooks.emplace_back();
+    hook.path = guest_path(node["path"].required("an absolute path"));
+    hook.arguments = node["args"].strings();
+    hook.environment = node["env"].strings();
+    hook.timeout_seconds =
+        static_cast<std::uint32_t>(node["timeout"].unsigned_integer(1, INT32_MAX));
+  }
+}
+
 void read_files(const Annotations& annotations, ContainerSpec& spec) {
   if (annotations.choice("etc", {"none", "docker"}, "none") == "docker") add_etc(spec);
   const auto volumes = annotations.find("volumes");
@@ -268,11 +279,11 @@ void read_container(const JsonNode& root, const Annotations& annotations, Contai
   read_mounts(root["mounts"], spec);
   read_linux(root["linux"], spec);
   for (const auto& [name, list] : root["hooks"].members()) {
-    const bool any = !list.elements().empty();
-    if (any && name == "startContainer") {
-      list.complain("hooks in the guest are not in this version", Code::kUnsupported);
+    if (name == "startContainer") {
+      read_start_hooks(list, spec);
+    } else {
+      spec.has_host_hooks = spec.has_host_hooks || !list.elements().empty();
     }
-    spec.has_host_hooks = spec.has_host_hooks || any;
   }
   spec.root_type = annotations.choice("rootfs.type", {"erofs", "ext4"}, "erofs");
   read_files(annotations, spec);

@@ -42,6 +42,14 @@ struct FileSpec {
   std::string content;  // of a link: its target
 };
 
+// A program of the root that runs before the first process's own.
+struct HookSpec {
+  std::string path;
+  std::vector<std::string> arguments;
+  std::vector<std::string> environment;
+  std::uint32_t timeout_seconds = 0;  // 0 = none
+};
+
 struct ContainerSpec {
   bool root_read_only = false;
   bool root_on_scratch_disk = false;  // the writable layer, else memory
@@ -63,6 +71,8 @@ struct ContainerSpec {
   std::optional<runhv_time_offsets> time_offsets;
   // The container's cgroup in the guest; nullopt: it has none of its own.
   std::optional<std::vector<CgroupSetting>> cgroup;
+  std::vector<HookSpec> start_hooks;
+  std::string hook_state;  // the specification's state, for them; its owner's to set
   bool has_host_hooks = false;
 };
 

@@ -14,14 +14,15 @@ namespace {
 constexpr const char* kFeatures = R"({
   "ociVersionMin": "1.0.0",
   "ociVersionMax": "1.3.0",
-  "hooks": ["prestart", "createRuntime", "createContainer", "poststart", "poststop"],
+  "hooks": ["prestart", "createRuntime", "createContainer", "startContainer", "poststart",
+    "poststop"],
   "mountOptions": ["async", "atime", "defaults", "dev", "diratime", "dirsync", "exec", "iversion",
     "lazytime", "loud", "mand", "noatime", "nodev", "nodiratime", "noexec", "noiversion", "nolazytime",
     "nomand", "norelatime", "nostrictatime", "nosuid", "private", "relatime", "remount", "ro",
     "rprivate", "rro", "rshared", "rslave", "runbindable", "rw", "shared", "silent", "slave",
     "strictatime", "suid", "sync", "tmpcopyup", "unbindable"],
   "linux": {
-    "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "uts"],
+    "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "uts"],
     "cgroup": {"v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": false},
     "seccomp": {
       "enabled": true,

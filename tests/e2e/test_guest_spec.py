@@ -160,3 +160,37 @@ def test_a_time_namespace(shim, offsets, least):
     streams.close()
     shim.checked("delete", "--force", "web")
     shim.wait(pid)
+
+
+def test_hooks_of_the_start_run_in_the_guest(shim):
+    def change(config):
+        config["root"]["readonly"] = False
+        config["annotations"]["org.example"] = "x"
+        config["hooks"] = {"startContainer": [
+            {"path": "/bin/sh", "args": ["sh", "-c", "cat >/state; echo $0 $A >/seen; id -u >>/seen", "hook"], "env": ["A=b", "PATH=/bin"]},
+            {"path": "/bin/sh", "args": ["sh", "-c", "echo second >>/seen"], "env": ["PATH=/bin"], "timeout": 60}]}
+    bundle = shim.bundle("web", "sh", "-c", "cat /state; echo; cat /seen", change=change)
+    pid, streams = shim.create("web", bundle)
+    shim.checked("start", "web")
+    state, *seen = streams.to_end(streams.stdout, seconds=60).decode().splitlines()
+    state = json.loads(state)
+    assert (state["id"], state["status"], state["pid"], state["bundle"]) == ("web", "created", 1, str(bundle))
+    assert state["annotations"]["org.example"] == "x"
+    assert seen == ["hook b", "0", "second"]
+    assert shim.wait(pid) == 0
+    streams.close()
+
+
+@pytest.mark.parametrize("hook,words", [({"args": ["sh", "-c", "exit 3"]}, "run the startContainer hook /bin/sh: exit status 3"),
+                                        ({"path": "/no/such"}, "run the startContainer hook /no/such: exit status 127"),
+                                        ({"args": ["sh", "-c", "kill -9 $$"]}, "run the startContainer hook /bin/sh: ended by signal 9"),
+                                        ({"args": ["sh", "-c", "sleep 1000"], "timeout": 1}, "run the startContainer hook /bin/sh: ")])
+def test_a_hook_of_the_start_that_fails_ends_the_container(shim, hook, words):
+    def change(config):
+        config["hooks"] = {"startContainer": [{"path": "/bin/sh", "env": ["PATH=/bin"], **hook}]}
+    pid, streams = shim.create("web", shim.bundle("web", "echo", "it ran", change=change))
+    shim("start", "web")
+    assert shim.wait(pid) == 125
+    assert streams.to_end(streams.stdout) == b""
+    assert words in streams.to_end(streams.stderr).decode() + " ".join(shim.errors())
+    streams.close()

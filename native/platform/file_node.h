@@ -75,6 +75,9 @@ class OpenFile {
   // As far as the file goes: `done` bytes. Parts: at most 1024 are taken.
   int read_at(std::uint64_t offset, std::span<const std::span<std::byte>> parts,
               std::size_t& done) const;
+  // The same without waiting for a disk or another system: EAGAIN where it would have to.
+  int read_at_once(std::uint64_t offset, std::span<const std::span<std::byte>> parts,
+                   std::size_t& done) const;
   // `append`: at the file's end as it is then, whatever `offset` is.
   int write_at(std::uint64_t offset, std::span<const std::span<const std::byte>> parts, bool append,
                std::size_t& done) const;

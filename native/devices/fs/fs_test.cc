@@ -109,6 +109,22 @@ TEST_F(FsTest, ReadsAFileIntoGuestMemory) {
   EXPECT_EQ(ask(Opcode::kGetattr, file, FuseBody().zeros(16)), 16u) << "it is forgotten";
 }
 
+TEST_F(FsTest, ReadsAtOnceWhatTheHostHasInMemory) {
+  ask(Opcode::kInit, 0, testing::fuse_init_body());
+  ask(Opcode::kLookup, 1, FuseBody().name("0"));
+  ask(Opcode::kLookup, u64_at(kFar), FuseBody().name("file"));
+  const std::uint64_t file = u64_at(kFar);
+  ask(Opcode::kOpen, file, FuseBody().u32(0).u32(0));
+  FuseBody read;
+  read.u64(u64_at(kFar)).u64(3).u32(4096).zeros(20);
+  jobs.refuse();
+  EXPECT_EQ(ask(Opcode::kRead, file, read), 16u + 4) << "no thread was asked";
+  EXPECT_EQ(testing::get_text(*memory, kFar, 4), "tent");
+  FuseBody wrong;
+  wrong.u64(12345).u64(0).u32(4096).zeros(20);
+  EXPECT_EQ(ask(Opcode::kRead, file, wrong), 16u) << "a handle that is not known";
+}
+
 TEST_F(FsTest, NothingIsServedAfterAReset) {
   EXPECT_GT(ask(Opcode::kInit, 0, testing::fuse_init_body()), 0u);
   const auto request = testing::fuse_request(Opcode::kGetattr, 1, FuseBody().zeros(16).written());

@@ -119,6 +119,7 @@ inline constexpr int kEnoent = 2;
 inline constexpr int kEio = 5;
 inline constexpr int kE2big = 7;
 inline constexpr int kEbadf = 9;
+inline constexpr int kEagain = 11;
 inline constexpr int kEnomem = 12;
 inline constexpr int kEexist = 17;
 inline constexpr int kExdev = 18;

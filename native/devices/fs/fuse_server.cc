@@ -169,11 +169,22 @@ struct FuseServer::Request {
   WriteCursor room;    // behind the header of the answer
   FuseAnswer answer;
   std::size_t in_place = 0;  // bytes of the answer that are in `room` already
+  bool may_wait = true;
   bool wants_answer = true;
 };
 
 std::uint32_t FuseServer::serve(std::span<const ReadSegment> in,
                                 std::span<const WriteSegment> out) {
+  return *answer(in, out, true);
+}
+
+std::optional<std::uint32_t> FuseServer::serve_at_once(std::span<const ReadSegment> in,
+                                                       std::span<const WriteSegment> out) {
+  return answer(in, out, false);
+}
+
+std::optional<std::uint32_t> FuseServer::answer(std::span<const ReadSegment> in,
+                                                std::span<const WriteSegment> out, bool may_wait) {
   ReadCursor cursor(in);
   const std::size_t in_bytes = cursor.remaining();
   std::array<std::byte, fuse::kInHeaderBytes> header;
@@ -182,6 +193,7 @@ std::uint32_t FuseServer::serve(std::span<const ReadSegment> in,
   FuseArguments fields(header);
   const std::uint32_t length = fields.u32();
   const auto opcode = static_cast<Opcode>(fields.u32());
+  if (!may_wait && opcode != Opcode::kRead) return std::nullopt;
   const std::uint64_t unique = fields.u64();
   const std::uint64_t node = fields.u64();
   const std::uint32_t uid = fields.u32();
@@ -199,7 +211,8 @@ std::uint32_t FuseServer::serve(std::span<const ReadSegment> in,
                   .arguments = FuseArguments(arguments),
                   .content = cursor,
                   .room = WriteCursor(out),
-                  .answer = {}};
+                  .answer = {},
+                  .may_wait = may_wait};
   const std::size_t room = request.room.remaining();
   request.room.skip(fuse::kOutHeaderBytes);
 
@@ -210,6 +223,7 @@ std::uint32_t FuseServer::serve(std::span<const ReadSegment> in,
     failed = fuse::kEio;
   } else {
     failed = dispatch(request);
+    if (failed == fuse::kEagain && !may_wait) return std::nullopt;
   }
   if (!request.wants_answer || room < fuse::kOutHeaderBytes) return 0;
   if (failed == 0 && request.answer.size() > room - fuse::kOutHeaderBytes) failed = fuse::kEio;
@@ -219,9 +233,9 @@ std::uint32_t FuseServer::serve(std::span<const ReadSegment> in,
   head.u32(static_cast<std::uint32_t>(fuse::kOutHeaderBytes + body))
       .u32(static_cast<std::uint32_t>(-failed))
       .u64(unique);
-  WriteCursor answer(out);
-  answer.write(head.written());
-  if (failed == 0) answer.write(request.answer.written());
+  WriteCursor written(out);
+  written.write(head.written());
+  if (failed == 0) written.write(request.answer.written());
   return static_cast<std::uint32_t>(fuse::kOutHeaderBytes + body);
 }
 
@@ -843,7 +857,8 @@ int FuseServer::read(Request& request) {
   if (!request.arguments.ok()) return fuse::kEinval;
   if (handle == nullptr) return fuse::kEbadf;
   const auto parts = parts_of(request.room, std::min(size, kMaxTransferBytes));
-  return handle->file.read_at(offset, parts, request.in_place);
+  return request.may_wait ? handle->file.read_at(offset, parts, request.in_place)
+                          : handle->file.read_at_once(offset, parts, request.in_place);
 }
 
 int FuseServer::write(Request& request) {

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -36,11 +37,16 @@ class FuseServer {
   // Returns how much of `out` was written: 0 where a request wants no answer or has no room for
   // one. May take as long as the host likes. Threads: any, at once.
   std::uint32_t serve(std::span<const ReadSegment> in, std::span<const WriteSegment> out);
+  // The same without waiting for the host: nothing where it would have to. It tries READ alone.
+  std::optional<std::uint32_t> serve_at_once(std::span<const ReadSegment> in,
+                                             std::span<const WriteSegment> out);
 
  private:
   struct Request;
   using Node = std::shared_ptr<const TreeNode>;
 
+  std::optional<std::uint32_t> answer(std::span<const ReadSegment> in,
+                                      std::span<const WriteSegment> out, bool may_wait);
   int dispatch(Request& request);
   int initialize(Request& request);
   int look_up(Request& request);

@@ -99,18 +99,48 @@ bool find_out_whether_it_acts_for_all() {
                              [&](int each) { return own.has(static_cast<unsigned>(each)); });
 }
 
+ssize_t read_parts(int file, std::uint64_t offset, std::span<const std::span<std::byte>> parts,
+                   int flags) {
+  // To preadv2 -1 is the descriptor's own place.
+  if (static_cast<off_t>(offset) < 0) {
+    errno = EINVAL;
+    return -1;
+  }
+  std::array<iovec, kIovecs> iovecs;
+  const std::size_t count = to_iovecs(parts, iovecs);
+  return ::preadv2(file, iovecs.data(), static_cast<int>(count), static_cast<off_t>(offset), flags);
+}
+
 }  // namespace
 
 // --- opened --------------------------------------------------------------------------------------
 
 int OpenFile::read_at(std::uint64_t offset, std::span<const std::span<std::byte>> parts,
                       std::size_t& done) const {
-  std::array<iovec, kIovecs> iovecs;
-  const std::size_t count = to_iovecs(parts, iovecs);
-  const ssize_t size =
-      ::preadv(number(handle_), iovecs.data(), static_cast<int>(count), static_cast<off_t>(offset));
+  const ssize_t size = read_parts(number(handle_), offset, parts, 0);
   done = size < 0 ? 0 : static_cast<std::size_t>(size);
   return result(size);
+}
+
+int OpenFile::read_at_once(std::uint64_t offset, std::span<const std::span<std::byte>> parts,
+                           std::size_t& done) const {
+  done = 0;
+  const ssize_t size = read_parts(number(handle_), offset, parts, RWF_NOWAIT);
+  // Not every file system can tell.
+  if (size < 0) return errno == EOPNOTSUPP ? EAGAIN : errno;
+  std::size_t wanted = 0;
+  for (const std::span<std::byte> part : parts.first(std::min(parts.size(), kIovecs))) {
+    wanted += part.size();
+  }
+  const auto read = static_cast<std::size_t>(size);
+  if (read < wanted) {
+    // The file's end, or a page that is not in memory: only there is nothing more to read.
+    std::byte more;
+    const std::span<std::byte> next(&more, 1);
+    if (read_parts(number(handle_), offset + read, {&next, 1}, RWF_NOWAIT) != 0) return EAGAIN;
+  }
+  done = read;
+  return 0;
 }
 
 int OpenFile::write_at(std::uint64_t offset, std::span<const std::span<const std::byte>> parts,

@@ -11,7 +11,7 @@ from .report import Report, Series, Verdict, percentile
 HELP = "resident memory of runhv-vmm beyond the guest's RAM, by part"
 # Size of the guest, and what its program does.
 STATES = ((128, "wait"), (512, "wait"), (128, "touch"))
-MOST_MIB = 64
+MOST_MIB = 60
 THREAD_GUARD = 4096
 ARENA = 64 << 20  # where glibc's heaps of threads begin
 

@@ -210,6 +210,37 @@ def test_the_vmm_is_in_the_cgroup_that_was_asked_for(shim):
 
 
 @needs_cgroups
+def test_a_guest_that_uses_all_its_memory_keeps_within_the_limit(shim, tmp_path):
+    (tmp_path / "shared").mkdir()
+
+    def change(config):
+        config["linux"]["cgroupsPath"] = "/runhv-test/full"
+        config["linux"]["resources"] = {"memory": {"limit": 192 << 20}}
+        config["mounts"].append(
+            {"destination": "/mnt", "type": "bind", "source": str(tmp_path / "shared"), "options": ["rbind"]})
+
+    # The guest's page cache takes what the program leaves: of disk, files and streams.
+    pid, streams = shim.create("full", shim.bundle(
+        "full", "sh", "-c", "dd if=/dev/zero of=/tmp/kept bs=1M count=80 && dd if=/dev/zero of=/mnt/file bs=1M count=300 && "
+        "cat /mnt/file /mnt/file /bin/* > /dev/null && dd if=/mnt/file bs=1M count=50 && read line", change=change))
+    shim.checked("start", "full")
+    left = 50 << 20
+    while left:
+        part = os.read(streams.stdout, min(left, 65536))
+        assert part, streams.to_end(streams.stderr)
+        left -= len(part)
+    (folder,) = [pathlib.Path(folder) for folder in cgroups("/runhv-test/full")
+                 if os.path.exists(folder + "/memory.limit_in_bytes") or os.path.exists(folder + "/memory.max")]
+    statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    own = int(statistics.get("total_rss", statistics.get("anon")))
+    assert (192 - 32) << 20 < own, "the guest has used its memory"
+    assert own < (192 + 64) << 20, "and leaves half of what the VMM may have besides"
+    streams.write(b"\n")
+    assert shim.wait(pid) == 0
+    streams.close()
+
+
+@needs_cgroups
 def test_a_cgroup_of_others_is_refused_and_left_alone(shim):
     folder = pathlib.Path(cgroups("/")[0], "runhv-test/others")
     folder.mkdir(parents=True)

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/scope_exit.h"
+#include "platform/child.h"
 #include "platform/clock.h"
 #include "platform/complain.h"
 #include "platform/file.h"
@@ -223,7 +224,10 @@ Result<void> Vmm::make_container(const std::string& share) {
       image != bundle.annotations.end()) {
     stored_.image = image->second;
   }
-  return {};
+  // Where the guest's processes have closed a stream, its readers see that: we hold no second end.
+  // A terminal's size is asked of stdin.
+  const bool given_up = options_.created && !options_.debug && !bundle.process.terminal;
+  return given_up ? platform::give_up_standard_streams() : Result<void>();
 }
 
 void Vmm::say_that_it_is_slow() {

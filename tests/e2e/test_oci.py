@@ -45,11 +45,24 @@ def test_a_whole_life(shim):
     streams.close()
 
 
-def test_the_vmm_holds_its_streams_alone(shim):
+def pipes(pid):
+    links = [os.readlink(entry) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+    return sorted(link for link in links if link.startswith("pipe:"))
+
+
+def test_the_vmm_holds_its_streams_alone_and_once(shim):
     pid, streams = shim.create("web", shim.bundle("web", "true"))
-    handles = {os.readlink(f"/proc/{pid}/fd/{number}") for number in (0, 1, 2)}
-    assert handles == {os.readlink(f"/proc/self/fd/{end}") for end in (streams.stdin, streams.stdout, streams.stderr)}
+    assert pipes(pid) == sorted(os.readlink(f"/proc/self/fd/{end}") for end in (streams.stdin, streams.stdout, streams.stderr))
     assert os.getsid(pid) == pid, "a terminal of create's caller does not reach it"
+    streams.close()
+
+
+def test_a_stream_that_the_program_closes_has_ended(shim):
+    _, streams = shim.create("web", shim.bundle("web", "sh", "-c", "echo out; exec sleep 1000 >/dev/null 2>&1"))
+    shim.checked("start", "web")
+    assert streams.to_end(streams.stdout) == b"out\n"
+    assert streams.to_end(streams.stderr) == b""
+    assert shim.state("web")["status"] == "running"
     streams.close()
 
 

@@ -417,6 +417,7 @@ def test_hooks_are_not_dropped_by_a_run_without_them(shim):
 def test_features_and_spec(shim):
     features = json.loads(shim.checked("features"))
     assert (features["ociVersionMin"], features["linux"]["apparmor"]["enabled"]) == ("1.0.0", False)
+    assert {"bind", "rbind", "nosymfollow", "rrw", "tmpcopyup"} <= set(features["mountOptions"])
     shim.checked("spec", "--bundle", str(shim.folder))
     config = json.loads((shim.folder / "config.json").read_text())
     assert config["vm"]["image"]["path"] == str(shim.folder / "rootfs.erofs")

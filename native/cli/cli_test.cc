@@ -155,8 +155,8 @@ TEST(Prepare, ImageKindsAreKnownAndPathsAbsolute) {
   const std::string here = std::filesystem::current_path().string();
   EXPECT_EQ(*absolute_image("oci:images/../x:tag"), "oci:" + here + "/x:tag");
   EXPECT_EQ(*absolute_image("docker-archive:/a.tar"), "docker-archive:/a.tar");
-  EXPECT_THAT(absolute_image("alpine").error().detail, HasSubstr("expected oci:DIR[:TAG]"));
-  EXPECT_FALSE(absolute_image("oci:"));
+  EXPECT_EQ(*absolute_image("localhost:5000/web"), "localhost:5000/web");
+  EXPECT_THAT(absolute_image("oci:").error().detail, HasSubstr("oci:DIR[:TAG]"));
 }
 
 TEST(Prepare, RequestHoldsWhatWasAskedForAndNothingElse) {

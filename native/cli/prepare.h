@@ -16,7 +16,7 @@ struct PreparePlaces {
   bool progress;       // somebody looks at stderr
 };
 
-// `image` made absolute; an error where its kind is unknown.
+// `image` with its path made absolute; a name in a registry stays as it is.
 Result<std::string> absolute_image(std::string_view image);
 
 // The request is JSON, so an error where one of its texts is not UTF-8.

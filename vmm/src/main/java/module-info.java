@@ -3,6 +3,7 @@ module dev.runhv.vmm {
     requires transitive dev.runhv.api;
     requires com.fasterxml.jackson.core;
     requires com.github.luben.zstd_jni;
+    requires java.net.http;
     requires jdk.jfr;
     requires org.tukaani.xz;
 

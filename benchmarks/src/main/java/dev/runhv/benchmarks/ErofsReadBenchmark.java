@@ -43,7 +43,7 @@ public class ErofsReadBenchmark {
     @Setup
     public void prepare() throws IOException, InterruptedException {
         workspace = Workspace.create();
-        try (ImageSource source = ImageSource.open(ImageReference.parse(Workspace.image(image)))) {
+        try (ImageSource source = ImageSource.open(ImageReference.parse(Workspace.image(image)), workspace.store())) {
             rootfs = new RootfsStore(workspace.store()).prepare(source, RootfsProgress.NONE);
         }
         reader = rootfs.open();

@@ -64,7 +64,7 @@ public class ImageToErofsBenchmark {
     @Benchmark
     public PreparedRootfs make() throws IOException, InterruptedException {
         long begun = System.nanoTime();
-        try (ImageSource source = ImageSource.open(reference)) {
+        try (ImageSource source = ImageSource.open(reference, store)) {
             PreparedRootfs rootfs = new RootfsStore(store).prepare(source, RootfsProgress.NONE);
             erofsBytes = Files.size(rootfs.image());
             // Bytes per microsecond.

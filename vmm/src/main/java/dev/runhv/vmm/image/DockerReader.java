@@ -4,6 +4,7 @@ import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.Failures;
+import dev.runhv.vmm.content.Json;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;

@@ -9,6 +9,9 @@ import java.nio.file.Path;
 
 /** The files of an image, by name with forward slashes: those of a folder, or those in an archive. */
 interface ImageFiles extends Closeable {
+    /** Tells that a blob will be read, before anything is asked about its file: it may have to be fetched. */
+    default void need(Descriptor descriptor) throws IOException {}
+
     /** Bytes, or -1 where there is no such file. */
     long size(String name) throws IOException;
 

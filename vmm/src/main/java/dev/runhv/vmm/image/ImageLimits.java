@@ -7,8 +7,6 @@ final class ImageLimits {
     /** An index in an index in an index in an index. */
     static final int INDEX_DEPTH = 4;
 
-    static final int JSON_DEPTH = 64;
-    static final int JSON_STRING_CHARACTERS = 1 << 20;
     /** Linux itself stops at 500 lower layers of an overlay; builders stop at 127. */
     static final int LAYERS = 512;
 

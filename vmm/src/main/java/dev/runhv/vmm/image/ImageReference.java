@@ -1,10 +1,10 @@
 package dev.runhv.vmm.image;
 
 import dev.runhv.api.RunhvException;
-import dev.runhv.vmm.content.Failures;
+import dev.runhv.vmm.registry.Reference;
 import java.nio.file.Path;
 
-/** Where an image lies, as a user writes it: {@code oci:DIR[:TAG]}, {@code oci-archive:FILE[:TAG]} and so on. */
+/** Where an image lies, as a user writes it: {@code NAME}, {@code oci:DIR[:TAG]} and so on. */
 public sealed interface ImageReference {
     /** A folder in the OCI image layout. An empty tag means the only image there is. */
     record OciLayout(Path directory, String tag) implements ImageReference {
@@ -30,6 +30,14 @@ public sealed interface ImageReference {
         }
     }
 
+    /** In a registry, or pulled from there before. */
+    record InRegistry(Reference name) implements ImageReference {
+        @Override
+        public String toString() {
+            return "docker://" + name;
+        }
+    }
+
     /** @throws RunhvException with {@code INVALID_ARGUMENT}, saying what to write instead */
     static ImageReference parse(String text) {
         String operation = "read the image name \"" + text + "\"";
@@ -49,11 +57,8 @@ public sealed interface ImageReference {
                 PathAndTag place = PathAndTag.split(operation, rest);
                 yield new DockerArchive(place.path(), place.tag());
             }
-            default ->
-                throw Failures.invalid(
-                        operation,
-                        "Images are read from local files: write oci:DIR[:TAG], oci-archive:FILE[:TAG] or"
-                                + " docker-archive:FILE[:NAME] (skopeo copy docker://… oci:DIR fetches one)");
+            case "docker" -> new InRegistry(Reference.parse(rest.startsWith("//") ? rest.substring(2) : text));
+            default -> new InRegistry(Reference.parse(text));
         };
     }
 

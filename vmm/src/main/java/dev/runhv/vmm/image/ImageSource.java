@@ -2,6 +2,7 @@ package dev.runhv.vmm.image;
 
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.Failures;
+import dev.runhv.vmm.registry.Reference;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,10 +31,11 @@ public final class ImageSource implements AutoCloseable {
     record Contents(ImageConfig config, byte[] configText, List<Layer> layers) {}
 
     /**
+     * @param store where what comes from a registry is kept, and found again
      * @throws RunhvException when there is no such image, or it is damaged, or it is not for linux/amd64
-     * @throws InterruptedException while a compressed archive is decompressed
+     * @throws InterruptedException while a compressed archive is decompressed, or something is fetched
      */
-    public static ImageSource open(ImageReference reference) throws InterruptedException {
+    public static ImageSource open(ImageReference reference, Path store) throws InterruptedException {
         String operation = operation(reference);
         try {
             return switch (reference) {
@@ -52,6 +54,14 @@ public final class ImageSource implements AutoCloseable {
                     ImageFiles files = openArchive(operation, file);
                     yield finish(reference, files, () -> new DockerReader(operation, files).read(name));
                 }
+                case ImageReference.InRegistry(Reference name) -> {
+                    RegistryFiles files = new RegistryFiles(name, store.resolve("registry"));
+                    yield finish(reference, files, () -> {
+                        Contents contents = new OciReader(operation, files).read("");
+                        files.keepName();
+                        return contents;
+                    });
+                }
             };
         } catch (IOException e) {
             Failures.throwIfInterrupted(e);
@@ -66,6 +76,7 @@ public final class ImageSource implements AutoCloseable {
                 case ImageReference.OciLayout layout -> false;
                 case ImageReference.OciArchive(Path file, String tag) -> ArchiveFiles.isCompressed(file);
                 case ImageReference.DockerArchive(Path file, String name) -> ArchiveFiles.isCompressed(file);
+                case ImageReference.InRegistry name -> false;
             };
         } catch (IOException e) {
             throw Failures.of(operation(reference), e);

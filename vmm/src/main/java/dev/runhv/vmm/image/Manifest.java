@@ -1,6 +1,7 @@
 package dev.runhv.vmm.image;
 
 import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.Json;
 import java.util.ArrayList;
 import java.util.List;
 

@@ -175,6 +175,7 @@ final class OciReader {
     }
 
     private void requireSize(String what, Descriptor descriptor) throws IOException {
+        files.need(descriptor);
         long actual = files.size(path(descriptor.digest()));
         if (actual < 0) {
             throw Failures.corrupt(operation, "The %s %s is missing".formatted(what, descriptor.digest()));

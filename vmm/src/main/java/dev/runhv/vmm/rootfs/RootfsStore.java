@@ -55,6 +55,7 @@ public final class RootfsStore {
     public PreparedRootfs prepare(ImageReference reference, RootfsProgress progress) throws InterruptedException {
         return switch (reference) {
             case ImageReference.OciLayout layout -> readAndPrepare(layout, progress).rootfs;
+            case ImageReference.InRegistry name -> readAndPrepare(name, progress).rootfs;
             case ImageReference.OciArchive(Path file, String tag) -> prepareArchive(reference, file, progress);
             case ImageReference.DockerArchive(Path file, String name) -> prepareArchive(reference, file, progress);
         };
@@ -63,7 +64,7 @@ public final class RootfsStore {
     private record Read(PreparedRootfs rootfs, byte[] configText) {}
 
     private Read readAndPrepare(ImageReference reference, RootfsProgress progress) throws InterruptedException {
-        try (ImageSource source = ImageSource.open(reference)) {
+        try (ImageSource source = ImageSource.open(reference, store)) {
             return new Read(prepare(source, progress), source.configText());
         }
     }

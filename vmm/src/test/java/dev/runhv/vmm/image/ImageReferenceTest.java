@@ -23,6 +23,20 @@ class ImageReferenceTest {
     }
 
     @ParameterizedTest
+    @CsvSource({
+        "busybox, docker.io/library/busybox:latest",
+        "docker://debian:12, docker.io/library/debian:12",
+        "me/web, docker.io/me/web:latest",
+        "index.docker.io/web, docker.io/library/web:latest",
+        "localhost/web, localhost/web:latest",
+        "localhost:5000/a/b:1, localhost:5000/a/b:1",
+        "[::1]:5000/web, [::1]:5000/web:latest"
+    })
+    void fillsInDockersDefaults(String text, String whole) {
+        assertThat(ImageReference.parse(text)).hasToString("docker://" + whole);
+    }
+
+    @ParameterizedTest
     @ValueSource(strings = {"oci:/a/b", "oci:/a:t", "oci-archive:/f:t", "docker-archive:/f:r:t"})
     void writesWhatItReads(String text) {
         assertThat(ImageReference.parse(text)).hasToString(text);
@@ -32,8 +46,13 @@ class ImageReferenceTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "debian:12 | oci:DIR[:TAG]",
-                "docker://debian | skopeo copy",
+                "Debian | oci:DIR[:TAG]",
+                "localhost:5000/../x | oci:DIR[:TAG]",
+                "web:a/../b | no registry",
+                "web:.. | A tag has",
+                "web@sha256:12 | is no digest",
+                "1.2.3.999/web | no registry",
+                "docker: | A tag has",
                 "/some/folder | oci:DIR[:TAG]",
                 "oci: | The path is missing",
                 "oci::tag | The path is missing",

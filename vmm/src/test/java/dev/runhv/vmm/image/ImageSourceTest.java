@@ -516,7 +516,7 @@ class ImageSourceTest {
 
     private static ImageSource open(String reference) {
         try {
-            return ImageSource.open(ImageReference.parse(reference));
+            return ImageSource.open(ImageReference.parse(reference), Path.of("no-store"));
         } catch (InterruptedException e) {
             throw new AssertionError(e);
         }

@@ -1,6 +1,7 @@
 package dev.runhv.vmm.image;
 
 import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.Json;
 import java.util.Arrays;
 
 /** A manifest, an index, docker's manifest.json: never two of them at once. */

@@ -150,7 +150,7 @@ class FuzzTest {
                 files.put("index.json", damaged(files.get("index.json"), random, true));
             }
             Path layout = ImageBuilder.write(files, folder.resolve("layout"));
-            try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(layout, ""))) {
+            try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(layout, ""), layout)) {
                 assertThat(source.layers()).hasSize(1);
             } catch (RunhvException e) {
                 assertThat(e.detail()).isNotBlank();

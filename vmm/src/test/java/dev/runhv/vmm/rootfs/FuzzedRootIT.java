@@ -81,7 +81,7 @@ class FuzzedRootIT {
             }
             // Last, so that no damaged name takes the place of a program.
             Path busybox = InstalledDistribution.sources().resolve("build/images/busybox");
-            try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(busybox, ""))) {
+            try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(busybox, ""), busybox)) {
                 new LayerReader(tree, writer, RootfsLimits.LAYER_BYTES)
                         .apply(source.layers().getFirst(), bytes -> {});
             }

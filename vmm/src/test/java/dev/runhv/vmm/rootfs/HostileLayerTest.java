@@ -551,7 +551,7 @@ class HostileLayerTest {
                 new ImageBuilder().layer(bomb))) {
             Path layout = image.writeTo(folder.resolve("oci"), "t");
             Path file = folder.resolve("image");
-            try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(layout, ""));
+            try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(layout, ""), layout);
                     FileChannel channel = FileChannel.open(
                             file,
                             StandardOpenOption.CREATE,

@@ -27,7 +27,7 @@ final class Rootfs {
 
     static Path prepare(Path folder, ImageBuilder builder) {
         Path layout = builder.writeTo(folder.resolve("oci"), "test");
-        try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(layout, ""))) {
+        try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(layout, ""), layout)) {
             return new RootfsStore(folder.resolve("store"))
                     .prepare(source, RootfsProgress.NONE)
                     .image();

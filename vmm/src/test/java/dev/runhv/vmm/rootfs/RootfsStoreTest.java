@@ -137,7 +137,7 @@ class RootfsStoreTest {
                 .gzipLayer(new TarBuilder().file("more", new byte[40 << 20]).bytes())
                 .writeTo(folder.resolve("large"), "t");
         List<Long> bytesOfLayers = new ArrayList<>();
-        try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(layout, ""))) {
+        try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(layout, ""), layout)) {
             source.layers().forEach(layer -> bytesOfLayers.add(layer.storedBytes()));
         }
         List<String> told = Collections.synchronizedList(new ArrayList<>());
@@ -247,7 +247,7 @@ class RootfsStoreTest {
     @Test
     void aFailedImportLeavesNothing() throws Exception {
         Path blob;
-        try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(layout, ""))) {
+        try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(layout, ""), layout)) {
             blob = layout.resolve("blobs/sha256")
                     .resolve(source.layers().get(1).name().replace("layer sha256:", ""));
         }
@@ -363,7 +363,7 @@ class RootfsStoreTest {
     }
 
     private PreparedRootfs prepare(RootfsProgress progress) throws InterruptedException {
-        try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(layout, ""))) {
+        try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(layout, ""), layout)) {
             return new RootfsStore(folder.resolve("store")).prepare(source, progress);
         }
     }

@@ -1,4 +1,4 @@
-package dev.runhv.vmm.image;
+package dev.runhv.vmm.content;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
@@ -7,7 +7,6 @@ import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.core.exc.StreamConstraintsException;
-import dev.runhv.vmm.content.CorruptInputException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.CharBuffer;
@@ -19,16 +18,19 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * One JSON object of an image, with typed access that names the place of what is wrong
+ * One JSON object of somebody else's, with typed access that names the place of what is wrong
  * ({@code rootfs.diff_ids[2]: expected a string}). Text is UTF-8 (RFC 8259 §8.1) and one value, with nothing behind it. A
  * member is found whatever the case of its name, as readers in Go find it. One that occurs twice, or in two spellings, is
  * refused: two readers would see two different images.
  */
-final class Json {
+public final class Json {
+    private static final int DEPTH = 64;
+    private static final int STRING_CHARACTERS = 1 << 20;
+
     private static final JsonFactory FACTORY = JsonFactory.builder()
             .streamReadConstraints(StreamReadConstraints.builder()
-                    .maxNestingDepth(ImageLimits.JSON_DEPTH)
-                    .maxStringLength(ImageLimits.JSON_STRING_CHARACTERS)
+                    .maxNestingDepth(DEPTH)
+                    .maxStringLength(STRING_CHARACTERS)
                     .build())
             .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
             .build();
@@ -41,12 +43,12 @@ final class Json {
         this.members = members;
     }
 
-    static Json parse(byte[] text) throws CorruptInputException {
+    public static Json parse(byte[] text) throws CorruptInputException {
         return asObject("", document(text));
     }
 
     /** The array of objects that is a whole document, as {@code manifest.json} of docker save. */
-    static List<Json> parseArray(byte[] text) throws CorruptInputException {
+    public static List<Json> parseArray(byte[] text) throws CorruptInputException {
         if (document(text) instanceof List<?> list) {
             return asObjects("", list);
         }
@@ -68,8 +70,7 @@ final class Json {
         } catch (StreamConstraintsException e) {
             throw new CorruptInputException(
                     "It is JSON beyond the limits, a depth of %d and strings of %d characters: %s"
-                            .formatted(
-                                    ImageLimits.JSON_DEPTH, ImageLimits.JSON_STRING_CHARACTERS, e.getOriginalMessage()),
+                            .formatted(DEPTH, STRING_CHARACTERS, e.getOriginalMessage()),
                     e);
         } catch (JsonProcessingException e) {
             throw new CorruptInputException("Not JSON: " + e.getOriginalMessage(), e);
@@ -91,7 +92,7 @@ final class Json {
     }
 
     /** False where the member is null, too. */
-    boolean has(String name) throws CorruptInputException {
+    public boolean has(String name) throws CorruptInputException {
         return find(name) != null;
     }
 
@@ -110,33 +111,33 @@ final class Json {
     }
 
     /** Without NUL, where Linux would end it, and without half a surrogate pair, which no byte stands for. */
-    String string(String name) throws CorruptInputException {
+    public String string(String name) throws CorruptInputException {
         return text(name, find(name));
     }
 
     /** The string, or {@code absent} where there is none or null. */
-    String string(String name, String absent) throws CorruptInputException {
+    public String string(String name, String absent) throws CorruptInputException {
         return has(name) ? string(name) : absent;
     }
 
-    long number(String name) throws CorruptInputException {
+    public long number(String name) throws CorruptInputException {
         if (find(name) instanceof Long value) {
             return value;
         }
         throw expected(name, "a whole number");
     }
 
-    Json object(String name) throws CorruptInputException {
+    public Json object(String name) throws CorruptInputException {
         return asObject(place(name), find(name));
     }
 
     /** The object, or an empty one where there is none or null. */
-    Json objectOrEmpty(String name) throws CorruptInputException {
+    public Json objectOrEmpty(String name) throws CorruptInputException {
         return has(name) ? object(name) : new Json(place(name), Map.of());
     }
 
     /** The array's strings; empty where there is none or null. */
-    List<String> strings(String name) throws CorruptInputException {
+    public List<String> strings(String name) throws CorruptInputException {
         List<String> strings = new ArrayList<>();
         for (Object element : array(name)) {
             strings.add(text(name + "[" + strings.size() + "]", element));
@@ -145,12 +146,12 @@ final class Json {
     }
 
     /** The array's objects; empty where there is none or null. */
-    List<Json> objects(String name) throws CorruptInputException {
+    public List<Json> objects(String name) throws CorruptInputException {
         return asObjects(place(name), array(name));
     }
 
     /** The members that are strings; others are left out. */
-    Map<String, String> stringMembers() {
+    public Map<String, String> stringMembers() {
         Map<String, String> strings = new LinkedHashMap<>();
         for (Map.Entry<String, Object> member : members.entrySet()) {
             if (member.getValue() instanceof String value) {
@@ -160,7 +161,7 @@ final class Json {
         return strings;
     }
 
-    List<String> memberNames() {
+    public List<String> memberNames() {
         return List.copyOf(members.keySet());
     }
 

@@ -1,0 +1,111 @@
+package dev.runhv.vmm.registry;
+
+import dev.runhv.api.RunhvException;
+import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.Digest;
+import dev.runhv.vmm.content.Failures;
+import java.net.URI;
+import java.net.URISyntaxException;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.regex.Pattern;
+
+/**
+ * An image in a registry, with docker's defaults filled in: {@code busybox} is docker.io/library/busybox:latest. {@link
+ * #parse} makes only such of which no part of it needs quoting in a URL, and none is a path that leads elsewhere.
+ *
+ * @param registry a host and perhaps a port
+ * @param repository OCI distribution 1.1, "Pulling manifests"
+ * @param tag empty where there is a digest
+ */
+public record Reference(String registry, String repository, String tag, Optional<Digest> digest) {
+    private static final String DOCKER = "docker.io";
+    /** Of a whole reference; docker's bound of a name is 255. */
+    private static final int CHARACTERS = 512;
+
+    private static final Pattern HOST =
+            Pattern.compile("([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
+                    + "(:[0-9]{1,5})?|\\[[0-9a-fA-F:]{2,39}](:[0-9]{1,5})?");
+    private static final Pattern COMPONENT = Pattern.compile("[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*");
+    private static final Pattern TAG = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._-]{0,127}");
+
+    /** @throws RunhvException with {@code INVALID_ARGUMENT}, saying what to write instead */
+    public static Reference parse(String text) {
+        String operation = "read the image name \"" + text + "\"";
+        if (text.length() > CHARACTERS) {
+            throw Failures.invalid(operation, "It is longer than %d characters".formatted(CHARACTERS));
+        }
+        String name = text;
+        Optional<Digest> digest = Optional.empty();
+        int at = name.indexOf('@');
+        if (at >= 0) {
+            try {
+                digest = Optional.of(Digest.parse(name.substring(at + 1)));
+            } catch (CorruptInputException e) {
+                throw Failures.invalid(operation, e.getMessage());
+            }
+            name = name.substring(0, at);
+        }
+        String tag = digest.isPresent() ? "" : "latest";
+        int colon = name.indexOf(':', name.lastIndexOf('/') + 1);
+        if (colon >= 0) {
+            tag = name.substring(colon + 1);
+            name = name.substring(0, colon);
+            if (!TAG.matcher(tag).matches()) {
+                throw Failures.invalid(
+                        operation,
+                        "A tag has up to 128 letters, digits, \"_\", \".\" and \"-\", and begins with none of the last two");
+            }
+        }
+        return named(operation, name, digest.isPresent() ? "" : tag, digest);
+    }
+
+    private static Reference named(String operation, String name, String tag, Optional<Digest> digest) {
+        int slash = name.indexOf('/');
+        String first = slash < 0 ? "" : name.substring(0, slash);
+        boolean host = first.equals("localhost")
+                || first.contains(".")
+                || first.contains(":")
+                || !first.equals(first.toLowerCase(Locale.ROOT));
+        String registry = host ? first : DOCKER;
+        String repository = host ? name.substring(slash + 1) : name;
+        if (registry.equals("index.docker.io")) {
+            registry = DOCKER;
+        }
+        if (registry.equals(DOCKER) && !repository.contains("/")) {
+            repository = "library/" + repository;
+        }
+        if (!HOST.matcher(registry).matches() || !isAuthority(registry)) {
+            throw Failures.invalid(operation, "\"%s\" is no registry: write HOST[:PORT]/NAME".formatted(registry));
+        }
+        for (String component : repository.split("/", -1)) {
+            if (!COMPONENT.matcher(component).matches()) {
+                throw Failures.invalid(
+                        operation,
+                        "Neither [REGISTRY/]NAME[:TAG] in lower case, nor oci:DIR[:TAG], oci-archive:FILE[:TAG] or"
+                                + " docker-archive:FILE[:NAME]");
+            }
+        }
+        return new Reference(registry, repository, tag, digest);
+    }
+
+    /** Not every host of the form is one: an address has its bounds, and so has a port. */
+    private static boolean isAuthority(String host) {
+        try {
+            URI uri = new URI("https://" + host + "/");
+            return uri.getHost() != null && uri.getPort() <= 65_535;
+        } catch (URISyntaxException e) {
+            return false;
+        }
+    }
+
+    /** What a manifest is asked for by. */
+    String tagOrDigest() {
+        return digest.map(Digest::toString).orElse(tag);
+    }
+
+    @Override
+    public String toString() {
+        return registry + "/" + repository + digest.map(d -> "@" + d).orElse(":" + tag);
+    }
+}

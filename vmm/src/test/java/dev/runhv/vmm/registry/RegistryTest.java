@@ -1,0 +1,277 @@
+package dev.runhv.vmm.registry;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpServer;
+import dev.runhv.api.ErrorCode;
+import dev.runhv.api.RunhvException;
+import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.Digest;
+import dev.runhv.vmm.image.ImageReference;
+import dev.runhv.vmm.rootfs.PreparedRootfs;
+import dev.runhv.vmm.rootfs.RootfsProgress;
+import dev.runhv.vmm.rootfs.RootfsStore;
+import dev.runhv.vmm.testing.ImageBuilder;
+import dev.runhv.vmm.testing.TarBuilder;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Pulls from a registry of our own, which behaves or does not. */
+@Timeout(60)
+class RegistryTest {
+    private static final String MANIFEST = "application/vnd.oci.image.manifest.v1+json";
+
+    /** What the registry does with a request; true where it has answered. */
+    private interface Misbehaviour {
+        boolean answer(HttpExchange exchange) throws IOException;
+    }
+
+    @TempDir
+    Path folder;
+
+    private final List<String> requests = new CopyOnWriteArrayList<>();
+    private final ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
+    private volatile Misbehaviour misbehaviour = exchange -> false;
+    private HttpServer server;
+    private Path layout;
+
+    @BeforeEach
+    void serve() throws IOException {
+        layout = folder.resolve("layout");
+        new ImageBuilder()
+                .gzipLayer(new TarBuilder().file("a", "one").bytes())
+                .layer(new TarBuilder().file("b", "two").bytes())
+                .writeTo(layout, "latest");
+        server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+        server.setExecutor(threads);
+        server.createContext("/", this::answer);
+        server.start();
+    }
+
+    @AfterEach
+    void stop() {
+        server.stop(0);
+        threads.shutdownNow();
+    }
+
+    private void answer(HttpExchange exchange) throws IOException {
+        try (exchange) {
+            String path = exchange.getRequestURI().getPath();
+            requests.add(path);
+            if (misbehaviour.answer(exchange)) {
+                return;
+            }
+            String last = path.substring(path.lastIndexOf('/') + 1);
+            String digest = last.equals("latest") ? manifestDigest() : last;
+            Path file = layout.resolve("blobs").resolve(digest.replace(':', '/'));
+            if (!Files.exists(file)) {
+                exchange.sendResponseHeaders(404, -1);
+                return;
+            }
+            exchange.getResponseHeaders().set("Content-Type", MANIFEST);
+            send(exchange, 200, Files.readAllBytes(file));
+        }
+    }
+
+    private String manifestDigest() throws IOException {
+        Matcher digest = Pattern.compile("sha256:[0-9a-f]{64}").matcher(Files.readString(layout.resolve("index.json")));
+        assertThat(digest.find()).isTrue();
+        return digest.group();
+    }
+
+    private static boolean send(HttpExchange exchange, int status, byte[] body) throws IOException {
+        exchange.sendResponseHeaders(status, body.length == 0 ? -1 : body.length);
+        exchange.getResponseBody().write(body);
+        return true;
+    }
+
+    private String name() {
+        return "localhost:" + server.getAddress().getPort() + "/web";
+    }
+
+    private Path store() {
+        return folder.resolve("store");
+    }
+
+    private PreparedRootfs pull() throws InterruptedException {
+        return new RootfsStore(store()).prepare(ImageReference.parse(name()), RootfsProgress.NONE);
+    }
+
+    private RegistryClient client() {
+        return new RegistryClient(Reference.parse(name()), Duration.ZERO);
+    }
+
+    private BlobStore blobs() {
+        return new BlobStore(folder.resolve("blobs-only"));
+    }
+
+    @Test
+    void pullsOnceAndThenAsksNoMore() throws Exception {
+        assertThat(pull().image()).exists();
+        assertThat(requests).hasSize(5).doesNotHaveDuplicates();
+        requests.clear();
+        pull();
+        assertThat(requests).isEmpty();
+    }
+
+    @Test
+    void twoPullsAtOnceFetchEachBlobOnce() throws Exception {
+        Callable<PreparedRootfs> pull = this::pull;
+        for (var done : threads.invokeAll(List.of(pull, pull))) {
+            assertThat(done.get().image()).exists();
+        }
+        assertThat(requests.stream().filter(path -> path.contains("/blobs/"))).doesNotHaveDuplicates();
+    }
+
+    @Test
+    void tokenGoesToTheRegistryAndNotWhereItRedirects() throws Exception {
+        List<String> leaked = new CopyOnWriteArrayList<>();
+        HttpServer other = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+        other.createContext("/", exchange -> {
+            leaked.addAll(exchange.getRequestHeaders().getOrDefault("Authorization", List.of()));
+            String path = exchange.getRequestURI().getPath();
+            try (exchange) {
+                send(exchange, 200, Files.readAllBytes(layout.resolve("blobs" + path.replace(':', '/'))));
+            }
+        });
+        other.start();
+        misbehaviour = exchange -> {
+            String path = exchange.getRequestURI().getPath();
+            if (path.equals("/token")) {
+                assertThat(exchange.getRequestURI().getQuery()).isEqualTo("scope=repository:web:pull&service=library");
+                return send(exchange, 200, ImageBuilder.bytes("{\"token\":\"secret\"}"));
+            }
+            if (!"Bearer secret".equals(exchange.getRequestHeaders().getFirst("Authorization"))) {
+                exchange.getResponseHeaders().set("WWW-Authenticate", "Bearer realm=\"/token\",service=\"library\"");
+                return send(exchange, 401, new byte[0]);
+            }
+            if (path.contains("/blobs/")) {
+                exchange.getResponseHeaders()
+                        .set(
+                                "Location",
+                                "http://127.0.0.1:" + other.getAddress().getPort()
+                                        + path.substring(path.lastIndexOf('/')));
+                return send(exchange, 307, new byte[0]);
+            }
+            return false;
+        };
+        try {
+            assertThat(pull().image()).exists();
+        } finally {
+            other.stop(0);
+        }
+        assertThat(leaked).isEmpty();
+    }
+
+    @Test
+    void goesOnWhereABodyBroke() throws Exception {
+        byte[] content = new byte[300_000];
+        new Random(1).nextBytes(content);
+        List<String> ranges = new CopyOnWriteArrayList<>();
+        misbehaviour = exchange -> {
+            String range = exchange.getRequestHeaders().getFirst("Range");
+            if (range == null) {
+                exchange.sendResponseHeaders(200, content.length);
+                OutputStream out = exchange.getResponseBody();
+                out.write(content, 0, 200_000);
+                out.flush();
+                return true; // closed too early
+            }
+            ranges.add(range);
+            int from = Integer.parseInt(range.substring("bytes=".length(), range.length() - 1));
+            exchange.getResponseHeaders().set("Content-Range", "bytes " + from + "-299999/300000");
+            return send(exchange, 206, Arrays.copyOfRange(content, from, content.length));
+        };
+        Digest digest = Digest.sha256(content);
+        try (RegistryClient client = client()) {
+            client.fetch(blobs(), false, digest, content.length);
+        }
+        assertThat(ranges).hasSize(1);
+        assertThat(blobs().path(digest)).hasBinaryContent(content);
+    }
+
+    @Test
+    void wrongContentLeavesNothing() throws IOException {
+        misbehaviour = exchange -> send(exchange, 200, ImageBuilder.bytes("wrong"));
+        Digest digest = Digest.sha256(ImageBuilder.bytes("right"));
+        try (RegistryClient client = client()) {
+            assertThatThrownBy(() -> client.fetch(blobs(), false, digest, 5))
+                    .isInstanceOf(CorruptInputException.class)
+                    .hasMessageContaining("does not match its digest");
+        }
+        assertThat(blobs().path(digest)).doesNotExist();
+        assertThat(blobs().root().resolve("partial/sha256-" + digest.hex())).isEmptyFile();
+    }
+
+    @Test
+    void refusesByName() {
+        refuses(exchange -> send(exchange, 503, new byte[0]), ErrorCode.HOST_FAILED, "the status 503");
+        refuses(exchange -> send(exchange, 404, new byte[0]), ErrorCode.NOT_FOUND, "does not have it");
+        refuses(exchange -> send(exchange, 403, new byte[0]), ErrorCode.ACCESS_DENIED, "without credentials");
+        refuses(exchange -> redirect(exchange, "/again"), ErrorCode.HOST_FAILED, "redirects more than 5 times");
+        refuses(exchange -> redirect(exchange, "file:///etc/passwd"), ErrorCode.HOST_FAILED, "no HTTPS URL");
+        refuses(
+                exchange -> {
+                    if (exchange.getRequestURI().getPath().equals("/token")) {
+                        return send(exchange, 200, ImageBuilder.bytes("{\"token\":\"useless\"}"));
+                    }
+                    exchange.getResponseHeaders().set("WWW-Authenticate", "Bearer realm=\"/token\"");
+                    return send(exchange, 401, new byte[0]);
+                },
+                ErrorCode.ACCESS_DENIED,
+                "refuses it");
+    }
+
+    private static boolean redirect(HttpExchange exchange, String to) throws IOException {
+        exchange.getResponseHeaders().set("Location", to);
+        return send(exchange, 302, new byte[0]);
+    }
+
+    private void refuses(Misbehaviour doing, ErrorCode code, String words) {
+        misbehaviour = doing;
+        try (RegistryClient client = client()) {
+            assertThatThrownBy(client::manifest)
+                    .isInstanceOfSatisfying(
+                            RunhvException.class, e -> assertThat(e.code()).isEqualTo(code))
+                    .hasMessageContaining(words);
+        }
+    }
+
+    @Test
+    void endlessManifestEndsAtItsLimit() {
+        misbehaviour = exchange -> {
+            exchange.sendResponseHeaders(200, 0);
+            byte[] block = new byte[1 << 16];
+            for (int i = 0; i < 1600; i++) {
+                exchange.getResponseBody().write(block);
+            }
+            return true;
+        };
+        try (RegistryClient client = client()) {
+            assertThatThrownBy(client::manifest)
+                    .isInstanceOf(CorruptInputException.class)
+                    .hasMessageContaining("more than 4194304 bytes");
+        }
+    }
+}

@@ -183,13 +183,13 @@ Result<void> Vmm::take_name(const LauncherOptions& launcher) {
         const std::vector<std::byte> config,
         platform::read_file(options_.bundle + "/config.json", container::kMaxConfigBytes));
     RUNHV_TRY(folder_->keep_config(config));
+    stored_.created_ns = platform::realtime_ns();
   }
   stored_.id = options_.id;
   stored_.bundle = options_.bundle;
   stored_.pid = platform::current_process_id();
   stored_.ephemeral = !options_.keep;
   stored_.status = container::status_name(container::ContainerStatus::kCreating);
-  stored_.created_ns = platform::realtime_ns();
   RUNHV_TRY(folder_->write(stored_));
   return server_.listen(folder_->path(), "control");
 }
@@ -309,7 +309,6 @@ api::AbiEnd Vmm::tell_people(const runhv_event& event) const {
 }
 
 void Vmm::finish(const runhv_event& event) {
-  if (is_told_elsewhere()) options_.keep = false;  // nothing was created
   terminal_mode_.reset();
   auto numbers = api::sized<runhv_statistics>();
   if (container_) numbers = api::to_abi(container_->statistics());

@@ -427,7 +427,7 @@ def test_a_process_is_in_the_containers_namespaces_and_inherits_nothing_else(run
     _, output, _ = run_process(running.client, "sh", "-c", "env | sort; hostname; id -u; grep Cap /proc/self/status",
                                env=["PATH=/bin", "ONLY=this"], user={"uid": 7, "gid": 7})
     lines = output.decode().split("\n")
-    assert [line for line in lines if "=" in line][:2] == ["ONLY=this", "PATH=/bin"] and "control-0" in lines and "7" in lines
+    assert [line for line in lines if "=" in line][:3] == ["HOME=/", "ONLY=this", "PATH=/bin"] and "control-0" in lines and "7" in lines
     assert {line.split()[1] for line in lines if line.startswith("Cap")} == {"0" * 16}
     same = "for each in pid mnt uts ipc net; do [ $(readlink /proc/self/ns/$each) = $(readlink /proc/1/ns/$each) ] || echo $each; done"
     _, output, _ = run_process(running.client, "sh", "-c", same, capabilities={"bounding": ["CAP_SYS_PTRACE"], "effective": ["CAP_SYS_PTRACE"],

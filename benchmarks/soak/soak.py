@@ -226,9 +226,10 @@ def host():
 
 
 def conditions(dist):
-    said = subprocess.run([dist / "bin/runhv", "version"], stdout=subprocess.PIPE, check=True).stdout.decode().splitlines()
-    return {"date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "version": said[0].removeprefix("runhv "),
-            "engine": said[1].removeprefix("engine "), "guest_memory_mib": 128, "host_kernel": os.uname().release,
+    first, *more = subprocess.run([dist / "bin/runhv", "version"], stdout=subprocess.PIPE, check=True).stdout.decode().splitlines()
+    said = dict(line.split(": ", 1) for line in more)
+    return {"date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "version": first.removeprefix("runhv version "),
+            "revision": said.get("commit"), "engine": said["engine soft"], "guest_memory_mib": 128, "host_kernel": os.uname().release,
             "host_processors": len(os.sched_getaffinity(0)), "load_at_begin": round(os.getloadavg()[0], 1)}
 
 

@@ -110,7 +110,7 @@ def test_a_registry_that_is_not_there_is_one_line(fresh, registry):
     result = fresh("run", registry.name("busybox"), "true")
     lines = result.stderr.decode().splitlines()
     assert (result.returncode, len(lines)) == (125, 1), result.stderr
-    assert registry.name("busybox") in lines[0]
+    assert registry.name("busybox") in lines[0] and f"localhost:{registry.port} cannot be reached" in lines[0]
 
 
 def test_two_runs_at_once_fetch_each_blob_once(fresh, registry):

@@ -8,6 +8,7 @@ import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.content.Json;
 import java.io.IOException;
 import java.io.InputStream;
+import java.net.ConnectException;
 import java.net.ProxySelector;
 import java.net.URI;
 import java.net.URLEncoder;
@@ -157,7 +158,7 @@ public final class RegistryClient implements AutoCloseable {
             if (!authorization.isEmpty() && sameOrigin(uri, base)) {
                 request.header("Authorization", authorization);
             }
-            HttpResponse<InputStream> response = http.send(request.build(), HttpResponse.BodyHandlers.ofInputStream());
+            HttpResponse<InputStream> response = send(request.build());
             int status = response.statusCode();
             if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308) {
                 return response;
@@ -167,6 +168,15 @@ public final class RegistryClient implements AutoCloseable {
         }
         throw failure(
                 ErrorCode.HOST_FAILED, "%s redirects more than %d times".formatted(reference.registry(), REDIRECTS));
+    }
+
+    private HttpResponse<InputStream> send(HttpRequest request) throws IOException, InterruptedException {
+        try {
+            return http.send(request, HttpResponse.BodyHandlers.ofInputStream());
+        } catch (ConnectException e) {
+            // The JDK's has no words.
+            throw new IOException(request.uri().getAuthority() + " cannot be reached", e);
+        }
     }
 
     private URI target(URI from, String location) {
@@ -215,8 +225,8 @@ public final class RegistryClient implements AutoCloseable {
             query += "&service=" + encoded(parameters.get("service"));
         }
         URI uri = URI.create(realm + (realm.getRawQuery() == null ? "?" : "&") + query);
-        HttpResponse<InputStream> answer = http.send(
-                HttpRequest.newBuilder(uri).timeout(ANSWER).build(), HttpResponse.BodyHandlers.ofInputStream());
+        HttpResponse<InputStream> answer =
+                send(HttpRequest.newBuilder(uri).timeout(ANSWER).build());
         if (answer.statusCode() != 200) {
             answer.body().close();
             throw failure(

@@ -86,7 +86,7 @@ def test_bash_completes_commands_options_and_names(runhv):
     assert completed(runhv, "help", "") == completed(runhv, "")
     assert completed(runhv, "run", "--t") == ["--timings", "--tty"]
     assert completed(runhv, "run", "--engine", "s") == ["soft"]
-    in_help = re.findall(r"^ +(?:-., )?(--[a-z]+)", runhv("help", "run").stdout.decode(), flags=re.M)
+    in_help = re.findall(r"^ +(?:-., )?(--[a-z-]+)", runhv("help", "run").stdout.decode(), flags=re.M)
     assert completed(runhv, "run", "--") == in_help
 
 

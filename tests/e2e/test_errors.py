@@ -47,7 +47,7 @@ def test_no_such_tag_lists_the_tags(runhv):
 
 
 def test_a_reference_of_no_known_kind(runhv):
-    refused(runhv("run", "alpine", "true"), "alpine", "oci:", "docker-archive:")
+    refused(runhv("run", "Alpine", "true"), "Alpine", "oci:", "docker-archive:")
 
 
 def test_a_truncated_archive(runhv, tmp_path):

@@ -34,6 +34,7 @@ namespace fs = std::filesystem;
 using control::Client;
 
 constexpr int kKill = 9;  // Linux: SIGKILL
+constexpr std::uint64_t kEndNs = 10'000'000'000;
 
 Fail<Error> bad(const std::string& detail) {
   return Fail{Error{Code::kInvalidArgument, "create", detail}};
@@ -305,21 +306,33 @@ Result<void> start_container(const Globals& globals, const std::string& id) {
   if (container.state.status != "created") {
     return refuse("cannot start an already running container");
   }
+  // Whoever watches the VMM sees its end no later than our failure: containerd deletes what could
+  // not be started once, at once, and not while its shim takes it for created.
+  const auto fail = [&container](Error error) -> Fail<Error> {
+    static_cast<void>(wait_for_end(container.state.pid, platform::monotonic_ns() + kEndNs));
+    return Fail{std::move(error)};
+  };
   RUNHV_TRY_ASSIGN(Client client, connect("start", container, Client::Events::kKept));
-  RUNHV_TRY(client.ask(RUNHV_CONTROL_START, {}));
+  if (auto answer = client.ask(RUNHV_CONTROL_START, {}); !answer) {
+    // Somebody else has started it.
+    if (answer.error().code == Code::kConflict) return Fail{std::move(answer).error()};
+    return fail(std::move(answer).error());
+  }
   client.set_deadline(std::nullopt);
   while (true) {
-    RUNHV_TRY_ASSIGN(const auto event, client.event());
-    if (event->kind == RUNHV_EVENT_ENDED && event->error.code != RUNHV_OK) {
-      return Fail{api::from_abi(event->error)};
+    auto event = client.event();
+    if (!event) return fail(std::move(event).error());
+    const runhv_event& told = **event;
+    if (told.kind == RUNHV_EVENT_ENDED && told.error.code != RUNHV_OK) {
+      return fail(api::from_abi(told.error));
     }
-    if (event->kind == RUNHV_EVENT_STARTED || event->kind == RUNHV_EVENT_ENDED) break;
+    if (told.kind == RUNHV_EVENT_STARTED || told.kind == RUNHV_EVENT_ENDED) break;
   }
   RUNHV_TRY_ASSIGN(const HostSpec host, host_spec(container));
   container.state.status = "running";
   if (auto run = run_hooks("poststart", host.hooks.poststart, container.state); !run) {
     static_cast<void>(client.signal(RUNHV_FIRST_PROCESS, kKill));
-    return run;
+    return fail(std::move(run).error());
   }
   return {};
 }

@@ -72,7 +72,10 @@ def running(vmm):
 
 @pytest.mark.instrumented
 def test_a_whole_life_is_told_in_order(vmm):
-    one = vmm("--created", command=["sh", "-c", "exit 3"])
+    # The first thread of a created container's VMM sees the container's files (docs/oci.md), and no /proc: at its end
+    # LeakSanitizer would wait there for what it cannot find.
+    without_leaks = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
+    one = vmm("--created", command=["sh", "-c", "exit 3"], env=without_leaks)
     client = one.client
     assert client.event().kind == "created"
     state = client.state()

@@ -9,6 +9,8 @@ import subprocess
 
 import pytest
 
+from shim import Shim, subreaper
+
 TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools"
 
 
@@ -151,6 +153,16 @@ def runhv(request, tmp_path_factory):
     yield command
     command("list")  # sweeps what SIGKILL has left
     assert command.leftovers() == []
+
+
+@pytest.fixture
+def shim(runhv, tmp_path):
+    """As containerd's shim, which becomes the parent of what a runtime leaves behind."""
+    subreaper(True)
+    shim = Shim(runhv, tmp_path)
+    yield shim
+    shim.close()
+    subreaper(False)
 
 
 @pytest.fixture(scope="module")

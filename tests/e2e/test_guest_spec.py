@@ -4,20 +4,9 @@ import json
 
 import pytest
 
-from shim import Shim, subreaper
-
 # Says a line for each that it reads, so that the test may look at any time.
 LISTENS = "echo ready; while read line; do eval \"$line\"; done"
 CGROUP = "cd /sys/fs/cgroup; "
-
-
-@pytest.fixture
-def shim(runhv, tmp_path):
-    subreaper(True)
-    shim = Shim(runhv, tmp_path)
-    yield shim
-    shim.close()
-    subreaper(False)
 
 
 def output_of(shim, script, change, name="looks"):

@@ -9,18 +9,9 @@ import subprocess
 
 import pytest
 
-from shim import CGROUPS, Shim, Streams, alive, subreaper, wait_until
+from shim import CGROUPS, Streams, alive, wait_until
 
 ECHO = "trap 'echo usr1' USR1; trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done"
-
-
-@pytest.fixture
-def shim(runhv, tmp_path):
-    subreaper(True)
-    shim = Shim(runhv, tmp_path)
-    yield shim
-    shim.close()
-    subreaper(False)
 
 
 def test_a_whole_life(shim):

@@ -11,18 +11,9 @@ import termios
 
 import pytest
 
-from shim import Shim, Streams, Terminal, alive, kill, subreaper, wait_until
+from shim import Streams, Terminal, alive, kill, wait_until
 
 PROCESS = {"args": ["sh"], "cwd": "/", "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0}}
-
-
-@pytest.fixture
-def shim(runhv, tmp_path):
-    subreaper(True)
-    shim = Shim(runhv, tmp_path)
-    yield shim
-    shim.close()
-    subreaper(False)
 
 
 @pytest.fixture

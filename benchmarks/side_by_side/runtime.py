@@ -31,16 +31,7 @@ NOTES = [
     "of the time of ctr run: all else there is ctr, containerd and its shim.",
 ]
 
-CONTAINERD = """
-version = 2
-root = "{folder}/root"
-state = "{folder}/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
-[grpc]
-  address = "{folder}/c.sock"
-[plugins."io.containerd.internal.v1.opt"]
-  path = "{folder}/opt"
-"""
+CONTAINERD = (pathlib.Path(__file__).resolve().parents[2] / "tests/fixtures/containerd.toml").read_text()
 
 
 class Contestant:

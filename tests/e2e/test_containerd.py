@@ -14,16 +14,7 @@ import pytest
 from shim import wait_until
 
 IMAGE = "local/busybox:latest"
-CONFIGURATION = """
-version = 2
-root = "{folder}/root"
-state = "{folder}/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
-[grpc]
-  address = "{folder}/c.sock"
-[plugins."io.containerd.internal.v1.opt"]
-  path = "{folder}/opt"
-"""
+CONFIGURATION = (pathlib.Path(__file__).resolve().parents[1] / "fixtures/containerd.toml").read_text()
 
 pytestmark = [pytest.mark.skipif(os.geteuid() != 0, reason="containerd needs root"),
               pytest.mark.skipif(shutil.which("containerd") is None, reason="containerd is not installed")]

@@ -25,16 +25,7 @@ IMAGE = "local/judge:latest"
 PATIENCE_S = 180
 IN_A_ROW = 200
 AT_ONCE = 20
-CONFIGURATION = """
-version = 2
-root = "{folder}/root"
-state = "{folder}/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
-[grpc]
-  address = "{folder}/c.sock"
-[plugins."io.containerd.internal.v1.opt"]
-  path = "{folder}/opt"
-"""
+CONFIGURATION = (pathlib.Path(__file__).resolve().parents[1] / "fixtures/containerd.toml").read_text()
 CASES = []
 
 

@@ -170,7 +170,7 @@ Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec,
   }
   if (spec.time_offsets) Record(out, RUNHV_REC_TIME_OFFSETS).object(*spec.time_offsets);
   if (spec.cgroup) {
-    Record(out, RUNHV_REC_CGROUP);
+    Record(out, RUNHV_REC_CGROUP).bytes({});
     append_cgroup_files(out, *spec.cgroup);
   }
   append_network(out, network, resolver);

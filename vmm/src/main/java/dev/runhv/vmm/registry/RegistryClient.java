@@ -4,7 +4,6 @@ import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
-import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.content.Json;
 import java.io.IOException;
 import java.io.InputStream;
@@ -15,6 +14,7 @@ import java.net.URLEncoder;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.net.http.HttpTimeoutException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.HashMap;
@@ -31,7 +31,6 @@ public final class RegistryClient implements AutoCloseable {
     private static final int MANIFEST_BYTES = 4 << 20;
     private static final int TOKEN_BYTES = 1 << 20;
     private static final int REDIRECTS = 5;
-    private static final int ATTEMPTS = 4;
     private static final Duration CONNECT = Duration.ofSeconds(15);
     private static final Duration ANSWER = Duration.ofSeconds(30);
     private static final String ACCEPT = "application/vnd.oci.image.index.v1+json,"
@@ -43,20 +42,19 @@ public final class RegistryClient implements AutoCloseable {
     private final Reference reference;
     private final String operation;
     private final URI base;
-    private final Duration pause;
+    private final Patience patience;
     private final HttpClient http;
     private String authorization = "";
 
     public RegistryClient(Reference reference) {
-        this(reference, Duration.ofMillis(500));
+        this(reference, Patience.USUAL);
     }
 
-    /** @param pause before the second attempt; each further one waits twice as long */
-    RegistryClient(Reference reference, Duration pause) {
+    RegistryClient(Reference reference, Patience patience) {
         this.reference = reference;
         this.operation = "pull image " + reference;
         this.base = base(reference.registry());
-        this.pause = pause;
+        this.patience = patience;
         this.http = HttpClient.newBuilder()
                 .connectTimeout(CONNECT)
                 .followRedirects(HttpClient.Redirect.NEVER)
@@ -70,7 +68,19 @@ public final class RegistryClient implements AutoCloseable {
     /** @throws RunhvException when there is none, or the registry does not give it */
     public Found manifest() throws IOException, InterruptedException {
         URI uri = base.resolve("/v2/" + reference.repository() + "/manifests/" + reference.tagOrDigest());
-        HttpResponse<InputStream> response = get(uri, 0);
+        Patience.Attempts attempts = patience.new Attempts();
+        while (true) {
+            try {
+                return found(get(uri, 0));
+            } catch (ConnectException e) {
+                throw e;
+            } catch (IOException e) {
+                attempts.again(e);
+            }
+        }
+    }
+
+    private Found found(HttpResponse<InputStream> response) throws IOException {
         byte[] text = bounded(response, MANIFEST_BYTES, "manifest");
         Digest digest = Digest.sha256(text);
         if (reference.digest().isPresent() && !reference.digest().get().equals(digest)) {
@@ -92,21 +102,17 @@ public final class RegistryClient implements AutoCloseable {
             throws IOException, InterruptedException {
         URI uri = base.resolve(
                 "/v2/" + reference.repository() + (manifest ? "/manifests/" : "/blobs/") + digest.toString());
-        for (int attempt = 1; ; attempt++) {
+        Patience.Attempts attempts = patience.new Attempts();
+        while (true) {
             try {
                 store.fetch(digest, size, offset -> {
+                    attempts.reached(offset);
                     HttpResponse<InputStream> response = get(uri, offset);
                     return new BlobStore.Body(response.body(), response.statusCode() == 206 ? offset : 0);
                 });
                 return;
-            } catch (CorruptInputException e) {
-                throw e;
             } catch (IOException e) {
-                Failures.throwIfInterrupted(e);
-                if (attempt == ATTEMPTS) {
-                    throw e;
-                }
-                pause(attempt);
+                attempts.again(e);
             }
         }
     }
@@ -130,11 +136,11 @@ public final class RegistryClient implements AutoCloseable {
                                 .formatted(reference.registry()));
             } else if (status == 404) {
                 throw failure(ErrorCode.NOT_FOUND, "%s does not have it".formatted(reference.registry()));
-            } else if (status != 429 && status < 500 || attempt == ATTEMPTS) {
+            } else if (!patience.isWorthAsking(response) || attempt == Patience.ATTEMPTS) {
                 throw failure(
                         ErrorCode.HOST_FAILED, "%s answers with the status %d".formatted(reference.registry(), status));
             } else {
-                pause(attempt);
+                patience.pause(attempt, response);
             }
         }
     }
@@ -172,10 +178,14 @@ public final class RegistryClient implements AutoCloseable {
 
     private HttpResponse<InputStream> send(HttpRequest request) throws IOException, InterruptedException {
         try {
-            return http.send(request, HttpResponse.BodyHandlers.ofInputStream());
+            return http.send(request, headers -> new TimedBody(patience.stall()));
+        } catch (HttpTimeoutException e) {
+            throw new IOException(request.uri().getAuthority() + " does not answer", e);
         } catch (ConnectException e) {
             // The JDK's has no words.
-            throw new IOException(request.uri().getAuthority() + " cannot be reached", e);
+            ConnectException unreachable = new ConnectException(request.uri().getAuthority() + " cannot be reached");
+            unreachable.initCause(e);
+            throw unreachable;
         }
     }
 
@@ -249,10 +259,6 @@ public final class RegistryClient implements AutoCloseable {
             }
             return text;
         }
-    }
-
-    private void pause(int attempt) throws InterruptedException {
-        Thread.sleep(pause.multipliedBy(1L << (attempt - 1)));
     }
 
     private RunhvException failure(ErrorCode code, String detail) {

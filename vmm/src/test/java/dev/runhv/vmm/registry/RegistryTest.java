@@ -22,11 +22,14 @@ import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.regex.Matcher;
@@ -50,6 +53,9 @@ class RegistryTest {
     @TempDir
     Path folder;
 
+    private static final Instant NOW = Instant.parse("2026-11-28T12:00:00Z");
+
+    private final List<Duration> pauses = new CopyOnWriteArrayList<>();
     private final List<String> requests = new CopyOnWriteArrayList<>();
     private final ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
     private volatile Misbehaviour misbehaviour = exchange -> false;
@@ -119,7 +125,12 @@ class RegistryTest {
     }
 
     private RegistryClient client() {
-        return new RegistryClient(Reference.parse(name()), Duration.ZERO);
+        return client(Duration.ofSeconds(50));
+    }
+
+    /** Nobody waits between attempts: the pauses are written down. */
+    private RegistryClient client(Duration stall) {
+        return new RegistryClient(Reference.parse(name()), new Patience(stall, pauses::add, () -> NOW));
     }
 
     private BlobStore blobs() {
@@ -209,6 +220,115 @@ class RegistryTest {
         }
         assertThat(ranges).hasSize(1);
         assertThat(blobs().path(digest)).hasBinaryContent(content);
+    }
+
+    @Test
+    void bodyThatStallsIsAskedForAgainFromThereOn() throws Exception {
+        byte[] content = new byte[300_000];
+        new Random(2).nextBytes(content);
+        CountDownLatch over = new CountDownLatch(1);
+        List<String> ranges = new CopyOnWriteArrayList<>();
+        misbehaviour = exchange -> {
+            String range = exchange.getRequestHeaders().getFirst("Range");
+            if (range == null) {
+                exchange.sendResponseHeaders(200, content.length);
+                exchange.getResponseBody().write(content, 0, 200_000);
+                exchange.getResponseBody().flush();
+                awaitUninterruptibly(over);
+                return true;
+            }
+            ranges.add(range);
+            int from = Integer.parseInt(range.substring("bytes=".length(), range.length() - 1));
+            exchange.getResponseHeaders().set("Content-Range", "bytes " + from + "-299999/300000");
+            return send(exchange, 206, Arrays.copyOfRange(content, from, content.length));
+        };
+        Digest digest = Digest.sha256(content);
+        try (RegistryClient client = client(Duration.ofMillis(300))) {
+            client.fetch(blobs(), false, digest, content.length);
+        } finally {
+            over.countDown();
+        }
+        assertThat(ranges).containsExactly("bytes=200000-");
+        assertThat(blobs().path(digest)).hasBinaryContent(content);
+    }
+
+    @Test
+    void bodyThatOnlyStallsEndsWithItsName() {
+        CountDownLatch over = new CountDownLatch(1);
+        misbehaviour = exchange -> {
+            exchange.sendResponseHeaders(200, 100);
+            exchange.getResponseBody().write('{');
+            exchange.getResponseBody().flush();
+            awaitUninterruptibly(over);
+            return true;
+        };
+        try (RegistryClient client = client(Duration.ofMillis(100))) {
+            assertThatThrownBy(client::manifest)
+                    .isInstanceOf(IOException.class)
+                    .hasMessageContaining("sent nothing more for 100 ms");
+        } finally {
+            over.countDown();
+        }
+        assertThat(requests).hasSize(Patience.ATTEMPTS);
+    }
+
+    private static void awaitUninterruptibly(CountDownLatch latch) throws IOException {
+        try {
+            latch.await();
+        } catch (InterruptedException e) {
+            throw new IOException(e);
+        }
+    }
+
+    @Test
+    void bodiesThatBringSomethingAreAskedForAsOftenAsItTakes() throws Exception {
+        int piece = (int) Patience.PROGRESS_BYTES + 1;
+        byte[] content = new byte[piece * (Patience.ATTEMPTS + 3)];
+        new Random(3).nextBytes(content);
+        misbehaviour = exchange -> {
+            String range = exchange.getRequestHeaders().getFirst("Range");
+            int from = range == null ? 0 : Integer.parseInt(range.substring("bytes=".length(), range.length() - 1));
+            exchange.getResponseHeaders()
+                    .set("Content-Range", "bytes %d-%d/%d".formatted(from, content.length - 1, content.length));
+            exchange.sendResponseHeaders(range == null ? 200 : 206, content.length - from);
+            exchange.getResponseBody().write(content, from, Math.min(piece, content.length - from));
+            exchange.getResponseBody().flush();
+            return true;
+        };
+        Digest digest = Digest.sha256(content);
+        try (RegistryClient client = client()) {
+            client.fetch(blobs(), false, digest, content.length);
+        }
+        assertThat(blobs().path(digest)).hasBinaryContent(content);
+        assertThat(pauses).hasSize(Patience.ATTEMPTS + 2).containsOnly(Patience.FIRST_PAUSE);
+    }
+
+    @Test
+    void waitsAsLongAsTheRegistryAsks() throws Exception {
+        List<String> retryAfter = new ArrayList<>(List.of("7", "Sat, 28 Nov 2026 12:00:09 GMT", "nonsense"));
+        misbehaviour = exchange -> {
+            if (retryAfter.isEmpty()) {
+                return false;
+            }
+            exchange.getResponseHeaders().set("Retry-After", retryAfter.removeFirst());
+            return send(exchange, 429, new byte[0]);
+        };
+        try (RegistryClient client = client()) {
+            assertThat(client.manifest().text()).isNotEmpty();
+        }
+        assertThat(pauses)
+                .containsExactly(Duration.ofSeconds(7), Duration.ofSeconds(9), Patience.FIRST_PAUSE.multipliedBy(4));
+    }
+
+    @Test
+    void doesNotWaitForHours() {
+        misbehaviour = exchange -> {
+            exchange.getResponseHeaders().set("Retry-After", "21600");
+            return send(exchange, 429, new byte[0]);
+        };
+        refuses(misbehaviour, ErrorCode.HOST_FAILED, "the status 429");
+        assertThat(pauses).isEmpty();
+        assertThat(requests).hasSize(1);
     }
 
     @Test

@@ -10,6 +10,7 @@
 #include "cli/java_runtime.h"
 #include "cli/kernels.h"
 #include "cli/prepare.h"
+#include "cli/registries.h"
 #include "cli/run_options.h"
 #include "cli/texts.h"
 #include "gmock/gmock.h"
@@ -286,6 +287,32 @@ TEST(Kernels, ArgumentsBecomeARequest) {
   EXPECT_THAT(request({"remove", ".deb"}), HasSubstr("name \".deb\""));
   EXPECT_THAT(request({"frobnicate"}), HasSubstr("unexpected frobnicate"));
   EXPECT_THAT(request({"--json", "x"}), HasSubstr("unexpected x"));
+}
+
+TEST(Registries, LoginTakesAUserAndARegistry) {
+  const auto request = [](const Arguments& arguments) {
+    const auto options = parse_login_options(arguments);
+    return options ? *login_request(*options, "p\"w") : to_string(options.error());
+  };
+  EXPECT_EQ(request({"-u", "me", "--password-stdin", "quay.io"}),
+            R"({"version":1,"verb":"login","registry":"quay.io","user":"me","secret":"p\"w"})");
+  EXPECT_EQ(request({"--username=me"}),
+            R"({"version":1,"verb":"login","registry":"docker.io","user":"me","secret":"p\"w"})");
+  EXPECT_THAT(request({"--password-stdin"}), HasSubstr("--password-stdin needs a --username"));
+  EXPECT_THAT(request({"-u"}), HasSubstr("-u needs a value"));
+  EXPECT_THAT(request({"-p", "x"}), HasSubstr("unexpected -p"));
+  EXPECT_THAT(request({"a", "b"}), HasSubstr("unexpected b"));
+  // A password is in no message.
+  EXPECT_EQ(to_string(login_request({.user = "me"}, "s\xe9").error()).find("s\\"),
+            std::string::npos);
+}
+
+TEST(Registries, LogoutTakesARegistry) {
+  EXPECT_EQ(*logout_request({}), R"({"version":1,"verb":"logout","registry":"docker.io"})");
+  EXPECT_EQ(*logout_request(Arguments{"quay.io"}),
+            R"({"version":1,"verb":"logout","registry":"quay.io"})");
+  EXPECT_FALSE(logout_request(Arguments{"a", "b"}));
+  EXPECT_FALSE(logout_request(Arguments{"--all"}));
 }
 
 TEST(JavaRuntime, VersionComesFromTheReleaseFile) {

@@ -18,6 +18,7 @@
 #include "cli/java_runtime.h"
 #include "cli/kernels.h"
 #include "cli/prepare.h"
+#include "cli/registries.h"
 #include "cli/run_options.h"
 #include "cli/texts.h"
 #include "control/container_folder.h"
@@ -279,8 +280,21 @@ Result<std::string> kernels_text(std::span<const std::string_view> arguments) {
   return ask_java(request, home, "output", "look after the kernels");
 }
 
-int kernels(std::span<const std::string_view> arguments) {
-  const auto text = kernels_text(arguments);
+Result<std::string> login_text(std::span<const std::string_view> arguments) {
+  RUNHV_TRY_ASSIGN(const std::string home, distribution());
+  RUNHV_TRY_ASSIGN(LoginOptions options, parse_login_options(arguments));
+  RUNHV_TRY_ASSIGN(const std::string password, read_password(options));
+  RUNHV_TRY_ASSIGN(const std::string request, login_request(options, password));
+  return ask_java(request, home, "output", "log in");
+}
+
+Result<std::string> logout_text(std::span<const std::string_view> arguments) {
+  RUNHV_TRY_ASSIGN(const std::string home, distribution());
+  RUNHV_TRY_ASSIGN(const std::string request, logout_request(arguments));
+  return ask_java(request, home, "output", "log out");
+}
+
+int answered(const Result<std::string>& text) {
   return text ? print(*text) : platform::complain(text.error());
 }
 
@@ -344,7 +358,9 @@ int runhv_main(std::span<const std::string_view> arguments) {
   if (const oci::Verb* const found = oci::find_verb(verb)) {
     return oci::run_verb(*found, *globals, rest);
   }
-  if (verb == "kernels") return kernels(rest);
+  if (verb == "kernels") return answered(kernels_text(rest));
+  if (verb == "login") return answered(login_text(rest));
+  if (verb == "logout") return answered(logout_text(rest));
   if (verb == "help" || verb == "--help" || verb == "-h") return help(rest);
   if (verb == "version" || verb == "--version") return version(rest);
   if (verb == "completion") return complete(rest);

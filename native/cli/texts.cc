@@ -15,7 +15,7 @@ constexpr std::size_t kHelpColumn = 32;
 std::string commands() {
   std::string words = "run";
   for (const oci::Verb& verb : oci::verbs()) words += " " + std::string(verb.name);
-  return words + " kernels help version completion";
+  return words + " login logout kernels help version completion";
 }
 
 // Of the verbs that take the name of a container.
@@ -67,6 +67,8 @@ std::string bash_script() {
          "' -- \"$word\"))\n"
          "  elif [ \"${COMP_WORDS[1]}\" = kernels ]; then\n"
          "    COMPREPLY=($(compgen -W 'add remove --image --modules --json' -- \"$word\"))\n"
+         "  elif [ \"${COMP_WORDS[1]}\" = login ]; then\n"
+         "    COMPREPLY=($(compgen -W '--username --password-stdin' -- \"$word\"))\n"
          "  elif [ \"${COMP_WORDS[1]}\" = list ]; then\n"
          "    COMPREPLY=($(compgen -W '--format --json --quiet' -- \"$word\"))\n"
          "  elif [[ ${COMP_WORDS[1]} = @(" +
@@ -90,6 +92,9 @@ std::string fish_script() {
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l json -d 'for machines'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l image -r -d 'what to add'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l modules -r -d 'its modules'\n"
+      "complete -c runhv -n '__fish_seen_subcommand_from login' -l username -s u -x -d 'who'\n"
+      "complete -c runhv -n '__fish_seen_subcommand_from login' -l password-stdin "
+      "-d 'the password is read from stdin'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from " +
       verbs_with_name(" ") +
@@ -149,6 +154,7 @@ std::string help_text() {
          "  runhv delete [--force] NAME                  remove one that has ended\n"
          "  runhv create|start|state|ps|events|update|features|spec   as an OCI runtime "
          "(docs/oci.md)\n"
+         "  runhv login|logout [REGISTRY]                credentials for a registry\n"
          "  runhv kernels [add|remove]                   kernels that containers can have\n"
          "  runhv help [COMMAND]                         this text, or that of a command\n"
          "  runhv version                                version, engine, licences\n"
@@ -165,6 +171,18 @@ std::string help_text() {
 std::optional<std::string> help_text(std::string_view command) {
   if (command == "run") return run_help_text();
   if (command == "kernels") return kernels_help_text();
+  if (command == "login") {
+    return "runhv login [--username USER [--password-stdin]] [REGISTRY]\n"
+           "\n"
+           "Asks the registry (docker.io, else HOST[:PORT]) whether it admits the user, and keeps "
+           "the\n"
+           "credentials as docker does: with the helper that its config.json names, else in that "
+           "file.\n"
+           "What is not given is asked for at the terminal.\n";
+  }
+  if (command == "logout") {
+    return "runhv logout [REGISTRY]\n\nForgets what runhv login keeps.\n";
+  }
   if (const oci::Verb* const verb = oci::find_verb(command)) return oci::help_text(*verb);
   if (command == "help") {
     return "runhv help [COMMAND]\n\n"

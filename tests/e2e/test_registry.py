@@ -1,8 +1,10 @@
 """Images by name, from Debian's docker-registry on the loopback."""
 
 import dataclasses
+import json
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
@@ -35,6 +37,7 @@ class Registry:
 
     folder: pathlib.Path
     port: int
+    more: str = ""
     process: subprocess.Popen = None
 
     @property
@@ -46,7 +49,7 @@ class Registry:
 
     def start(self):
         config = self.folder / "config.yml"
-        config.write_text(CONFIG.format(root=self.folder / "data", port=self.port))
+        config.write_text(CONFIG.format(root=self.folder / "data", port=self.port) + self.more)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
         deadline = time.monotonic() + 30
@@ -62,9 +65,9 @@ class Registry:
         self.process.terminate()
         self.process.wait(30)
 
-    def push(self, image, name):
-        subprocess.run(["skopeo", "copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false", image, f"docker://{self.name(name)}"],
-                       check=True, timeout=120)
+    def push(self, image, name, *options):
+        subprocess.run(["skopeo", "copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false", *options,
+                        image, f"docker://{self.name(name)}"], check=True, timeout=120)
 
     def requests(self):
         return [line for line in self.log.read_text().splitlines() if '"GET /v2/' in line]
@@ -123,6 +126,72 @@ def test_two_runs_at_once_fetch_each_blob_once(fresh, registry):
         assert (run.returncode, out) == (0, b"hi\n"), error
     blobs = GET_BLOB.findall("\n".join(registry.requests()[before:]))
     assert blobs and len(blobs) == len(set(blobs)), blobs
+
+
+PASSWORD = "secret word"
+HTPASSWD = "me:$2b$04$OfgCXCvcRb6F2lSGR6X7XeLb8TpQOF/8sWR2ZNKvjzuaoqZBA/KDm\n"  # of that, by bcrypt
+
+
+@pytest.fixture
+def locked(registry, fresh, tmp_path, monkeypatch):
+    """It admits me only; the credentials of whoever runs the tests are not looked at."""
+    registry.push(fresh.image("busybox"), "busybox:latest")
+    registry.stop()
+    users = tmp_path / "htpasswd"
+    users.write_text(HTPASSWD)
+    registry.more = f"auth:\n  htpasswd:\n    realm: here\n    path: {users}\n"
+    registry.start()
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("REGISTRY_AUTH_FILE", raising=False)
+    return registry
+
+
+def test_login_opens_a_registry_and_logout_closes_it(fresh, locked, tmp_path):
+    host = locked.name("").rstrip("/")
+    config = tmp_path / "docker/config.json"
+    refused = fresh("run", locked.name("busybox"), "true")
+    assert refused.returncode == 125 and f"runhv login {host}".encode() in refused.stderr, refused.stderr
+    wrong = fresh("login", "-u", "me", "--password-stdin", host, input=b"wrong\n")
+    assert wrong.returncode == 125 and b"refuses it to me" in wrong.stderr and b"wrong" not in wrong.stderr, wrong.stderr
+    assert not config.exists()
+    right = fresh("login", "-u", "me", "--password-stdin", host, input=PASSWORD.encode() + b"\n")
+    assert (right.returncode, right.stdout) == (0, f"Logged in to {host}; kept in {config}\n".encode()), right.stderr
+    assert config.stat().st_mode & 0o777 == 0o600
+    # Podman's own reader finds it, too.
+    found = subprocess.run(["skopeo", "login", "--get-login", "--authfile", config, host], capture_output=True, check=False)
+    assert found.stdout == b"me\n", found.stderr
+    result = fresh("run", locked.name("busybox"), "echo", "hi")
+    assert (result.returncode, result.stdout) == (0, b"hi\n"), result.stderr
+    assert fresh("logout", host).returncode == 0
+    assert json.loads(config.read_text()) == {"auths": {}}
+    shutil.rmtree(fresh.store)
+    assert fresh("run", locked.name("busybox"), "true").returncode == 125
+
+
+def test_what_podman_was_told_opens_it_as_well(fresh, locked, tmp_path, monkeypatch):
+    authfile = tmp_path / "auth.json"
+    subprocess.run(["skopeo", "login", "--tls-verify=false", "--authfile", authfile, "-u", "me", "--password-stdin", locked.name("").rstrip("/")],
+                   input=PASSWORD.encode(), check=True, stdout=subprocess.DEVNULL)
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(authfile))
+    result = fresh("run", locked.name("busybox"), "echo", "hi")
+    assert (result.returncode, result.stdout) == (0, b"hi\n"), result.stderr
+
+
+def test_a_password_that_is_typed_is_not_shown(fresh, locked):
+    ours, theirs = pty.openpty()
+    login = fresh.popen("login", locked.name("").rstrip("/"), stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    for prompt, answer in (b"Username: ", b"mx\x7fe\r"), (b"Password: ", PASSWORD.encode() + b"\r"):
+        while prompt not in shown:
+            shown += os.read(ours, 1024)
+        os.write(ours, answer)
+    while b"Logged in" not in shown and login.poll() is None:
+        shown += os.read(ours, 1024)
+    assert login.wait(60) == 0, shown
+    assert b"Username: mx\b \be" in shown and PASSWORD.encode() not in shown, shown
+    os.close(ours)
 
 
 def java_of(runhv):

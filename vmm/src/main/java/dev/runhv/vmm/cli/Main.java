@@ -7,6 +7,8 @@ import dev.runhv.vmm.cli.RequestReader.Request;
 import dev.runhv.vmm.kernel.Kernel;
 import dev.runhv.vmm.kernel.KernelCatalogue;
 import dev.runhv.vmm.process.Distribution;
+import dev.runhv.vmm.registry.CredentialFiles;
+import dev.runhv.vmm.registry.RegistryClient;
 import dev.runhv.vmm.rootfs.RootfsProgress;
 import dev.runhv.vmm.runtime.BundlePreparation;
 import java.io.FileDescriptor;
@@ -56,6 +58,19 @@ public final class Main {
             case Request.RemoveKernel remove -> {
                 catalogue(remove.store()).remove(remove.name());
                 yield new Result("output", remove.name() + "\n");
+            }
+            case Request.Login login -> {
+                RegistryClient.check(login.registry(), login.credentials());
+                String place = new CredentialFiles(System.getenv()).store(login.registry(), login.credentials());
+                yield new Result("output", "Logged in to %s; kept in %s\n".formatted(login.registry(), place));
+            }
+            case Request.Logout logout -> {
+                CredentialFiles files = new CredentialFiles(System.getenv());
+                files.erase(logout.registry());
+                // Podman's files are not docker's.
+                String still =
+                        files.find(logout.registry(), "").isPresent() ? ", but other files have credentials" : "";
+                yield new Result("output", "Logged out of " + logout.registry() + still + "\n");
             }
         };
     }

@@ -8,6 +8,8 @@ import com.fasterxml.jackson.core.StreamReadFeature;
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RequestException;
 import dev.runhv.api.RunhvException;
+import dev.runhv.vmm.registry.Credentials;
+import dev.runhv.vmm.registry.Reference;
 import dev.runhv.vmm.runtime.BundleRequest;
 import java.io.IOException;
 import java.io.InputStream;
@@ -33,6 +35,10 @@ final class RequestReader {
         record AddKernel(Path store, String name, Path image, Path modules) implements Request {}
 
         record RemoveKernel(Path store, String name) implements Request {}
+
+        record Login(String registry, Credentials credentials) implements Request {}
+
+        record Logout(String registry) implements Request {}
     }
 
     private long version;
@@ -53,6 +59,8 @@ final class RequestReader {
     private String kernel = "";
     private String modules = "";
     private String name = "";
+    private String registry = "";
+    private String secret = "";
     private boolean json;
     private boolean stdin = true;
     private String engine = "";
@@ -109,6 +117,8 @@ final class RequestReader {
             case "kernel" -> kernel = string(name, parser);
             case "modules" -> modules = string(name, parser);
             case "name" -> this.name = string(name, parser);
+            case "registry" -> registry = string(name, parser);
+            case "secret" -> secret = string(name, parser);
             case "json" -> json = bool(name, parser);
             case "stdin" -> stdin = bool(name, parser);
             case "engine" -> engine = string(name, parser);
@@ -130,6 +140,11 @@ final class RequestReader {
                 new Request.AddKernel(
                         storePath(), required("name", name), path("kernel", required("kernel", kernel)), modulesPath());
             case "kernels-remove" -> new Request.RemoveKernel(storePath(), required("name", name));
+            case "login" ->
+                new Request.Login(
+                        Reference.registry(required("registry", registry)),
+                        new Credentials(required("user", user), required("secret", secret)));
+            case "logout" -> new Request.Logout(Reference.registry(required("registry", registry)));
             default -> throw invalid("verb: unknown verb \"" + verb + "\"");
         };
     }

@@ -89,6 +89,19 @@ public record Reference(String registry, String repository, String tag, Optional
         return new Reference(registry, repository, tag, digest);
     }
 
+    /**
+     * The registry that a user names to log in, as {@code ghcr.io} or {@code https://index.docker.io/v1/}.
+     *
+     * @throws RunhvException with {@code INVALID_ARGUMENT}
+     */
+    public static String registry(String text) {
+        String name = text.replaceFirst("^https?://", "").replaceFirst("/.*$", "");
+        if (!HOST.matcher(name).matches() || !isAuthority(name)) {
+            throw Failures.invalid("find the registry \"" + text + "\"", "It is no HOST[:PORT]");
+        }
+        return name.equals("index.docker.io") ? DOCKER : name;
+    }
+
     /** Not every host of the form is one: an address has its bounds, and so has a port. */
     private static boolean isAuthority(String host) {
         try {

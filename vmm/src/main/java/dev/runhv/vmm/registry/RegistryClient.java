@@ -1,65 +1,73 @@
 package dev.runhv.vmm.registry;
 
-import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
-import dev.runhv.vmm.content.Json;
+import dev.runhv.vmm.content.Failures;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.ConnectException;
-import java.net.ProxySelector;
-import java.net.URI;
-import java.net.URLEncoder;
-import java.net.http.HttpClient;
-import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
-import java.net.http.HttpTimeoutException;
-import java.nio.charset.StandardCharsets;
-import java.time.Duration;
-import java.util.HashMap;
-import java.util.Locale;
-import java.util.Map;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
 
 /**
- * Pulls from the repository of one reference, as nobody: OCI distribution 1.1 over HTTPS, or plain HTTP where the registry is
- * this machine. A token goes to the registry that asked for it and to no other host. Not for several threads.
+ * Pulls from the repository of one reference: OCI distribution 1.1 over HTTPS, or plain HTTP where the registry is this
+ * machine. Of several endpoints the first that can is asked, and the next where it fails. For any number of threads.
  */
 public final class RegistryClient implements AutoCloseable {
     private static final int MANIFEST_BYTES = 4 << 20;
-    private static final int TOKEN_BYTES = 1 << 20;
-    private static final int REDIRECTS = 5;
-    private static final Duration CONNECT = Duration.ofSeconds(15);
-    private static final Duration ANSWER = Duration.ofSeconds(30);
     private static final String ACCEPT = "application/vnd.oci.image.index.v1+json,"
             + "application/vnd.oci.image.manifest.v1+json,"
             + "application/vnd.docker.distribution.manifest.list.v2+json,"
-            + "application/vnd.docker.distribution.manifest.v2+json";
-    private static final Pattern PARAMETER = Pattern.compile("([A-Za-z]+)=\"([^\"\\\\]*)\"");
+            + "application/vnd.docker.distribution.manifest.v2+json,*/*";
 
     private final Reference reference;
-    private final String operation;
-    private final URI base;
     private final Patience patience;
-    private final HttpClient http;
-    private String authorization = "";
+    private final List<RegistryHost> hosts;
 
+    /** With the credentials that the files of this user's environment name. */
     public RegistryClient(Reference reference) {
-        this(reference, Patience.USUAL);
+        this(
+                reference,
+                Patience.USUAL,
+                new CredentialFiles(System.getenv()),
+                List.of(Endpoint.usual(reference.registry())));
     }
 
-    RegistryClient(Reference reference, Patience patience) {
+    RegistryClient(Reference reference, Patience patience, CredentialFiles credentials, List<Endpoint> endpoints) {
         this.reference = reference;
-        this.operation = "pull image " + reference;
-        this.base = base(reference.registry());
         this.patience = patience;
-        this.http = HttpClient.newBuilder()
-                .connectTimeout(CONNECT)
-                .followRedirects(HttpClient.Redirect.NEVER)
-                .proxy(ProxySelector.getDefault())
-                .build();
+        List<RegistryHost> all = new ArrayList<>();
+        for (Endpoint endpoint : endpoints) {
+            all.add(new RegistryHost(
+                    endpoint,
+                    "pull image " + reference,
+                    "repository:" + reference.repository() + ":pull",
+                    () -> credentials.find(endpoint.name(), reference.repository()),
+                    patience));
+        }
+        this.hosts = List.copyOf(all);
+    }
+
+    /**
+     * Asks a registry whether it admits somebody.
+     *
+     * @throws RunhvException when it does not, or cannot be asked
+     */
+    public static void check(String registry, Credentials credentials) throws InterruptedException {
+        check(Endpoint.usual(registry), credentials, Patience.USUAL);
+    }
+
+    static void check(Endpoint endpoint, Credentials credentials, Patience patience) throws InterruptedException {
+        String operation = "log in to " + endpoint.name();
+        try (RegistryHost host = new RegistryHost(endpoint, operation, "", () -> Optional.of(credentials), patience)) {
+            host.get("", "*/*", 0).body().close();
+        } catch (IOException e) {
+            Failures.throwIfInterrupted(e);
+            throw Failures.of(operation, e);
+        }
     }
 
     /** A manifest or an index as the registry has it. */
@@ -67,21 +75,25 @@ public final class RegistryClient implements AutoCloseable {
 
     /** @throws RunhvException when there is none, or the registry does not give it */
     public Found manifest() throws IOException, InterruptedException {
-        URI uri = base.resolve("/v2/" + reference.repository() + "/manifests/" + reference.tagOrDigest());
-        Patience.Attempts attempts = patience.new Attempts();
-        while (true) {
-            try {
-                return found(get(uri, 0));
-            } catch (ConnectException e) {
-                throw e;
-            } catch (IOException e) {
-                attempts.again(e);
+        Endpoint.Capability needed =
+                reference.digest().isPresent() ? Endpoint.Capability.PULL : Endpoint.Capability.RESOLVE;
+        String path = reference.repository() + "/manifests/" + reference.tagOrDigest();
+        return fromAny(needed, host -> {
+            Patience.Attempts attempts = patience.new Attempts();
+            while (true) {
+                try {
+                    return found(host.get(path, ACCEPT, 0));
+                } catch (ConnectException e) {
+                    throw e;
+                } catch (IOException e) {
+                    attempts.again(e);
+                }
             }
-        }
+        });
     }
 
     private Found found(HttpResponse<InputStream> response) throws IOException {
-        byte[] text = bounded(response, MANIFEST_BYTES, "manifest");
+        byte[] text = RegistryHost.bounded(response, MANIFEST_BYTES, "manifest");
         Digest digest = Digest.sha256(text);
         if (reference.digest().isPresent() && !reference.digest().get().equals(digest)) {
             throw new CorruptInputException("The registry sent the manifest %s for %s"
@@ -100,189 +112,49 @@ public final class RegistryClient implements AutoCloseable {
      */
     public void fetch(BlobStore store, boolean manifest, Digest digest, long size)
             throws IOException, InterruptedException {
-        URI uri = base.resolve(
-                "/v2/" + reference.repository() + (manifest ? "/manifests/" : "/blobs/") + digest.toString());
-        Patience.Attempts attempts = patience.new Attempts();
-        while (true) {
+        String path = reference.repository() + (manifest ? "/manifests/" : "/blobs/") + digest;
+        fromAny(Endpoint.Capability.PULL, host -> {
+            Patience.Attempts attempts = patience.new Attempts();
+            while (true) {
+                try {
+                    store.fetch(digest, size, offset -> {
+                        attempts.reached(offset);
+                        HttpResponse<InputStream> response = host.get(path, ACCEPT, offset);
+                        return new BlobStore.Body(response.body(), response.statusCode() == 206 ? offset : 0);
+                    });
+                    return digest;
+                } catch (IOException e) {
+                    attempts.again(e);
+                }
+            }
+        });
+    }
+
+    private interface Request<T> {
+        T from(RegistryHost host) throws IOException, InterruptedException;
+    }
+
+    private <T> T fromAny(Endpoint.Capability needed, Request<T> request) throws IOException, InterruptedException {
+        List<RegistryHost> able = hosts.stream()
+                .filter(host -> host.endpoint().capabilities().contains(needed))
+                .toList();
+        if (able.isEmpty()) {
+            throw Failures.unsupported("pull image " + reference, "No host of it may be asked: see its hosts.toml");
+        }
+        for (RegistryHost mirror : able.subList(0, able.size() - 1)) {
             try {
-                store.fetch(digest, size, offset -> {
-                    attempts.reached(offset);
-                    HttpResponse<InputStream> response = get(uri, offset);
-                    return new BlobStore.Body(response.body(), response.statusCode() == 206 ? offset : 0);
-                });
-                return;
+                return request.from(mirror);
+            } catch (RunhvException e) {
+                continue; // whatever a mirror says, the next may have it
             } catch (IOException e) {
-                attempts.again(e);
+                Failures.throwIfInterrupted(e);
             }
         }
-    }
-
-    private HttpResponse<InputStream> get(URI uri, long offset) throws IOException, InterruptedException {
-        boolean asked = false;
-        for (int attempt = 1; ; attempt++) {
-            HttpResponse<InputStream> response = follow(uri, offset);
-            int status = response.statusCode();
-            if (status == 200 || status == 206 && isFrom(response, offset)) {
-                return response;
-            }
-            response.body().close();
-            if (status == 401 && !asked) {
-                asked = true;
-                authorization = token(response);
-            } else if (status == 401 || status == 403) {
-                throw failure(
-                        ErrorCode.ACCESS_DENIED,
-                        "%s refuses it: runhv pulls without credentials in this version"
-                                .formatted(reference.registry()));
-            } else if (status == 404) {
-                throw failure(ErrorCode.NOT_FOUND, "%s does not have it".formatted(reference.registry()));
-            } else if (!patience.isWorthAsking(response) || attempt == Patience.ATTEMPTS) {
-                throw failure(
-                        ErrorCode.HOST_FAILED, "%s answers with the status %d".formatted(reference.registry(), status));
-            } else {
-                patience.pause(attempt, response);
-            }
-        }
-    }
-
-    /** RFC 9110 §14.4: what comes begins where it was asked for. */
-    private static boolean isFrom(HttpResponse<?> response, long offset) {
-        return response.headers()
-                .firstValue("Content-Range")
-                .map(range -> range.startsWith("bytes " + offset + "-"))
-                .orElse(false);
-    }
-
-    private HttpResponse<InputStream> follow(URI first, long offset) throws IOException, InterruptedException {
-        URI uri = first;
-        for (int redirects = 0; redirects <= REDIRECTS; redirects++) {
-            HttpRequest.Builder request =
-                    HttpRequest.newBuilder(uri).timeout(ANSWER).header("Accept", ACCEPT + ",*/*");
-            if (offset > 0) {
-                request.header("Range", "bytes=" + offset + "-");
-            }
-            if (!authorization.isEmpty() && sameOrigin(uri, base)) {
-                request.header("Authorization", authorization);
-            }
-            HttpResponse<InputStream> response = send(request.build());
-            int status = response.statusCode();
-            if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308) {
-                return response;
-            }
-            response.body().close();
-            uri = target(uri, response.headers().firstValue("Location").orElse(""));
-        }
-        throw failure(
-                ErrorCode.HOST_FAILED, "%s redirects more than %d times".formatted(reference.registry(), REDIRECTS));
-    }
-
-    private HttpResponse<InputStream> send(HttpRequest request) throws IOException, InterruptedException {
-        try {
-            return http.send(request, headers -> new TimedBody(patience.stall()));
-        } catch (HttpTimeoutException e) {
-            throw new IOException(request.uri().getAuthority() + " does not answer", e);
-        } catch (ConnectException e) {
-            // The JDK's has no words.
-            ConnectException unreachable = new ConnectException(request.uri().getAuthority() + " cannot be reached");
-            unreachable.initCause(e);
-            throw unreachable;
-        }
-    }
-
-    private URI target(URI from, String location) {
-        URI to;
-        try {
-            to = from.resolve(location);
-        } catch (IllegalArgumentException e) {
-            throw failure(ErrorCode.HOST_FAILED, reference.registry() + " redirects to what is no URL");
-        }
-        requireSafe(to, "redirects");
-        return to;
-    }
-
-    /** HTTPS, or the plain HTTP of a registry that is spoken to so anyway. */
-    private void requireSafe(URI uri, String does) {
-        boolean safe = "https".equals(uri.getScheme()) || "http".equals(uri.getScheme()) && isPlain();
-        if (!safe || uri.getHost() == null) {
-            throw failure(ErrorCode.HOST_FAILED, "%s %s to what is no HTTPS URL".formatted(reference.registry(), does));
-        }
-    }
-
-    private boolean isPlain() {
-        return base.getScheme().equals("http");
-    }
-
-    private static boolean sameOrigin(URI a, URI b) {
-        return a.getScheme().equals(b.getScheme()) && a.getAuthority().equalsIgnoreCase(b.getAuthority());
-    }
-
-    /** A token for anybody, from the service that the challenge names (Docker registry token authentication). */
-    private String token(HttpResponse<?> response) throws IOException, InterruptedException {
-        String challenge = response.headers().firstValue("WWW-Authenticate").orElse("");
-        if (!challenge.toLowerCase(Locale.ROOT).startsWith("bearer ") || !sameOrigin(response.uri(), base)) {
-            throw failure(
-                    ErrorCode.ACCESS_DENIED,
-                    "%s asks for credentials: runhv pulls without in this version".formatted(reference.registry()));
-        }
-        Map<String, String> parameters = new HashMap<>();
-        Matcher matcher = PARAMETER.matcher(challenge);
-        while (matcher.find()) {
-            parameters.put(matcher.group(1).toLowerCase(Locale.ROOT), matcher.group(2));
-        }
-        URI realm = target(base, parameters.getOrDefault("realm", ""));
-        String query = "scope=" + encoded("repository:" + reference.repository() + ":pull");
-        if (parameters.containsKey("service")) {
-            query += "&service=" + encoded(parameters.get("service"));
-        }
-        URI uri = URI.create(realm + (realm.getRawQuery() == null ? "?" : "&") + query);
-        HttpResponse<InputStream> answer =
-                send(HttpRequest.newBuilder(uri).timeout(ANSWER).build());
-        if (answer.statusCode() != 200) {
-            answer.body().close();
-            throw failure(
-                    ErrorCode.ACCESS_DENIED,
-                    "%s gives no token: status %d".formatted(realm.getHost(), answer.statusCode()));
-        }
-        Json json = Json.parse(bounded(answer, TOKEN_BYTES, "token"));
-        String token = json.string("token", json.string("access_token", ""));
-        if (!token.chars().allMatch(c -> c > ' ' && c < 0x7f)) {
-            throw new CorruptInputException("The token of " + realm.getHost() + " holds what no header may hold");
-        }
-        return "Bearer " + token;
-    }
-
-    private static byte[] bounded(HttpResponse<InputStream> response, int limit, String what) throws IOException {
-        try (InputStream in = response.body()) {
-            byte[] text = in.readNBytes(limit + 1);
-            if (text.length > limit) {
-                throw new CorruptInputException("The %s has more than %d bytes".formatted(what, limit));
-            }
-            return text;
-        }
-    }
-
-    private RunhvException failure(ErrorCode code, String detail) {
-        return RunhvException.of(code, operation, detail, null, null);
-    }
-
-    private static String encoded(String text) {
-        return URLEncoder.encode(text, StandardCharsets.UTF_8);
-    }
-
-    private static URI base(String registry) {
-        if (registry.equals("docker.io")) {
-            return URI.create("https://registry-1.docker.io/");
-        }
-        URI uri = URI.create("https://" + registry + "/");
-        // As docker does: what does not leave the machine needs no secrecy.
-        boolean local = uri.getHost().equals("localhost")
-                || uri.getHost().startsWith("127.")
-                || uri.getHost().equals("[::1]");
-        return local ? URI.create("http://" + registry + "/") : uri;
+        return request.from(able.getLast());
     }
 
     @Override
     public void close() {
-        http.shutdownNow();
+        hosts.forEach(RegistryHost::close);
     }
 }

@@ -19,13 +19,16 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -55,6 +58,7 @@ class RegistryTest {
 
     private static final Instant NOW = Instant.parse("2026-11-28T12:00:00Z");
 
+    private final Map<String, String> environment = new HashMap<>();
     private final List<Duration> pauses = new CopyOnWriteArrayList<>();
     private final List<String> requests = new CopyOnWriteArrayList<>();
     private final ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
@@ -130,7 +134,11 @@ class RegistryTest {
 
     /** Nobody waits between attempts: the pauses are written down. */
     private RegistryClient client(Duration stall) {
-        return new RegistryClient(Reference.parse(name()), new Patience(stall, pauses::add, () -> NOW));
+        return new RegistryClient(
+                Reference.parse(name()),
+                new Patience(stall, pauses::add, () -> NOW),
+                new CredentialFiles(environment),
+                List.of(Endpoint.usual(Reference.parse(name()).registry())));
     }
 
     private BlobStore blobs() {
@@ -193,6 +201,109 @@ class RegistryTest {
             other.stop(0);
         }
         assertThat(leaked).isEmpty();
+    }
+
+    /** A file of docker in the only place that the client looks at. */
+    private void keep(String config) throws IOException {
+        Path file = Files.createDirectories(folder.resolve("docker")).resolve("config.json");
+        Files.writeString(file, config.replace("HOST", Reference.parse(name()).registry()));
+        environment.put("DOCKER_CONFIG", file.getParent().toString());
+    }
+
+    private static boolean challenges(HttpExchange exchange, String challenge) throws IOException {
+        exchange.getResponseHeaders().set("WWW-Authenticate", challenge);
+        return send(exchange, 401, new byte[0]);
+    }
+
+    private static String sent(HttpExchange exchange) {
+        return exchange.getRequestHeaders().getFirst("Authorization");
+    }
+
+    private void pulls() throws Exception {
+        try (RegistryClient client = client()) {
+            assertThat(client.manifest().digest()).hasToString(manifestDigest());
+        }
+    }
+
+    @Test
+    void passwordGoesToWhoAsksForOne() throws Exception {
+        keep("{\"auths\":{\"HOST\":{\"auth\":\"bWU6c2VjcmV0\"}}}");
+        misbehaviour = exchange ->
+                !"Basic bWU6c2VjcmV0".equals(sent(exchange)) && challenges(exchange, "Basic realm=\"here\"");
+        pulls();
+        assertThat(requests).hasSize(2);
+    }
+
+    @Test
+    void passwordBuysATokenAndAnExpiredOneIsBoughtAgainOnce() throws Exception {
+        keep("{\"auths\":{\"https://HOST/v1/\":{\"auth\":\"bWU6c2VjcmV0\"}}}");
+        List<String> bought = new CopyOnWriteArrayList<>();
+        misbehaviour = exchange -> {
+            if (exchange.getRequestURI().getPath().equals("/token")) {
+                bought.add(sent(exchange));
+                return send(exchange, 200, ImageBuilder.bytes("{\"access_token\":\"number-" + bought.size() + "\"}"));
+            }
+            boolean fresh = ("Bearer number-" + bought.size()).equals(sent(exchange)) && bought.size() != 1;
+            return !fresh && challenges(exchange, "Negotiate abc==, bearer service=\"a \\\"b\\\"\", realm=\"/token\"");
+        };
+        try (RegistryClient client = client()) {
+            assertThatThrownBy(client::manifest).hasMessageContaining("refuses it to me");
+            client.manifest();
+        }
+        assertThat(bought).containsExactly("Basic bWU6c2VjcmV0", "Basic bWU6c2VjcmV0");
+    }
+
+    @Test
+    void identityTokenBuysATokenByPost() throws Exception {
+        keep("{\"auths\":{\"HOST\":{\"auth\":\"PHRva2VuPjo=\",\"identitytoken\":\"who+am=i\"}}}");
+        List<String> forms = new CopyOnWriteArrayList<>();
+        misbehaviour = exchange -> {
+            if (exchange.getRequestURI().getPath().equals("/token")) {
+                forms.add(exchange.getRequestMethod() + " "
+                        + new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.UTF_8));
+                return send(exchange, 200, ImageBuilder.bytes("{\"access_token\":\"new\"}"));
+            }
+            return !"Bearer new".equals(sent(exchange))
+                    && challenges(exchange, "Bearer realm=\"/token\",service=\"hub\"");
+        };
+        pulls();
+        assertThat(forms)
+                .containsExactly("POST grant_type=refresh_token&client_id=runhv&scope=repository%3Aweb%3Apull"
+                        + "&service=hub&refresh_token=who%2Bam%3Di");
+    }
+
+    @Test
+    void passwordDoesNotGoWhereAnotherHostAsksForIt() throws Exception {
+        keep("{\"auths\":{\"HOST\":{\"auth\":\"bWU6c2VjcmV0\"}}}");
+        List<String> leaked = new CopyOnWriteArrayList<>();
+        HttpServer other = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+        other.createContext("/", exchange -> {
+            leaked.addAll(exchange.getRequestHeaders().getOrDefault("Authorization", List.of()));
+            try (exchange) {
+                challenges(exchange, "Basic realm=\"there\"");
+            }
+        });
+        other.start();
+        String elsewhere = "http://127.0.0.1:" + other.getAddress().getPort() + "/";
+        try {
+            refuses(exchange -> redirect(exchange, elsewhere), ErrorCode.ACCESS_DENIED, "does not say how to be asked");
+        } finally {
+            other.stop(0);
+        }
+        assertThat(leaked).isEmpty();
+    }
+
+    @Test
+    void checksWhomItAdmits() throws Exception {
+        misbehaviour = exchange -> "Basic bWU6c2VjcmV0".equals(sent(exchange))
+                ? send(exchange, 200, new byte[0])
+                : challenges(exchange, "Basic realm=\"here\"");
+        Endpoint endpoint = Endpoint.usual(Reference.parse(name()).registry());
+        RegistryClient.check(endpoint, new Credentials("me", "secret"), Patience.USUAL);
+        assertThat(requests).containsOnly("/v2/");
+        assertThatThrownBy(() -> RegistryClient.check(endpoint, new Credentials("me", "other"), Patience.USUAL))
+                .hasMessageContaining("refuses it to me")
+                .hasMessageNotContaining("other");
     }
 
     @Test
@@ -348,7 +459,10 @@ class RegistryTest {
     void refusesByName() {
         refuses(exchange -> send(exchange, 503, new byte[0]), ErrorCode.HOST_FAILED, "the status 503");
         refuses(exchange -> send(exchange, 404, new byte[0]), ErrorCode.NOT_FOUND, "does not have it");
-        refuses(exchange -> send(exchange, 403, new byte[0]), ErrorCode.ACCESS_DENIED, "without credentials");
+        refuses(
+                exchange -> send(exchange, 403, new byte[0]),
+                ErrorCode.ACCESS_DENIED,
+                "refuses it to who has no credentials: runhv login localhost:");
         refuses(exchange -> redirect(exchange, "/again"), ErrorCode.HOST_FAILED, "redirects more than 5 times");
         refuses(exchange -> redirect(exchange, "file:///etc/passwd"), ErrorCode.HOST_FAILED, "no HTTPS URL");
         refuses(

@@ -7,6 +7,8 @@ import dev.runhv.vmm.content.tar.TarFuzz;
 import dev.runhv.vmm.image.ConfigFuzz;
 import dev.runhv.vmm.image.ManifestFuzz;
 import dev.runhv.vmm.image.ReferenceFuzz;
+import dev.runhv.vmm.registry.AuthFileFuzz;
+import dev.runhv.vmm.registry.ChallengeFuzz;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -38,7 +40,9 @@ class FuzzTargetsTest {
                 target("manifest", ManifestFuzz::fuzzerTestOneInput),
                 target("config", ConfigFuzz::fuzzerTestOneInput),
                 target("tar", TarFuzz::fuzzerTestOneInput),
-                target("erofs", ErofsFuzz::fuzzerTestOneInput));
+                target("erofs", ErofsFuzz::fuzzerTestOneInput),
+                target("challenge", ChallengeFuzz::fuzzerTestOneInput),
+                target("auth", AuthFileFuzz::fuzzerTestOneInput));
     }
 
     private static Arguments target(String name, Target target) {

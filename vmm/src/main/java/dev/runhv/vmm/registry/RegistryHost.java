@@ -1,0 +1,268 @@
+package dev.runhv.vmm.registry;
+
+import dev.runhv.api.ErrorCode;
+import dev.runhv.api.RunhvException;
+import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.Json;
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.ConnectException;
+import java.net.ProxySelector;
+import java.net.URI;
+import java.net.URLEncoder;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.net.http.HttpTimeoutException;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * Requests to one endpoint, with whatever it takes to be admitted there. Credentials go to the endpoint and to the service of
+ * tokens that it names, a token to the endpoint; neither goes where it redirects to. For any number of threads.
+ */
+final class RegistryHost implements AutoCloseable {
+    static final int TOKEN_BYTES = 1 << 20;
+
+    private static final int REDIRECTS = 5;
+    private static final int DISCARDED_BYTES = 1 << 16;
+    private static final Duration CONNECT = Duration.ofSeconds(15);
+    private static final Duration ANSWER = Duration.ofSeconds(30);
+    private static final String CLIENT_ID = "runhv";
+
+    private final Endpoint endpoint;
+    private final String operation;
+    private final String scope;
+    private final Lookup credentials;
+    private final Patience patience;
+    private final HttpClient http;
+    private volatile String authorization = "";
+
+    /** Where credentials come from once they are asked for. */
+    interface Lookup {
+        Optional<Credentials> find() throws InterruptedException;
+    }
+
+    /** @param scope of tokens (Docker registry token authentication); empty for one that only tells who asks */
+    RegistryHost(Endpoint endpoint, String operation, String scope, Lookup credentials, Patience patience) {
+        this.endpoint = endpoint;
+        this.operation = operation;
+        this.scope = scope;
+        this.credentials = credentials;
+        this.patience = patience;
+        HttpClient.Builder builder = HttpClient.newBuilder()
+                .connectTimeout(CONNECT)
+                .followRedirects(HttpClient.Redirect.NEVER)
+                .proxy(ProxySelector.getDefault());
+        if (endpoint.tls() != null) {
+            builder.sslContext(endpoint.tls());
+        }
+        this.http = builder.build();
+    }
+
+    Endpoint endpoint() {
+        return endpoint;
+    }
+
+    /**
+     * Its answer of status 200, or 206 where that begins at the offset.
+     *
+     * @param path below the API's
+     * @param offset the first byte that is wanted
+     * @throws RunhvException when it refuses, or fails again and again
+     */
+    HttpResponse<InputStream> get(String path, String accept, long offset) throws IOException, InterruptedException {
+        String refused = null;
+        for (int attempt = 1; ; attempt++) {
+            String used = authorization;
+            HttpResponse<InputStream> response = follow(endpoint.uri(path), accept, offset, used);
+            int status = response.statusCode();
+            if (status == 200 || status == 206 && isFrom(response, offset)) {
+                return response;
+            }
+            discard(response);
+            if (status == 401 && refused == null) {
+                refused = used;
+                renew(used, response);
+            } else if (status == 401 || status == 403) {
+                throw failure(ErrorCode.ACCESS_DENIED, "%s refuses it%s".formatted(host(), whoAsked()));
+            } else if (status == 404) {
+                throw failure(ErrorCode.NOT_FOUND, "%s does not have it".formatted(host()));
+            } else if (!patience.isWorthAsking(response) || attempt == Patience.ATTEMPTS) {
+                throw failure(ErrorCode.HOST_FAILED, "%s answers with the status %d".formatted(host(), status));
+            } else {
+                patience.pause(attempt, response);
+            }
+        }
+    }
+
+    private String whoAsked() throws InterruptedException {
+        return credentials
+                .find()
+                .map(known -> known.isIdentityToken() ? " to the identity token that is kept" : " to " + known)
+                .orElse(" to who has no credentials: runhv login " + endpoint.name());
+    }
+
+    /** RFC 9110 §14.4: what comes begins where it was asked for. */
+    private static boolean isFrom(HttpResponse<?> response, long offset) {
+        return response.headers()
+                .firstValue("Content-Range")
+                .map(range -> range.startsWith("bytes " + offset + "-"))
+                .orElse(false);
+    }
+
+    private HttpResponse<InputStream> follow(URI first, String accept, long offset, String authorization)
+            throws IOException, InterruptedException {
+        URI uri = first;
+        for (int redirects = 0; redirects <= REDIRECTS; redirects++) {
+            HttpRequest.Builder request =
+                    HttpRequest.newBuilder(uri).timeout(ANSWER).header("Accept", accept);
+            if (offset > 0) {
+                request.header("Range", "bytes=" + offset + "-");
+            }
+            if (endpoint.isOrigin(uri)) {
+                endpoint.headers().forEach((name, values) -> values.forEach(value -> request.header(name, value)));
+                if (!authorization.isEmpty()) {
+                    request.setHeader("Authorization", authorization);
+                }
+            }
+            HttpResponse<InputStream> response = send(request.build());
+            int status = response.statusCode();
+            if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308) {
+                return response;
+            }
+            discard(response);
+            uri = target(uri, response.headers().firstValue("Location").orElse(""));
+        }
+        throw failure(ErrorCode.HOST_FAILED, "%s redirects more than %d times".formatted(host(), REDIRECTS));
+    }
+
+    private HttpResponse<InputStream> send(HttpRequest request) throws IOException, InterruptedException {
+        try {
+            return http.send(request, headers -> new TimedBody(patience.stall()));
+        } catch (HttpTimeoutException e) {
+            throw new IOException(request.uri().getAuthority() + " does not answer", e);
+        } catch (ConnectException e) {
+            // The JDK's has no words.
+            ConnectException unreachable = new ConnectException(request.uri().getAuthority() + " cannot be reached");
+            unreachable.initCause(e);
+            throw unreachable;
+        }
+    }
+
+    /** The connection serves the next request where the body has come whole. */
+    private static void discard(HttpResponse<InputStream> response) throws IOException {
+        try (InputStream in = response.body()) {
+            in.skipNBytes(Math.min(
+                    DISCARDED_BYTES,
+                    response.headers().firstValueAsLong("Content-Length").orElse(0)));
+        }
+    }
+
+    private URI target(URI from, String location) {
+        URI to;
+        try {
+            to = from.resolve(location);
+        } catch (IllegalArgumentException e) {
+            throw failure(ErrorCode.HOST_FAILED, host() + " redirects to what is no URL");
+        }
+        // HTTPS, or the plain HTTP of a registry that is spoken to so anyway.
+        boolean safe = "https".equals(to.getScheme()) || "http".equals(to.getScheme()) && endpoint.isPlain();
+        if (!safe || to.getHost() == null) {
+            throw failure(ErrorCode.HOST_FAILED, host() + " redirects to what is no HTTPS URL");
+        }
+        return to;
+    }
+
+    /** @param used what was refused; another thread may have renewed it */
+    private synchronized void renew(String used, HttpResponse<?> refusal) throws IOException, InterruptedException {
+        if (!authorization.equals(used)) {
+            return;
+        }
+        List<Challenge> challenges = endpoint.isOrigin(refusal.uri())
+                ? Challenge.parse(refusal.headers().allValues("WWW-Authenticate"))
+                : List.of();
+        Optional<Credentials> known = credentials.find();
+        Optional<Challenge> bearer =
+                challenges.stream().filter(c -> c.scheme().equals("bearer")).findFirst();
+        if (bearer.isPresent()) {
+            authorization = "Bearer " + token(bearer.get(), known);
+        } else if (challenges.stream().noneMatch(c -> c.scheme().equals("basic"))) {
+            throw failure(ErrorCode.ACCESS_DENIED, "%s refuses it, and does not say how to be asked".formatted(host()));
+        } else if (known.isPresent() && !known.get().isIdentityToken()) {
+            authorization = "Basic " + known.get().encoded();
+        } else {
+            throw failure(
+                    ErrorCode.ACCESS_DENIED,
+                    "%s asks for a user and a password: runhv login %s".formatted(host(), endpoint.name()));
+        }
+    }
+
+    /** From the service that the challenge names: for an identity token by OAuth 2 (RFC 6749 §6), else by GET. */
+    private String token(Challenge challenge, Optional<Credentials> known) throws IOException, InterruptedException {
+        URI realm = target(endpoint.base(), challenge.parameter("realm"));
+        String query = scope.isEmpty() ? "" : "&scope=" + encoded(scope);
+        String service = challenge.parameter("service");
+        if (!service.isEmpty()) {
+            query += "&service=" + encoded(service);
+        }
+        HttpRequest.Builder request;
+        if (known.isPresent() && known.get().isIdentityToken()) {
+            String form = "grant_type=refresh_token&client_id=" + CLIENT_ID + query + "&refresh_token="
+                    + encoded(known.get().secret());
+            request = HttpRequest.newBuilder(realm)
+                    .header("Content-Type", "application/x-www-form-urlencoded")
+                    .POST(HttpRequest.BodyPublishers.ofString(form));
+        } else {
+            String all = realm.getRawQuery() == null ? query.replaceFirst("^&", "?") : query;
+            request = HttpRequest.newBuilder(URI.create(realm + all));
+            known.ifPresent(who -> request.header("Authorization", "Basic " + who.encoded()));
+        }
+        HttpResponse<InputStream> answer = send(request.timeout(ANSWER).build());
+        if (answer.statusCode() != 200) {
+            discard(answer);
+            throw failure(
+                    ErrorCode.ACCESS_DENIED,
+                    "%s gives no token%s: status %d".formatted(realm.getHost(), whoAsked(), answer.statusCode()));
+        }
+        Json json = Json.parse(bounded(answer, TOKEN_BYTES, "token"));
+        String token = json.string("token", "");
+        if (token.isEmpty()) {
+            token = json.string("access_token", "");
+        }
+        if (!token.chars().allMatch(c -> c > ' ' && c < 0x7f)) {
+            throw new CorruptInputException("The token of " + realm.getHost() + " holds what no header may hold");
+        }
+        return token;
+    }
+
+    /** A small body whole. */
+    static byte[] bounded(HttpResponse<InputStream> response, int limit, String what) throws IOException {
+        try (InputStream in = response.body()) {
+            byte[] text = in.readNBytes(limit + 1);
+            if (text.length > limit) {
+                throw new CorruptInputException("The %s has more than %d bytes".formatted(what, limit));
+            }
+            return text;
+        }
+    }
+
+    private String host() {
+        return endpoint.base().getAuthority();
+    }
+
+    private RunhvException failure(ErrorCode code, String detail) {
+        return RunhvException.of(code, operation, detail, null, null);
+    }
+
+    private static String encoded(String text) {
+        return URLEncoder.encode(text, StandardCharsets.UTF_8);
+    }
+
+    @Override
+    public void close() {
+        http.shutdownNow();
+    }
+}

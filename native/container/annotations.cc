@@ -7,9 +7,9 @@ namespace runhv::container {
 namespace {
 
 constexpr std::string_view kPrefix = "dev.runhv.";
-constexpr std::string_view kKnown[] = {"memory",  "cpus",  "scratch",       "rootfs.type",
-                                       "engine",  "stdin", "etc",           "stop-signal",
-                                       "volumes", "image", "kernel.modules"};
+constexpr std::string_view kKnown[] = {"memory",        "cpus",    "scratch", "rootfs.type",
+                                       "rootfs.layers", "engine",  "stdin",   "etc",
+                                       "stop-signal",   "volumes", "image",   "kernel.modules"};
 
 }  // namespace
 

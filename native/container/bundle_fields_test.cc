@@ -65,7 +65,8 @@ constexpr char kWhole[] = R"({
                   "dev.runhv.scratch": "16777216", "dev.runhv.rootfs.type": "erofs",
                   "dev.runhv.engine": "soft", "dev.runhv.stdin": "true",
                   "dev.runhv.etc": "docker", "dev.runhv.stop-signal": "TERM",
-                  "dev.runhv.volumes": "/srv", "dev.runhv.kernel.modules": "/m"}
+                  "dev.runhv.volumes": "/srv", "dev.runhv.rootfs.layers": "/l",
+                  "dev.runhv.kernel.modules": "/m"}
 })";
 
 std::string whole_with(const std::string& pointer, const std::string& json) {
@@ -80,6 +81,12 @@ std::string whole_with(const std::string& pointer, const std::string& json) {
   rapidjson::Writer<rapidjson::StringBuffer> writer(text);
   document.Accept(writer);
   return text.GetString();
+}
+
+std::string layers_of(std::size_t count) {
+  std::string lines;
+  for (std::size_t i = 0; i < count; ++i) lines += "/l\\n";
+  return '"' + lines + '"';
 }
 
 std::string complaint(const std::string& pointer, const std::string& json) {
@@ -184,6 +191,7 @@ const std::vector<Field>& fields() {
         "/annotations/dev.runhv.etc",
         "/annotations/dev.runhv.stop-signal",
         "/annotations/dev.runhv.volumes",
+        "/annotations/dev.runhv.rootfs.layers",
         "/annotations/dev.runhv.kernel.modules"}},
       {Type::kInteger,
        {"/process/user/uid",
@@ -533,6 +541,9 @@ TEST(BundleFields, EveryRangeHasItsEnds) {
       {"/annotations/dev.runhv.volumes",
        {R"("")", R"("/a")", R"("/a\n/b\n")"},
        {R"("a")", R"("/a\nb")", R"("/a\n\n/b")"}},
+      {"/annotations/dev.runhv.rootfs.layers",
+       {R"("")", R"("/a")", R"("/a\n/b\n")", layers_of(kMaxRootLayers)},
+       {R"("a")", R"("/a\nb")", R"("/a\n\n/b")", layers_of(kMaxRootLayers + 1)}},
       {"/annotations/dev.runhv.kernel.modules", {R"("/m")"}, {R"("")", R"("m")"}},
       {"/annotations/dev.runhv.nosuch", {}, {R"("1")"}},
   };

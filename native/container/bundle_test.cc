@@ -180,6 +180,14 @@ TEST(Bundle, DockersFilesAreMadeOfTheNames) {
   EXPECT_EQ(files["/etc/mtab"].fixed.flags, unsigned{RUNHV_FILE_IF_MISSING});
 }
 
+TEST(Bundle, LayersAreTheRestOfTheImage) {
+  const auto config = parse(bundle(R"("annotations":{"dev.runhv.rootfs.layers":"/l/a\n/l/b"})"));
+
+  ASSERT_TRUE(config) << to_string(config.error());
+  EXPECT_EQ(config->vm.root_image, "/img");
+  EXPECT_EQ(config->vm.root_layers, (std::vector<std::string>{"/l/a", "/l/b"}));
+}
+
 TEST(Bundle, NoFileIsMadeUnlessItIsAskedFor) {
   const auto config = parse(bundle(R"("hostname":"web")"));
 
@@ -366,6 +374,9 @@ TEST(Bundle, EveryComplaintNamesThePathAndWhatWasExpected) {
       {head + R"("root":{"path":"rootfs"},"process":{"args":["a"],"cwd":"/"},)"
               R"("annotations":{"dev.runhv.scratch":"16777216"}})",
        "a scratch disk needs vm.image"},
+      {head + R"("root":{"path":"rootfs"},"process":{"args":["a"],"cwd":"/"},)"
+              R"("annotations":{"dev.runhv.rootfs.layers":"/l"}})",
+       "layers of an image need vm.image"},
       {head +
            R"("process":{"args":["a"],"cwd":"/"},"vm":{"image":{"path":"/i","format":"qcow2"}}})",
        "vm.image.format: expected \"raw\""},

@@ -258,15 +258,13 @@ void read_files(const Annotations& annotations, ContainerSpec& spec) {
   if (annotations.choice("etc", {"none", "docker"}, "none") == "docker") add_etc(spec);
   const auto volumes = annotations.find("volumes");
   if (!volumes) return;
-  for (std::string_view rest = volumes->value; !rest.empty();) {
-    const std::string_view path = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(rest.size(), path.size() + 1));
+  for (std::string& path : lines(volumes->value)) {
     if (!path.starts_with('/')) {
       volumes->node.complain("expected absolute paths, one a line");
       return;
     }
     spec.files.push_back(
-        {{linux_abi::kSIfdir | 0755u, RUNHV_FILE_IF_MISSING}, std::string(path), ""});
+        {{linux_abi::kSIfdir | 0755u, RUNHV_FILE_IF_MISSING}, std::move(path), ""});
   }
 }
 

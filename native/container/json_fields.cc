@@ -1,5 +1,6 @@
 #include "container/json_fields.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "platform/path.h"
@@ -23,6 +24,15 @@ std::string host_path(const JsonNode& node) {
   if (node.present() && !platform::is_absolute_path(path))
     node.complain("expected an absolute path");
   return path;
+}
+
+std::vector<std::string> lines(std::string_view text) {
+  std::vector<std::string> lines;
+  while (!text.empty()) {
+    lines.emplace_back(text.substr(0, text.find('\n')));
+    text.remove_prefix(std::min(text.size(), lines.back().size() + 1));
+  }
+  return lines;
 }
 
 std::optional<std::uint64_t> decimal(std::string_view text) {

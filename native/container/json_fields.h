@@ -17,6 +17,9 @@ std::vector<std::string> guest_paths(const JsonNode& node);
 // Of this host.
 std::string host_path(const JsonNode& node);
 
+// Of an annotation with a list in it; a newline behind the last line is one's own choice.
+std::vector<std::string> lines(std::string_view text);
+
 std::optional<std::uint64_t> decimal(std::string_view text);
 
 // What cannot be applied is refused, never dropped in silence.

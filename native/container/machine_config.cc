@@ -1,9 +1,11 @@
 #include "container/machine_config.h"
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "devices/blk/joined_disk.h"
 #include "platform/file.h"
 
 namespace runhv::container {
@@ -30,6 +32,23 @@ Result<platform::File> make_scratch_disk(const std::string& template_path,
   return disk;
 }
 
+Result<std::shared_ptr<const devices::Disk>> open_disk(const std::string& path) {
+  RUNHV_TRY_ASSIGN(platform::File file, platform::File::open(path, platform::File::Access::kRead));
+  return std::shared_ptr<const devices::Disk>(
+      std::make_shared<const devices::FileDisk>(std::move(file)));
+}
+
+Result<std::shared_ptr<const devices::Disk>> open_root(const VmShape& shape) {
+  RUNHV_TRY_ASSIGN(std::shared_ptr<const devices::Disk> image, open_disk(shape.root_image));
+  if (shape.root_layers.empty()) return image;
+  std::vector<std::shared_ptr<const devices::Disk>> parts{std::move(image)};
+  for (const std::string& layer : shape.root_layers) {
+    RUNHV_TRY_ASSIGN(std::shared_ptr<const devices::Disk> part, open_disk(layer));
+    parts.push_back(std::move(part));
+  }
+  return devices::JoinedDisk::create(std::move(parts));
+}
+
 }  // namespace
 
 Result<machine::MachineConfig> machine_config(const ContainerConfig& config, const VmShape& shape,
@@ -49,8 +68,7 @@ Result<machine::MachineConfig> machine_config(const ContainerConfig& config, con
   machine.page_reporting = shape.memory_bytes >= kLeastReportingBytes;
   machine.processor_count = shape.processor_count;
   if (!shape.root_image.empty()) {
-    RUNHV_TRY_ASSIGN(platform::File image,
-                     platform::File::open(shape.root_image, platform::File::Access::kRead));
+    RUNHV_TRY_ASSIGN(std::shared_ptr<const devices::Disk> image, open_root(shape));
     machine.disks.emplace_back(std::move(image), true);
   }
   if (shape.scratch_bytes != 0) {

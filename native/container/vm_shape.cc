@@ -6,6 +6,7 @@
 #include "container/json_fields.h"
 #include "container/vm_reader.h"
 #include "machine/machine.h"
+#include "platform/path.h"
 
 namespace runhv::container {
 namespace {
@@ -99,10 +100,24 @@ void read_image_and_kernel(const JsonNode& root, VmShape& shape) {
   }
 }
 
+void read_layers(const JsonNode& root, const Annotations& annotations, VmShape& shape) {
+  const auto layers = annotations.find("rootfs.layers");
+  if (!layers) return;
+  if (!root["vm"]["image"].present()) layers->node.complain("layers of an image need vm.image");
+  shape.root_layers = lines(layers->value);
+  if (shape.root_layers.size() > kMaxRootLayers) {
+    layers->node.complain("more than " + std::to_string(kMaxRootLayers) + " layers");
+  }
+  if (!std::ranges::all_of(shape.root_layers, platform::is_absolute_path)) {
+    layers->node.complain("expected absolute paths, one a line");
+  }
+}
+
 }  // namespace
 
 void read_vm(const JsonNode& root, const Annotations& annotations, VmShape& shape) {
   read_image_and_kernel(root, shape);
+  read_layers(root, annotations, shape);
   const Size memory = memory_size(root, annotations);
   check_range(memory, machine::MachineLimits::kMinMemoryBytes,
               machine::MachineLimits::kMaxMemoryBytes);

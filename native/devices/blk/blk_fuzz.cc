@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "devices/blk/blk.h"
+#include "devices/blk/joined_disk.h"
 #include "testing/guest.h"
 #include "testing/virtio_driver.h"
 #include "testing/virtio_fuzz.h"
@@ -56,15 +57,23 @@ class FuzzedDisk final : public Disk {
 void runhv::testing::fuzz(std::span<const std::byte> bytes) {
   testing::FuzzInput input(bytes);
   const bool read_only = input.below(2) == 0;
-  auto file =
-      platform::File::create_anonymous(platform::temporary_directory(), devices::kSectors * 512);
-  RUNHV_CHECK(file);
-  const auto shown = platform::File::open("/proc/self/fd/" + std::to_string(file->handle()),
-                                          platform::File::Access::kRead);
-  RUNHV_CHECK(shown);
+  // A disk that is only read may be one of several parts.
+  const std::size_t parts = read_only ? 2 : 1;
+  std::vector<std::shared_ptr<const devices::Disk>> disks;
+  for (std::size_t i = 0; i < parts; ++i) {
+    auto file = platform::File::create_anonymous(platform::temporary_directory(),
+                                                 devices::kSectors / parts * 512);
+    RUNHV_CHECK(file);
+    disks.push_back(std::make_shared<devices::FuzzedDisk>(*std::move(file)));
+  }
+  std::shared_ptr<const devices::Disk> disk = disks.front();
+  if (read_only) {
+    auto joined = devices::JoinedDisk::create(disks);
+    RUNHV_CHECK(joined);
+    disk = *std::move(joined);
+  }
   testing::HeldJobs jobs;
-  auto device = devices::BlkDevice::create(std::make_shared<devices::FuzzedDisk>(*std::move(file)),
-                                           read_only, "fuzz", jobs);
+  auto device = devices::BlkDevice::create(disk, read_only, "fuzz", jobs);
   RUNHV_CHECK(device);
   testing::FakeIrqLine irq;
   testing::HeldJobs later;
@@ -82,7 +91,7 @@ void runhv::testing::fuzz(std::span<const std::byte> bytes) {
 
   if (read_only) {
     std::vector<std::byte> content(devices::kSectors * 512);
-    RUNHV_CHECK(shown->read_at(0, content));
+    RUNHV_CHECK(disk->read_at(0, content));
     RUNHV_CHECK(std::ranges::all_of(content, [](std::byte byte) { return byte == std::byte{0}; }));
   }
   testing::VirtioDriver driver(transport, *memory, devices::kRings);

@@ -42,7 +42,8 @@ class Qemu:
         self._initrd = self._write_initrd(bundle)
         khz = int(subprocess.run([host.programs / "tsc_khz"], capture_output=True, check=True).stdout)
         parameters = (
-            f"reboot=t panic=-1 quiet tsc_early_khz={khz} lpj={khz * 10} no_timer_check nolapic_timer noreplace-smp")
+            f"reboot=t panic=-1 quiet tsc_early_khz={khz} lpj={khz * 10} no_timer_check nolapic_timer noreplace-smp "
+            "rcupdate.rcu_expedited=1")
         self.argv = [
             PROGRAM, "-M", "microvm,acpi=off,pit=on,pic=on,rtc=on,isa-serial=off", "-accel", "tcg", "-cpu", "max",
             "-m", str(memory_mib), "-smp", "1", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",

@@ -144,6 +144,11 @@ def test_the_start_keeps_its_budget(runhv):
     assert exits["msr"] == 0
 
 
+def test_no_grace_period_of_rcu_is_waited_for_by_ticks(runhv):
+    """To make a cgroup waits for one: three ticks of a guest that has nothing else to do, 30 ms of its start."""
+    assert runhv.run("cat", "/sys/kernel/rcu_expedited").stdout == b"1\n"
+
+
 def test_a_parameter_of_the_kernel_is_what_was_asked_for(runhv):
     before = ["--sysctl", "net.core.somaxconn=77", "--sysctl=kernel.msgmax=9999"]
     result = runhv.run("cat", "/proc/sys/net/core/somaxconn", "/proc/sys/kernel/msgmax", before=before)

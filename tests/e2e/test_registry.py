@@ -194,6 +194,49 @@ def test_a_password_that_is_typed_is_not_shown(fresh, locked):
     os.close(ours)
 
 
+def openssl(folder, *arguments):
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+
+
+def certify(folder, name, extension):
+    openssl(folder, "req", *NEW_KEY[:-2], "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}", "-addext", extension)
+    openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+            "-copy_extensions", "copy", "-out", f"{name}.cert")
+
+
+def test_hosts_toml_names_authorities_certificates_and_mirrors(fresh, locked, tmp_path, monkeypatch):
+    certificates = tmp_path / f"certs.d/localhost_{locked.port}_"
+    certificates.mkdir(parents=True)
+    openssl(certificates, "req", "-x509", *NEW_KEY, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ours")
+    certify(certificates, "server", "subjectAltName=DNS:localhost")
+    certify(certificates, "client", "extendedKeyUsage=clientAuth")
+    locked.stop()
+    locked.more = (f"  tls:\n    certificate: {certificates}/server.cert\n    key: {certificates}/server.key\n"
+                   f"    clientcas: [{certificates}/ca.pem]\n" + locked.more)
+    locked.start()
+    monkeypatch.setenv("RUNHV_REGISTRIES", str(certificates.parent))
+    hosts = certificates / "hosts.toml"
+    host = locked.name("").rstrip("/")
+    with socket.create_server(("localhost", 0)) as nobody:
+        dead = nobody.getsockname()[1]
+    mirror = f'[host."http://localhost:{dead}"]\n'
+
+    def login():
+        return fresh("login", "-u", "me", "--password-stdin", host, input=PASSWORD.encode())
+
+    for toml, words in [("", b"cannot be trusted"), ('ca = "ca.pem"\n', b"certificate"), ("ca = 1\n", b"hosts.toml: ca: expected a string")]:
+        hosts.write_text(f'server = "https://{host}"\n{toml}')
+        result = login()
+        assert result.returncode == 125 and len(result.stderr.splitlines()) == 1 and words in result.stderr, (toml, result.stderr)
+    hosts.write_text(f'server = "https://{host}"\nca = "ca.pem"\nclient = [["client.cert", "client.key"]]\n{mirror}')
+    assert login().returncode == 0, login().stderr
+    result = fresh("run", locked.name("busybox"), "echo", "hi")
+    assert (result.returncode, result.stdout) == (0, b"hi\n"), result.stderr
+
+
 def java_of(runhv):
     for process in pathlib.Path("/proc").glob("[0-9]*"):
         try:

@@ -2,6 +2,8 @@
 module dev.runhv.vmm {
     requires transitive dev.runhv.api;
     requires com.fasterxml.jackson.core;
+    requires com.fasterxml.jackson.databind;
+    requires com.fasterxml.jackson.dataformat.toml;
     requires com.github.luben.zstd_jni;
     requires java.net.http;
     requires jdk.jfr;

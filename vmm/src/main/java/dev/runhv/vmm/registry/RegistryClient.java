@@ -10,7 +10,9 @@ import java.net.ConnectException;
 import java.net.http.HttpResponse;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import javax.net.ssl.SSLException;
 
 /**
  * Pulls from the repository of one reference: OCI distribution 1.1 over HTTPS, or plain HTTP where the registry is this
@@ -27,25 +29,25 @@ public final class RegistryClient implements AutoCloseable {
     private final Patience patience;
     private final List<RegistryHost> hosts;
 
-    /** With the credentials that the files of this user's environment name. */
+    /** As the environment of this process and the files that it names have it. */
     public RegistryClient(Reference reference) {
-        this(
-                reference,
-                Patience.USUAL,
-                new CredentialFiles(System.getenv()),
-                List.of(Endpoint.usual(reference.registry())));
+        this(reference, Patience.USUAL, System.getenv());
     }
 
-    RegistryClient(Reference reference, Patience patience, CredentialFiles credentials, List<Endpoint> endpoints) {
+    /** @param environment names the files of credentials and hosts, and the proxies */
+    RegistryClient(Reference reference, Patience patience, Map<String, String> environment) {
+        CredentialFiles credentials = new CredentialFiles(environment);
+        Proxies proxies = new Proxies(environment);
         this.reference = reference;
         this.patience = patience;
         List<RegistryHost> all = new ArrayList<>();
-        for (Endpoint endpoint : endpoints) {
+        for (Endpoint endpoint : new HostFiles(environment).endpoints(reference.registry())) {
             all.add(new RegistryHost(
                     endpoint,
                     "pull image " + reference,
                     "repository:" + reference.repository() + ":pull",
                     () -> credentials.find(endpoint.name(), reference.repository()),
+                    proxies,
                     patience));
         }
         this.hosts = List.copyOf(all);
@@ -57,12 +59,16 @@ public final class RegistryClient implements AutoCloseable {
      * @throws RunhvException when it does not, or cannot be asked
      */
     public static void check(String registry, Credentials credentials) throws InterruptedException {
-        check(Endpoint.usual(registry), credentials, Patience.USUAL);
+        check(registry, credentials, System.getenv());
     }
 
-    static void check(Endpoint endpoint, Credentials credentials, Patience patience) throws InterruptedException {
-        String operation = "log in to " + endpoint.name();
-        try (RegistryHost host = new RegistryHost(endpoint, operation, "", () -> Optional.of(credentials), patience)) {
+    static void check(String registry, Credentials credentials, Map<String, String> environment)
+            throws InterruptedException {
+        String operation = "log in to " + registry;
+        Endpoint endpoint = new HostFiles(environment).endpoints(registry).getLast();
+        Proxies proxies = new Proxies(environment);
+        try (RegistryHost host =
+                new RegistryHost(endpoint, operation, "", () -> Optional.of(credentials), proxies, Patience.USUAL)) {
             host.get("", "*/*", 0).body().close();
         } catch (IOException e) {
             Failures.throwIfInterrupted(e);
@@ -83,7 +89,7 @@ public final class RegistryClient implements AutoCloseable {
             while (true) {
                 try {
                     return found(host.get(path, ACCEPT, 0));
-                } catch (ConnectException e) {
+                } catch (ConnectException | SSLException e) {
                     throw e;
                 } catch (IOException e) {
                     attempts.again(e);
@@ -141,16 +147,23 @@ public final class RegistryClient implements AutoCloseable {
         if (able.isEmpty()) {
             throw Failures.unsupported("pull image " + reference, "No host of it may be asked: see its hosts.toml");
         }
+        StringBuilder mirrors = new StringBuilder();
         for (RegistryHost mirror : able.subList(0, able.size() - 1)) {
+            // Whatever one says, the next may have it.
             try {
                 return request.from(mirror);
             } catch (RunhvException e) {
-                continue; // whatever a mirror says, the next may have it
+                mirrors.append("; ").append(e.detail());
             } catch (IOException e) {
                 Failures.throwIfInterrupted(e);
+                mirrors.append("; ").append(e.getMessage());
             }
         }
-        return request.from(able.getLast());
+        try {
+            return request.from(able.getLast());
+        } catch (RunhvException e) {
+            throw mirrors.isEmpty() ? e : RunhvException.of(e.code(), e.operation(), e.detail() + mirrors, null, e);
+        }
     }
 
     @Override

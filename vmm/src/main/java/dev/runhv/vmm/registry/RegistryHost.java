@@ -18,6 +18,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import javax.net.ssl.SSLException;
 
 /**
  * Requests to one endpoint, with whatever it takes to be admitted there. Credentials go to the endpoint and to the service of
@@ -46,7 +47,13 @@ final class RegistryHost implements AutoCloseable {
     }
 
     /** @param scope of tokens (Docker registry token authentication); empty for one that only tells who asks */
-    RegistryHost(Endpoint endpoint, String operation, String scope, Lookup credentials, Patience patience) {
+    RegistryHost(
+            Endpoint endpoint,
+            String operation,
+            String scope,
+            Lookup credentials,
+            ProxySelector proxies,
+            Patience patience) {
         this.endpoint = endpoint;
         this.operation = operation;
         this.scope = scope;
@@ -55,7 +62,7 @@ final class RegistryHost implements AutoCloseable {
         HttpClient.Builder builder = HttpClient.newBuilder()
                 .connectTimeout(CONNECT)
                 .followRedirects(HttpClient.Redirect.NEVER)
-                .proxy(ProxySelector.getDefault());
+                .proxy(proxies);
         if (endpoint.tls() != null) {
             builder.sslContext(endpoint.tls());
         }
@@ -144,6 +151,8 @@ final class RegistryHost implements AutoCloseable {
             return http.send(request, headers -> new TimedBody(patience.stall()));
         } catch (HttpTimeoutException e) {
             throw new IOException(request.uri().getAuthority() + " does not answer", e);
+        } catch (SSLException e) {
+            throw new SSLException(request.uri().getAuthority() + " cannot be trusted: " + e.getMessage(), e);
         } catch (ConnectException e) {
             // The JDK's has no words.
             ConnectException unreachable = new ConnectException(request.uri().getAuthority() + " cannot be reached");

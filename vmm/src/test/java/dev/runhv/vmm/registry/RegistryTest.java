@@ -134,11 +134,7 @@ class RegistryTest {
 
     /** Nobody waits between attempts: the pauses are written down. */
     private RegistryClient client(Duration stall) {
-        return new RegistryClient(
-                Reference.parse(name()),
-                new Patience(stall, pauses::add, () -> NOW),
-                new CredentialFiles(environment),
-                List.of(Endpoint.usual(Reference.parse(name()).registry())));
+        return new RegistryClient(Reference.parse(name()), new Patience(stall, pauses::add, () -> NOW), environment);
     }
 
     private BlobStore blobs() {
@@ -298,12 +294,70 @@ class RegistryTest {
         misbehaviour = exchange -> "Basic bWU6c2VjcmV0".equals(sent(exchange))
                 ? send(exchange, 200, new byte[0])
                 : challenges(exchange, "Basic realm=\"here\"");
-        Endpoint endpoint = Endpoint.usual(Reference.parse(name()).registry());
-        RegistryClient.check(endpoint, new Credentials("me", "secret"), Patience.USUAL);
+        String registry = Reference.parse(name()).registry();
+        RegistryClient.check(registry, new Credentials("me", "secret"), environment);
         assertThat(requests).containsOnly("/v2/");
-        assertThatThrownBy(() -> RegistryClient.check(endpoint, new Credentials("me", "other"), Patience.USUAL))
+        assertThatThrownBy(() -> RegistryClient.check(registry, new Credentials("me", "other"), environment))
                 .hasMessageContaining("refuses it to me")
                 .hasMessageNotContaining("other");
+    }
+
+    private void hosts(String toml) throws IOException {
+        String registry = Reference.parse(name()).registry();
+        Path folder = Files.createDirectories(folder().resolve(registry.replace(':', '_') + "_"));
+        Files.writeString(folder.resolve("hosts.toml"), toml);
+        environment.put("RUNHV_REGISTRIES", folder().toString());
+    }
+
+    private Path folder() {
+        return folder.resolve("certs.d");
+    }
+
+    @Test
+    void mirrorIsAskedFirstAndTheRegistryWhereThatFails() throws Exception {
+        List<String> mirrored = new CopyOnWriteArrayList<>();
+        HttpServer mirror = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+        mirror.createContext("/", exchange -> {
+            mirrored.add(exchange.getRequestURI() + " "
+                    + exchange.getRequestHeaders().getFirst("X-Asked"));
+            try (exchange) {
+                String path = exchange.getRequestURI().getPath();
+                send(exchange, path.contains("manifests") ? 404 : 503, new byte[0]);
+            }
+        });
+        mirror.start();
+        hosts("""
+                [host."http://127.0.0.1:%d/cache"]
+                capabilities = ["pull", "resolve"]
+                [host."http://127.0.0.1:%d/cache".header]
+                x-asked = "by us"
+                """.formatted(mirror.getAddress().getPort(), mirror.getAddress().getPort()));
+        keep("{\"auths\":{\"HOST\":{\"auth\":\"bWU6c2VjcmV0\"}}}");
+        try {
+            pulls();
+            Digest digest = Digest.sha256(new byte[0]);
+            misbehaviour = exchange -> send(exchange, 404, new byte[0]);
+            try (RegistryClient client = client()) {
+                assertThatThrownBy(() -> client.fetch(blobs(), false, digest, 0))
+                        .hasMessageContaining(Reference.parse(name()).registry() + " does not have it; 127.0.0.1:")
+                        .hasMessageContaining("answers with the status 503");
+            }
+        } finally {
+            mirror.stop(0);
+        }
+        assertThat(mirrored.getFirst())
+                .isEqualTo("/cache/v2/web/manifests/latest?ns="
+                        + Reference.parse(name()).registry() + " by us");
+        assertThat(requests).first().asString().isEqualTo("/v2/web/manifests/latest");
+    }
+
+    @Test
+    void proxyIsAskedForWhatIsNotHere() throws Exception {
+        environment.put("http_proxy", Reference.parse(name()).registry());
+        environment.put("NO_PROXY", "elsewhere.example");
+        hosts("server = \"http://registry.example:81\"\n");
+        pulls();
+        assertThat(requests).containsExactly("/v2/web/manifests/latest");
     }
 
     @Test

@@ -9,6 +9,7 @@ import dev.runhv.vmm.image.ManifestFuzz;
 import dev.runhv.vmm.image.ReferenceFuzz;
 import dev.runhv.vmm.registry.AuthFileFuzz;
 import dev.runhv.vmm.registry.ChallengeFuzz;
+import dev.runhv.vmm.registry.HostsFuzz;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -42,7 +43,8 @@ class FuzzTargetsTest {
                 target("tar", TarFuzz::fuzzerTestOneInput),
                 target("erofs", ErofsFuzz::fuzzerTestOneInput),
                 target("challenge", ChallengeFuzz::fuzzerTestOneInput),
-                target("auth", AuthFileFuzz::fuzzerTestOneInput));
+                target("auth", AuthFileFuzz::fuzzerTestOneInput),
+                target("hosts", HostsFuzz::fuzzerTestOneInput));
     }
 
     private static Arguments target(String name, Target target) {

@@ -49,6 +49,8 @@ class FakeGuest final : public devices::VsockWaker {
     if (stopping_) finish(machine::MachineEnd::kStopped);
   }
   std::optional<Error> start_error;
+  std::size_t next_share = 1;  // 0 is the first container's root
+  std::size_t removed_shares = 0;
 
   // --- connections: none where the host refuses ---
   bool connect(std::uint32_t port) {
@@ -278,6 +280,8 @@ class FakeMachine final : public machine::Machine {
   }
   void plug_network(std::size_t, const machine::MachineNetwork&) override {}
   void unplug_network(std::size_t) override {}
+  Result<std::size_t> add_share(devices::Share) override { return guest_.next_share++; }
+  void remove_share(std::size_t) override { ++guest_.removed_shares; }
   std::optional<machine::MachineMemory> guest_memory(std::size_t) const override {
     return std::nullopt;
   }

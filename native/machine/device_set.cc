@@ -117,10 +117,13 @@ Result<std::unique_ptr<DeviceSet>> DeviceSet::create(
                                                           name, *jobs.back()));
     devices.push_back(std::move(blk));
   }
+  devices::FsDevice* files = nullptr;
+  const std::size_t share_count = config.shares.size();
   if (!config.shares.empty()) {
     jobs.push_back(std::make_unique<Jobs>("files", kFileThreads));
     RUNHV_TRY_ASSIGN(auto shares,
                      devices::FsDevice::create(std::move(config.shares), *jobs.back()));
+    files = shares.get();
     devices.push_back(std::move(shares));
   }
   devices::VsockDevice* vsock = nullptr;
@@ -142,6 +145,8 @@ Result<std::unique_ptr<DeviceSet>> DeviceSet::create(
   set->console_ = std::move(console);
   set->jobs_ = std::move(jobs);
   set->vsock_waker_ = vsock;
+  set->files_ = files;
+  set->share_count_ = share_count;
   RUNHV_TRY(set->add_buses());
   for (std::unique_ptr<devices::VirtioDevice>& device : devices) {
     RUNHV_TRY(set->attach(std::move(device)));
@@ -173,6 +178,24 @@ Result<void> DeviceSet::add_network_slots(const MachineConfig& config) {
     if (slot < config.networks.size()) plug_network(slot, config.networks[slot]);
   }
   return {};
+}
+
+Result<std::size_t> DeviceSet::add_share(devices::Share share) {
+  const auto refuse = [](const std::string& why) {
+    return Fail{Error{Code::kUnsupported, "share one more file", why}};
+  };
+  if (files_ == nullptr) return refuse("the machine began without shared files");
+  if (share_count_ == MachineLimits::kMaxShares) {
+    return refuse("the machine has " + std::to_string(share_count_) + ", the most it may have");
+  }
+  auto index = files_->add_share(std::move(share));
+  if (index) ++share_count_;
+  return index;
+}
+
+void DeviceSet::remove_share(std::size_t index) {
+  files_->remove_share(index);
+  --share_count_;
 }
 
 void DeviceSet::plug_network(std::size_t slot, const MachineNetwork& network) {

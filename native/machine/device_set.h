@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "devices/bus.h"
 #include "devices/exitport/exit_port.h"
+#include "devices/fs/fs.h"
 #include "devices/ioapic/ioapic.h"
 #include "devices/rtc/rtc.h"
 #include "devices/virtio/mmio_slot.h"
@@ -58,6 +59,9 @@ class DeviceSet {
   void plug_network(std::size_t slot, const MachineNetwork& network);
   void unplug_network(std::size_t slot);
 
+  Result<std::size_t> add_share(devices::Share share);
+  void remove_share(std::size_t index);
+
   // On return, which is at the deadline (monotonic_ns) at the latest, no interrupt comes and no
   // guest memory is touched, but by disks that hang: then false, and the thread of each is left
   // alone and keeps the memory alive. Idempotent.
@@ -87,6 +91,8 @@ class DeviceSet {
   std::vector<std::unique_ptr<devices::MmioTransport>> transports_;
   std::vector<std::unique_ptr<devices::MmioSlot>> network_slots_;  // behind them
   devices::VsockWaker* vsock_waker_ = nullptr;
+  devices::FsDevice* files_ = nullptr;  // null without shares
+  std::size_t share_count_ = 0;
 };
 
 }  // namespace runhv::machine

@@ -118,6 +118,10 @@ class WhpMachine final : public Machine,
     devices_->plug_network(slot, network);
   }
   void unplug_network(std::size_t slot) override { devices_->unplug_network(slot); }
+  Result<std::size_t> add_share(devices::Share share) override {
+    return devices_->add_share(std::move(share));
+  }
+  void remove_share(std::size_t index) override { devices_->remove_share(index); }
   std::optional<MachineMemory> guest_memory(std::size_t index) const override;
 
  private:

@@ -156,6 +156,11 @@ class Machine {
   virtual void plug_network(std::size_t slot, const MachineNetwork& network) = 0;
   // On return the backend is not called any more. Idempotent.
   virtual void unplug_network(std::size_t slot) = 0;
+  // Shares come and go while the machine runs; the number of the entry. kUnsupported where it began
+  // with none, or has MachineLimits::kMaxShares. Threads: the owner's.
+  virtual Result<std::size_t> add_share(devices::Share share) = 0;
+  // REQUIRES: a number of add_share(), once for each.
+  virtual void remove_share(std::size_t index) = 0;
   // By ascending addresses; nullopt after the last. Valid for the machine's life. Threads: any.
   virtual std::optional<MachineMemory> guest_memory(std::size_t index) const = 0;
 };

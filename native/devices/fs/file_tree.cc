@@ -24,13 +24,69 @@ std::size_t FileTree::KeyHash::operator()(const Key& key) const {
 
 FileTree::FileTree(std::vector<Share> shares, std::size_t limit)
     : limit_(limit), next_id_(fuse::kRootId + 1) {
-  for (Share& share : shares) {
-    shares_.push_back({.file = std::make_shared<const platform::FileNode>(std::move(share.top)),
-                       .id = 0,
-                       .share = shares_.size(),
-                       .read_only = share.read_only,
-                       .cross_mounts = share.cross_mounts});
+  for (Share& share : shares) insert(std::move(share));
+}
+
+void FileTree::insert(Share share) {
+  const std::size_t index = next_share_++;
+  shares_.emplace(
+      index, Shown{.top = {.file = std::make_shared<const platform::FileNode>(std::move(share.top)),
+                           .id = 0,
+                           .share = index,
+                           .read_only = share.read_only,
+                           .cross_mounts = share.cross_mounts},
+                   .uses = 1});
+}
+
+int FileTree::add_share(Share share, std::size_t& index) {
+  platform::FileStatus wanted;
+  if (const int failed = share.top.status(wanted); failed != 0) return failed;
+  const std::lock_guard lock(mutex_);
+  for (auto& [number, shown] : shares_) {
+    platform::FileStatus there;
+    if (shown.top.read_only != share.read_only || shown.top.cross_mounts != share.cross_mounts ||
+        shown.top.file->status(there) != 0 || there.mount != wanted.mount ||
+        there.device != wanted.device || there.inode != wanted.inode) {
+      continue;
+    }
+    ++shown.uses;
+    index = number;
+    return 0;
   }
+  index = next_share_;
+  insert(std::move(share));
+  return 0;
+}
+
+void FileTree::remove_share(std::size_t index) {
+  // Closed outside of the lock.
+  std::vector<std::shared_ptr<const TreeNode>> nodes;
+  std::vector<std::shared_ptr<TreeHandle>> handles;
+  decltype(shares_)::node_type shown;
+  const std::lock_guard lock(mutex_);
+  const auto found = shares_.find(index);
+  if (--found->second.uses != 0) return;
+  shown = shares_.extract(found);
+  std::erase_if(handles_, [&](auto& each) {
+    const bool goes = each.second->node->share == index;
+    if (goes) handles.push_back(std::move(each.second));
+    return goes;
+  });
+  std::erase_if(ids_, [&](const auto& each) { return each.first.share == index; });
+  std::erase_if(nodes_, [&](auto& each) {
+    const bool goes = each.second.key.share == index;
+    if (goes) nodes.push_back(std::move(each.second.node));
+    return goes;
+  });
+}
+
+std::vector<std::shared_ptr<const platform::FileNode>> FileTree::writable_tops() const {
+  std::vector<std::shared_ptr<const platform::FileNode>> tops;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [index, shown] : shares_) {
+    if (!shown.top.read_only) tops.push_back(shown.top.file);
+  }
+  return tops;
 }
 
 std::shared_ptr<const TreeNode> FileTree::find(std::uint64_t id) const {
@@ -41,8 +97,12 @@ std::shared_ptr<const TreeNode> FileTree::find(std::uint64_t id) const {
 
 int FileTree::look_up_share(std::size_t index, std::shared_ptr<const TreeNode>& node,
                             platform::FileStatus& status) {
-  if (index >= shares_.size()) return fuse::kEnoent;
-  return adopt(shares_[index], status, node);
+  std::unique_lock lock(mutex_);
+  const auto found = shares_.find(index);
+  if (found == shares_.end()) return fuse::kEnoent;
+  TreeNode top = found->second.top;
+  lock.unlock();
+  return adopt(std::move(top), status, node);
 }
 
 int FileTree::adopt(const TreeNode& parent, platform::FileNode file,
@@ -66,6 +126,8 @@ int FileTree::adopt(TreeNode node, platform::FileStatus& status,
     out = found.node;
     return 0;
   }
+  // Removed meanwhile.
+  if (!shares_.contains(node.share)) return fuse::kEnoent;
   if (full()) return fuse::kEnfile;
   node.id = next_id_++;
   out = std::make_shared<const TreeNode>(std::move(node));
@@ -90,6 +152,7 @@ void FileTree::forget(std::uint64_t id, std::uint64_t lookups) {
 
 int FileTree::add_handle(std::shared_ptr<TreeHandle> handle, std::uint64_t& number) {
   const std::lock_guard lock(mutex_);
+  if (!shares_.contains(handle->node->share)) return fuse::kEnoent;
   if (full()) return fuse::kEnfile;
   number = next_handle_++;
   handles_.emplace(number, std::move(handle));

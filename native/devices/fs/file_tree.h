@@ -1,13 +1,14 @@
 // What a guest knows of the shared trees: files by node id, opened files by handle, and numbers
 // that tell files apart.
 //
-// The top is a directory that no host has: its entries "0", "1", … are the shares. Ids and handles
-// are counted up and never used again, so a made-up or old one finds nothing.
+// The top is a directory that no host has: its entries "0", "1", … are the shares. These numbers,
+// ids and handles are counted up and never used again, so a made-up or old one finds nothing.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -41,6 +42,14 @@ class FileTree {
   // `limit`: of nodes and handles together; each holds a descriptor of the process.
   FileTree(std::vector<Share> shares, std::size_t limit);
 
+  // The number of a share that comes now. One that is there already, as writable and as far, is the
+  // same, so that the guest keeps one copy of its files; it goes when all have removed it. 0 or an
+  // errno of the host.
+  int add_share(Share share, std::size_t& index);
+  // The guest knows nothing of it any more: its files are let go of as soon as no request uses
+  // them. REQUIRES: a number of add_share.
+  void remove_share(std::size_t index);
+
   // Null where the id is not known.
   std::shared_ptr<const TreeNode> find(std::uint64_t id) const;
 
@@ -65,10 +74,8 @@ class FileTree {
   // file systems is shared.
   std::uint64_t inode_number(std::uint64_t device, std::uint64_t inode) const;
 
-  std::size_t share_count() const { return shares_.size(); }
-  // Of the share's own top. REQUIRES: index < share_count().
-  const platform::FileNode& top(std::size_t index) const { return *shares_[index].file; }
-  bool is_read_only(std::size_t index) const { return shares_[index].read_only; }
+  // The tops of those that can be written.
+  std::vector<std::shared_ptr<const platform::FileNode>> writable_tops() const;
 
  private:
   struct Key {
@@ -87,12 +94,19 @@ class FileTree {
     std::uint64_t lookups;
   };
 
+  struct Shown {
+    TreeNode top;
+    std::size_t uses;
+  };
+
+  void insert(Share share);
   int adopt(TreeNode node, platform::FileStatus& status, std::shared_ptr<const TreeNode>& out);
   bool full() const { return nodes_.size() + handles_.size() >= limit_; }
 
   const std::size_t limit_;
-  std::vector<TreeNode> shares_;
   mutable std::mutex mutex_;  // of all that follows
+  std::map<std::size_t, Shown> shares_;
+  std::size_t next_share_ = 0;
   std::unordered_map<std::uint64_t, Known> nodes_;
   std::unordered_map<Key, std::uint64_t, KeyHash> ids_;
   std::unordered_map<std::uint64_t, std::shared_ptr<TreeHandle>> handles_;

@@ -9,6 +9,7 @@
 #include "devices/fs/fuse_server.h"
 #include "devices/virtio/spec.h"
 #include "platform/file_node.h"
+#include "platform/os_error.h"
 
 namespace runhv::devices {
 namespace {
@@ -40,6 +41,15 @@ FsDevice::FsDevice(std::shared_ptr<FuseServer> server, JobQueue& jobs)
   std::memcpy(config_.data(), kTag.data(), kTag.size());
   store_le<std::uint32_t>(config_, kTagBytes, kQueueSizes.size() - 1);  // request queues
 }
+
+Result<std::size_t> FsDevice::add_share(Share share) {
+  std::size_t index = 0;
+  const int failed = server_->add_share(std::move(share), index);
+  if (failed == 0) return index;
+  return Fail{platform::os_error("share one more file", failed)};
+}
+
+void FsDevice::remove_share(std::size_t index) { server_->remove_share(index); }
 
 VirtioTraits FsDevice::traits() const {
   return {.device_id = virtio::kIdFileSystem,

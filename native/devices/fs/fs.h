@@ -28,6 +28,12 @@ class FsDevice final : public VirtioDevice {
   // process that may have too few descriptors.
   static Result<std::unique_ptr<FsDevice>> create(std::vector<Share> shares, JobQueue& jobs);
 
+  // A share that comes while the guest runs: the number of its entry, which no other one has had;
+  // one that is there already keeps its number. It goes when it was removed as often as it came.
+  // Threads: any.
+  Result<std::size_t> add_share(Share share);
+  void remove_share(std::size_t index);
+
   VirtioTraits traits() const override;
   void read_config(std::uint32_t offset, std::span<std::byte> out) const override;
   void write_config(std::uint32_t, std::span<const std::byte>) override {}

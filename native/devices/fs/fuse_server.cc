@@ -901,12 +901,10 @@ int FuseServer::sync(Request& request) {
 }
 
 int FuseServer::sync_file_systems() {
-  for (std::size_t i = 0; i < tree_.share_count(); ++i) {
-    if (tree_.is_read_only(i)) continue;
+  for (const auto& top : tree_.writable_tops()) {
     platform::OpenFile file;
-    const platform::FileNode& top = tree_.top(i);
-    int failed = top.open_directory(file);
-    if (failed == fuse::kEnotdir) failed = top.open(platform::FileAccess::kRead, false, file);
+    int failed = top->open_directory(file);
+    if (failed == fuse::kEnotdir) failed = top->open(platform::FileAccess::kRead, false, file);
     if (failed == 0) failed = file.sync_file_system();
     if (failed != 0) return failed;
   }

@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "devices/fs/file_tree.h"
@@ -33,6 +34,12 @@ class FuseServer {
 
   // `limit`: files that the guest may know at one time.
   FuseServer(std::vector<Share> shares, std::size_t limit) : tree_(std::move(shares), limit) {}
+
+  // FileTree's.
+  int add_share(Share share, std::size_t& index) {
+    return tree_.add_share(std::move(share), index);
+  }
+  void remove_share(std::size_t index) { tree_.remove_share(index); }
 
   // Returns how much of `out` was written: 0 where a request wants no answer or has no room for
   // one. May take as long as the host likes. Threads: any, at once.

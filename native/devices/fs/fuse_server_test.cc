@@ -462,6 +462,39 @@ TEST_F(FuseServerTest, ForgetsANodeWithItsLastLookUp) {
   (void)ask(Opcode::kBatchForget, 0, FuseBody().u32(UINT32_MAX).u32(0).u64(99).u64(5));
 }
 
+TEST_F(FuseServerTest, SharesComeAndGoUnderNumbersOfTheirOwn) {
+  EXPECT_EQ(look_up(fuse::kRootId, "3"), 0u);
+  std::size_t index = 0;
+  ASSERT_EQ(server->add_share({open(base / "outside"), false, true}, index), 0);
+  EXPECT_EQ(index, 3u);
+  const std::uint64_t outside = look_up(fuse::kRootId, "3");
+  const std::uint64_t secret = look_up(outside, "secret");
+  const std::uint64_t handle = open_file(secret, 0);
+  EXPECT_EQ(ask(Opcode::kRead, secret, read_body(handle, 0, 100)).text(), "secret");
+
+  server->remove_share(index);
+  EXPECT_EQ(look_up(fuse::kRootId, "3"), 0u);
+  EXPECT_EQ(look_up(outside, "secret"), 0u);
+  EXPECT_NE(ask(Opcode::kRead, secret, read_body(handle, 0, 100)).error, 0);
+  EXPECT_EQ(read_all(shared / "file"), "content");
+  EXPECT_NE(look_up(top(), "file"), 0u);
+
+  ASSERT_EQ(server->add_share({open(base / "outside"), false, true}, index), 0);
+  EXPECT_EQ(index, 4u);
+}
+
+TEST_F(FuseServerTest, AShareThatIsThereAlreadyIsTheSameUntilAllHaveRemovedIt) {
+  std::size_t index = 9;
+  ASSERT_EQ(server->add_share({open(shared), false, true}, index), 0);
+  EXPECT_EQ(index, 0u);
+  const std::uint64_t file = look_up(top(), "file");
+  server->remove_share(index);
+  EXPECT_EQ(look_up(top(), "file"), file);
+  // One with other rights is another.
+  ASSERT_EQ(server->add_share({open(shared / "sub"), true, true}, index), 0);
+  EXPECT_EQ(index, 3u);
+}
+
 TEST_F(FuseServerTest, KnowsNoMoreFilesThanItsLimit) {
   for (std::size_t i = 0; i < kLimit + 8; ++i) write_all(shared / std::to_string(i), "");
   const std::uint64_t parent = top();

@@ -92,11 +92,19 @@ bool enter_time_namespace(Launch& launch, int proc) {
          make_time_namespace(launch.time_offsets, launch.has_time_offsets, proc, launch.failure);
 }
 
+bool join_namespaces(Launch& launch) {
+  if (launch.joined_namespaces == 0) return true;
+  const long result = sys::setns(launch.joined, static_cast<int>(launch.joined_namespaces));
+  return result == 0 || launch.failure.set(result, "join the container's namespaces");
+}
+
 bool make_container(Launch& launch) {
   const ContainerRequest& container = *launch.container;
   const ProcessRequest& process = launch.process;
   Failure& failure = launch.failure;
-  if (launch.in_cgroup && !enter_cgroup((launch.namespaces & CLONE_NEWCGROUP) != 0, failure)) {
+  if (!join_namespaces(launch)) return false;
+  if (launch.in_cgroup &&
+      !enter_cgroup(launch.number, (launch.namespaces & CLONE_NEWCGROUP) != 0, failure)) {
     return false;
   }
   int proc = -1;
@@ -135,14 +143,11 @@ bool join_container(Launch& launch) {
   if (!set_oom_score(launch.process, proc, failure) || !enter_time_namespace(launch, proc)) {
     return false;
   }
-  if (launch.in_cgroup && !enter_cgroup(false, failure)) return false;
-  // A process cannot change its own pid namespace: the agent has set that of its children.
-  const int namespaces = static_cast<int>(launch.namespaces) & ~(CLONE_NEWPID | CLONE_NEWTIME);
-  long result = namespaces == 0 ? 0 : sys::setns(launch.first_process, namespaces);
-  if (result < 0) return failure.set(result, "join the container's namespaces");
+  if (launch.in_cgroup && !enter_cgroup(launch.number, false, failure)) return false;
+  if (!join_namespaces(launch)) return false;
   // The container's root lies on the root of the namespace: ".." leads up onto it (path_lookup of
   // Linux), where setns has not.
-  result = sys::chdir("/..");
+  long result = sys::chdir("/..");
   if (result == 0) result = sys::chroot(".");
   if (result < 0) return failure.set(result, "enter the container's root");
   return attach(launch) && enter_working_directory(launch.process, failure);

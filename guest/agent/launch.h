@@ -18,9 +18,11 @@ namespace runhv::agent {
 struct Launch {
   // Set by the agent before the child exists.
   ProcessRequest process;
-  const ContainerRequest* container = nullptr;  // of the first process, which makes the container
-  int first_process = -1;                       // of every other one: a pidfd of the first
-  std::uint32_t namespaces = 0;                 // the container's
+  std::uint32_t number = 0;                     // the container's
+  const ContainerRequest* container = nullptr;  // of its first process, which makes it
+  int joined = -1;               // a pidfd of whose namespaces it joins; negative = nobody's
+  std::uint32_t namespaces = 0;  // the container's own
+  std::uint32_t joined_namespaces = 0;
   bool has_time_offsets = false;
   runhv_time_offsets time_offsets = {};  // of that for time, where it is one of them
   bool in_cgroup = false;                // the container has one

@@ -33,6 +33,7 @@ constexpr std::uint32_t kReportToken = 3;  // of a process
 constexpr std::uint32_t kControlToken = RUNHV_MAX_PROCESSES * kTokens;
 constexpr std::uint32_t kChildrenToken = kControlToken + 1;
 constexpr std::uint32_t kResolverToken = kChildrenToken + 1;  // and those behind it
+constexpr std::uint32_t kAgent = UINT32_MAX;                  // no container's number
 
 [[noreturn]] void power_off() {
   for (;;) sys::outb(RUNHV_PORT_EXIT, 0);
@@ -48,7 +49,24 @@ constexpr std::uint32_t kResolverToken = kChildrenToken + 1;  // and those behin
   power_off();
 }
 
-// A process of the container, from PREPARE to the end of its streams.
+// From CONTAINER, or from the PREPARE of its first process, to the end of that.
+struct Container {
+  std::uint32_t number = 0;  // its first process's
+  ContainerRequest request;  // until its first process is in place
+  std::uint32_t namespaces = 0;
+  std::uint32_t joined_namespaces = 0;  // of the first container's
+  bool in_cgroup = false;
+  int pid = -1;    // of its first process, once that runs
+  int pidfd = -1;  // the same; made where it is wanted
+
+  std::uint32_t namespaces_to_join() const {
+    // A process cannot change its own pid namespace, and nobody who shares the agent's memory its
+    // clocks.
+    return (namespaces | joined_namespaces) & ~std::uint32_t{CLONE_NEWPID | CLONE_NEWTIME};
+  }
+};
+
+// A process of a container, from PREPARE to the end of its streams.
 struct Process {
   enum class State : std::uint8_t {
     kFree,
@@ -66,6 +84,7 @@ struct Process {
   int report = -1;
   std::uint32_t index = 0;  // in the agent's table
   std::uint32_t id = 0;
+  std::uint32_t container = 0;
   std::uint64_t signals = 0;  // kept until it runs; bit n - 1
   Launch* launch = nullptr;
   Streams streams;
@@ -74,6 +93,7 @@ struct Process {
     return state == State::kPreparing || state == State::kPrepared || state == State::kExecuting;
   }
   bool is_alive() const { return is_launching() || state == State::kRunning; }
+  bool is_first() const { return id == container; }
 };
 
 // One frame of the largest size. Pages are made when they are touched.
@@ -167,8 +187,7 @@ class Agent {
         return keep_container(frame.payload);
       case RUNHV_MSG_PREPARE: {
         const auto head = head_of<runhv_prepare>(frame, false);
-        return start_process(head.process, (head.flags & RUNHV_PREPARE_EXECUTE) != 0,
-                             frame.payload.subspan(sizeof head));
+        return start_process(head, frame.payload.subspan(sizeof head));
       }
       case RUNHV_MSG_EXECUTE:
         return on_execute(head_of<runhv_process_id>(frame).process);
@@ -194,21 +213,20 @@ class Agent {
     }
   }
 
-  // ---- the container ----
-  // The records stay until the first process has made the container of them.
+  // ---- containers ----
+  // The records stay until the first process has made the first container of them.
   void keep_container(std::span<const std::byte> records) {
     if (container_memory_ != nullptr || made_) power_off();
     container_memory_ = static_cast<std::byte*>(sys::map(records.size()));
     if (sys::map_failed(container_memory_)) power_off();
     container_bytes_ = records.size();
     memcpy(container_memory_, records.data(), records.size());
-    container_ok_ = parse({container_memory_, records.size()}, container_, container_error_);
+    const ContainerRequest& request = first_.request;
+    container_ok_ = parse({container_memory_, records.size()}, first_.request, container_error_);
     if (!container_ok_) return;
-    namespaces_ = container_.namespaces;
-    has_time_offsets_ = container_.has_time_offsets;
-    time_offsets_ = container_.time_offsets;
-    set_clock_and_entropy();
-    if (container_.has_resolver) open_resolver(container_.resolver);
+    first_.namespaces = request.namespaces;
+    set_clock_and_entropy(request);
+    if (request.has_resolver) open_resolver(request.resolver);
   }
 
   // Without it a container runs all the same, but finds fewer names.
@@ -250,28 +268,28 @@ class Agent {
     Text<512> error;
     if (!parse(records, request, error)) {
       failure.set(-EINVAL, error.view());
-    } else if (!in_cgroup_) {
+    } else if (!first_.in_cgroup) {
       failure.set(-ENOENT, "the container has no cgroup");
     } else {
-      set_cgroup_files(request.records, failure);
+      set_cgroup_files(first_.number, request.records, failure);
     }
     const runhv_resources_set set = {failure.guest_errno, 0};
     send_text(RUNHV_MSG_RESOURCES_SET, set, failure);
   }
 
-  void set_clock_and_entropy() const {
-    if (container_.clock_ns != 0) {
-      const timespec now = {static_cast<time_t>(container_.clock_ns / 1'000'000'000),
-                            static_cast<long>(container_.clock_ns % 1'000'000'000)};
+  static void set_clock_and_entropy(const ContainerRequest& request) {
+    if (request.clock_ns != 0) {
+      const timespec now = {static_cast<time_t>(request.clock_ns / 1'000'000'000),
+                            static_cast<long>(request.clock_ns % 1'000'000'000)};
       sys::clock_settime(CLOCK_REALTIME, &now);
     }
-    if (container_.entropy.empty()) return;
+    if (request.entropy.empty()) return;
     struct {  // struct rand_pool_info of random(4)
       int entropy_bits = 256;
       int size = 32;
       std::byte bytes[32];
     } pool;
-    memcpy(pool.bytes, container_.entropy.data(), sizeof pool.bytes);
+    memcpy(pool.bytes, request.entropy.data(), sizeof pool.bytes);
     const int random = sys::open("/dev/random", O_WRONLY);
     if (random < 0) return;
     sys::ioctl(random, RNDADDENTROPY, &pool);
@@ -279,7 +297,38 @@ class Agent {
     sys::close(random);
   }
 
-  void forget_container() {
+  Container* find_container(std::uint32_t number) {
+    if (number == 0) return &first_;
+    for (Container* container : others_) {
+      if (container != nullptr && container->number == number) return container;
+    }
+    return nullptr;
+  }
+
+  // Null where there is no room.
+  Container* new_container(std::uint32_t number) {
+    for (Container*& place : others_) {
+      if (place != nullptr) continue;
+      void* memory = sys::map(sizeof(Container));
+      if (sys::map_failed(memory)) return nullptr;
+      place = new (memory) Container;
+      place->number = number;
+      return place;
+    }
+    return nullptr;
+  }
+
+  void forget_container(std::uint32_t number) {
+    for (Container*& place : others_) {
+      if (place == nullptr || place->number != number) continue;
+      if (place->in_cgroup) remove_cgroup(number);
+      if (place->pidfd >= 0) sys::close(place->pidfd);
+      sys::unmap(place, sizeof(Container));
+      place = nullptr;
+    }
+  }
+
+  void forget_records() {
     if (container_memory_ != nullptr) sys::unmap(container_memory_, container_bytes_);
     container_memory_ = nullptr;
     made_ = true;
@@ -317,19 +366,33 @@ class Agent {
     return process;
   }
 
-  void start_process(std::uint32_t id, bool execute, std::span<const std::byte> records) {
+  void start_process(const runhv_prepare& head, std::span<const std::byte> records) {
+    const std::uint32_t id = head.process;
     const bool first = id == 0;
-    if (is_known(id) || (first ? made_ : first_pid_ <= 0)) power_off();
-    // The host may not know yet what has ended, and what still has bytes on their way.
-    Process* room = over_ ? nullptr : new_process(id);
+    const bool is_new = head.container_bytes != 0;
+    if (is_known(id) || (first ? made_ : first_.pid <= 0) || (is_new && first) ||
+        (id == head.container) != (first || is_new) || head.container_bytes > records.size()) {
+      power_off();
+    }
     Failure failure;
+    // The host may not know yet what has ended, and what still has bytes on their way.
+    Container* container = nullptr;
+    if (!over_) container = is_new ? new_container(id) : find_container(head.container);
+    Process* room = container == nullptr ? nullptr : new_process(id);
     if (room == nullptr) {
-      failure.set(over_ ? -ESRCH : -EAGAIN,
-                  over_ ? "the container has ended" : "the container has 128 processes");
+      if (container != nullptr) {
+        failure.set(-EAGAIN, "the guest has 128 processes");
+      } else if (is_new && !over_) {
+        failure.set(-EAGAIN, "the guest has 64 containers");
+      } else {
+        failure.set(-ESRCH, "the container has ended");
+      }
+      if (is_new) forget_container(id);
       return send_failure(id, failure);
     }
     Process& process = *room;
-    process.execute = execute;
+    process.container = head.container;
+    process.execute = (head.flags & RUNHV_PREPARE_EXECUTE) != 0;
     process.state = Process::State::kPreparing;
     std::span<const std::byte> copy;
     process.launch = make_launch(records, copy);
@@ -339,50 +402,83 @@ class Agent {
     }
     Text<512> error;
     if (first && !container_ok_) error.add(container_error_.view());
-    if (error.size() != 0 || !parse(copy, process.launch->process, error)) {
+    if (is_new) parse(copy.first(head.container_bytes), container->request, error);
+    if (error.size() != 0 ||
+        !parse(copy.subspan(head.container_bytes), process.launch->process, error)) {
       failure.set(-EINVAL, error.view());
       return fail(process, failure);
     }
+    if (is_new && !join_first(*container, failure)) return fail(process, failure);
     const ProcessRequest& request = process.launch->process;
-    if (first && container_.has_cgroup) {
-      if (!make_cgroup(container_, failure)) return fail(process, failure);
-      in_cgroup_ = true;
+    if (process.is_first() && container->request.has_cgroup) {
+      container->in_cgroup = true;
+      if (!make_cgroup(id, container->request, failure)) return fail(process, failure);
     }
-    if (!process.streams.open(request.stdio, failure) || (!first && !join(request, failure))) {
+    if (!process.streams.open(request.stdio, failure) ||
+        (!process.is_first() && !join(*container, request, failure))) {
       return fail(process, failure);
     }
     Launch& launch = *process.launch;
-    launch.container = first ? &container_ : nullptr;
-    launch.first_process = pidfd_;
-    launch.namespaces = namespaces_;
-    launch.has_time_offsets = has_time_offsets_;
-    launch.time_offsets = time_offsets_;
-    launch.in_cgroup = in_cgroup_;
+    launch.number = container->number;
+    launch.container = process.is_first() ? &container->request : nullptr;
+    launch.joined = is_new ? first_.pidfd : container->pidfd;
+    launch.joined_namespaces =
+        process.is_first() ? container->joined_namespaces : container->namespaces_to_join();
+    launch.namespaces = container->namespaces;
+    launch.has_time_offsets = container->request.has_time_offsets;
+    launch.time_offsets = container->request.time_offsets;
+    launch.in_cgroup = container->in_cgroup;
     launch.streams = &process.streams;
     // Nothing else waits for the agent yet: the cheap way, without a pipe.
-    if (first && execute && !request.wants_terminal()) {
+    if (first && process.execute && !request.wants_terminal()) {
       process.pid = execute_at_once(launch);
       if (process.pid < 0) return fail(process, launch.failure);
       return on_executed(process);
     }
-    launch.stops = !execute || request.wants_terminal();
+    launch.stops = !process.execute || request.wants_terminal();
     process.pid = prepare(launch, process.report);
     if (process.pid < 0) return fail(process, launch.failure);
     // The child, which shares this memory, looks for its ends of the streams yet.
     if (epoll_ >= 0) watch_report(process);
   }
 
-  // What every process but the first needs of the agent.
-  bool join(const ProcessRequest& request, Failure& failure) {
-    if (pidfd_ < 0) {
-      pidfd_ = sys::pidfd_open(first_pid_);
-      if (pidfd_ < 0) return failure.set(pidfd_, "open the container's first process");
-      if ((namespaces_ & CLONE_NEWPID) != 0) {
-        const long result = sys::setns(pidfd_, CLONE_NEWPID);
-        if (result < 0) return failure.set(result, "join the container's pid namespace");
-      }
+  static bool open_first_process(Container& container, Failure& failure) {
+    if (container.pidfd < 0) container.pidfd = sys::pidfd_open(container.pid);
+    return container.pidfd >= 0 ||
+           failure.set(container.pidfd, "open the container's first process");
+  }
+
+  // A process cannot change its own pid namespace, but that of its children. Null: the agent's.
+  bool choose_pid_namespace(const Container* container, Failure& failure) {
+    const std::uint32_t wanted = container == nullptr ? kAgent : container->number;
+    if (children_in_ == wanted) return true;
+    const int process = container == nullptr ? sys::pidfd_open(1) : container->pidfd;
+    const long result = process < 0 ? process : sys::setns(process, CLONE_NEWPID);
+    if (container == nullptr && process >= 0) sys::close(process);
+    if (result < 0) return failure.set(result, "join the container's pid namespace");
+    children_in_ = wanted;
+    return true;
+  }
+
+  // What a container beside the first one needs of the agent.
+  bool join_first(Container& container, Failure& failure) {
+    constexpr std::uint32_t kShared = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+    container.namespaces = container.request.namespaces;
+    container.joined_namespaces = first_.namespaces & kShared & ~container.namespaces;
+    if ((container.namespaces & CLONE_NEWNS) == 0 || (container.namespaces & CLONE_NEWPID) == 0) {
+      return failure.set(-EINVAL, "expected namespaces of its own for mounts and pids");
     }
-    if (!request.has_oom_score_adj && !has_time_offsets_) return true;
+    return open_first_process(first_, failure) && choose_pid_namespace(nullptr, failure);
+  }
+
+  // What every process but the first of a container needs of the agent.
+  bool join(Container& container, const ProcessRequest& request, Failure& failure) {
+    const bool has_pids = (container.namespaces & CLONE_NEWPID) != 0;
+    if (!open_first_process(container, failure) ||
+        !choose_pid_namespace(has_pids ? &container : nullptr, failure)) {
+      return false;
+    }
+    if (!request.has_oom_score_adj && !container.request.has_time_offsets) return true;
     const long result = mount_proc();
     return result == 0 || failure.set(result, "mount proc on /proc of the agent");
   }
@@ -440,8 +536,8 @@ class Agent {
   void on_executed(Process& process) {
     if (process.id == 0) {
       sys::outb(RUNHV_PORT_STAGE, RUNHV_STAGE_PORT_FIRST_INSTRUCTION);
-      first_pid_ = process.pid;
     }
+    if (process.is_first()) find_container(process.id)->pid = process.pid;
     process.state = Process::State::kRunning;
     process.streams.close_container_ends();
     send_id(RUNHV_MSG_STARTED, process.id);
@@ -465,7 +561,7 @@ class Agent {
   void end_launch(Process& process) {
     if (process.launch != nullptr) free_launch(process.launch);
     process.launch = nullptr;
-    if (process.id == 0) forget_container();
+    if (process.id == 0) forget_records();
   }
 
   void fail(Process& process, const Failure& failure) {
@@ -474,6 +570,11 @@ class Agent {
     process.report = -1;
     process.streams.close();
     end_launch(process);
+    if (process.is_first() && process.id != 0) {
+      // Its cgroup is not empty before.
+      if (process.pid > 0 && !process.reaped) sys::wait4(process.pid, nullptr, 0);
+      forget_container(process.id);
+    }
     // The first one's number stays taken: the host powers off.
     process.state = process.id == 0 ? Process::State::kOver : Process::State::kFree;
   }
@@ -525,7 +626,8 @@ class Agent {
 
   void on_end(Process& process, int status) {
     process.state = Process::State::kOver;
-    if (process.id == 0) end_container();
+    if (process.id == 0) end_all();
+    if (process.is_first()) forget_container(process.id);
     for (const unsigned output : {1u, 2u}) process.streams.move(output);
     std::uint32_t kills = 0;
     if (status != 0) {
@@ -547,11 +649,13 @@ class Agent {
     release_finished(process);
   }
 
-  void end_container() {
+  void end_all() {
     over_ = true;
-    // With a pid namespace the kernel has killed the rest. Without one, all that is left is ours,
-    // and its ends of the pipes close with it.
-    if ((namespaces_ & CLONE_NEWPID) == 0) {
+    // With a pid namespace the kernel has killed the rest of the container. What else there is is
+    // ours, and its ends of the pipes close with it.
+    bool left = (first_.namespaces & CLONE_NEWPID) == 0;
+    for (const Container* container : others_) left = left || container != nullptr;
+    if (left) {
       sys::kill(-1, SIGKILL);
       while (sys::wait4(-1, nullptr, 0) > 0) {
       }
@@ -652,16 +756,12 @@ class Agent {
   std::byte* container_memory_ = nullptr;
   std::size_t container_bytes_ = 0;
   bool container_ok_ = false;
-  bool made_ = false;  // the container, or it failed
-  ContainerRequest container_;
+  bool made_ = false;  // the first container, or it failed
   Text<512> container_error_;
-  std::uint32_t namespaces_ = 0;
-  bool has_time_offsets_ = false;
-  runhv_time_offsets time_offsets_ = {};
-  bool in_cgroup_ = false;  // the container is
-  int first_pid_ = -1;
-  int pidfd_ = -1;     // of the first process
-  bool over_ = false;  // the first process has ended
+  Container first_;
+  Container* others_[RUNHV_MAX_CONTAINERS - 1] = {};
+  std::uint32_t children_in_ = kAgent;  // the container whose pid namespace children are put into
+  bool over_ = false;                   // the first process has ended
   bool has_proc_ = false;
   std::uint32_t oom_kills_ = 0;
   Resolver* resolver_ = nullptr;  // where the container has one

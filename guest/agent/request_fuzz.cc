@@ -136,7 +136,13 @@ void runhv::testing::fuzz(std::span<const std::byte> bytes) {
       if (frame.type == RUNHV_MSG_RESOURCES) check_resources(exact);
       if (frame.type == RUNHV_MSG_NETWORK) check_network(exact);
       if (frame.type == RUNHV_MSG_PREPARE && exact.size() >= sizeof(runhv_prepare)) {
-        check_process(std::span(exact).subspan(sizeof(runhv_prepare)));
+        runhv_prepare head;
+        memcpy(&head, exact.data(), sizeof head);
+        const auto records = std::span<const std::byte>(exact).subspan(sizeof head);
+        const std::size_t of_container =
+            std::min<std::size_t>(head.container_bytes, records.size());
+        if (of_container != 0) check_container(records.first(of_container));
+        check_process(records.subspan(of_container));
       }
     }
     if (next == FrameReader::Next::kBroken) return;

@@ -95,8 +95,8 @@ bool mount_image(const ContainerRequest& container, Failure& failure) {
 
 bool open_shares(const ContainerRequest& container, int& shares, Failure& failure) {
   if (!container.has_shares) return true;
-  long result = sys::mkdir(kShares, 0700);
-  if (result == 0) result = sys::mount(RUNHV_SHARES_TAG, kShares, "virtiofs", 0, nullptr);
+  sys::mkdir(kShares, 0700);  // another container may have made it
+  long result = sys::mount(RUNHV_SHARES_TAG, kShares, "virtiofs", 0, nullptr);
   if (result < 0) return failure.set(result, "mount the shared files of the host");
   shares = sys::open(kShares, O_PATH | O_DIRECTORY);
   return shares >= 0 || failure.set(shares, "open the shared files of the host");

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define RUNHV_PROTO_MAGIC 0x41565248u /* "HRVA" */
-#define RUNHV_PROTO_VERSION 4u
+#define RUNHV_PROTO_VERSION 5u
 
 /* vsock: the agent connects to the host (CID 2). The ports of streams are the host's to choose,
  * above this one, each for one connection; those of the first process begin here. */
@@ -34,6 +34,8 @@ struct runhv_frame {
 /* Processes that the agent knows at one time: prepared, running, or ended with output on its way.
  * The host asks for no more. */
 #define RUNHV_MAX_PROCESSES 128u
+/* Containers at one time, the first one included. */
+#define RUNHV_MAX_CONTAINERS 64u
 
 enum {
   /* agent -> host */
@@ -46,8 +48,8 @@ enum {
   RUNHV_MSG_WARNING = 10,       /* struct runhv_process_id, then a UTF-8 text without NUL */
   RUNHV_MSG_RESOURCES_SET = 16, /* struct runhv_resources_set, then a UTF-8 text without NUL */
   /* host -> agent */
-  RUNHV_MSG_CONTAINER = 2,  /* records of the container; once, before the first PREPARE */
-  RUNHV_MSG_PREPARE = 11,   /* struct runhv_prepare, then records of the process */
+  RUNHV_MSG_CONTAINER = 2,  /* records of the first container; once, before the first PREPARE */
+  RUNHV_MSG_PREPARE = 11,   /* struct runhv_prepare, then records */
   RUNHV_MSG_EXECUTE = 12,   /* struct runhv_process_id */
   RUNHV_MSG_SIGNAL = 6,     /* struct runhv_signal */
   RUNHV_MSG_RESIZE = 13,    /* struct runhv_resize */
@@ -67,9 +69,15 @@ struct runhv_process_id {
   uint32_t zero;
 };
 enum { RUNHV_PREPARE_EXECUTE = 1u << 0 /* as if EXECUTE came, too: no PREPARED is sent */ };
+/* A container has the number of its first process, and ends with that. What follows is
+ * container_bytes of records of a container, which this process is the first of, then the records
+ * of the process. The namespaces for network, ipc and uts of such a container are those of the
+ * first one where NAMESPACES does not have them; it has mounts and pids of its own. */
 struct runhv_prepare {
   uint32_t process;
-  uint32_t flags; /* RUNHV_PREPARE_* */
+  uint32_t flags;           /* RUNHV_PREPARE_* */
+  uint32_t container;       /* that the process is in */
+  uint32_t container_bytes; /* 0 = it is there already */
 };
 struct runhv_failed {
   uint32_t process;

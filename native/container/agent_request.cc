@@ -97,7 +97,10 @@ void append_root(std::vector<std::byte>& out, const ContainerSpec& spec) {
   root.propagation = spec.root_propagation;
   if (spec.root_is_shared) {
     root.flags |= RUNHV_ROOT_SHARE;
-    Record(out, RUNHV_REC_ROOT).object(root).string("virtiofs").string("/0");
+    Record(out, RUNHV_REC_ROOT)
+        .object(root)
+        .string("virtiofs")
+        .string("/" + std::to_string(spec.root_share));
     return;
   }
   Record(out, RUNHV_REC_ROOT).object(root).string(spec.root_type).string("/dev/vda");
@@ -187,12 +190,14 @@ Result<std::vector<std::byte>> encode_network(std::span<const runhv_network_slot
 }
 
 Result<std::vector<std::byte>> encode_process(std::uint32_t process, const ProcessSpec& spec,
-                                              const runhv_stdio& stdio) {
-  const runhv_prepare head{process, 0};
+                                              const runhv_stdio& stdio, const ProcessPlace& place) {
+  const runhv_prepare head{process, 0, place.container,
+                           static_cast<std::uint32_t>(place.records.size())};
   const std::span<const std::byte> bytes = object_bytes(head);
   std::vector<std::byte> out(bytes.begin(), bytes.end());
+  out.insert(out.end(), place.records.begin(), place.records.end());
   append_process(out, spec);
-  if (process != 0 && spec.exec_affinity != 0) {
+  if (process != place.container && spec.exec_affinity != 0) {
     Record(out, RUNHV_REC_CPU_AFFINITY).object(spec.exec_affinity);
   }
   Record(out, RUNHV_REC_STDIO).object(stdio);

@@ -32,9 +32,16 @@ Result<std::vector<std::byte>> encode_network(std::span<const runhv_network_slot
 void append_identity(std::vector<std::byte>& payload, std::uint64_t realtime_ns,
                      std::span<const std::byte, kEntropyBytes> entropy);
 
+// Where a process is: in a container that is there, or in one that it is the first of.
+struct ProcessPlace {
+  std::uint32_t container = 0;
+  std::span<const std::byte> records{};  // of encode_container; empty = it is there
+};
+
 // The payload of PREPARE, whose flags are still 0. An error where it is more than a frame holds.
 Result<std::vector<std::byte>> encode_process(std::uint32_t process, const ProcessSpec& spec,
-                                              const runhv_stdio& stdio);
+                                              const runhv_stdio& stdio,
+                                              const ProcessPlace& place = {});
 void add_execute(std::vector<std::byte>& prepare_payload);
 
 // The frame of RESOURCES.

@@ -31,7 +31,7 @@ int read_stop_signal(const Annotations& annotations) {
 
 }  // namespace
 
-Result<Bundle> parse_bundle(std::string_view json, const std::string& operation) {
+Result<Bundle> parse_bundle(std::string_view json, const std::string& operation, Joins joins) {
   RUNHV_TRY_ASSIGN(const auto reader, JsonReader::parse(json, operation));
   const JsonNode root = reader->root();
   const JsonNode process = root["process"];
@@ -45,7 +45,7 @@ Result<Bundle> parse_bundle(std::string_view json, const std::string& operation)
   }
   bundle.process.personality = read_personality(root["linux"]["personality"]);
   const Annotations annotations(root["annotations"]);
-  read_container(root, annotations, bundle.container);
+  read_container(root, annotations, joins, bundle.container);
   read_vm(root, annotations, bundle.vm);
   bundle.container.root_on_scratch_disk = bundle.vm.scratch_bytes != 0;
   bundle.connect_stdin = annotations.choice("stdin", {"true", "false"}, "true") == "true";
@@ -55,16 +55,20 @@ Result<Bundle> parse_bundle(std::string_view json, const std::string& operation)
   return bundle;
 }
 
-Result<Bundle> read_bundle(const std::string& folder) {
+Result<Bundle> read_bundle(const std::string& folder, Joins joins) {
   const std::string path = folder + "/config.json";
   RUNHV_TRY_ASSIGN(const std::vector<std::byte> text, platform::read_file(path, kMaxConfigBytes));
-  RUNHV_TRY_ASSIGN(
-      Bundle bundle,
-      parse_bundle({reinterpret_cast<const char*>(text.data()), text.size()}, "read " + path));
+  RUNHV_TRY_ASSIGN(Bundle bundle,
+                   parse_bundle({reinterpret_cast<const char*>(text.data()), text.size()},
+                                "read " + path, joins));
+  find_shares(folder, bundle);
+  return bundle;
+}
+
+void find_shares(const std::string& folder, Bundle& bundle) {
   for (ShareSpec& share : bundle.container.shares) {
     if (!platform::is_absolute_path(share.path)) share.path = folder + "/" + share.path;
   }
-  return bundle;
 }
 
 }  // namespace runhv::container

@@ -25,10 +25,15 @@ struct Bundle {
   std::map<std::string, std::string> annotations;  // all of them
 };
 
-// `operation` is that of every error ("read /bundles/web/config.json").
-Result<Bundle> parse_bundle(std::string_view json, const std::string& operation);
+// `operation` is that of every error ("read /bundles/web/config.json"). `joins`: it is to be one
+// more container of another's machine, whose namespaces for network, ipc and uts it may name by
+// paths.
+Result<Bundle> parse_bundle(std::string_view json, const std::string& operation,
+                            Joins joins = Joins::kNothing);
 
 // Reads and parses `folder`/config.json.
-Result<Bundle> read_bundle(const std::string& folder);
+Result<Bundle> read_bundle(const std::string& folder, Joins joins = Joins::kNothing);
+// What the bundle in `folder` shares, where its paths do not say so themselves.
+void find_shares(const std::string& folder, Bundle& bundle);
 
 }  // namespace runhv::container

@@ -18,9 +18,6 @@
 
 namespace runhv::container {
 
-namespace {
-
-// The runtime specification, "State", as a process of the container sees it.
 std::string state_for_hooks(const std::string& id, const std::string& folder,
                             const Bundle& bundle) {
   rapidjson::StringBuffer buffer;
@@ -45,8 +42,6 @@ std::string state_for_hooks(const std::string& id, const std::string& folder,
   json.EndObject();
   return std::string(buffer.GetString(), buffer.GetSize());
 }
-
-}  // namespace
 
 Result<void> check_container_id(const std::string& id) {
   if (is_name(id, kMaxIdBytes)) return {};
@@ -296,22 +291,40 @@ Result<void> Container::Impl::resume() {
 }
 
 Result<ProcessNumber> Container::Impl::start_process(ProcessConfig config) {
+  const std::string operation = "start a process in container " + id_;
+  RUNHV_TRY(check_can_begin(operation));
+  const auto member = members_.find(config.container);
+  if (config.container != kFirstProcess && member == members_.end()) {
+    return Fail{Error{
+        Code::kNotFound, operation,
+        "its VM has no container " + std::to_string(config.container) + ", or that has ended"}};
+  }
+  RUNHV_TRY_ASSIGN(ProcessSpec spec, parse_process(config.json, "read the process"));
+  spec.personality =
+      member == members_.end() ? bundle_.process.personality : member->second.personality;
+  spec.terminal = spec.terminal || config.terminal;
+  if (config.columns != 0) spec.columns = config.columns;
+  if (config.rows != 0) spec.rows = config.rows;
+  return begin_process(spec, std::move(config.streams), {.container = config.container});
+}
+
+Result<void> Container::Impl::check_can_begin(const std::string& operation) const {
   const auto refuse = [&](const std::string& why) {
-    return Fail{Error{Code::kConflict, "start a process in container " + id_, why}};
+    return Fail{Error{Code::kConflict, operation, why}};
   };
   if (phase_ != Phase::kRunning) return refuse("it does not run");
   if (paused_) return refuse("it is paused");
   if (processes_.size() >= kMaxProcesses) {
     return refuse("it has " + std::to_string(kMaxProcesses) + " processes, the most it may have");
   }
-  RUNHV_TRY_ASSIGN(ProcessSpec spec, parse_process(config.json, "read the process"));
-  spec.personality = bundle_.process.personality;
-  spec.terminal = spec.terminal || config.terminal;
-  if (config.columns != 0) spec.columns = config.columns;
-  if (config.rows != 0) spec.rows = config.rows;
+  return {};
+}
+
+Result<ProcessNumber> Container::Impl::begin_process(const ProcessSpec& spec, HostStreams streams,
+                                                     const ProcessPlace& place) {
   RUNHV_TRY_ASSIGN(auto process,
-                   Process::create(next_number_, spec, std::move(config.streams), loop_, channel_,
-                                   hooks(nullptr), bundle_.vm.memory_bytes));
+                   Process::create(next_number_, spec, std::move(streams), loop_, channel_,
+                                   hooks(nullptr), bundle_.vm.memory_bytes, place));
   const ProcessNumber number = next_number_++;
   process->prepare(true);
   processes_.emplace(number, std::move(process));
@@ -421,6 +434,7 @@ Result<void> Container::resume() { return impl_->resume(); }
 Result<ProcessNumber> Container::start_process(ProcessConfig config) {
   return impl_->start_process(std::move(config));
 }
+Result<ProcessNumber> Container::join(JoinConfig config) { return impl_->join(std::move(config)); }
 Result<void> Container::resize(ProcessNumber process, std::uint16_t columns, std::uint16_t rows) {
   return impl_->resize(process, columns, rows);
 }

@@ -62,10 +62,22 @@ struct ContainerConfig {
 
 // One more process.
 struct ProcessConfig {
-  std::string_view json;  // parse_process
+  std::string_view json;                    // parse_process
+  ProcessNumber container = kFirstProcess;  // that it is in: the number of its first process
   HostStreams streams;
   bool terminal = false;      // or as the text says
   std::uint16_t columns = 0;  // of a terminal; 0 = as the text says
+  std::uint16_t rows = 0;
+};
+
+// One more container, in the machine of the first one.
+struct JoinConfig {
+  std::string id;
+  std::string bundle;         // its folder: what config.json names by relative paths is in there
+  std::string_view json;      // its config.json
+  HostStreams streams;        // of its first process
+  bool terminal = false;      // or as the bundle says
+  std::uint16_t columns = 0;  // of a terminal; 0 = as the bundle says
   std::uint16_t rows = 0;
 };
 
@@ -172,8 +184,13 @@ class Container {
   Result<void> resume();
 
   // Begins one more process; its events tell the rest. kConflict where the container does not run
-  // or has kMaxProcesses.
+  // or has kMaxProcesses; kNotFound where it has no such container, or that has ended.
   Result<ProcessNumber> start_process(ProcessConfig config);
+  // Begins one more container in the same machine, and is its first process: of all containers,
+  // those that begin later have network, ipc and uts of the first one where they have none of their
+  // own. Its end ends its processes; the end of the first container ends all. kConflict as
+  // start_process(); kUnsupported for a root that is no folder, and what parse_bundle refuses.
+  Result<ProcessNumber> join(JoinConfig config);
   // kNotFound as signal(); kConflict where the process has no terminal.
   Result<void> resize(ProcessNumber process, std::uint16_t columns, std::uint16_t rows);
   // linux.resources, of which it takes what is about the guest (cgroup_settings.h). `done` comes

@@ -21,6 +21,10 @@ std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+constexpr std::string_view kSecond =
+    R"({"ociVersion":"1.0.2","process":{"args":["a"],"cwd":"/"},"root":{"path":"."},)"
+    R"("linux":{"namespaces":[{"type":"mount"},{"type":"pid"},{"type":"network"}]}})";
+
 class Run {
  public:
   explicit Run(FuzzInput& input) : input_(input) { RUNHV_CHECK(scene_.container != nullptr); }
@@ -128,7 +132,7 @@ class Run {
 
   void owner() {
     Container& container = *scene_.container;
-    switch (input_.below(8)) {
+    switch (input_.below(9)) {
       case 0:
         (void)container.boot();
         break;
@@ -143,6 +147,7 @@ class Run {
         break;
       case 4:
         (void)container.start_process({.json = R"({"args":["a"]})",
+                                       .container = process(),
                                        .streams = {std::nullopt, other_.write_end(), std::nullopt},
                                        .terminal = input_.byte() % 2 == 0});
         break;
@@ -156,6 +161,13 @@ class Run {
         (void)container.attach(process(), stream, std::move(end));
         break;
       }
+      case 7:
+        (void)container.join({.id = "second",
+                              .bundle = SceneBundle::folder(),
+                              .json = kSecond,
+                              .streams = {std::nullopt, other_.write_end(), std::nullopt},
+                              .terminal = input_.byte() % 2 == 0});
+        break;
       default:
         (void)container.state();
         (void)container.statistics_page();

@@ -1,6 +1,6 @@
 // Container's inside: one state machine, on the loop's thread. container.cc has the requests of the
 // owner, container_life.cc what happens by itself, container_network.cc what becomes of the
-// network.
+// network, container_join.cc more containers in its machine.
 #pragma once
 
 #include <atomic>
@@ -24,6 +24,9 @@
 
 namespace runhv::container {
 
+// The runtime specification's state, as a process of the container sees it.
+std::string state_for_hooks(const std::string& id, const std::string& folder, const Bundle& bundle);
+
 // The phases and what leads from one to another: docs/life.md.
 class Container::Impl final : private machine::MachineObserver {
  public:
@@ -41,6 +44,7 @@ class Container::Impl final : private machine::MachineObserver {
   Result<void> pause();
   Result<void> resume();
   Result<ProcessNumber> start_process(ProcessConfig config);
+  Result<ProcessNumber> join(JoinConfig config);
   Result<void> resize(ProcessNumber number, std::uint16_t columns, std::uint16_t rows);
   Result<void> update(std::string_view json, UpdateDone done);
   Result<void> attach(ProcessNumber number, int stream, std::optional<platform::Stream> end);
@@ -73,6 +77,12 @@ class Container::Impl final : private machine::MachineObserver {
     kStopped
   };
 
+  // One more container in the machine.
+  struct Member {
+    std::vector<std::size_t> shares;  // of the machine
+    std::uint32_t personality = 0;
+  };
+
   // On the machine's threads.
   void on_stage(std::uint8_t stage) override;
   void on_ended() override;
@@ -88,6 +98,12 @@ class Container::Impl final : private machine::MachineObserver {
   StreamPort::Hooks hooks(std::function<void()> on_first_byte);
   Result<void> run_machine();
   Result<Process*> find(ProcessNumber number, const char* verb);
+  Result<void> check_can_begin(const std::string& operation) const;
+  Result<ProcessNumber> begin_process(const ProcessSpec& spec, HostStreams streams,
+                                      const ProcessPlace& place);
+  Result<void> share_files(ContainerSpec& container, Member& member);
+  void let_go_of(const Member& member);
+  void end_member(ProcessNumber number);
 
   void step();
   void look_at_agent();
@@ -148,6 +164,7 @@ class Container::Impl final : private machine::MachineObserver {
   MakeMachine make_machine_;
   std::map<ProcessNumber, std::unique_ptr<Process>> processes_;  // the first stays
   ProcessNumber next_number_ = kFirstProcess;
+  std::map<ProcessNumber, Member> members_;  // by the numbers of their first processes
 
   UpdateDone update_done_;  // of the update that is on its way; empty = none is
 

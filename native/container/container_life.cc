@@ -85,12 +85,14 @@ void Container::Impl::on(const AgentStarted& started) {
 void Container::Impl::on(const AgentFailed& failed) {
   Process* const process = named(failed.process, "FAILED");
   if (process == nullptr || !accept(process->on_failed(failed))) return;
+  end_member(failed.process);
   if (failed.process == kFirstProcess) on_first_ended();
 }
 
 void Container::Impl::on(const AgentExited& exited) {
   Process* const process = named(exited.process, "EXITED");
   if (process == nullptr || !accept(process->on_exited(exited))) return;
+  end_member(exited.process);
   if (exited.process == kFirstProcess) on_first_ended();
 }
 

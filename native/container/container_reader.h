@@ -8,6 +8,7 @@
 namespace runhv::container {
 
 // Complains through the node's reader; the result counts only where that has no error.
-void read_container(const JsonNode& root, const Annotations& annotations, ContainerSpec& spec);
+void read_container(const JsonNode& root, const Annotations& annotations, Joins joins,
+                    ContainerSpec& spec);
 
 }  // namespace runhv::container

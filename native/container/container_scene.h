@@ -154,9 +154,10 @@ class SceneBundle {
                 ("runhv-scene-" + std::to_string(std::random_device{}()))) {
     std::filesystem::create_directory(folder_);
     const std::string config = folder_ + "/config.json";
-    std::ofstream(config) << R"({"ociVersion":"1.0.2","process":{"args":["/bin/true"],"cwd":"/"},)"
-                          << R"("linux":{"resources":{}},"vm":{"image":{"path":")" << config
-                          << R"(","format":"raw"}}})";
+    std::ofstream(config)
+        << R"({"ociVersion":"1.0.2","process":{"args":["/bin/true"],"cwd":"/"},)"
+        << R"("linux":{"resources":{},"namespaces":[{"type":"mount"}]},"vm":{"image":{"path":")"
+        << config << R"(","format":"raw"}}})";
   }
   ~SceneBundle() { std::filesystem::remove_all(folder_); }
   const std::string folder_;

@@ -113,7 +113,20 @@ std::string host_name(const JsonNode& node) {
   return name;
 }
 
-void read_namespaces(const JsonNode& namespaces, ContainerSpec& spec) {
+// What a container that joins another's machine has with the first one there.
+constexpr std::uint32_t kJoined =
+    linux_abi::kCloneNewnet | linux_abi::kCloneNewipc | linux_abi::kCloneNewuts;
+
+void check_joined(const JsonNode& namespaces, const ContainerSpec& spec) {
+  for (const std::uint32_t own : {linux_abi::kCloneNewpid, linux_abi::kCloneNewns}) {
+    if ((spec.namespaces & own) != 0) continue;
+    namespaces.complain(
+        "a container that joins another's VM has namespaces of its own for pid and mount",
+        Code::kUnsupported);
+  }
+}
+
+void read_namespaces(const JsonNode& namespaces, Joins joins, ContainerSpec& spec) {
   static constexpr std::pair<std::string_view, std::uint32_t> kKnown[] = {
       {"pid", linux_abi::kCloneNewpid},
       {"mount", linux_abi::kCloneNewns},
@@ -142,9 +155,17 @@ void read_namespaces(const JsonNode& namespaces, ContainerSpec& spec) {
       spec.network_namespace = host_path(node["path"]);
       continue;
     }
-    refuse_text(node["path"], "joining a namespace is not possible: the container has its own VM");
+    if (joins == Joins::kMachine && (known->second & kJoined) != 0 &&
+        !node["path"].string().empty()) {
+      continue;
+    }
+    refuse_text(node["path"], joins == Joins::kMachine
+                                  ? "it cannot be joined: those for network, ipc and uts can"
+                                  : "joining a namespace is not possible: the container has its "
+                                    "own VM");
     spec.namespaces |= known->second;
   }
+  if (joins == Joins::kMachine) return check_joined(namespaces, spec);
   // As podman and docker say --network host. A bundle with a block image was written for a VM: what
   // it shares is the guest's.
   if (spec.root_is_shared && !seen.empty() && std::ranges::find(seen, "network") == seen.end()) {
@@ -216,8 +237,8 @@ void read_time_offsets(const JsonNode& node, ContainerSpec& spec) {
   spec.time_offsets = offsets;
 }
 
-void read_linux(const JsonNode& section, ContainerSpec& spec) {
-  read_namespaces(section["namespaces"], spec);
+void read_linux(const JsonNode& section, Joins joins, ContainerSpec& spec) {
+  read_namespaces(section["namespaces"], joins, spec);
   read_devices(section["devices"], spec);
   spec.masked_paths = guest_paths(section["maskedPaths"]);
   spec.read_only_paths = guest_paths(section["readonlyPaths"]);
@@ -270,12 +291,13 @@ void read_files(const Annotations& annotations, ContainerSpec& spec) {
 
 }  // namespace
 
-void read_container(const JsonNode& root, const Annotations& annotations, ContainerSpec& spec) {
+void read_container(const JsonNode& root, const Annotations& annotations, Joins joins,
+                    ContainerSpec& spec) {
   read_root(root, spec);
   spec.hostname = host_name(root["hostname"]);
   spec.domainname = host_name(root["domainname"]);
   read_mounts(root["mounts"], spec);
-  read_linux(root["linux"], spec);
+  read_linux(root["linux"], joins, spec);
   for (const auto& [name, list] : root["hooks"].members()) {
     if (name == "startContainer") {
       read_start_hooks(list, spec);

@@ -50,10 +50,14 @@ struct HookSpec {
   std::uint32_t timeout_seconds = 0;  // 0 = none
 };
 
+// Whether a container has a machine of its own, or is one more of another's.
+enum class Joins : std::uint8_t { kNothing, kMachine };
+
 struct ContainerSpec {
   bool root_read_only = false;
   bool root_on_scratch_disk = false;  // the writable layer, else memory
   bool root_is_shared = false;        // shares[0], else a block image
+  std::size_t root_share = 0;         // the guest's number of it
   std::uint32_t root_propagation = 0;
   std::string root_type;  // "erofs" or "ext4"
   std::vector<ShareSpec> shares;

@@ -4,8 +4,6 @@
 #include <system_error>
 #include <utility>
 
-#include "container/agent_request.h"
-
 namespace runhv::container {
 namespace {
 
@@ -46,7 +44,8 @@ Result<std::unique_ptr<Process>> Process::create(ProcessNumber number, const Pro
                                                  HostStreams streams, platform::EventLoop& loop,
                                                  AgentChannel& channel,
                                                  const StreamPort::Hooks& hooks,
-                                                 std::uint64_t guest_memory_bytes) {
+                                                 std::uint64_t guest_memory_bytes,
+                                                 const ProcessPlace& place) {
   if (number > kMostNumber) {
     return Fail{Error{Code::kConflict, "start a process", "the container has had too many"}};
   }
@@ -76,7 +75,7 @@ Result<std::unique_ptr<Process>> Process::create(ProcessNumber number, const Pro
       process->ports_.push_back({*fields[i], std::move(port)});
     }
   }
-  RUNHV_TRY_ASSIGN(process->request_, encode_process(number, spec, stdio));
+  RUNHV_TRY_ASSIGN(process->request_, encode_process(number, spec, stdio, place));
   return process;
 }
 

@@ -19,6 +19,7 @@
 
 #include "base/result.h"
 #include "container/agent_channel.h"
+#include "container/agent_request.h"
 #include "container/container.h"
 #include "container/stream_port.h"
 #include "container/watchdog.h"
@@ -31,11 +32,13 @@ class Process {
 
   // Binds the streams and encodes the request; the agent is told nothing yet. `channel` and `loop`
   // outlive it. Where the process has a terminal, the spec says so.
+  // `place`: in which container; its own number for the first process of one that joins.
   static Result<std::unique_ptr<Process>> create(ProcessNumber number, const ProcessSpec& spec,
                                                  HostStreams streams, platform::EventLoop& loop,
                                                  AgentChannel& channel,
                                                  const StreamPort::Hooks& hooks,
-                                                 std::uint64_t guest_memory_bytes);
+                                                 std::uint64_t guest_memory_bytes,
+                                                 const ProcessPlace& place = {});
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
   ~Process();  // closes its streams

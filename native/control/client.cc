@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "base/bytes.h"
 #include "control/answer.h"
 #include "platform/clock.h"
 #include "platform/os_error.h"
@@ -92,6 +93,27 @@ Result<void> Client::signal(runhv_process process, int signal) {
   structure.signal = signal;
   RUNHV_TRY(ask(RUNHV_CONTROL_SIGNAL, structure_bytes(structure)));
   return {};
+}
+
+Result<runhv_process> Client::begin(std::uint32_t type, runhv_control_process_start start,
+                                    std::string_view text,
+                                    std::span<const platform::OsHandle> ends) {
+  start.flags |= RUNHV_CONTROL_ENDS_WITH_CLIENT;
+  start.json_bytes = static_cast<std::uint32_t>(text.size());
+  std::vector<platform::OsHandle> handles;
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    if (ends[i] == platform::kInvalidHandle) continue;
+    start.ends[i] = RUNHV_CONTROL_END_HANDLE;
+    handles.push_back(ends[i]);
+  }
+  const auto head = structure_bytes(start);
+  std::vector<std::byte> payload(head.begin(), head.end());
+  const auto tail = as_bytes(text);
+  payload.insert(payload.end(), tail.begin(), tail.end());
+  RUNHV_TRY_ASSIGN(const std::vector<std::byte> answer, ask(type, payload, handles));
+  std::span<const std::byte> rest(answer);
+  RUNHV_TRY_ASSIGN(const auto number, take_structure<runhv_control_process>(rest));
+  return number.process;
 }
 
 template <class Arm>

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "container/container.h"
+
 namespace runhv::control {
 namespace {
 
@@ -46,7 +48,7 @@ Result<std::string> read_json(std::uint32_t bytes, std::span<const std::byte> pa
   return std::string(reinterpret_cast<const char*>(payload.data()), payload.size());
 }
 
-Result<Request> read_process_start(std::span<const std::byte> payload) {
+Result<ProcessStartRequest> read_process(std::span<const std::byte> payload) {
   RUNHV_TRY_ASSIGN(const auto start, take_structure<runhv_control_process_start>(payload));
   RUNHV_TRY_ASSIGN(std::string json, read_json(start.json_bytes, payload));
   constexpr std::uint32_t kFlags =
@@ -54,11 +56,24 @@ Result<Request> read_process_start(std::span<const std::byte> payload) {
   if ((start.flags & ~kFlags) != 0) {
     return invalid("flags has an unknown bit");
   }
-  ProcessStartRequest request{std::move(json), start.flags, start.columns, start.rows, {}};
+  ProcessStartRequest request{std::move(json), start.flags,     start.columns,
+                              start.rows,      start.container, {}};
   for (std::size_t i = 0; i < request.ends.size(); ++i) {
     RUNHV_TRY_ASSIGN(request.ends[i], read_end(start.ends[i], start.tokens[i]));
   }
-  return Request(std::move(request));
+  return request;
+}
+
+Result<Request> read_process_start(std::span<const std::byte> payload) {
+  RUNHV_TRY_ASSIGN(ProcessStartRequest process, read_process(payload));
+  return Request(std::move(process));
+}
+
+Result<Request> read_join(std::span<const std::byte> payload) {
+  RUNHV_TRY_ASSIGN(ProcessStartRequest process, read_process(payload));
+  RUNHV_TRY(container::check_container_id(process.text));
+  if (process.container != RUNHV_FIRST_PROCESS) return invalid("it joins the VM, and no container");
+  return Request(JoinRequest{std::move(process)});
 }
 
 Result<Request> read_resize(std::span<const std::byte> payload) {
@@ -107,6 +122,8 @@ Result<Request> read_payload(const Frame& frame) {
       return Request(StatisticsRequest{});
     case RUNHV_CONTROL_PROCESS_START:
       return read_process_start(frame.payload);
+    case RUNHV_CONTROL_JOIN:
+      return read_join(frame.payload);
     case RUNHV_CONTROL_RESIZE:
       return read_resize(frame.payload);
     case RUNHV_CONTROL_ATTACH:
@@ -126,6 +143,9 @@ std::size_t handles_named(const Request& request) {
   const auto of = [](const StreamEnd& end) { return end.kind == RUNHV_CONTROL_END_HANDLE; };
   if (const auto* start = std::get_if<ProcessStartRequest>(&request)) {
     return static_cast<std::size_t>(std::ranges::count_if(start->ends, of));
+  }
+  if (const auto* join = std::get_if<JoinRequest>(&request)) {
+    return static_cast<std::size_t>(std::ranges::count_if(join->process.ends, of));
   }
   if (const auto* attach = std::get_if<AttachRequest>(&request)) return of(attach->end) ? 1 : 0;
   return 0;

@@ -35,11 +35,15 @@ struct StreamEnd {
 };
 
 struct ProcessStartRequest {
-  std::string json;
+  std::string text;  // the JSON, or of JOIN the container's name
   std::uint32_t flags;
   std::uint16_t columns;
   std::uint16_t rows;
+  runhv_process container;
   std::array<StreamEnd, 3> ends;
+};
+struct JoinRequest {
+  ProcessStartRequest process;
 };
 struct ResizeRequest {
   runhv_process process;
@@ -58,9 +62,10 @@ struct StreamRequest {
   std::uint64_t token;  // not 0
 };
 
-using Request = std::variant<HelloRequest, StateRequest, StartRequest, SignalRequest, StopRequest,
-                             PauseRequest, ResumeRequest, StatisticsRequest, ProcessStartRequest,
-                             ResizeRequest, AttachRequest, StreamRequest, UpdateRequest>;
+using Request =
+    std::variant<HelloRequest, StateRequest, StartRequest, SignalRequest, StopRequest, PauseRequest,
+                 ResumeRequest, StatisticsRequest, ProcessStartRequest, ResizeRequest,
+                 AttachRequest, StreamRequest, UpdateRequest, JoinRequest>;
 
 // kUnsupported for a type that this version does not know; else what is wrong with the payload.
 // The descriptors that come with the frame are as many as its ends name.

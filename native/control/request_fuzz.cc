@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "container/container.h"
 #include "control/request.h"
 #include "testing/fuzz.h"
 
@@ -18,7 +19,10 @@ void runhv::testing::fuzz(std::span<const std::byte> input) {
       const auto request = control::parse_request(**frame);
       if (!request) continue;
       if (const auto* start = std::get_if<control::ProcessStartRequest>(&*request)) {
-        RUNHV_CHECK(start->json.size() <= RUNHV_MAX_PROCESS_JSON_BYTES);
+        RUNHV_CHECK(start->text.size() <= RUNHV_MAX_PROCESS_JSON_BYTES);
+      }
+      if (const auto* join = std::get_if<control::JoinRequest>(&*request)) {
+        RUNHV_CHECK(container::check_container_id(join->process.text));
       }
       if (const auto* attach = std::get_if<control::AttachRequest>(&*request)) {
         RUNHV_CHECK(attach->stream >= 0 && attach->stream <= 2);

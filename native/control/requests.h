@@ -21,6 +21,8 @@ class Requests {
   virtual Result<void> pause() = 0;
   virtual Result<void> resume() = 0;
   virtual Result<container::ProcessNumber> start_process(container::ProcessConfig config) = 0;
+  // `config` has neither the bundle nor its text: they are found by its id.
+  virtual Result<container::ProcessNumber> join(container::JoinConfig config) = 0;
   virtual Result<void> resize(container::ProcessNumber process, std::uint16_t columns,
                               std::uint16_t rows) = 0;
   virtual Result<void> update(std::string_view json, container::UpdateDone done) = 0;

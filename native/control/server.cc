@@ -321,6 +321,10 @@ Result<Server::Answer> Server::perform(ClientId id, std::uint32_t number, const 
             RUNHV_TRY_ASSIGN(auto process, start_process(id, start, handles));
             return Answer(std::move(process));
           },
+          [&](const JoinRequest& wanted) -> Result<Answer> {
+            RUNHV_TRY_ASSIGN(auto process, join(id, wanted.process, handles));
+            return Answer(std::move(process));
+          },
           [&](const ResizeRequest& resize) {
             return nothing(requests_.resize(resize.process, resize.columns, resize.rows));
           },
@@ -359,21 +363,47 @@ Result<std::vector<std::byte>> Server::start_process(ClientId id,
                                                      const ProcessStartRequest& request,
                                                      std::vector<platform::UniqueHandle>& handles) {
   container::ProcessConfig config;
-  config.json = request.json;
+  config.json = request.text;
+  config.container = request.container;
   config.terminal = (request.flags & RUNHV_PROCESS_TERMINAL) != 0;
   config.columns = request.columns;
   config.rows = request.rows;
-  for (std::size_t i = 0; i < request.ends.size(); ++i) {
-    RUNHV_TRY_ASSIGN(platform::UniqueHandle end, take_end(request.ends[i], handles));
-    if (!end.is_open() || (config.terminal && i != 0)) continue;
-    // A terminal's one end carries both directions.
-    if (config.terminal) {
-      RUNHV_TRY_ASSIGN(config.streams[1], platform::Stream::adopt(end.get(), false));
-    }
-    RUNHV_TRY_ASSIGN(config.streams[i], platform::Stream::adopt_owned(std::move(end), i == 0));
-  }
+  RUNHV_TRY_ASSIGN(config.streams, take_streams(request, handles));
   RUNHV_TRY_ASSIGN(const container::ProcessNumber number,
                    requests_.start_process(std::move(config)));
+  return has_begun(id, request, number);
+}
+
+Result<std::vector<std::byte>> Server::join(ClientId id, const ProcessStartRequest& request,
+                                            std::vector<platform::UniqueHandle>& handles) {
+  container::JoinConfig config;
+  config.id = request.text;
+  config.terminal = (request.flags & RUNHV_PROCESS_TERMINAL) != 0;
+  config.columns = request.columns;
+  config.rows = request.rows;
+  RUNHV_TRY_ASSIGN(config.streams, take_streams(request, handles));
+  RUNHV_TRY_ASSIGN(const container::ProcessNumber number, requests_.join(std::move(config)));
+  return has_begun(id, request, number);
+}
+
+Result<container::HostStreams> Server::take_streams(const ProcessStartRequest& request,
+                                                    std::vector<platform::UniqueHandle>& handles) {
+  const bool terminal = (request.flags & RUNHV_PROCESS_TERMINAL) != 0;
+  container::HostStreams streams;
+  for (std::size_t i = 0; i < request.ends.size(); ++i) {
+    RUNHV_TRY_ASSIGN(platform::UniqueHandle end, take_end(request.ends[i], handles));
+    if (!end.is_open() || (terminal && i != 0)) continue;
+    // A terminal's one end carries both directions.
+    if (terminal) {
+      RUNHV_TRY_ASSIGN(streams[1], platform::Stream::adopt(end.get(), false));
+    }
+    RUNHV_TRY_ASSIGN(streams[i], platform::Stream::adopt_owned(std::move(end), i == 0));
+  }
+  return streams;
+}
+
+std::vector<std::byte> Server::has_begun(ClientId id, const ProcessStartRequest& request,
+                                         container::ProcessNumber number) {
   if ((request.flags & RUNHV_CONTROL_ENDS_WITH_CLIENT) != 0) find(id)->processes.insert(number);
   auto process = api::sized<runhv_control_process>();
   process.process = number;

@@ -67,6 +67,12 @@ class Server {
   Result<Answer> update(ClientId id, std::uint32_t number, const UpdateRequest& request);
   Result<std::vector<std::byte>> start_process(ClientId id, const ProcessStartRequest& request,
                                                std::vector<platform::UniqueHandle>& handles);
+  Result<std::vector<std::byte>> join(ClientId id, const ProcessStartRequest& request,
+                                      std::vector<platform::UniqueHandle>& handles);
+  Result<container::HostStreams> take_streams(const ProcessStartRequest& request,
+                                              std::vector<platform::UniqueHandle>& handles);
+  std::vector<std::byte> has_begun(ClientId id, const ProcessStartRequest& request,
+                                   container::ProcessNumber number);
   Result<void> attach(const AttachRequest& request, std::vector<platform::UniqueHandle>& handles);
   Result<platform::UniqueHandle> take_end(const StreamEnd& end,
                                           std::vector<platform::UniqueHandle>& handles);

@@ -48,6 +48,12 @@ class FakeRequests final : public Requests {
     static_cast<void>(note("process " + std::string(config.json) + " " + ends));
     return 5u;
   }
+  Result<container::ProcessNumber> join(container::JoinConfig config) override {
+    std::string ends;
+    for (const auto& stream : config.streams) ends += stream ? "+" : "-";
+    static_cast<void>(note("join " + config.id + " " + ends));
+    return 6u;
+  }
   Result<void> resize(container::ProcessNumber, std::uint16_t columns,
                       std::uint16_t rows) override {
     return note("resize " + std::to_string(columns) + " " + std::to_string(rows));
@@ -401,6 +407,24 @@ TEST_F(ServerTest, AProcessEndsWithTheClientThatWantsIt) {
   ended.process = 5;
   server_->tell(ended);
   EXPECT_THAT(notes_after_end(patient), ElementsAre());
+}
+
+TEST_F(ServerTest, AContainerJoinsByItsName) {
+  Peer peer = speaking(false);
+  const auto join = [&](std::string_view name, std::uint32_t container) {
+    auto request = api::sized<runhv_control_process_start>();
+    request.flags = RUNHV_CONTROL_ENDS_WITH_CLIENT;
+    request.json_bytes = static_cast<std::uint32_t>(name.size());
+    request.container = container;
+    peer.send(RUNHV_CONTROL_JOIN, request, name);
+    return peer.next();
+  };
+  EXPECT_EQ(join("second", 0), "answer 14");
+  EXPECT_THAT(join("../second", 0), HasSubstr("a name has 1 to 128"));
+  EXPECT_THAT(join("second", 1), HasSubstr("it joins the VM, and no container"));
+  peer.reset();
+  Peer other = speaking(false);  // its answer comes after the end was seen
+  EXPECT_THAT(requests_.notes, ElementsAre("join second ---", "signal 6 9"));
 }
 
 TEST_F(ServerTest, DescriptorsOfARefusedRequestAreClosed) {

@@ -95,6 +95,7 @@ std::string state_json(const StoredState& state) {
   json.Key("ephemeral");
   json.Bool(state.ephemeral);
   if (!state.image.empty()) write(json, "image", state.image);
+  if (!state.pod.empty()) write(json, "pod", state.pod);
   write(json, "command", state.command);
   if (!state.cgroups.empty()) write(json, "cgroups", state.cgroups);
   if (state.end) write_end(json, *state.end);
@@ -117,6 +118,7 @@ Result<StoredState> parse_state(std::string_view json, const std::string& operat
   state.ended_ns = root["ended_ns"].unsigned_integer(0, INT64_MAX);
   state.ephemeral = root["ephemeral"].boolean();
   state.image = root["image"].string();
+  state.pod = root["pod"].string();
   state.command = root["command"].strings();
   state.cgroups = root["cgroups"].strings();
   if (const container::JsonNode end = root["end"]; end.present()) state.end = read_end(end);

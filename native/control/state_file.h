@@ -32,6 +32,7 @@ struct StoredState {
   bool ephemeral = true;             // the folder goes with its process
   std::vector<std::string> cgroups;  // their folders, which were made for this container
   std::string image;                 // empty = not known
+  std::string pod;                   // the container whose VM it is in; empty = its own
   std::vector<std::string> command;
   std::optional<StoredEnd> end;
   std::map<std::string, std::string> annotations;

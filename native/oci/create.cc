@@ -18,6 +18,7 @@
 #include "oci/container.h"
 #include "oci/hooks.h"
 #include "oci/log.h"
+#include "oci/pod.h"
 #include "oci/wait.h"
 #include "platform/child.h"
 #include "platform/clock.h"
@@ -114,8 +115,13 @@ class Creation {
     const std::string path = bundle_folder_ + "/config.json";
     RUNHV_TRY_ASSIGN(config_, platform::read_file(path, container::kMaxConfigBytes));
     const std::string_view text(reinterpret_cast<const char*>(config_.data()), config_.size());
-    RUNHV_TRY_ASSIGN(bundle_, container::parse_bundle(text, "read " + path));
     RUNHV_TRY_ASSIGN(host_, parse_host_spec(text, "read " + path));
+    RUNHV_TRY_ASSIGN(root_, control::runhv_root(globals_.root));
+    RUNHV_TRY_ASSIGN(stored_.pod, find_pod(root_, host_.network_namespace));
+    RUNHV_TRY_ASSIGN(bundle_,
+                     container::parse_bundle(text, "read " + path,
+                                             stored_.pod.empty() ? container::Joins::kNothing
+                                                                 : container::Joins::kMachine));
     // In runc's words.
     if (bundle_.process.terminal && options_.console_socket.empty()) {
       return bad("cannot allocate tty if runhv will detach without setting console socket");
@@ -127,7 +133,6 @@ class Creation {
   }
 
   Result<void> take_name() {
-    RUNHV_TRY_ASSIGN(root_, control::runhv_root(globals_.root));
     auto taken = control::ContainerFolder::take(root_, options_.id);
     if (!taken && taken.error().code == Code::kConflict) {
       return Fail{Error{Code::kConflict, "create", "container with given ID already exists"}};
@@ -200,6 +205,7 @@ class Creation {
     const bool may_be_furnished = !host_.hooks.prestart.empty() ||
                                   !host_.hooks.create_runtime.empty() || host_.brings_resolver;
     if (has_own_network() && may_be_furnished) arguments.emplace_back("--own-network");
+    if (!stored_.pod.empty()) arguments.insert(arguments.end(), {"--join", stored_.pod});
     if (globals_.debug) arguments.emplace_back("--debug");
     return arguments;
   }

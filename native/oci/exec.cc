@@ -35,32 +35,19 @@ class StandIn {
   // `streams`: the process's; with a terminal the first alone.
   Result<void> start(const ProcessJson& process, const std::array<platform::OsHandle, 3>& streams) {
     auto request = api::sized<runhv_control_process_start>();
-    request.flags = RUNHV_CONTROL_ENDS_WITH_CLIENT;
-    request.json_bytes = static_cast<std::uint32_t>(process.json.size());
-    std::vector<platform::OsHandle> handles;
     if (process.terminal) {
       terminal_ = streams[0];
-      request.flags |= RUNHV_PROCESS_TERMINAL;
+      request.flags = RUNHV_PROCESS_TERMINAL;
       if (const auto size = platform::terminal_size(terminal_)) {
         request.columns = size->columns;
         request.rows = size->rows;
       }
     }
-    for (std::size_t i = 0; i < (process.terminal ? 1u : streams.size()); ++i) {
-      request.ends[i] = RUNHV_CONTROL_END_HANDLE;
-      handles.push_back(streams[i]);
-    }
-    std::vector<std::byte> payload(control::structure_bytes(request).begin(),
-                                   control::structure_bytes(request).end());
-    const auto text = std::as_bytes(std::span(process.json));
-    payload.insert(payload.end(), text.begin(), text.end());
     // However long the program's start takes, it is the VMM that watches it.
     client_.set_deadline(std::nullopt);
-    RUNHV_TRY_ASSIGN(const std::vector<std::byte> answer,
-                     client_.ask(RUNHV_CONTROL_PROCESS_START, payload, handles));
-    std::span<const std::byte> rest(answer);
-    RUNHV_TRY_ASSIGN(const auto number, control::take_structure<runhv_control_process>(rest));
-    process_ = number.process;
+    RUNHV_TRY_ASSIGN(
+        process_, client_.begin(RUNHV_CONTROL_PROCESS_START, request, process.json,
+                                std::span(streams).first(process.terminal ? 1 : streams.size())));
     return {};
   }
 

@@ -34,6 +34,7 @@ std::string* value_of(std::string_view name, VmmOptions& options) {
   if (name == "--id") return &options.id;
   if (name == "--bundle") return &options.bundle;
   if (name == "--root") return &options.root;
+  if (name == "--join") return &options.join;
   if (name == "--engine") return &options.engine;
   if (name == "--kernel") return &options.kernel;
   if (name == "--initrd") return &options.initrd;

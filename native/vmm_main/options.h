@@ -17,6 +17,7 @@ struct VmmOptions {
   std::string id;
   std::string bundle;
   std::string root;  // of containers; empty = the user's own
+  std::string join;  // the container whose VM this one runs in; empty = its own. With `created`
   std::string engine = "auto";
   std::string kernel;  // empty = the one beside the program
   std::string initrd;

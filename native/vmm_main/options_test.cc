@@ -27,6 +27,8 @@ TEST(VmmOptions, EveryOptionIsRead) {
                                                    "/m",
                                                    "--root",
                                                    "/r",
+                                                   "--join",
+                                                   "pod",
                                                    "--spawned-at-ns",
                                                    "12345",
                                                    "--end-with",
@@ -49,6 +51,7 @@ TEST(VmmOptions, EveryOptionIsRead) {
   EXPECT_EQ(options->id, "web");
   EXPECT_EQ(options->bundle, "/b");
   EXPECT_EQ(options->root, "/r");
+  EXPECT_EQ(options->join, "pod");
   EXPECT_EQ(options->engine, "soft");
   EXPECT_EQ(options->kernel, "/k");
   EXPECT_EQ(options->initrd, "/i");

@@ -73,6 +73,7 @@ int Vmm::run(std::span<const std::string_view> arguments, const LauncherOptions&
   }
   if (const auto begun = begin(arguments, launcher, closed); !begun) {
     container_.reset();
+    member_.reset();
     bundle_.remove();
     options_.keep = false;  // the same
     finish(api::ended_event(Fail{begun.error()}));
@@ -108,10 +109,10 @@ Result<void> Vmm::begin(std::span<const std::string_view> arguments,
   RUNHV_TRY(watch_parent());
   RUNHV_TRY_ASSIGN(root_, control::runhv_root(options_.root));
   RUNHV_TRY(take_name(launcher));
-  RUNHV_TRY(make_container(share));
+  RUNHV_TRY(options_.join.empty() ? make_container(share) : make_member());
   // Everything is open now: even a SIGKILL from here on leaves no bundle behind.
   bundle_.remove();
-  RUNHV_TRY(options_.created ? container_->boot() : container_->start());
+  RUNHV_TRY(options_.created ? ask([](auto& it) { return it.boot(); }) : start());
   say_that_it_is_slow();
   return options_.terminal ? take_terminal() : Result<void>();
 }
@@ -125,11 +126,11 @@ Result<void> Vmm::watch_signals() {
 
 void Vmm::forward_signals() {
   while (const auto number = signals_->next()) {
-    if (!container_ || end_) continue;
-    if (*number == kWindowChanged && container_->bundle().process.terminal) {
+    if (!bundle() || end_) continue;
+    if (*number == kWindowChanged && bundle()->process.terminal) {
       follow_terminal_size();
     } else {
-      static_cast<void>(container_->signal(container::kFirstProcess, *number));
+      static_cast<void>(signal(container::kFirstProcess, *number));
     }
   }
   signals_->on_signal([this] { forward_signals(); });
@@ -145,7 +146,7 @@ Result<void> Vmm::take_terminal() {
 // The guest's kernel tells the process of it.
 void Vmm::follow_terminal_size() {
   if (const auto size = platform::terminal_size(platform::standard_stream(0))) {
-    static_cast<void>(container_->resize(container::kFirstProcess, size->columns, size->rows));
+    static_cast<void>(resize(container::kFirstProcess, size->columns, size->rows));
   }
 }
 
@@ -165,9 +166,7 @@ Result<void> Vmm::watch_parent() {
   if (!parent) return Fail{std::move(parent).error()};
   parent_.emplace(*std::move(parent));
   RUNHV_TRY(parent_->bind(loop_));
-  parent_->on_end([this] {
-    if (container_) static_cast<void>(container_->signal(container::kFirstProcess, kKill));
-  });
+  parent_->on_end([this] { static_cast<void>(signal(container::kFirstProcess, kKill)); });
   return {};
 }
 
@@ -192,6 +191,16 @@ Result<void> Vmm::take_name(const LauncherOptions& launcher) {
   stored_.status = container::status_name(container::ContainerStatus::kCreating);
   RUNHV_TRY(folder_->write(stored_));
   return server_.listen(folder_->path(), "control");
+}
+
+Result<void> Vmm::make_member() {
+  RUNHV_TRY_ASSIGN(
+      member_,
+      Member::create(
+          loop_,
+          {.id = options_.id, .bundle = options_.bundle, .pod = options_.join, .root = root_},
+          *this));
+  return {};
 }
 
 Result<void> Vmm::make_container(const std::string& share) {
@@ -272,7 +281,7 @@ void Vmm::on_event(const runhv_event& event) {
 }
 
 void Vmm::keep_state() {
-  const container::ContainerState now = container_->state();
+  const container::ContainerState now = container_ ? container_->state() : member_->state();
   stored_.status = container::status_name(now.status);
   stored_.started_ns = now.started_at_ns;
   stored_.ended_ns = now.ended_at_ns;
@@ -281,7 +290,7 @@ void Vmm::keep_state() {
 
 // Before anybody is told that it runs. The places of its mounts are made by now.
 void Vmm::show_files() {
-  const auto shown = first_thread_.show(files_of(container_->bundle().container));
+  const auto shown = first_thread_.show(files_of(bundle()->container));
   // Who may make no mount namespace has none of the host's rights to lose.
   if (!shown && shown.error().code != Code::kAccessDenied) platform::complain(shown.error());
 }
@@ -311,7 +320,7 @@ api::AbiEnd Vmm::tell_people(const runhv_event& event) const {
 void Vmm::finish(const runhv_event& event) {
   terminal_mode_.reset();
   auto numbers = api::sized<runhv_statistics>();
-  if (container_) numbers = api::to_abi(container_->statistics());
+  if (auto last = statistics()) numbers = *last;
   // Who is told of the end may use the name again at once.
   if (folder_ && options_.keep) {
     stored_.status = container::status_name(container::ContainerStatus::kStopped);
@@ -344,7 +353,8 @@ Error Vmm::no_container() const {
 
 runhv_state Vmm::state() {
   if (container_) return api::to_abi(options_.id, container_->state(), container_->end());
-  auto state = api::to_abi(options_.id, container::ContainerState{}, std::nullopt);
+  auto state = api::to_abi(options_.id, member_ ? member_->state() : container::ContainerState{},
+                           std::nullopt);
   if (!end_) return state;
   state.status = RUNHV_STATUS_STOPPED;
   state.end_code = end_->code;
@@ -353,50 +363,60 @@ runhv_state Vmm::state() {
 }
 
 Result<runhv_statistics> Vmm::statistics() {
+  if (member_) return member_->statistics();
   if (!container_) return Fail{no_container()};
   return api::to_abi(container_->statistics());
 }
 
+const container::Bundle* Vmm::bundle() const {
+  if (container_) return &container_->bundle();
+  return member_ ? &member_->bundle() : nullptr;
+}
+
 Result<void> Vmm::start() {
-  return container_ ? container_->start() : Result<void>(Fail{no_container()});
+  return ask([](auto& it) { return it.start(); });
 }
 
 Result<void> Vmm::signal(container::ProcessNumber process, int signal) {
-  return container_ ? container_->signal(process, signal) : Result<void>(Fail{no_container()});
+  return ask([&](auto& it) { return it.signal(process, signal); });
 }
 
 Result<void> Vmm::stop(int signal, std::uint32_t grace_ms) {
-  return container_ ? container_->stop(signal, grace_ms) : Result<void>(Fail{no_container()});
+  return ask([&](auto& it) { return it.stop(signal, grace_ms); });
 }
 
 Result<void> Vmm::pause() {
-  return container_ ? container_->pause() : Result<void>(Fail{no_container()});
+  return ask([](auto& it) { return it.pause(); });
 }
 
 Result<void> Vmm::resume() {
-  return container_ ? container_->resume() : Result<void>(Fail{no_container()});
+  return ask([](auto& it) { return it.resume(); });
 }
 
 Result<container::ProcessNumber> Vmm::start_process(container::ProcessConfig config) {
-  if (!container_) return Fail{no_container()};
-  return container_->start_process(std::move(config));
+  return ask([&](auto& it) { return it.start_process(std::move(config)); });
+}
+
+Result<container::ProcessNumber> Vmm::join(container::JoinConfig config) {
+  RUNHV_TRY_ASSIGN(const auto joining, control::find_container(root_, config.id));
+  RUNHV_TRY_ASSIGN(const std::string json, control::kept_config(joining.folder));
+  config.bundle = joining.state.bundle;
+  config.json = json;
+  return ask([&](auto& it) { return it.join(std::move(config)); });
 }
 
 Result<void> Vmm::resize(container::ProcessNumber process, std::uint16_t columns,
                          std::uint16_t rows) {
-  return container_ ? container_->resize(process, columns, rows)
-                    : Result<void>(Fail{no_container()});
+  return ask([&](auto& it) { return it.resize(process, columns, rows); });
 }
 
 Result<void> Vmm::update(std::string_view json, container::UpdateDone done) {
-  return container_ ? container_->update(json, std::move(done))
-                    : Result<void>(Fail{no_container()});
+  return ask([&](auto& it) { return it.update(json, std::move(done)); });
 }
 
 Result<void> Vmm::attach(container::ProcessNumber process, int stream,
                          std::optional<platform::Stream> end) {
-  return container_ ? container_->attach(process, stream, std::move(end))
-                    : Result<void>(Fail{no_container()});
+  return ask([&](auto& it) { return it.attach(process, stream, std::move(end)); });
 }
 
 }  // namespace runhv::vmm_main

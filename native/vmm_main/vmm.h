@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "api/conversions.h"
 #include "base/result.h"
@@ -20,6 +21,7 @@
 #include "platform/shown_files.h"
 #include "platform/signals.h"
 #include "platform/terminal.h"
+#include "vmm_main/member.h"
 #include "vmm_main/options.h"
 
 namespace runhv::vmm_main {
@@ -43,6 +45,7 @@ class Vmm final : private api::AbiEvents, private control::Requests {
   Result<void> watch_parent();
   Result<void> take_name(const LauncherOptions& launcher);
   Result<void> make_container(const std::string& share);
+  Result<void> make_member();
   void say_that_it_is_slow();
   void forward_signals();
   Result<void> take_terminal();
@@ -55,6 +58,14 @@ class Vmm final : private api::AbiEvents, private control::Requests {
   void finish(const runhv_event& event);
   api::AbiEnd tell_people(const runhv_event& event) const;
   Error no_container() const;
+  const container::Bundle* bundle() const;  // null until there is one
+  // Of the container, whoever runs it.
+  template <class Act>
+  auto ask(Act act) -> decltype(act(std::declval<container::Container&>())) {
+    if (container_) return act(*container_);
+    if (member_) return act(*member_);
+    return Fail{no_container()};
+  }
 
   runhv_state state() override;
   Result<runhv_statistics> statistics() override;
@@ -64,6 +75,7 @@ class Vmm final : private api::AbiEvents, private control::Requests {
   Result<void> pause() override;
   Result<void> resume() override;
   Result<container::ProcessNumber> start_process(container::ProcessConfig config) override;
+  Result<container::ProcessNumber> join(container::JoinConfig config) override;
   Result<void> resize(container::ProcessNumber process, std::uint16_t columns,
                       std::uint16_t rows) override;
   Result<void> update(std::string_view json, container::UpdateDone done) override;
@@ -94,7 +106,9 @@ class Vmm final : private api::AbiEvents, private control::Requests {
   std::optional<platform::ProcessEnd> parent_;
   std::optional<control::ContainerFolder> folder_;
   control::StoredState stored_;
-  std::unique_ptr<container::Container> container_;  // before all that it speaks to in destruction
+  // Before all that they speak to in destruction; one of them is there.
+  std::unique_ptr<container::Container> container_;
+  std::unique_ptr<Member> member_;
   std::optional<platform::TerminalMode> terminal_mode_;
   bool launcher_runs_hooks_ = false;
   bool was_created_ = false;

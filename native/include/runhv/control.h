@@ -54,6 +54,10 @@ typedef enum runhv_control_type {
                                       clients that cannot send descriptors. */
   RUNHV_CONTROL_UPDATE = 13,       /* runhv_control_update, then the JSON -> , when the guest has
                                       answered. The client's further requests wait for that. */
+  RUNHV_CONTROL_JOIN = 14, /* runhv_control_process_start, then the name of a container below
+                              the same root, which is to run in this VM
+                              -> runhv_control_process: its first process. The PROCESS_*
+                              events of that are the container's */
   /* VMM -> client */
   RUNHV_CONTROL_EVENT = 0x4000, /* runhv_event, to clients that asked in HELLO */
   RUNHV_CONTROL_ERROR = 0x4001, /* runhv_error */
@@ -102,9 +106,9 @@ typedef struct runhv_control_process_start {
   uint32_t struct_size;
   uint32_t flags; /* RUNHV_PROCESS_*, RUNHV_CONTROL_ENDS_WITH_CLIENT */
   uint16_t columns, rows;
-  uint32_t json_bytes;
-  uint32_t ends[3]; /* runhv_control_end of stdin, stdout, stderr */
-  uint32_t reserved;
+  uint32_t json_bytes;     /* or of the name */
+  uint32_t ends[3];        /* runhv_control_end of stdin, stdout, stderr */
+  runhv_process container; /* that the process is in: 0, or what JOIN has answered. Of JOIN: 0 */
   uint64_t tokens[3];
 } runhv_control_process_start;
 

@@ -1,0 +1,100 @@
+// A container in another container's VM: this process stands for it (its pid, its folder, its
+// control socket), and asks the VMM of the pod for what is done in the guest
+// (docs/adr/0020-a-pod-is-one-machine.md). Has what the Vmm asks of container::Container.
+//
+// Threads: the loop's. A request waits for the pod's VMM, ten seconds at most.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/conversions.h"
+#include "base/result.h"
+#include "container/container.h"
+#include "control/client.h"
+#include "control/frame.h"
+#include "platform/event_loop.h"
+#include "platform/local_socket.h"
+
+namespace runhv::vmm_main {
+
+struct MemberConfig {
+  std::string id;
+  std::string bundle;  // its folder
+  std::string pod;     // the container whose VM it joins
+  std::string root;    // of both
+};
+
+class Member {
+ public:
+  // `loop` and `events` outlive it; no event comes from inside a call. kConflict where the pod does
+  // not run.
+  static Result<std::unique_ptr<Member>> create(platform::EventLoop& loop, MemberConfig config,
+                                                api::AbiEvents& events);
+  Member(const Member&) = delete;
+  Member& operator=(const Member&) = delete;
+
+  // Nothing is done in the guest: the container is made by start().
+  Result<void> boot();
+  // This process's stdin, stdout and stderr become the container's, and are given up where they are
+  // no terminal.
+  Result<void> start();
+
+  // As Container's. Before start() SIGKILL, SIGINT and SIGTERM end it, and others are kept.
+  Result<void> signal(container::ProcessNumber process, int signal);
+  Result<void> stop(int signal, std::uint32_t grace_ms);
+  Result<container::ProcessNumber> start_process(container::ProcessConfig config);
+  Result<void> resize(container::ProcessNumber process, std::uint16_t columns, std::uint16_t rows);
+  // Of the VM, which is the pod's.
+  Result<runhv_statistics> statistics();
+  // kUnsupported: what is the whole VM's, or a stream's that another process has.
+  Result<void> pause() { return of_the_pod("pause"); }
+  Result<void> resume() { return of_the_pod("resume"); }
+  Result<void> update(std::string_view, const container::UpdateDone&) {
+    return of_the_pod("update");
+  }
+  Result<void> attach(container::ProcessNumber, int, const std::optional<platform::Stream>&) {
+    return of_the_pod("attach to");
+  }
+  Result<container::ProcessNumber> join(const container::JoinConfig&);
+
+  const container::Bundle& bundle() const { return bundle_; }
+  container::ContainerState state() const;
+
+ private:
+  Member(platform::EventLoop& loop, MemberConfig config, container::Bundle bundle,
+         control::Client client, platform::LocalConnection connection, api::AbiEvents& events);
+  Result<void> say_hello();
+  void wait_for_events();
+  void read_events();
+  void take(const runhv_event& event);
+  void end(runhv_event event);
+  void end_killed(int signal);
+  void tell_later(const runhv_event& event);
+  void tell();
+  Result<void> of_the_pod(const char* verb) const;
+  Result<runhv_process> number_of(container::ProcessNumber process) const;
+  Result<std::vector<std::byte>> ask(std::uint32_t type, std::span<const std::byte> payload);
+
+  const MemberConfig config_;
+  api::AbiEvents& events_;
+  const container::Bundle bundle_;
+  container::ContainerState state_;
+  control::Client client_;                // for requests; what it began ends with it
+  platform::LocalConnection connection_;  // for events
+  control::FrameReader reader_;
+  std::optional<runhv_process> first_;  // its first process, once it was started
+  std::set<runhv_process> others_;
+  std::vector<int> signals_;  // until then
+  std::vector<runhv_event> told_;
+  platform::Timer turn_;
+  platform::Timer grace_;
+  bool ended_ = false;
+};
+
+}  // namespace runhv::vmm_main

@@ -1,0 +1,96 @@
+"""Pods of podman: containers that join the network namespace of another one run in its micro-VM."""
+
+import json
+import os
+import pathlib
+import signal
+
+import pytest
+
+from shim import wait_until
+from test_podman import IMAGE, podman, podman_of_module, pytestmark  # noqa: F401: the fixtures and what they need
+
+FOREVER = ("sh", "-c", "trap 'exit 3' TERM; echo begun; while :; do sleep 1; done")
+
+
+def vmm(podman, name):
+    pid = int(podman.inspect(name, ".State.Pid"))
+    return pid, pathlib.Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+
+
+def ended(pid):
+    status = pathlib.Path(f"/proc/{pid}/status")
+    return not status.exists() or "State:\tZ" in status.read_text()
+
+
+@pytest.fixture
+def pod(podman):
+    podman.checked("pod", "create", "--name", "pod1", "--hostname", "inside")
+    yield "pod1"
+    podman.checked("pod", "rm", "--force", "--time", "0", "pod1")
+
+
+def test_containers_of_a_pod_share_network_name_and_memory_and_no_more(podman, pod):
+    podman.start("server", "--pod", pod, IMAGE, "sh", "-c", "echo of-server >/dev/shm/file; exec nc -l -p 7000")
+    talk = "until nc 127.0.0.1 7000 </dev/null; do sleep 0.1; done"
+    script = f"cat /dev/shm/file; hostname; echo $$; touch /only-here; {talk}"
+    result = podman("run", "--rm", "--pod", pod, IMAGE, "sh", "-c", script)
+    assert (result.returncode, result.stdout.split()) == (0, ["of-server", "inside", "1"]), result.stderr
+    assert podman.ended("server") == 0
+    infra = podman.checked("pod", "inspect", "--format", "{{.InfraContainerID}}", pod)
+    assert "--join" not in vmm(podman, infra)[1]
+    podman.start("other", "--pod", pod, IMAGE, *FOREVER)
+    assert podman("exec", "other", "test", "-e", "/only-here").returncode == 1
+    command = vmm(podman, "other")[1]
+    assert command[command.index("--join") + 1] == infra
+
+
+def test_a_joined_container_has_the_life_of_every_container(podman, pod):
+    podman.start("c1", "--pod", pod, IMAGE, *FOREVER)
+    wait_until(lambda: podman.checked("logs", "c1") == "begun")
+    result = podman("exec", "--env", "A=b", "--workdir", "/tmp", "c1", "sh", "-c", "echo $A $PWD; grep -c begun /proc/1/cmdline; exit 7")
+    assert (result.returncode, result.stdout) == (7, "b /tmp\n1\n"), result.stderr
+    result = podman("pause", "c1")
+    assert result.returncode != 0 and "it is in the VM of container" in result.stderr
+    podman.checked("stop", "--time", "30", "c1")
+    assert podman.inspect("c1", ".State.ExitCode") == "3"
+    podman.checked("start", "c1")
+    podman.checked("kill", "c1")
+    assert podman.ended("c1") == 137
+    result = podman("run", "--rm", "--pod", pod, IMAGE, "/no/such/program")
+    assert result.returncode == 126 and "no such file or directory" in result.stderr
+
+
+def test_another_containers_network_is_joined_without_a_pod(podman, tmp_path):
+    (tmp_path / "volume").mkdir()
+    podman.start("c1", IMAGE, *FOREVER)
+    address = podman.checked("exec", "c1", "ip", "-4", "-o", "address", "show", "eth0")
+    script = "ip -4 -o address show eth0; hostname; echo kept >/volume/file; id -u; ulimit -n"
+    result = podman.run("--network", "container:c1", "--hostname", "mine", "--volume", f"{tmp_path}/volume:/volume",
+                        "--user", "7", "--ulimit", "nofile=99:99", IMAGE, "sh", "-c", script)
+    assert result.splitlines()[0].split()[3] == address.split()[3]
+    assert result.splitlines()[1:] == ["mine", "7", "99"]
+
+
+def test_whatever_is_killed_leaves_nothing_of_a_pod(podman, pod):
+    podman.start("c1", "--pod", pod, IMAGE, *FOREVER)
+    podman.start("c2", "--pod", pod, IMAGE, *FOREVER)
+    infra = podman.checked("pod", "inspect", "--format", "{{.InfraContainerID}}", pod)
+    pids = [vmm(podman, name)[0] for name in ("c1", "c2", infra)]
+    os.kill(pids[0], signal.SIGKILL)
+    assert podman.ended("c1") == 137
+    # Its program has gone from the guest with it, and the others have not.
+    podman.checked("exec", "c2", "true")
+    os.kill(pids[2], signal.SIGKILL)
+    assert podman.ended("c2") == 137
+    wait_until(lambda: all(ended(pid) for pid in pids))
+    states = json.loads(podman.checked("pod", "inspect", pod))["Containers"]
+    assert {each["State"] for each in states} == {"exited"}
+
+
+def test_a_pod_ends_as_its_policy_says(podman):
+    for policy, state in (("continue", "Degraded"), ("stop", "Exited")):
+        podman.checked("pod", "create", "--name", policy, "--exit-policy", policy)
+        podman.checked("run", "--pod", policy, IMAGE, "true")
+        wait_until(lambda: podman.checked("pod", "inspect", "--format", "{{.State}}", policy) == state)
+        podman.checked("pod", "rm", "--force", "--time", "0", policy)

@@ -14,7 +14,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.side_by_side import compare, files, memory, report, runtime  # noqa: E402
+from benchmarks.side_by_side import compare, files, memory, network, report, runtime  # noqa: E402
 
 PROGRAMS = ROOT / "build/release/benchmarks/side_by_side/guest"
 SPREAD = [100, 101, 102, 103, 104, 105, 106, 107, 108, 109]
@@ -216,6 +216,19 @@ def test_files_are_measured_beside_virtiofsd(runhv, tmp_path):
     names = {series["name"] for series in content["series"]}
     assert {f"{machine}: {work.title}{what}"
             for machine in ("runhv", "QEMU") for work in files.WORK for what in ("", ", cpu")} == names
+
+
+def test_the_network_is_measured_beside_qemu(runhv, tmp_path):
+    needs_programs()
+    missing = [name for name in (*network.PROGRAMS, "qemu-system-x86_64") if shutil.which(name) is None]
+    if os.geteuid() != 0 or missing or not os.path.exists("/dev/net/tun"):
+        pytest.skip(f"not root, or no /dev/net/tun, or not installed: {missing}")
+    content, _ = measured(runhv, "network", tmp_path / "bench", "--rounds", "1")
+    names = {series["name"] for series in content["series"]}
+    assert {f"{machine}: {work.title}{what}"
+            for machine in ("runhv", "QEMU") for work in network.WORK for what in ("", ", cpu")} == names
+    left = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
+    assert not [name for name in left.split() if name.startswith("runhv-bench-")], "its namespaces are left"
 
 
 def test_verbs_of_a_runtime_are_measured_beside_runc(runhv, tmp_path):

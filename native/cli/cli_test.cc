@@ -289,6 +289,21 @@ TEST(Kernels, ArgumentsBecomeARequest) {
   EXPECT_THAT(request({"--json", "x"}), HasSubstr("unexpected x"));
 }
 
+TEST(Registries, PullTakesANameAndAForm) {
+  const auto request = [](const Arguments& arguments) {
+    const auto text = pull_request(arguments, "/store", true);
+    return text ? *text : to_string(text.error());
+  };
+  EXPECT_EQ(request({"busybox"}),
+            R"({"version":1,"verb":"pull","image":"busybox","store":"/store","output":"text",)"
+            R"("progress":true})");
+  EXPECT_THAT(request({"-q", "busybox"}), HasSubstr(R"("output":"quiet")"));
+  EXPECT_THAT(request({"busybox", "--json"}), HasSubstr(R"("output":"json")"));
+  EXPECT_THAT(request({}), HasSubstr("needs a NAME"));
+  EXPECT_THAT(request({"a", "b"}), HasSubstr("unexpected b"));
+  EXPECT_THAT(request({"--all"}), HasSubstr("unexpected --all"));
+}
+
 TEST(Registries, LoginTakesAUserAndARegistry) {
   const auto request = [](const Arguments& arguments) {
     const auto options = parse_login_options(arguments);
@@ -327,7 +342,8 @@ TEST(Texts, HelpNamesEveryOptionAndFitsTheTerminal) {
   for (const RunOptionSpec& spec : run_option_specs()) {
     EXPECT_THAT(help, HasSubstr("--" + std::string(spec.name)));
   }
-  for (const std::string& text : {help, help_text(), *help_text("kernels")}) {
+  for (const std::string& text :
+       {help, help_text(), *help_text("kernels"), *help_text("pull"), *help_text("login")}) {
     for (std::size_t begin = 0; begin < text.size();) {
       const std::size_t end = text.find('\n', begin);
       EXPECT_LE(end - begin, 100u) << text.substr(begin, end - begin);

@@ -280,6 +280,15 @@ Result<std::string> kernels_text(std::span<const std::string_view> arguments) {
   return ask_java(request, home, "output", "look after the kernels");
 }
 
+Result<std::string> pull_text(std::span<const std::string_view> arguments) {
+  RUNHV_TRY_ASSIGN(const std::string home, distribution());
+  RUNHV_TRY_ASSIGN(const std::string store, store_directory());
+  RUNHV_TRY_ASSIGN(
+      const std::string request,
+      pull_request(arguments, store, platform::is_terminal(platform::standard_stream(2))));
+  return ask_java(request, home, "output", "pull");
+}
+
 Result<std::string> login_text(std::span<const std::string_view> arguments) {
   RUNHV_TRY_ASSIGN(const std::string home, distribution());
   RUNHV_TRY_ASSIGN(LoginOptions options, parse_login_options(arguments));
@@ -359,6 +368,7 @@ int runhv_main(std::span<const std::string_view> arguments) {
     return oci::run_verb(*found, *globals, rest);
   }
   if (verb == "kernels") return answered(kernels_text(rest));
+  if (verb == "pull") return answered(pull_text(rest));
   if (verb == "login") return answered(login_text(rest));
   if (verb == "logout") return answered(logout_text(rest));
   if (verb == "help" || verb == "--help" || verb == "-h") return help(rest);

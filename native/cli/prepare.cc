@@ -73,6 +73,7 @@ Result<std::string> prepare_request(const RunOptions& options, const std::string
   request.write("verb", std::string("prepare"));
   request.write("id", options.id);
   request.write("image", image);
+  request.write("pull", options.pull);
   request.write("store", places.store);
   request.write("bundle", places.bundle);
   request.write("environment", resolved(options.environment));

@@ -24,6 +24,8 @@ constexpr RunOptionSpec kSpecs[] = {
      "a disk for what is written; default: the guest's memory"},
     {RunOption::kInteractive, 'i', "interactive", "", false, false, "connect stdin"},
     {RunOption::kName, 0, "name", "NAME", false, false, "default: a generated one"},
+    {RunOption::kPull, 0, "pull", "WHEN", false, false,
+     "ask the registry: always, missing (the default) or never"},
     {RunOption::kRemove, 0, "rm", "", false, false, "accepted: the default"},
     {RunOption::kKeep, 0, "keep", "", false, true,
      "keep the container's state when it has ended, until runhv delete"},
@@ -121,6 +123,13 @@ Result<std::string> read_engine(std::string_view text) {
   return bad("engine \"" + std::string(text) + "\": the engines are auto, soft, kvm and whp");
 }
 
+Result<std::string> read_pull(std::string_view text) {
+  for (const std::string_view known : {"always", "missing", "never"}) {
+    if (text == known) return std::string(text);
+  }
+  return bad("--pull " + std::string(text) + ": expected always, missing or never");
+}
+
 Result<std::string> read_timings(std::string_view text) {
   if (text.empty()) return std::string("--timings");
   if (text != "json") return bad("--timings=" + std::string(text) + ": expected json");
@@ -200,6 +209,10 @@ Result<void> apply(const RunOptionSpec& spec, std::string_view value, RunOptions
     }
     case RunOption::kRemove:
       break;
+    case RunOption::kPull: {
+      RUNHV_TRY_ASSIGN(options.pull, read_pull(value));
+      break;
+    }
     case RunOption::kScratch: {
       RUNHV_TRY_ASSIGN(options.scratch_bytes, read_size("scratch", value, RUNHV_MIN_SCRATCH_BYTES,
                                                         RUNHV_MAX_SCRATCH_BYTES));

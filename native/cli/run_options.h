@@ -31,6 +31,7 @@ enum class RunOption {
   kMemory,
   kName,
   kPidFile,
+  kPull,
   kRemove,
   kScratch,
   kSysctl,
@@ -58,6 +59,7 @@ struct RunOptions {
   std::string bundle;  // empty: an image is run
   std::string id;      // --name, or the ID of --bundle; empty = to be generated
   std::string image;
+  std::string pull = "missing";  // or always or never
   std::vector<std::string> arguments;
   std::vector<std::string> environment;  // NAME=value, or NAME
   std::string cwd;

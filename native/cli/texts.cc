@@ -15,7 +15,7 @@ constexpr std::size_t kHelpColumn = 32;
 std::string commands() {
   std::string words = "run";
   for (const oci::Verb& verb : oci::verbs()) words += " " + std::string(verb.name);
-  return words + " login logout kernels help version completion";
+  return words + " pull login logout kernels help version completion";
 }
 
 // Of the verbs that take the name of a container.
@@ -52,6 +52,7 @@ std::string bash_script() {
          "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}\n"
          "  case $before in\n"
          "    --engine) COMPREPLY=($(compgen -W 'auto soft kvm whp' -- \"$word\")); return ;;\n"
+         "    --pull) COMPREPLY=($(compgen -W 'always missing never' -- \"$word\")); return ;;\n"
          "    --bundle) COMPREPLY=($(compgen -d -- \"$word\")); return ;;\n"
          "    --kernel) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
          "    help) COMPREPLY=($(compgen -W '" +
@@ -67,6 +68,8 @@ std::string bash_script() {
          "' -- \"$word\"))\n"
          "  elif [ \"${COMP_WORDS[1]}\" = kernels ]; then\n"
          "    COMPREPLY=($(compgen -W 'add remove --image --modules --json' -- \"$word\"))\n"
+         "  elif [ \"${COMP_WORDS[1]}\" = pull ]; then\n"
+         "    COMPREPLY=($(compgen -W '--json --quiet' -- \"$word\"))\n"
          "  elif [ \"${COMP_WORDS[1]}\" = login ]; then\n"
          "    COMPREPLY=($(compgen -W '--username --password-stdin' -- \"$word\"))\n"
          "  elif [ \"${COMP_WORDS[1]}\" = list ]; then\n"
@@ -92,6 +95,8 @@ std::string fish_script() {
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l json -d 'for machines'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l image -r -d 'what to add'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l modules -r -d 'its modules'\n"
+      "complete -c runhv -n '__fish_seen_subcommand_from pull' -l json -d 'for machines'\n"
+      "complete -c runhv -n '__fish_seen_subcommand_from pull' -l quiet -s q -d 'the name only'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from login' -l username -s u -x -d 'who'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from login' -l password-stdin "
       "-d 'the password is read from stdin'\n"
@@ -113,7 +118,9 @@ std::string fish_script() {
   }
   script +=
       "complete -c runhv -n '__fish_seen_subcommand_from run' -l engine -x "
-      "-a 'auto soft kvm whp'\n";
+      "-a 'auto soft kvm whp'\n"
+      "complete -c runhv -n '__fish_seen_subcommand_from run' -l pull -x "
+      "-a 'always missing never'\n";
   return script;
 }
 
@@ -134,7 +141,8 @@ std::string run_help_text() {
       "runhv run [OPTIONS] IMAGE [COMMAND ARG...]\n"
       "runhv run --bundle DIR [OPTIONS] ID\n"
       "\n"
-      "IMAGE is oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME].\n"
+      "IMAGE is NAME[:TAG|@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG] or\n"
+      "docker-archive:FILE[:NAME].\n"
       "\n";
   for (const RunOptionSpec& spec : run_option_specs()) text += option_line(spec);
   return text;
@@ -154,13 +162,15 @@ std::string help_text() {
          "  runhv delete [--force] NAME                  remove one that has ended\n"
          "  runhv create|start|state|ps|events|update|features|spec   as an OCI runtime "
          "(docs/oci.md)\n"
+         "  runhv pull NAME[:TAG|@DIGEST]                fetch an image from its registry\n"
          "  runhv login|logout [REGISTRY]                credentials for a registry\n"
          "  runhv kernels [add|remove]                   kernels that containers can have\n"
          "  runhv help [COMMAND]                         this text, or that of a command\n"
          "  runhv version                                version, engine, licences\n"
          "  runhv completion bash|zsh|fish               a completion script\n"
          "\n"
-         "IMAGE is oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME].\n"
+         "IMAGE is NAME[:TAG|@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG] or\n"
+         "docker-archive:FILE[:NAME].\n"
          "--root DIR before the command: where containers are found, in place of this user's own\n"
          "folder (RUNHV_ROOT, else XDG_RUNTIME_DIR/runhv).\n"
          "The exit status is the container's; 125 is a failure of runhv, 126 a command that "
@@ -171,6 +181,13 @@ std::string help_text() {
 std::optional<std::string> help_text(std::string_view command) {
   if (command == "run") return run_help_text();
   if (command == "kernels") return kernels_help_text();
+  if (command == "pull") {
+    return "runhv pull [--quiet|-q] [--json] NAME[:TAG|@DIGEST]\n"
+           "\n"
+           "Asks the registry what the name means now, and fetches what the store does not have. "
+           "What\n"
+           "was begun goes on where it ended (docs/registries.md). -q prints the name only.\n";
+  }
   if (command == "login") {
     return "runhv login [--username USER [--password-stdin]] [REGISTRY]\n"
            "\n"

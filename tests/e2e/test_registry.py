@@ -1,15 +1,20 @@
 """Images by name, from Debian's docker-registry on the loopback."""
 
+import contextlib
 import dataclasses
+import hashlib
+import io
 import json
 import os
 import pathlib
 import pty
+import random
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import tarfile
 import time
 
 import pytest
@@ -237,15 +242,16 @@ def test_hosts_toml_names_authorities_certificates_and_mirrors(fresh, locked, tm
     assert (result.returncode, result.stdout) == (0, b"hi\n"), result.stderr
 
 
-def java_of(runhv):
+def javas_of(runhv):
+    found = []
     for process in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             ours = str(runhv.store).encode() in (process / "environ").read_bytes()
             if ours and b"dev.runhv.vmm" in (process / "cmdline").read_bytes():
-                return int(process.name)
+                found.append(int(process.name))
         except OSError:
             continue
-    return None
+    return found
 
 
 @pytest.mark.parametrize("moment", ["registry", "registry/partial/*", "registry/blobs/sha256/*"])
@@ -255,8 +261,117 @@ def test_a_pull_after_one_that_was_killed_succeeds(fresh, registry, moment):
     deadline = time.monotonic() + 60
     while not any(fresh.store.glob(moment)):
         assert killed.poll() is None and time.monotonic() < deadline
-    os.kill(java_of(fresh), signal.SIGKILL)
+    for java in javas_of(fresh):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(java, signal.SIGKILL)
     _, error = killed.communicate(timeout=60)
     assert killed.returncode == 125, error
     result = fresh("run", registry.name("debian"), "echo", "hi")
     assert (result.returncode, result.stdout) == (0, b"hi\n"), result.stderr
+
+
+def layered(folder, count, size):
+    """An image of layers of noise, as a layout that skopeo takes."""
+    blobs = folder / "blobs/sha256"
+    blobs.mkdir(parents=True)
+
+    def add(content):
+        digest = hashlib.sha256(content).hexdigest()
+        (blobs / digest).write_bytes(content)
+        return {"digest": f"sha256:{digest}", "size": len(content)}
+
+    layers = []
+    for index in range(count):
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode="w") as tar:
+            member = tarfile.TarInfo(f"noise{index}")
+            member.size = size
+            tar.addfile(member, io.BytesIO(random.Random(index).randbytes(size)))
+        layers.append({"mediaType": "application/vnd.oci.image.layer.v1.tar", **add(content.getvalue())})
+    config = {"os": "linux", "architecture": "amd64", "config": {},
+              "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]}}
+    manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": layers,
+                "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **add(json.dumps(config).encode())}}
+    top = {"mediaType": manifest["mediaType"], **add(json.dumps(manifest).encode())}
+    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [top]}))
+    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    return f"oci:{folder}"
+
+
+def test_pull_says_what_it_fetched_and_run_then_asks_nobody(fresh, registry):
+    registry.push(fresh.image("busybox"), "busybox:latest")
+    name = registry.name("busybox")
+    pushed = len(registry.requests())
+    missing = fresh("run", "--pull", "never", name, "true")
+    assert missing.returncode == 125 and b"--pull never" in missing.stderr, missing.stderr
+    assert len(registry.requests()) == pushed
+    pulled = fresh("pull", name)
+    assert pulled.returncode == 0, pulled.stderr
+    assert re.fullmatch(rf"{name}:latest\ndigest: sha256:[0-9a-f]{{64}}\n", pulled.stdout.decode())
+    assert re.fullmatch(r"(runhv: layer [0-9a-f]{12}, [0-9.]+ MiB: there\n)+", pulled.stderr.decode())
+    quiet = fresh("pull", "-q", name)
+    assert (quiet.stdout, quiet.stderr) == (f"{name}:latest\n".encode(), b"")
+    before = len(registry.requests())
+    told = json.loads(fresh("pull", "--json", name).stdout)
+    assert told["digest"] in pulled.stdout.decode() and told["layers"] >= 1 and told["bytes"] > 0
+    assert not GET_BLOB.findall("\n".join(registry.requests()[before:]))  # the name is looked up, nothing is fetched
+    registry.stop()
+    result = fresh("run", "--pull=never", name, "echo", "hi")
+    assert (result.returncode, result.stdout) == (0, b"hi\n"), result.stderr
+    always = fresh("run", "--pull=always", name, "true")
+    assert always.returncode == 125 and b"cannot be reached" in always.stderr
+
+
+def test_pulls_that_are_killed_fetch_nothing_again_that_was_whole(fresh, registry, tmp_path):
+    registry.push(layered(tmp_path / "layered", 8, 3 << 20), "noise:latest")
+    chance = random.Random(23)
+    blobs = fresh.store / "registry/blobs/sha256"
+    whole, at = set(), 0
+    for _ in range(6):
+        pulls = [fresh.popen("pull", "-q", registry.name("noise"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                 for _ in range(2)]
+        wanted = len(whole) + chance.randrange(3)
+        while all(pull.poll() is None for pull in pulls) and sum(1 for _ in blobs.glob("*")) < wanted:
+            pass
+        for process in javas_of(fresh):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        for pull in pulls:
+            pull.wait(60)
+        served = GET_BLOB.findall("\n".join(registry.requests()[at:]))
+        assert not whole & {path.rpartition(":")[2] for path in served}
+        at = len(registry.requests())
+        whole = {blob.name for blob in blobs.glob("*")}
+    last = fresh("pull", "-q", registry.name("noise"))
+    assert last.returncode == 0, last.stderr
+    served = GET_BLOB.findall("\n".join(registry.requests()[at:]))
+    assert not whole & {path.rpartition(":")[2] for path in served}
+    for blob in blobs.glob("*"):
+        assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
+    assert len(list(blobs.glob("*"))) == 10 and not any((fresh.store / "registry/partial").iterdir())
+
+
+def test_a_pull_draws_its_layers_on_a_terminal_and_ends_by_ctrl_c(fresh, registry, tmp_path):
+    registry.push(layered(tmp_path / "layered", 4, 1 << 20), "noise:latest")
+    ours, theirs = pty.openpty()
+    # A registry that does not answer: the first that is drawn is nothing, and Ctrl-C ends it.
+    os.kill(registry.process.pid, signal.SIGSTOP)
+    try:
+        stuck = subprocess.Popen([fresh.program, "pull", registry.name("noise")], env=fresh.environment, start_new_session=True,
+                                 stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
+        while not javas_of(fresh):
+            assert stuck.poll() is None
+        os.killpg(stuck.pid, signal.SIGINT)
+        assert stuck.wait(60) != 0
+        while javas_of(fresh):
+            pass
+    finally:
+        os.kill(registry.process.pid, signal.SIGCONT)
+    pull = fresh.popen("pull", registry.name("noise"), stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while b"digest: " not in shown:
+        shown += os.read(ours, 4096)
+    assert pull.wait(60) == 0
+    assert shown.count(b"[##############################] 1.0 of 1.0 MiB") >= 4 and b"\x1b[A" in shown, shown
+    os.close(ours)

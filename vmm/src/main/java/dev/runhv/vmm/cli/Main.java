@@ -4,6 +4,9 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.cli.RequestReader.Request;
+import dev.runhv.vmm.image.ImageSource;
+import dev.runhv.vmm.image.PullPolicy;
+import dev.runhv.vmm.image.PullProgress;
 import dev.runhv.vmm.kernel.Kernel;
 import dev.runhv.vmm.kernel.KernelCatalogue;
 import dev.runhv.vmm.process.Distribution;
@@ -20,7 +23,7 @@ import java.nio.file.Path;
 import java.util.List;
 
 /**
- * What {@code runhv run IMAGE} and {@code runhv kernels} start: one request on the standard input, one answer on the standard output, progress on
+ * What {@code runhv run IMAGE}, {@code runhv pull} and {@code runhv kernels} start: one request on the standard input, one answer on the standard output, progress on
  * the standard error (docs/prepare.md). A person waits for it, so it touches few classes.
  */
 public final class Main {
@@ -44,7 +47,11 @@ public final class Main {
     private static Result act(Request request, RootfsProgress lines) throws IOException, InterruptedException {
         return switch (request) {
             case Request.Prepare prepare -> {
-                BundlePreparation.prepare(prepare.bundle(), prepare.progress() ? lines : RootfsProgress.NONE);
+                BundlePreparation.prepare(
+                        prepare.bundle(),
+                        prepare.pull(),
+                        prepare.progress() ? new PullLines(System.err, true) : PullProgress.NONE,
+                        prepare.progress() ? lines : RootfsProgress.NONE);
                 yield new Result("bundle", prepare.bundle().bundle().toString());
             }
             case Request.ListKernels list -> {
@@ -58,6 +65,13 @@ public final class Main {
             case Request.RemoveKernel remove -> {
                 catalogue(remove.store()).remove(remove.name());
                 yield new Result("output", remove.name() + "\n");
+            }
+            case Request.Pull pull -> {
+                boolean quiet = pull.output() == Request.Output.QUIET;
+                PullProgress progress = quiet ? PullProgress.NONE : new PullLines(System.err, pull.progress());
+                try (ImageSource source = ImageSource.pull(pull.name(), pull.store(), PullPolicy.ALWAYS, progress)) {
+                    yield new Result("output", PullLines.result(pull.output(), pull.name(), source));
+                }
             }
             case Request.Login login -> {
                 RegistryClient.check(login.registry(), login.credentials());

@@ -8,6 +8,7 @@ import com.fasterxml.jackson.core.StreamReadFeature;
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RequestException;
 import dev.runhv.api.RunhvException;
+import dev.runhv.vmm.image.PullPolicy;
 import dev.runhv.vmm.registry.Credentials;
 import dev.runhv.vmm.registry.Reference;
 import dev.runhv.vmm.runtime.BundleRequest;
@@ -18,6 +19,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /** Reads the request of docs/prepare.md. */
@@ -27,7 +29,7 @@ final class RequestReader {
 
     sealed interface Request {
         /** @param progress whether to tell how it goes on */
-        record Prepare(BundleRequest bundle, boolean progress) implements Request {}
+        record Prepare(BundleRequest bundle, PullPolicy pull, boolean progress) implements Request {}
 
         record ListKernels(Path store, boolean json) implements Request {}
 
@@ -35,6 +37,16 @@ final class RequestReader {
         record AddKernel(Path store, String name, Path image, Path modules) implements Request {}
 
         record RemoveKernel(Path store, String name) implements Request {}
+
+        /** @param progress whether to draw how it goes on */
+        record Pull(Reference name, Path store, Output output, boolean progress) implements Request {}
+
+        /** What is printed of a pull. */
+        enum Output {
+            TEXT,
+            QUIET,
+            JSON
+        }
 
         record Login(String registry, Credentials credentials) implements Request {}
 
@@ -59,6 +71,8 @@ final class RequestReader {
     private String kernel = "";
     private String modules = "";
     private String name = "";
+    private String pull = "missing";
+    private String output = "text";
     private String registry = "";
     private String secret = "";
     private boolean json;
@@ -117,6 +131,8 @@ final class RequestReader {
             case "kernel" -> kernel = string(name, parser);
             case "modules" -> modules = string(name, parser);
             case "name" -> this.name = string(name, parser);
+            case "pull" -> pull = string(name, parser);
+            case "output" -> output = string(name, parser);
             case "registry" -> registry = string(name, parser);
             case "secret" -> secret = string(name, parser);
             case "json" -> json = bool(name, parser);
@@ -134,12 +150,18 @@ final class RequestReader {
             throw invalid("version: expected " + VERSION + ", not " + version);
         }
         return switch (verb) {
-            case "prepare" -> new Request.Prepare(bundleRequest(), progress);
+            case "prepare" -> new Request.Prepare(bundleRequest(), choice("pull", PullPolicy.class, pull), progress);
             case "kernels-list" -> new Request.ListKernels(storePath(), json);
             case "kernels-add" ->
                 new Request.AddKernel(
                         storePath(), required("name", name), path("kernel", required("kernel", kernel)), modulesPath());
             case "kernels-remove" -> new Request.RemoveKernel(storePath(), required("name", name));
+            case "pull" ->
+                new Request.Pull(
+                        Reference.parse(required("image", image)),
+                        storePath(),
+                        choice("output", Request.Output.class, output),
+                        progress);
             case "login" ->
                 new Request.Login(
                         Reference.registry(required("registry", registry)),
@@ -179,6 +201,15 @@ final class RequestReader {
 
     private Path modulesPath() {
         return modules.isEmpty() ? null : path("modules", modules);
+    }
+
+    private static <E extends Enum<E>> E choice(String name, Class<E> type, String value) {
+        for (E choice : type.getEnumConstants()) {
+            if (choice.name().toLowerCase(Locale.ROOT).equals(value)) {
+                return choice;
+            }
+        }
+        throw invalid(name + ": unknown value \"" + value + "\"");
     }
 
     private static String required(String name, String value) {

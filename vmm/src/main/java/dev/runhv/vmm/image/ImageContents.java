@@ -15,6 +15,16 @@ final class ImageContents {
 
     static ImageSource.Contents checked(
             String operation, ImageConfig config, byte[] configText, int count, LayerAt source) throws IOException {
+        requireRunnable(operation, config, count);
+        List<Layer> layers = new ArrayList<>();
+        for (int index = 0; index < count; index++) {
+            layers.add(source.layer(index));
+        }
+        return new ImageSource.Contents(config, configText, List.copyOf(layers));
+    }
+
+    /** What can be said before there are layers. */
+    static void requireRunnable(String operation, ImageConfig config, int count) {
         // The configuration's platform is the authoritative one (OCI image 1.1 config.md).
         Platform platform = new Platform(config.os(), config.architecture(), "");
         if (!platform.runsHere()) {
@@ -26,10 +36,5 @@ final class ImageContents {
                     "Its configuration lists %d diff_ids for %d layers"
                             .formatted(config.diffIds().size(), count));
         }
-        List<Layer> layers = new ArrayList<>();
-        for (int index = 0; index < count; index++) {
-            layers.add(source.layer(index));
-        }
-        return new ImageSource.Contents(config, configText, List.copyOf(layers));
     }
 }

@@ -6,11 +6,15 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 
 /** The files of an image, by name with forward slashes: those of a folder, or those in an archive. */
 interface ImageFiles extends Closeable {
     /** Tells that a blob will be read, before anything is asked about its file: it may have to be fetched. */
     default void need(Descriptor descriptor) throws IOException {}
+
+    /** The same of layers, in any order. */
+    default void need(List<Descriptor> layers) throws IOException {}
 
     /** Bytes, or -1 where there is no such file. */
     long size(String name) throws IOException;

@@ -1,12 +1,14 @@
 package dev.runhv.vmm.image;
 
 import dev.runhv.api.RunhvException;
+import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.registry.Reference;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * An image that was found and whose manifest and configuration were read and verified; its layers can be read, each any
@@ -54,18 +56,44 @@ public final class ImageSource implements AutoCloseable {
                     ImageFiles files = openArchive(operation, file);
                     yield finish(reference, files, () -> new DockerReader(operation, files).read(name));
                 }
-                case ImageReference.InRegistry(Reference name) -> {
-                    RegistryFiles files = new RegistryFiles(name, store.resolve("registry"));
-                    yield finish(reference, files, () -> {
-                        Contents contents = new OciReader(operation, files).read("");
-                        files.keepName();
-                        return contents;
-                    });
-                }
+                case ImageReference.InRegistry(Reference name) ->
+                    pull(name, store, PullPolicy.MISSING, PullProgress.NONE);
             };
         } catch (IOException e) {
             Failures.throwIfInterrupted(e);
             throw Failures.of(operation, e);
+        }
+    }
+
+    /**
+     * An image by its name, with all that it needs in the store.
+     *
+     * @throws RunhvException as {@link #open}; also when it may not be fetched, with {@code NOT_FOUND}
+     * @throws InterruptedException while it is fetched; what has come stays for the next time
+     */
+    public static ImageSource pull(Reference name, Path store, PullPolicy policy, PullProgress progress)
+            throws InterruptedException {
+        ImageReference reference = new ImageReference.InRegistry(name);
+        String operation = operation(reference);
+        try {
+            RegistryFiles files = new RegistryFiles(name, store.resolve("registry"), policy, progress);
+            return finish(reference, files, () -> {
+                Contents contents = new OciReader(operation, files).read("");
+                files.keepName();
+                return contents;
+            });
+        } catch (IOException e) {
+            Failures.throwIfInterrupted(e);
+            throw Failures.of(operation, e);
+        }
+    }
+
+    /** The manifest, or the index of manifests, that the name of a registry means; empty for an image from elsewhere. */
+    public Optional<Digest> registryDigest() {
+        try {
+            return files instanceof RegistryFiles pulled ? Optional.of(pulled.digest()) : Optional.empty();
+        } catch (IOException e) {
+            throw Failures.of(operation(reference), e);
         }
     }
 

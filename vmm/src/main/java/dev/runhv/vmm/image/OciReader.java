@@ -41,17 +41,26 @@ final class OciReader {
         String what = "configuration " + image.config().digest();
         byte[] text = parsed(what, () -> blob("configuration", image.config(), ImageLimits.CONFIG_BYTES));
         ImageConfig config = parsed(what, () -> ImageConfig.parse(text));
+        ImageContents.requireRunnable(operation, config, image.layers().size());
+        for (int index = 0; index < image.layers().size(); index++) {
+            requireLayer(image, index);
+        }
+        files.need(image.layers());
         return ImageContents.checked(
                 operation, config, text, image.layers().size(), index -> layer(image, config, index));
     }
 
-    private Layer layer(Manifest image, ImageConfig config, int index) throws IOException {
+    private void requireLayer(Manifest image, int index) {
         Descriptor descriptor = image.layers().get(index);
         if (descriptor.type() != MediaType.LAYER) {
             throw Failures.unsupported(
                     operation,
                     "Layer %d has the unknown media type \"%s\"".formatted(index + 1, descriptor.mediaType()));
         }
+    }
+
+    private Layer layer(Manifest image, ImageConfig config, int index) throws IOException {
+        Descriptor descriptor = image.layers().get(index);
         requireSize("layer", descriptor);
         return new Layer(
                 "layer " + descriptor.digest(),

@@ -2,6 +2,7 @@ package dev.runhv.vmm.image;
 
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
+import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.registry.BlobStore;
 import dev.runhv.vmm.registry.Reference;
 import dev.runhv.vmm.registry.RegistryClient;
@@ -13,19 +14,36 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorCompletionService;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 
 /**
  * An image of a registry as a layout whose blobs come when they are needed. What a name meant is kept as the index of that
  * layout, {@code names/<sha256 of the reference>.json}, once everything else is there.
  */
 final class RegistryFiles implements ImageFiles {
+    /** Blobs that come side by side; docker's. */
+    private static final int AT_ONCE = 3;
+
+    private final Reference reference;
+    private final PullPolicy policy;
+    private final PullProgress progress;
     private final BlobStore store;
     private final Directory stored;
     private final RegistryClient client;
     private final Path name;
     private byte[] index; // null until the name has been looked up
 
-    RegistryFiles(Reference reference, Path root) {
+    RegistryFiles(Reference reference, Path root, PullPolicy policy, PullProgress progress) {
+        this.reference = reference;
+        this.policy = policy;
+        this.progress = progress;
         this.store = new BlobStore(root);
         this.stored = new Directory(root);
         this.client = new RegistryClient(reference);
@@ -36,12 +54,26 @@ final class RegistryFiles implements ImageFiles {
 
     private byte[] index() throws IOException {
         if (index == null) {
-            index = Files.exists(name) ? Files.readAllBytes(name) : lookedUp();
+            index = policy != PullPolicy.ALWAYS && Files.exists(name) ? Files.readAllBytes(name) : lookedUp();
         }
         return index;
     }
 
+    /** The manifest, or the index of manifests, that the name means. */
+    Digest digest() throws IOException {
+        return ImageIndex.parse(index()).manifests().getFirst().digest();
+    }
+
+    private void requireMayAsk() {
+        if (policy == PullPolicy.NEVER) {
+            throw Failures.notFound(
+                    "find image " + reference,
+                    "The store does not have it, and --pull never lets no registry be asked");
+        }
+    }
+
     private byte[] lookedUp() throws IOException {
+        requireMayAsk();
         RegistryClient.Found found = interruptible(client::manifest);
         if (MediaType.of(found.mediaType()) == MediaType.UNKNOWN) {
             throw new CorruptInputException(
@@ -55,7 +87,7 @@ final class RegistryFiles implements ImageFiles {
 
     /** From now on the name means this without a question to the registry. */
     void keepName() throws IOException {
-        if (!Files.exists(name)) {
+        if (!Files.exists(name) || !Arrays.equals(Files.readAllBytes(name), index())) {
             Files.createDirectories(name.getParent());
             Path temporary = Files.createTempFile(name.getParent(), ".", ".tmp");
             try {
@@ -69,11 +101,56 @@ final class RegistryFiles implements ImageFiles {
 
     @Override
     public void need(Descriptor descriptor) throws IOException {
-        boolean manifest = descriptor.type() == MediaType.MANIFEST || descriptor.type() == MediaType.INDEX;
         interruptible(() -> {
-            client.fetch(store, manifest, descriptor.digest(), descriptor.size());
+            fetch(descriptor, PullProgress.NONE);
             return null;
         });
+    }
+
+    private void fetch(Descriptor descriptor, PullProgress told) throws IOException, InterruptedException {
+        Digest digest = descriptor.digest();
+        long size = descriptor.size();
+        if (stored.size("blobs/" + digest.toString().replace(':', '/')) < 0) {
+            requireMayAsk();
+        }
+        boolean manifest = descriptor.type() == MediaType.MANIFEST || descriptor.type() == MediaType.INDEX;
+        client.fetch(store, manifest, digest, size, bytes -> told.fetched(digest, bytes, size));
+    }
+
+    @Override
+    public void need(List<Descriptor> layers) throws IOException {
+        interruptible(() -> {
+            fetchAtOnce(layers.stream().distinct().toList());
+            return null;
+        });
+    }
+
+    private void fetchAtOnce(List<Descriptor> layers) throws IOException, InterruptedException {
+        // Closing waits for all: none writes on once this has returned.
+        try (ExecutorService threads =
+                Executors.newFixedThreadPool(AT_ONCE, Thread.ofVirtual().factory())) {
+            try {
+                ExecutorCompletionService<Void> ended = new ExecutorCompletionService<>(threads);
+                List<Future<Void>> begun = new ArrayList<>();
+                for (Descriptor layer : layers) {
+                    begun.add(ended.submit(() -> {
+                        fetch(layer, progress);
+                        return null;
+                    }));
+                }
+                for (int count = 0; count < begun.size(); count++) {
+                    ended.take().get();
+                }
+            } catch (ExecutionException e) {
+                switch (e.getCause()) {
+                    case IOException failure -> throw failure;
+                    case RuntimeException failure -> throw failure;
+                    case Throwable failure -> throw new IllegalStateException(failure);
+                }
+            } finally {
+                threads.shutdownNow();
+            }
+        }
     }
 
     @Override

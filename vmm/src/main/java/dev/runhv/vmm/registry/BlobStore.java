@@ -13,6 +13,7 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.util.Locale;
+import java.util.function.LongConsumer;
 
 /**
  * Content by digest: {@code blobs/sha256/HEX} as in an OCI layout, complete or not there; {@code partial/sha256-HEX} is what
@@ -48,26 +49,33 @@ public final class BlobStore {
     /**
      * Gets a blob where it is not there, going on where an earlier attempt stopped.
      *
+     * @param progress is told how many bytes there are, as they come
      * @throws CorruptInputException where what came has another size or digest; nothing of it stays
      * @throws IOException where the origin or the disk failed; what has come stays for the next attempt
      */
-    void fetch(Digest digest, long size, Origin origin) throws IOException, InterruptedException {
+    void fetch(Digest digest, long size, Origin origin, LongConsumer progress)
+            throws IOException, InterruptedException {
         Path whole = path(digest);
-        if (Files.exists(whole)) {
-            return;
+        if (!Files.exists(whole)) {
+            fetchMissing(whole, digest, size, origin, progress);
         }
+        progress.accept(size);
+    }
+
+    private void fetchMissing(Path whole, Digest digest, long size, Origin origin, LongConsumer progress)
+            throws IOException, InterruptedException {
         String name = algorithm(digest) + "-" + digest.hex();
         try (StoreLock _ = StoreLock.acquire(root, "blob-" + name)) {
             // Whoever had the lock may just have fetched it.
             if (!Files.exists(whole)) {
                 Path partial = Files.createDirectories(root.resolve("partial")).resolve(name);
-                receive(partial, digest, size, origin);
+                receive(partial, digest, size, origin, progress);
                 moveTo(whole, partial);
             }
         }
     }
 
-    private static void receive(Path partial, Digest digest, long size, Origin origin)
+    private static void receive(Path partial, Digest digest, long size, Origin origin, LongConsumer progress)
             throws IOException, InterruptedException {
         try (FileChannel file = FileChannel.open(
                 partial, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
@@ -82,7 +90,7 @@ public final class BlobStore {
                         count = 0;
                     }
                     file.truncate(count).position(count);
-                    append(file, in, size - count, running);
+                    append(file, in, size - count, running, progress);
                 }
             }
             Digest actual = Digest.of(digest.algorithm(), running);
@@ -108,7 +116,8 @@ public final class BlobStore {
         }
     }
 
-    private static void append(FileChannel file, InputStream in, long wanted, MessageDigest running)
+    private static void append(
+            FileChannel file, InputStream in, long wanted, MessageDigest running, LongConsumer progress)
             throws IOException {
         byte[] buffer = new byte[BUFFER];
         long left = wanted;
@@ -123,6 +132,7 @@ public final class BlobStore {
                 file.write(bytes);
             }
             left -= read;
+            progress.accept(file.position());
         }
     }
 

@@ -47,8 +47,7 @@ record Endpoint(
     /** As docker does: what does not leave the machine needs no secrecy. */
     static String scheme(String authority) {
         String host = URI.create("https://" + authority + "/").getHost();
-        boolean local =
-                host != null && (host.equals("localhost") || host.startsWith("127.") || host.equals("[::1]"));
+        boolean local = host != null && (host.equals("localhost") || host.startsWith("127.") || host.equals("[::1]"));
         return local ? "http" : "https";
     }
 

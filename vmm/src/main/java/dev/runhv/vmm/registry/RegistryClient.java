@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.LongConsumer;
 import javax.net.ssl.SSLException;
 
 /**
@@ -113,21 +114,26 @@ public final class RegistryClient implements AutoCloseable {
      * Brings content of the repository into a store that does not have it.
      *
      * @param manifest whether it is a manifest or an index, which are kept apart from blobs
+     * @param progress is told how many bytes of it there are, as they come
      * @throws RunhvException when the registry does not give it, also after several attempts
      * @throws CorruptInputException when it is not what the digest says
      */
-    public void fetch(BlobStore store, boolean manifest, Digest digest, long size)
+    public void fetch(BlobStore store, boolean manifest, Digest digest, long size, LongConsumer progress)
             throws IOException, InterruptedException {
         String path = reference.repository() + (manifest ? "/manifests/" : "/blobs/") + digest;
         fromAny(Endpoint.Capability.PULL, host -> {
             Patience.Attempts attempts = patience.new Attempts();
             while (true) {
                 try {
-                    store.fetch(digest, size, offset -> {
-                        attempts.reached(offset);
-                        HttpResponse<InputStream> response = host.get(path, ACCEPT, offset);
-                        return new BlobStore.Body(response.body(), response.statusCode() == 206 ? offset : 0);
-                    });
+                    store.fetch(
+                            digest,
+                            size,
+                            offset -> {
+                                attempts.reached(offset);
+                                HttpResponse<InputStream> response = host.get(path, ACCEPT, offset);
+                                return new BlobStore.Body(response.body(), response.statusCode() == 206 ? offset : 0);
+                            },
+                            progress);
                     return digest;
                 } catch (IOException e) {
                     attempts.again(e);

@@ -2,6 +2,10 @@ package dev.runhv.vmm.runtime;
 
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.image.ImageReference;
+import dev.runhv.vmm.image.ImageSource;
+import dev.runhv.vmm.image.PullPolicy;
+import dev.runhv.vmm.image.PullProgress;
+import dev.runhv.vmm.registry.Reference;
 import dev.runhv.vmm.rootfs.ErofsReader;
 import dev.runhv.vmm.rootfs.PreparedRootfs;
 import dev.runhv.vmm.rootfs.RootfsProgress;
@@ -17,12 +21,14 @@ public final class BundlePreparation {
     /**
      * Makes the root file system, unless the store has it, and the bundle. Where it throws, there is no bundle.
      *
+     * @param pulled is told how an image comes from its registry
      * @throws RunhvException with what was attempted and why it did not work
      * @throws InterruptedException when the thread is interrupted; what was begun is gone
      */
-    public static void prepare(BundleRequest request, RootfsProgress progress) throws InterruptedException {
+    public static void prepare(BundleRequest request, PullPolicy policy, PullProgress pulled, RootfsProgress progress)
+            throws InterruptedException {
         BundleWriter.checkAbsent(request);
-        bundle(request, rootfs(request.image(), request.store(), progress));
+        bundle(request, rootfs(request.image(), request.store(), policy, pulled, progress));
     }
 
     /**
@@ -32,11 +38,29 @@ public final class BundlePreparation {
      * @throws InterruptedException when the thread is interrupted; what was begun is gone
      */
     static PreparedRootfs rootfs(String image, Path store, RootfsProgress progress) throws InterruptedException {
-        PreparedRootfs rootfs = new RootfsStore(store).prepare(ImageReference.parse(image), progress);
+        return rootfs(image, store, PullPolicy.MISSING, PullProgress.NONE, progress);
+    }
+
+    private static PreparedRootfs rootfs(
+            String image, Path store, PullPolicy policy, PullProgress pulled, RootfsProgress progress)
+            throws InterruptedException {
+        PreparedRootfs rootfs = prepared(ImageReference.parse(image), store, policy, pulled, progress);
         if (!rootfs.config().saysPlatform()) {
             progress.warn("the image does not say what it was built for; it is taken for linux/amd64");
         }
         return rootfs;
+    }
+
+    private static PreparedRootfs prepared(
+            ImageReference image, Path store, PullPolicy policy, PullProgress pulled, RootfsProgress progress)
+            throws InterruptedException {
+        RootfsStore made = new RootfsStore(store);
+        if (!(image instanceof ImageReference.InRegistry(Reference name))) {
+            return made.prepare(image, progress);
+        }
+        try (ImageSource source = ImageSource.pull(name, store, policy, pulled)) {
+            return made.prepare(source, progress);
+        }
     }
 
     /**

@@ -1,5 +1,7 @@
 package dev.runhv.vmm.inprocess;
 
+import dev.runhv.vmm.image.PullPolicy;
+import dev.runhv.vmm.image.PullProgress;
 import dev.runhv.vmm.process.Distribution;
 import dev.runhv.vmm.rootfs.RootfsProgress;
 import dev.runhv.vmm.runtime.BundlePreparation;
@@ -66,7 +68,7 @@ public final class Bundles {
                 Map.of(),
                 null);
         try {
-            BundlePreparation.prepare(request, RootfsProgress.NONE);
+            BundlePreparation.prepare(request, PullPolicy.MISSING, PullProgress.NONE, RootfsProgress.NONE);
         } catch (InterruptedException e) {
             throw new AssertionError(e);
         }

@@ -10,6 +10,9 @@ import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.image.ImageReference;
+import dev.runhv.vmm.image.ImageSource;
+import dev.runhv.vmm.image.PullPolicy;
+import dev.runhv.vmm.image.PullProgress;
 import dev.runhv.vmm.rootfs.PreparedRootfs;
 import dev.runhv.vmm.rootfs.RootfsProgress;
 import dev.runhv.vmm.rootfs.RootfsStore;
@@ -31,10 +34,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.Callable;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterEach;
@@ -148,6 +154,103 @@ class RegistryTest {
         requests.clear();
         pull();
         assertThat(requests).isEmpty();
+    }
+
+    private ImageSource pull(PullPolicy policy, PullProgress progress) throws InterruptedException {
+        return ImageSource.pull(Reference.parse(name()), store(), policy, progress);
+    }
+
+    @Test
+    void asksAlwaysOrNeverWhereItIsTold() throws Exception {
+        assertThatThrownBy(() -> pull(PullPolicy.NEVER, PullProgress.NONE))
+                .isInstanceOfSatisfying(
+                        RunhvException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.NOT_FOUND))
+                .hasMessageContaining("--pull never");
+        assertThat(requests).isEmpty();
+        pull(PullPolicy.ALWAYS, PullProgress.NONE).close();
+        requests.clear();
+        pull(PullPolicy.NEVER, PullProgress.NONE).close();
+        assertThat(requests).isEmpty();
+        // The name means something else now, of which one layer is known.
+        new ImageBuilder()
+                .gzipLayer(new TarBuilder().file("a", "one").bytes())
+                .layer(new TarBuilder().file("c", "three").bytes())
+                .writeTo(layout, "latest");
+        pull(PullPolicy.MISSING, PullProgress.NONE).close();
+        assertThat(requests).isEmpty();
+        try (ImageSource source = pull(PullPolicy.ALWAYS, PullProgress.NONE)) {
+            assertThat(source.registryDigest().orElseThrow()).hasToString(manifestDigest());
+            assertThat(requests).hasSize(4); // by name, the manifest, its configuration, one layer
+        }
+    }
+
+    @Test
+    void fetchesThreeLayersAtOnceAndTellsHowFarTheyAre() throws Exception {
+        ImageBuilder image = new ImageBuilder();
+        for (int i = 0; i < 8; i++) {
+            image.layer(new TarBuilder().file("file" + i, "content").bytes());
+        }
+        image.writeTo(layout, "latest");
+        List<String> layers = new CopyOnWriteArrayList<>();
+        CountDownLatch three = new CountDownLatch(3);
+        AtomicInteger inFlight = new AtomicInteger();
+        AtomicInteger most = new AtomicInteger();
+        misbehaviour = exchange -> {
+            if (exchange.getRequestURI().getPath().contains("/blobs/") && layers.contains("manifest seen")) {
+                most.accumulateAndGet(inFlight.incrementAndGet(), Math::max);
+                three.countDown();
+                awaitUninterruptibly(three); // none is answered before there are three
+                inFlight.decrementAndGet();
+            } else if (exchange.getRequestURI().getPath().contains("/blobs/")) {
+                layers.add("manifest seen"); // the configuration is the first blob
+            }
+            return false;
+        };
+        Map<Digest, Long> told = new ConcurrentHashMap<>();
+        try (ImageSource source = pull(PullPolicy.MISSING, (layer, bytes, total) -> told.put(layer, total - bytes))) {
+            assertThat(source.layers()).hasSize(8);
+        }
+        assertThat(most).hasValue(3);
+        assertThat(told).hasSize(8).allSatisfy((layer, left) -> assertThat(left).isZero());
+    }
+
+    @Test
+    void pullThatIsInterruptedLeavesWhatHasCome() throws Exception {
+        CountDownLatch over = new CountDownLatch(1);
+        byte[] content = new byte[300_000];
+        new Random(4).nextBytes(content);
+        List<String> ranges = new CopyOnWriteArrayList<>();
+        misbehaviour = exchange -> {
+            String range = exchange.getRequestHeaders().getFirst("Range");
+            if (range == null) {
+                exchange.sendResponseHeaders(200, content.length);
+                exchange.getResponseBody().write(content, 0, 200_000);
+                exchange.getResponseBody().flush();
+                awaitUninterruptibly(over);
+                return true;
+            }
+            ranges.add(range);
+            exchange.getResponseHeaders().set("Content-Range", "bytes 200000-299999/300000");
+            return send(exchange, 206, Arrays.copyOfRange(content, 200_000, content.length));
+        };
+        Digest digest = Digest.sha256(content);
+        CountDownLatch most = new CountDownLatch(1);
+        try (RegistryClient client = client()) {
+            Future<?> pull = threads.submit(() -> {
+                client.fetch(blobs(), false, digest, content.length, bytes -> {
+                    if (bytes == 200_000) {
+                        most.countDown();
+                    }
+                });
+                return null;
+            });
+            most.await();
+            pull.cancel(true);
+            client.fetch(blobs(), false, digest, content.length, bytes -> {});
+        } finally {
+            over.countDown();
+        }
+        assertThat(ranges).containsExactly("bytes=200000-");
     }
 
     @Test
@@ -338,7 +441,7 @@ class RegistryTest {
             Digest digest = Digest.sha256(new byte[0]);
             misbehaviour = exchange -> send(exchange, 404, new byte[0]);
             try (RegistryClient client = client()) {
-                assertThatThrownBy(() -> client.fetch(blobs(), false, digest, 0))
+                assertThatThrownBy(() -> client.fetch(blobs(), false, digest, 0, bytes -> {}))
                         .hasMessageContaining(Reference.parse(name()).registry() + " does not have it; 127.0.0.1:")
                         .hasMessageContaining("answers with the status 503");
             }
@@ -381,7 +484,7 @@ class RegistryTest {
         };
         Digest digest = Digest.sha256(content);
         try (RegistryClient client = client()) {
-            client.fetch(blobs(), false, digest, content.length);
+            client.fetch(blobs(), false, digest, content.length, bytes -> {});
         }
         assertThat(ranges).hasSize(1);
         assertThat(blobs().path(digest)).hasBinaryContent(content);
@@ -409,7 +512,7 @@ class RegistryTest {
         };
         Digest digest = Digest.sha256(content);
         try (RegistryClient client = client(Duration.ofMillis(300))) {
-            client.fetch(blobs(), false, digest, content.length);
+            client.fetch(blobs(), false, digest, content.length, bytes -> {});
         } finally {
             over.countDown();
         }
@@ -462,7 +565,7 @@ class RegistryTest {
         };
         Digest digest = Digest.sha256(content);
         try (RegistryClient client = client()) {
-            client.fetch(blobs(), false, digest, content.length);
+            client.fetch(blobs(), false, digest, content.length, bytes -> {});
         }
         assertThat(blobs().path(digest)).hasBinaryContent(content);
         assertThat(pauses).hasSize(Patience.ATTEMPTS + 2).containsOnly(Patience.FIRST_PAUSE);
@@ -501,7 +604,7 @@ class RegistryTest {
         misbehaviour = exchange -> send(exchange, 200, ImageBuilder.bytes("wrong"));
         Digest digest = Digest.sha256(ImageBuilder.bytes("right"));
         try (RegistryClient client = client()) {
-            assertThatThrownBy(() -> client.fetch(blobs(), false, digest, 5))
+            assertThatThrownBy(() -> client.fetch(blobs(), false, digest, 5, bytes -> {}))
                     .isInstanceOf(CorruptInputException.class)
                     .hasMessageContaining("does not match its digest");
         }

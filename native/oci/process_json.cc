@@ -68,11 +68,10 @@ class Editor {
       array(object("user"), "additionalGids").PushBack(Value(gid), memory_);
     }
     for (const std::string& each : wishes.capabilities) {
-      for (const char* set_name : {"bounding", "effective", "permitted", "ambient"}) {
+      // As runc: what the program executes has it no longer, unless its user is root.
+      for (const char* set_name : {"bounding", "effective", "permitted"}) {
         append(array(object("capabilities"), set_name), each);
       }
-      // capabilities(7): none is ambient that is not inheritable.
-      append(array(object("capabilities"), "inheritable"), each);
     }
     if (wishes.no_new_privileges) set("noNewPrivileges", Value(true));
     set("terminal", Value(wishes.terminal));

@@ -133,6 +133,9 @@ def test_a_capability_is_added(shim, web):
     before = int(shim.checked("exec", "web", *show).split()[1], 16)
     after = int(shim.checked("exec", "--cap", "CAP_SYS_ADMIN", "web", *show).split()[1], 16)
     assert after == before | 1 << 21 and before != after
+    # As runc: no user but root keeps it over an execve(2).
+    inherited = shim.checked("exec", "--cap", "CAP_SYS_ADMIN", "web", "sh", "-c", "grep -E 'CapInh|CapAmb' /proc/self/status")
+    assert [int(word, 16) & 1 << 21 for word in inherited.split()[1::2]] == [0, 0]
 
 
 def test_a_terminal_over_the_console_socket(shim, web):

@@ -354,6 +354,14 @@ TEST(Bundle, EveryComplaintNamesThePathAndWhatWasExpected) {
       {bundle(R"("linux":{"sysctl":{"net/ipv4/ip_forward":"1"}})"),
        "linux.sysctl[\"net/ipv4/ip_forward\"]: expected a name such as net.ipv4.ip_forward"},
       {bundle(R"("linux":{"sysctl":{".kernel":"1"}})"), "expected a name such as"},
+      {bundle(R"("linux":{"sysctl":{"kernel.hostname":"a"}})"),
+       "linux.sysctl[\"kernel.hostname\"]: expected it as hostname"},
+      {R"({"ociVersion":"1.2.0","process":{"args":["/a"],"cwd":"/"},"root":{"path":"/"},"linux":)"
+       R"({"namespaces":[{"type":"network"}],"sysctl":{"kernel.msgmax":"1"}}})",
+       "linux.sysctl[\"kernel.msgmax\"]: it is the host's without a namespace"},
+      {R"({"ociVersion":"1.2.0","process":{"args":["/a"],"cwd":"/"},"root":{"path":"/"},"linux":)"
+       R"({"namespaces":[{"type":"network"},{"type":"ipc"}],"sysctl":{"kernel.domainname":"a"}}})",
+       "linux.sysctl[\"kernel.domainname\"]: it is the host's without a namespace"},
       {bundle(R"("annotations":{"dev.runhv.memroy":"1"})"),
        "annotations[\"dev.runhv.memroy\"]: unknown annotation"},
       {bundle(R"("annotations":{"dev.runhv.memory":"4194304"})"),

@@ -237,19 +237,41 @@ void read_time_offsets(const JsonNode& node, ContainerSpec& spec) {
   spec.time_offsets = offsets;
 }
 
-void read_linux(const JsonNode& section, Joins joins, ContainerSpec& spec) {
-  read_namespaces(section["namespaces"], joins, spec);
-  read_devices(section["devices"], spec);
-  spec.masked_paths = guest_paths(section["maskedPaths"]);
-  spec.read_only_paths = guest_paths(section["readonlyPaths"]);
-  for (const auto& [name, node] : section["sysctl"].members()) {
+// The namespace that a kernel parameter is of; 0 = the guest's kernel's.
+std::uint32_t namespace_of(std::string_view parameter) {
+  static constexpr std::string_view kIpc[] = {
+      "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem",
+      "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"};
+  if (parameter == "kernel.domainname") return linux_abi::kCloneNewuts;
+  const bool is_ipc =
+      parameter.starts_with("fs.mqueue.") || std::ranges::find(kIpc, parameter) != std::end(kIpc);
+  return is_ipc ? linux_abi::kCloneNewipc : 0;
+}
+
+void read_sysctls(const JsonNode& sysctls, Joins joins, ContainerSpec& spec) {
+  for (const auto& [name, node] : sysctls.members()) {
     spec.sysctls.emplace_back(name, node.string());
     // The agent's rule.
     if (name.empty() || name.front() == '.' || name.find("..") != std::string::npos ||
         name.find('/') != std::string::npos) {
       node.complain("expected a name such as net.ipv4.ip_forward");
     }
+    if (name == "kernel.hostname") node.complain("expected it as hostname of config.json");
+    // As with the network: who wrote it for a host means the host's.
+    const std::uint32_t needed = namespace_of(name);
+    if (joins == Joins::kNothing && spec.root_is_shared &&
+        (spec.namespaces & needed) != needed) {
+      node.complain("it is the host's without a namespace of its own, in linux.namespaces");
+    }
   }
+}
+
+void read_linux(const JsonNode& section, Joins joins, ContainerSpec& spec) {
+  read_namespaces(section["namespaces"], joins, spec);
+  read_devices(section["devices"], spec);
+  spec.masked_paths = guest_paths(section["maskedPaths"]);
+  spec.read_only_paths = guest_paths(section["readonlyPaths"]);
+  read_sysctls(section["sysctl"], joins, spec);
   spec.root_propagation = root_propagation(section["rootfsPropagation"]);
   // Of the host: where the VMM's own cgroup is to be. The verb that makes it reads it there.
   (void)section["cgroupsPath"].string();

@@ -110,7 +110,10 @@ TEST(RunOptions, BundleTakesOneId) {
   EXPECT_EQ(left.pid_file, "p");
   EXPECT_EQ(left.console_socket, "s");
   EXPECT_EQ(complaint({"--detach", "oci:x"}), "--detach goes with --bundle");
-  EXPECT_EQ(complaint({"--pid-file=p", "--bundle", "/b", "a"}), "--pid-file goes with --detach");
+  EXPECT_EQ(complaint({"--pid-file=p", "oci:x"}), "--pid-file goes with --bundle");
+  EXPECT_EQ(parsed({"--pid-file=p", "--preserve-fds=0", "--bundle", "/b", "a"}).pid_file, "p");
+  EXPECT_EQ(complaint({"--preserve-fds=1", "--bundle", "/b", "a"}),
+            "--preserve-fds 1: a descriptor of the host cannot be given to a process in a VM");
   EXPECT_EQ(complaint({"-d", "--kernel", "k", "--bundle", "/b", "a"}),
             "--kernel, --engine and --timings cannot go with --detach: config.json says them");
 }

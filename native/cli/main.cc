@@ -149,27 +149,25 @@ Result<std::string> prepare_bundle(const RunOptions& options, const std::string&
   return prepared;
 }
 
-std::vector<std::string> vmm_arguments(const RunOptions& options, const std::string& root,
-                                       const std::string& bundle, std::uint64_t spawned_at_ns) {
-  std::vector<std::string> arguments = {"--id",
-                                        options.id,
-                                        "--root",
-                                        root,
-                                        "--bundle",
-                                        bundle,
-                                        "--engine",
-                                        options.engine,
-                                        "--spawned-at-ns",
+// Of those that go with a bundle.
+std::vector<std::string> vmm_options(const RunOptions& options, std::uint64_t spawned_at_ns) {
+  std::vector<std::string> arguments = {"--engine", options.engine, "--spawned-at-ns",
                                         std::to_string(spawned_at_ns)};
-  if (options.bundle.empty()) {
-    arguments.push_back("--remove-bundle");
-  } else if (!options.kernel.empty()) {
+  if (!options.bundle.empty() && !options.kernel.empty()) {
     arguments.insert(arguments.end(), {"--kernel", options.kernel});
     if (!options.modules.empty()) {
       arguments.insert(arguments.end(), {"--modules", options.modules});
     }
   }
   if (!options.timings.empty()) arguments.push_back(options.timings);
+  return arguments;
+}
+
+std::vector<std::string> vmm_arguments(const RunOptions& options, const std::string& root,
+                                       const std::string& bundle, std::uint64_t spawned_at_ns) {
+  auto arguments = vmm_options(options, spawned_at_ns);
+  arguments.insert(arguments.end(), {"--id", options.id, "--root", root, "--bundle", bundle});
+  if (options.bundle.empty()) arguments.push_back("--remove-bundle");
   if (options.debug) arguments.push_back("--debug");
   if (options.terminal) {
     arguments.insert(arguments.end(),
@@ -177,6 +175,25 @@ std::vector<std::string> vmm_arguments(const RunOptions& options, const std::str
   }
   if (options.keep) arguments.push_back("--keep");
   return arguments;
+}
+
+// Gives its status. What signals this process gets meanwhile are the VMM's too; but not `own`.
+Result<int> wait_for_vmm(const platform::Child& vmm, platform::SignalQueue& signals,
+                         std::optional<int> own) {
+  RUNHV_TRY_ASSIGN(const auto loop, platform::EventLoop::create());
+  RUNHV_TRY_ASSIGN(auto end, platform::ProcessEnd::watch(vmm.pid()));
+  RUNHV_TRY(end.bind(*loop));
+  RUNHV_TRY(signals.bind(*loop));
+  bool ended = false;
+  end.on_end([&ended] { ended = true; });
+  while (!ended) {
+    while (const auto signal = signals.next()) {
+      if (*signal != own) vmm.signal(*signal);
+    }
+    signals.on_signal([] {});
+    RUNHV_TRY(loop->run_once(std::nullopt));
+  }
+  return vmm.wait();
 }
 
 // With a terminal this process stays: it restores the mode where runhv-vmm is killed, as that does
@@ -189,21 +206,49 @@ Result<int> stand_before(const std::string& program, const std::vector<std::stri
                      return Fail{platform::become(program, arguments)};
                    }));
   RUNHV_TRY_ASSIGN(const auto signals, platform::SignalQueue::create());
-  RUNHV_TRY_ASSIGN(const auto loop, platform::EventLoop::create());
-  RUNHV_TRY_ASSIGN(auto end, platform::ProcessEnd::watch(vmm.pid()));
-  RUNHV_TRY(end.bind(*loop));
-  RUNHV_TRY(signals->bind(*loop));
-  bool ended = false;
-  end.on_end([&ended] { ended = true; });
-  while (!ended) {
-    // The terminal tells both of its size.
-    while (const auto signal = signals->next()) {
-      if (*signal != kWindowChanged) vmm.signal(*signal);
-    }
-    signals->on_signal([] {});
-    RUNHV_TRY(loop->run_once(std::nullopt));
-  }
-  return vmm.wait();
+  // The terminal tells both of its size.
+  return wait_for_vmm(vmm, *signals, kWindowChanged);
+}
+
+// What fails of it is told.
+void remove_container(const RunOptions& options, const oci::Globals& globals) {
+  const std::array<std::string_view, 2> arguments{"--force", options.id};
+  (void)oci::run_verb(*oci::find_verb("delete"), globals, arguments);
+}
+
+// What cannot be started leaves nothing.
+Result<void> start_or_remove(const RunOptions& options, const oci::Globals& globals) {
+  auto started = oci::start_container(globals, options.id);
+  if (!started) remove_container(options, globals);
+  return started;
+}
+
+Result<int> run_detached(const RunOptions& options, const oci::Globals& globals) {
+  RUNHV_TRY(oci::create_container(globals, {.id = options.id,
+                                            .bundle = options.bundle,
+                                            .console_socket = options.console_socket,
+                                            .pid_file = options.pid_file}));
+  RUNHV_TRY(start_or_remove(options, globals));
+  return 0;
+}
+
+// As runc's run: in front of a container that is created, started and deleted.
+Result<int> run_attached(const RunOptions& options, const oci::Globals& globals,
+                         std::uint64_t spawned_at_ns) {
+  RUNHV_TRY_ASSIGN(
+      const platform::Child vmm,
+      oci::create_container(globals, {.id = options.id,
+                                      .bundle = options.bundle,
+                                      .console_socket = "",
+                                      .pid_file = options.pid_file,
+                                      .attached = true,
+                                      .vmm_options = vmm_options(options, spawned_at_ns)}));
+  // Before the program runs: whatever comes from then on is its affair.
+  RUNHV_TRY_ASSIGN(const auto signals, platform::SignalQueue::create());
+  RUNHV_TRY(start_or_remove(options, globals));
+  RUNHV_TRY_ASSIGN(const int status, wait_for_vmm(vmm, *signals, std::nullopt));
+  if (!options.keep) remove_container(options, globals);
+  return status;
 }
 
 // Becomes runhv-vmm, or gives its status where a terminal is to be restored after it.
@@ -220,6 +265,10 @@ Result<int> run_container(RunOptions& options, const oci::Globals& globals,
                      choose_kernel(options.kernel, home + "/share/runhv"));
     options.kernel = kernel.image;
     options.modules = kernel.modules;
+  }
+  if (!options.pid_file.empty() ||
+      (!options.bundle.empty() && oci::asks_the_host(options.bundle))) {
+    return run_attached(options, globals, spawned_at_ns);
   }
   RUNHV_TRY_ASSIGN(const std::string root, control::runhv_root(globals.root));
   std::string bundle = options.bundle;
@@ -246,29 +295,18 @@ Result<int> run_container(RunOptions& options, const oci::Globals& globals,
   return status;
 }
 
-// As create and start; what cannot be started leaves nothing.
-int run_detached(oci::Globals globals, const RunOptions& options) {
-  globals.debug = globals.debug || options.debug;
-  const auto created = oci::create_container(globals, {.id = options.id,
-                                                       .bundle = options.bundle,
-                                                       .console_socket = options.console_socket,
-                                                       .pid_file = options.pid_file});
-  const auto started = created ? oci::start_container(globals, options.id) : created;
-  if (started) return 0;
-  oci::report(globals, oci::Level::kError, started.error());
-  if (created) {
-    const std::array<std::string_view, 2> arguments{"--force", options.id};
-    (void)oci::run_verb(*oci::find_verb("delete"), globals, arguments);
-  }
-  return platform::kOurFailure;
-}
-
-int run(const oci::Globals& globals, std::span<const std::string_view> arguments,
+int run(oci::Globals globals, std::span<const std::string_view> arguments,
         std::uint64_t spawned_at_ns) {
   auto options = parse_run_options(arguments);
   if (!options) return platform::complain(options.error().detail);
   if (options->help) return print(*help_text("run"));
-  if (options->detach) return run_detached(globals, *options);
+  globals.debug = globals.debug || options->debug;
+  if (options->detach) {
+    const auto started = run_detached(*options, globals);
+    if (started) return *started;
+    oci::report(globals, oci::Level::kError, started.error());
+    return platform::kOurFailure;
+  }
   const auto status = run_container(*options, globals, spawned_at_ns);
   return status ? *status : platform::complain(status.error());
 }

@@ -36,9 +36,14 @@ constexpr RunOptionSpec kSpecs[] = {
     {RunOption::kDetach, 'd', "detach", "", false, true,
      "with --bundle: leave it running, until runhv delete"},
     {RunOption::kPidFile, 0, "pid-file", "FILE", false, true,
-     "with --detach: where the container's pid is written"},
+     "with --bundle: where the container's pid is written"},
     {RunOption::kConsoleSocket, 0, "console-socket", "SOCKET", false, true,
      "with --detach: where the terminal's other end is sent"},
+    {RunOption::kPreserveFds, 0, "preserve-fds", "N", false, true,
+     "accepted as 0: a descriptor of the host means nothing in a guest"},
+    {RunOption::kNoPivot, 0, "no-pivot", "", false, true, "accepted, as by create"},
+    {RunOption::kNoNewKeyring, 0, "no-new-keyring", "", false, true, "accepted, as by create"},
+    {RunOption::kNoSubreaper, 0, "no-subreaper", "", false, true, "accepted, as by exec"},
     {RunOption::kKernel, 0, "kernel", "NAME|FILE", false, true,
      "of runhv kernels; or a vmlinux or bzImage, with a slash"},
     {RunOption::kEngine, 0, "engine", "NAME", false, true, "auto, soft, kvm or whp (default auto)"},
@@ -164,6 +169,12 @@ Result<void> apply(const RunOptionSpec& spec, std::string_view value, RunOptions
     case RunOption::kDetach:
       options.detach = true;
       break;
+    case RunOption::kPreserveFds:
+      if (value != "0") {
+        return bad("--preserve-fds " + std::string(value) +
+                   ": a descriptor of the host cannot be given to a process in a VM");
+      }
+      break;
     case RunOption::kPidFile:
       options.pid_file = value;
       break;
@@ -208,6 +219,9 @@ Result<void> apply(const RunOptionSpec& spec, std::string_view value, RunOptions
       break;
     }
     case RunOption::kRemove:
+    case RunOption::kNoPivot:
+    case RunOption::kNoNewKeyring:
+    case RunOption::kNoSubreaper:
       break;
     case RunOption::kPull: {
       RUNHV_TRY_ASSIGN(options.pull, read_pull(value));
@@ -325,8 +339,10 @@ class Parser {
 
   // A container that is left behind is created as by runhv create.
   Result<void> check_detach() const {
+    if (options_.bundle.empty() && !options_.pid_file.empty()) {
+      return bad("--pid-file goes with --bundle");
+    }
     if (!options_.detach) {
-      if (!options_.pid_file.empty()) return bad("--pid-file goes with --detach");
       if (!options_.console_socket.empty()) return bad("--console-socket goes with --detach");
       return {};
     }

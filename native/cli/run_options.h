@@ -30,7 +30,11 @@ enum class RunOption {
   kKernel,
   kMemory,
   kName,
+  kNoNewKeyring,
+  kNoPivot,
+  kNoSubreaper,
   kPidFile,
+  kPreserveFds,
   kPull,
   kRemove,
   kScratch,
@@ -75,7 +79,7 @@ struct RunOptions {
   bool keep = false;
   bool detach = false;         // with a bundle only, as the two below
   std::string pid_file;        // empty = none
-  std::string console_socket;  // the same
+  std::string console_socket;  // the same; with `detach`
   std::string kernel;          // as it was named; absolute once it was chosen (cli/kernels.h)
   std::string modules;         // of a kernel that was chosen
   std::string engine = "auto";

@@ -80,7 +80,7 @@ class Creation {
   Creation(const Globals& globals, const CreateOptions& options)
       : globals_(globals), options_(options) {}
 
-  Result<void> run() {
+  Result<platform::Child> run() {
     ScopeExit undo([this] { this->undo(); });
     RUNHV_TRY(read_config());
     RUNHV_TRY(take_name());
@@ -102,7 +102,7 @@ class Creation {
     if (console_) RUNHV_TRY(console_->send_master());
     if (!options_.pid_file.empty()) RUNHV_TRY(write_pid_file(options_.pid_file, child_->pid()));
     undo.release();
-    return {};
+    return *child_;
   }
 
  private:
@@ -122,6 +122,7 @@ class Creation {
                      container::parse_bundle(text, "read " + path,
                                              stored_.pod.empty() ? container::Joins::kNothing
                                                                  : container::Joins::kMachine));
+    if (options_.attached) return {};
     // In runc's words.
     if (bundle_.process.terminal && options_.console_socket.empty()) {
       return bad("cannot allocate tty if runhv will detach without setting console socket");
@@ -207,11 +208,17 @@ class Creation {
     if (has_own_network() && may_be_furnished) arguments.emplace_back("--own-network");
     if (!stored_.pod.empty()) arguments.insert(arguments.end(), {"--join", stored_.pod});
     if (globals_.debug) arguments.emplace_back("--debug");
+    if (options_.attached) {
+      arguments.insert(arguments.end(),
+                       {"--end-with", std::to_string(platform::current_process_id())});
+    }
+    arguments.insert(arguments.end(), options_.vmm_options.begin(), options_.vmm_options.end());
     return arguments;
   }
 
   Result<platform::Child> start_vmm(Gate& gate, platform::LocalConnection control) {
     RUNHV_TRY_ASSIGN(const std::string bin, platform::executable_directory());
+    const auto arguments = vmm_arguments(control);
     return platform::start_child([&](const platform::Ready& ready) -> Result<int> {
       RUNHV_TRY(platform::place_this_process(placement()));
       RUNHV_TRY(platform::begin_session(console_ ? console_->slave() : platform::kInvalidHandle));
@@ -223,7 +230,7 @@ class Creation {
       RUNHV_TRY(platform::keep_across_become(control.handle()));
       ready();
       if (!gate.wait()) return 1;
-      return Fail{platform::become(bin + "/runhv-vmm", vmm_arguments(control))};
+      return Fail{platform::become(bin + "/runhv-vmm", arguments)};
     });
   }
 
@@ -301,8 +308,19 @@ Result<void> write_pid_file(const std::string& path, std::uint64_t pid) {
   return Fail{platform::os_error("write pid file " + path, failure.value())};
 }
 
-Result<void> create_container(const Globals& globals, const CreateOptions& options) {
+Result<platform::Child> create_container(const Globals& globals, const CreateOptions& options) {
   return Creation(globals, options).run();
+}
+
+bool asks_the_host(const std::string& bundle) {
+  const auto config = platform::read_file(bundle + "/config.json", container::kMaxConfigBytes);
+  if (!config) return false;
+  const auto host = parse_host_spec({reinterpret_cast<const char*>(config->data()), config->size()},
+                                    "read " + bundle);
+  if (!host) return false;
+  const Hooks& hooks = host->hooks;
+  return !host->cgroups_path.empty() || !hooks.prestart.empty() || !hooks.create_runtime.empty() ||
+         !hooks.create_container.empty() || !hooks.poststart.empty() || !hooks.poststop.empty();
 }
 
 Result<void> start_container(const Globals& globals, const std::string& id) {
@@ -329,6 +347,9 @@ Result<void> start_container(const Globals& globals, const std::string& id) {
     auto event = client.event();
     if (!event) return fail(std::move(event).error());
     const runhv_event& told = **event;
+    if (told.kind == RUNHV_EVENT_WARNING) {
+      report(globals, Level::kWarning, api::from_abi(told.error));
+    }
     if (told.kind == RUNHV_EVENT_ENDED && told.error.code != RUNHV_OK) {
       return fail(api::from_abi(told.error));
     }

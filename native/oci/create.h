@@ -2,9 +2,11 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "oci/arguments.h"
+#include "platform/child.h"
 
 namespace runhv::oci {
 
@@ -13,10 +15,17 @@ struct CreateOptions {
   std::string bundle;          // a folder; empty = the working one
   std::string console_socket;  // empty = none
   std::string pid_file;        // the same
+  bool attached = false;       // it has this process's terminal, if any, and ends with it
+  std::vector<std::string> vmm_options = {};  // more of runhv-vmm's
 };
 
 // What fails leaves nothing, but where this process is killed: then `delete --force` removes it.
-Result<void> create_container(const Globals& globals, const CreateOptions& options);
+// Returns its process, a child of this one.
+Result<platform::Child> create_container(const Globals& globals, const CreateOptions& options);
+
+// Whether its config.json asks for what only create and delete do: hooks of the host, or a cgroup.
+// What cannot be read asks for nothing, and is the error of whoever reads it next.
+bool asks_the_host(const std::string& bundle);
 
 // Lets its program run. kConflict where it runs or has ended.
 Result<void> start_container(const Globals& globals, const std::string& id);

@@ -150,9 +150,9 @@ void Vmm::follow_terminal_size() {
   }
 }
 
-// Until it is created, a container belongs to whoever creates it: it is they who say what goes
-// wrong, and stderr is the container's.
-bool Vmm::is_told_elsewhere() const { return options_.created && !was_created_; }
+// Until it is started, a container belongs to whoever creates and starts it: it is they who say
+// what goes wrong, and stderr is the container's.
+bool Vmm::is_told_elsewhere() const { return options_.created && !was_started_; }
 
 // The process that wants us no longer than itself. Where the system cannot tell of its end, the
 // container outlives it, as without the option.
@@ -235,7 +235,9 @@ Result<void> Vmm::make_container(const std::string& share) {
   }
   // Where the guest's processes have closed a stream, its readers see that: we hold no second end.
   // A terminal's size is asked of stdin.
-  const bool given_up = options_.created && !options_.debug && !bundle.process.terminal;
+  // Whoever it ends with waits for it, and wants to be told.
+  const bool given_up =
+      options_.created && options_.end_with == 0 && !options_.debug && !bundle.process.terminal;
   return given_up ? platform::give_up_standard_streams() : Result<void>();
 }
 
@@ -257,14 +259,12 @@ void Vmm::on_event(const runhv_event& event) {
       if (!end_) finish(event);
       return;
     case RUNHV_EVENT_CREATED:
-      was_created_ = true;
-      keep_state();
-      break;
     case RUNHV_EVENT_PAUSED:
     case RUNHV_EVENT_RESUMED:
       keep_state();
       break;
     case RUNHV_EVENT_STARTED:
+      was_started_ = true;
       keep_state();
       if (options_.created) show_files();
       // Leftovers of others, now that nobody waits.
@@ -304,7 +304,6 @@ api::AbiEnd Vmm::tell_people(const runhv_event& event) const {
     return end;
   }
   if (end.status.end == RUNHV_END_NOT_STARTED) {
-    if (options_.created) return end;  // whoever starts it is told
     // The words say it, and the number is the guest's.
     end.error.domain = RUNHV_DOMAIN_NONE;
     platform::complain(api::from_abi(end.error));

@@ -111,7 +111,7 @@ class Vmm final : private api::AbiEvents, private control::Requests {
   std::unique_ptr<Member> member_;
   std::optional<platform::TerminalMode> terminal_mode_;
   bool launcher_runs_hooks_ = false;
-  bool was_created_ = false;
+  bool was_started_ = false;
   std::optional<api::AbiEnd> end_;
 };
 

@@ -402,11 +402,54 @@ def test_a_poststop_hook_that_fails_is_a_warning(shim):
     streams.close()
 
 
-def test_hooks_are_not_dropped_by_a_run_without_them(shim):
+def test_hooks_are_not_dropped_by_a_vmm_without_them(shim):
     def change(config):
         config["hooks"] = {"poststop": hook(shim.folder, "poststop")}
-    result = shim.runhv("run", "--bundle", str(shim.bundle("web", "true", change=change)), "web")
+    vmm = str(shim.runhv.dist / "bin/runhv-vmm")
+    result = subprocess.run([vmm, "--id", "web", "--root", str(shim.root), "--bundle", str(shim.bundle("web", "true", change=change))],
+                            capture_output=True, timeout=60, check=False)
     assert result.returncode == 125 and b"config.json has hooks" in result.stderr
+
+
+def test_a_run_in_front_is_create_start_and_delete(shim):
+    points = ["prestart", "createRuntime", "createContainer", "poststart", "poststop"]
+    order, pid_file, cgroup = shim.folder / "order", shim.folder / "pid", "/runhv-test/front"
+
+    def change(config):
+        config["hooks"] = {point: hook(shim.folder, point, f"echo {point} >> {order}") for point in points}
+        config["linux"]["cgroupsPath"] = cgroup
+    bundle = shim.bundle("web", "sh", "-c", ECHO, change=change)
+    streams = Streams()
+    run = subprocess.Popen(shim.arguments("run", "--bundle", str(bundle), "--pid-file", str(pid_file), "--preserve-fds=0", "web"),
+                           stdin=streams.theirs[0], stdout=streams.theirs[1], stderr=streams.theirs[2])
+    streams.given()
+    assert streams.line(streams.stdout) == b"ready\n"
+    pid = shim.pid(pid_file)
+    assert os.readlink(f"/proc/{pid}/exe").endswith("/runhv-vmm") and cgroup in open(f"/proc/{pid}/cgroup").read()
+    run.send_signal(signal.SIGUSR1)
+    assert streams.line(streams.stdout) == b"usr1\n"
+    run.terminate()
+    assert run.wait(60) == 5
+    assert order.read_text().split() == points
+    assert shim.checked("list", "-q") == b"" and not list(CGROUPS.glob("**/runhv-test/front"))
+    streams.close()
+
+
+def test_a_run_in_front_that_is_killed_takes_its_container_along(shim):
+    pid_file = shim.folder / "pid"
+    run = subprocess.Popen(shim.arguments("run", "--bundle", str(shim.bundle("web", "sleep", "1000")), "--pid-file", str(pid_file), "web"),
+                           stdin=subprocess.DEVNULL)
+    wait_until(pid_file.exists)
+    run.kill()
+    run.wait()
+    wait_until(lambda: not alive(shim.pid(pid_file)))
+    shim.checked("delete", "web")
+
+
+def test_a_run_in_front_that_cannot_start_leaves_nothing(shim):
+    pid_file = shim.folder / "pid"
+    result = shim("run", "--bundle", str(shim.bundle("web", "/no/such/program")), "--pid-file", str(pid_file), "web")
+    assert result.returncode == 125 and shim.checked("list", "-q") == b""
 
 
 def test_features_and_spec(shim):

@@ -16,7 +16,7 @@ std::vector<Hook> read_hooks(const container::JsonNode& list) {
     Hook hook;
     hook.path = container::host_path(node["path"].required("an absolute path"));
     hook.arguments = node["args"].strings();
-    hook.environment = node["env"].strings();
+    if (node["env"].present()) hook.environment = node["env"].strings();
     const std::uint64_t seconds = node["timeout"].unsigned_integer(1, kMaxHookSeconds);
     hook.timeout_ns = seconds != 0 ? seconds * 1'000'000'000 : kHookTimeoutNs;
     hooks.push_back(std::move(hook));

@@ -16,7 +16,7 @@ namespace runhv::oci {
 struct Hook {
   std::string path;
   std::vector<std::string> arguments;
-  std::vector<std::string> environment;
+  std::optional<std::vector<std::string>> environment;  // nullopt = the runtime's
   std::uint64_t timeout_ns;
 };
 struct Hooks {

@@ -36,10 +36,10 @@ Result<Child> start_child(const std::function<Result<int>(const Ready& ready)>& 
 // A program that is waited for.
 struct Program {
   std::string path;
-  std::vector<std::string> arguments;    // the first is its name; empty = the path
-  std::vector<std::string> environment;  // NAME=value, nothing else
-  std::string input;                     // its stdin
-  std::uint64_t timeout_ns;              // then it is killed
+  std::vector<std::string> arguments;                   // the first is its name; empty = the path
+  std::optional<std::vector<std::string>> environment;  // NAME=value; nullopt = this process's
+  std::string input;                                    // its stdin
+  std::uint64_t timeout_ns;                             // then it is killed
 };
 struct ProgramEnd {
   int exit_status;     // 128 + signal where a signal ended it

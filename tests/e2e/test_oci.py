@@ -402,6 +402,17 @@ def test_a_poststop_hook_that_fails_is_a_warning(shim):
     streams.close()
 
 
+def test_a_hook_without_an_environment_has_the_callers(shim):
+    def change(config):
+        config["hooks"] = {"createRuntime": hook(shim.folder, "of", "test \"$OF_THE_CALLER\" = yes"),
+                           "createContainer": hook(shim.folder, "none", "test -z \"$OF_THE_CALLER\"", env=[])}
+    bundle = shim.bundle("web", "true", change=change)
+    environment = {**shim.runhv.environment, "OF_THE_CALLER": "yes"}
+    result = subprocess.run(shim.arguments("run", "--bundle", str(bundle), "web"), env=environment, stdin=subprocess.DEVNULL,
+                            capture_output=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stderr
+
+
 def test_hooks_are_not_dropped_by_a_vmm_without_them(shim):
     def change(config):
         config["hooks"] = {"poststop": hook(shim.folder, "poststop")}

@@ -170,8 +170,15 @@ Result<ProgramEnd> run_program(const Program& program) {
         RUNHV_TRY(set_standard_streams({in_reader.get(), out_writer.get(), out_writer.get()}));
         const std::vector<std::string> name{program.path};
         const auto arguments = pointers(program.arguments.empty() ? name : program.arguments);
-        const auto environment = pointers(program.environment);
-        ::execve(program.path.c_str(), arguments.data(), environment.data());
+        // What this process waits for or passes over is not the program's affair.
+        ::sigset_t none;
+        ::sigemptyset(&none);
+        ::sigprocmask(SIG_SETMASK, &none, nullptr);
+        for (const int ignored : {SIGPIPE, SIGXFSZ}) std::signal(ignored, SIG_DFL);
+        std::vector<char*> own;
+        if (program.environment) own = pointers(*program.environment);
+        ::execve(program.path.c_str(), arguments.data(),
+                 program.environment ? own.data() : environ);
         return Fail{last_os_error(operation)};
       }));
   ScopeExit kill([&] {

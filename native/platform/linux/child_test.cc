@@ -23,7 +23,7 @@ using testing::HasSubstr;
 Program shell(const std::string& script, std::uint64_t timeout_ns = 60'000'000'000) {
   return {.path = "/bin/sh",
           .arguments = {"sh", "-c", script},
-          .environment = {"A=b"},
+          .environment = std::vector<std::string>{"A=b"},
           .input = "",
           .timeout_ns = timeout_ns};
 }

@@ -21,7 +21,7 @@ def of_tap(text, prefix=""):
             continue
         said = line.split("ok ", 1)[1]
         number, _, name = said.partition(" ")
-        name, *skip = re.split(" # skip", " " + name, maxsplit=1, flags=re.IGNORECASE)
+        name, *skip = re.split(" # ?skip", " " + name, maxsplit=1, flags=re.IGNORECASE)
         outcome = Outcome.SKIPPED if skip else Outcome.PASSED if passed else Outcome.FAILED
         case = prefix + (name.strip().removeprefix("- ") or number)
         # Two cases of one name are one, which passes where both do.

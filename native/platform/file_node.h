@@ -83,6 +83,9 @@ class OpenFile {
                std::size_t& done) const;
   // What closing one of several descriptors tells: a write that the host could not do later.
   int flush() const;
+  // False: flush() does nothing, as on file systems that keep no writes for another system. True
+  // where this is not known.
+  bool flush_may_tell() const;
   int sync(bool data_only) const;
   int sync_file_system() const;
   int allocate(std::uint32_t mode, std::uint64_t offset, std::uint64_t size) const;

@@ -751,6 +751,7 @@ int FuseServer::file_system(Request& request) {
 
 int FuseServer::answer_open(const Node& node, platform::OpenFile file, platform::FileAccess access,
                             Request& request) {
+  const bool flush_may_tell = access != platform::FileAccess::kRead && file.flush_may_tell();
   auto handle = std::make_shared<TreeHandle>();
   handle->node = node;
   handle->file = std::move(file);
@@ -759,7 +760,7 @@ int FuseServer::answer_open(const Node& node, platform::OpenFile file, platform:
   if (const int failed = tree_.add_handle(std::move(handle), number); failed != 0) return failed;
   // Content stays until a look at the attributes shows that it has changed.
   std::uint32_t flags = fuse::kOpenKeepCache;
-  if (access == platform::FileAccess::kRead) flags |= fuse::kOpenNoFlush;
+  if (!flush_may_tell) flags |= fuse::kOpenNoFlush;
   request.answer.u64(number).u32(flags).u32(0);  // struct fuse_open_out
   return 0;
 }

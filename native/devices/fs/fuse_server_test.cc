@@ -579,6 +579,34 @@ TEST_F(FuseServerTest, ReadsAndWrites) {
   EXPECT_EQ(ask(Opcode::kSyncfs, 1, FuseBody().zeros(8)).error, 0);
 }
 
+TEST_F(FuseServerTest, AsksForAFlushOnlyWhereTheHostMayTellSomething) {
+  // A tmpfs, and a file system that nobody here knows.
+  const fs::path memory = "/dev/shm" / base.filename();
+  fs::create_directory(memory);
+  write_all(memory / "file", "content");
+  std::vector<Share> shares;
+  shares.push_back({open(memory), false, true});
+  shares.push_back({open("/proc/self"), false, true});
+  server = std::make_unique<FuseServer>(std::move(shares), kLimit);
+  ASSERT_EQ(ask(Opcode::kInit, 0, testing::fuse_init_body()).error, 0);
+  const auto wants_flush = [&](std::uint64_t node, std::uint32_t access) {
+    const Answer answer = ask(Opcode::kOpen, node, FuseBody().u32(access).u32(0));
+    FuseArguments out = answer.fields();
+    out.skip(8);
+    const bool flushes = (out.u32() & fuse::kOpenNoFlush) == 0;
+    EXPECT_TRUE(out.ok());
+    return flushes;
+  };
+  const std::uint64_t in_memory = look_up(look_up(fuse::kRootId, "0"), "file");
+  const std::uint64_t unknown = look_up(look_up(fuse::kRootId, "1"), "comm");
+  EXPECT_FALSE(wants_flush(in_memory, 1));
+  EXPECT_FALSE(wants_flush(in_memory, 2));
+  EXPECT_TRUE(wants_flush(unknown, 1));
+  EXPECT_TRUE(wants_flush(unknown, 2));
+  EXPECT_FALSE(wants_flush(unknown, 0)) << "what is only read leaves nothing to be told";
+  fs::remove_all(memory);
+}
+
 TEST_F(FuseServerTest, RefusesAWriteWhoseSizeIsNotItsContents) {
   const std::uint64_t file = look_up(top(), "file");
   const std::uint64_t handle = open_file(file, 2);

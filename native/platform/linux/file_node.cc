@@ -9,11 +9,13 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sched.h>
 #include <sys/fsuid.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -156,6 +158,15 @@ int OpenFile::write_at(std::uint64_t offset, std::span<const std::span<const std
 int OpenFile::flush() const {
   const int copy = ::fcntl(number(handle_), F_DUPFD_CLOEXEC, 0);
   return result(copy < 0 ? copy : ::close(copy));
+}
+
+bool OpenFile::flush_may_tell() const {
+  struct statfs info {};
+  if (::fstatfs(number(handle_), &info) != 0) return true;
+  constexpr std::array<unsigned long, 4> kTellNothing{EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,
+                                                      BTRFS_SUPER_MAGIC, TMPFS_MAGIC};
+  return std::ranges::find(kTellNothing, static_cast<unsigned long>(info.f_type)) ==
+         kTellNothing.end();
 }
 
 int OpenFile::sync(bool data_only) const {

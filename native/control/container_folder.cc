@@ -37,7 +37,8 @@ Result<StoredState> read_state(const std::string& folder) {
   return parse_state({reinterpret_cast<const char*>(text.data()), text.size()}, "read " + path);
 }
 
-// REQUIRES: the folder's lock is held. Out of the way first, so that the name is free at once.
+// REQUIRES: the folder's lock is held. Out of the way first, so that the name is free at once: what
+// is left then by one that is killed, sweep_removed finds.
 Result<void> remove_folder(const std::string& folder) {
   std::array<std::byte, 8> random;
   platform::fill_random(random);
@@ -178,6 +179,7 @@ Result<void> ContainerFolder::remove() {
 
 Result<std::vector<FoundContainer>> list_containers(const std::string& root) {
   RUNHV_TRY_ASSIGN(const std::string containers, root_folder(root, "containers"));
+  sweep_removed(root);
   std::vector<FoundContainer> found;
   std::error_code failure;
   for (std::filesystem::directory_iterator entry(containers, failure), end;
@@ -214,6 +216,16 @@ Result<void> remove_unfinished(const std::string& root, const std::string& id) {
   if (!lock && lock.error().code == Code::kNotFound) return {};
   if (!lock) return Fail{lock.error()};
   return platform::file_exists(state_path(folder)) ? Result<void>() : remove_folder(folder);
+}
+
+void sweep_removed(const std::string& root) {
+  std::error_code failure;
+  for (std::filesystem::directory_iterator entry(root + "/containers", failure), end;
+       !failure && entry != end; entry.increment(failure)) {
+    if (!entry->path().filename().string().starts_with('.')) continue;
+    const auto removed = platform::remove_tree(entry->path().string());
+    if (!removed) debug_log("control", "%s", to_string(removed.error()).c_str());
+  }
 }
 
 void sweep_containers(const std::string& root) { static_cast<void>(list_containers(root)); }

@@ -70,6 +70,9 @@ Result<void> remove_container(const FoundContainer& container);
 // where there is none; kConflict where it is being made.
 Result<void> remove_unfinished(const std::string& root, const std::string& id);
 
+// Removes what is left of folders whose removal was cut short, and is no container's any more.
+void sweep_removed(const std::string& root);
+
 // What list_containers removes, alone.
 void sweep_containers(const std::string& root);
 

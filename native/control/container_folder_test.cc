@@ -145,6 +145,20 @@ TEST_F(ContainerFolderTest, WhatWasLeftBeforeItHadAStateIsRemovedByName) {
   EXPECT_THAT(listed(), ElementsAre("kept stopped"));
 }
 
+TEST_F(ContainerFolderTest, ARemovalThatWasCutShortIsEnded) {
+  leave("kept", false);
+  const std::string containers = root_ + "/containers";
+  // As remove_container leaves it when it is killed before it has deleted the files.
+  leave("gone", false);
+  std::filesystem::rename(containers + "/gone", containers + "/.0123456789abcdef");
+  sweep_removed(root_);
+  EXPECT_FALSE(std::filesystem::exists(containers + "/.0123456789abcdef"));
+  EXPECT_THAT(listed(), ElementsAre("kept stopped"));
+  std::filesystem::create_directories(containers + "/.fedcba9876543210/folder");
+  EXPECT_THAT(listed(), ElementsAre("kept stopped"));
+  EXPECT_FALSE(std::filesystem::exists(containers + "/.fedcba9876543210"));
+}
+
 TEST_F(ContainerFolderTest, ABrokenStateIsNobodysName) {
   { ASSERT_TRUE(ContainerFolder::take(root_, "web")); }
   ASSERT_TRUE(testing::write_file(root_ + "/containers/web/state.json", as_bytes("no json")));

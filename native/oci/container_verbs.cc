@@ -360,10 +360,12 @@ Result<int> kill_verb(const Call& call) {
 
 Result<int> delete_verb(const Call& call) {
   const bool force = call.arguments.has("force");
+  RUNHV_TRY_ASSIGN(const std::string root, control::runhv_root(call.globals.root));
+  // What is left by a delete that was killed.
+  control::sweep_removed(root);
   auto container = find_for(call, "delete");
   // As runc has it: --force makes sure that there is none.
   if (!container && container.error().code == Code::kNotFound && force) {
-    RUNHV_TRY_ASSIGN(const std::string root, control::runhv_root(call.globals.root));
     RUNHV_TRY(control::remove_unfinished(root, call.arguments.positional.front()));
     return 0;
   }

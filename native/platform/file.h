@@ -57,7 +57,8 @@ Result<std::vector<std::byte>> read_file(const std::string& path, std::uint64_t 
 Result<void> write_file_atomically(const std::string& path, std::span<const std::byte> bytes,
                                    Durability durability);
 
-// Deletes a directory tree; a missing one is not an error. Symbolic links are not followed.
+// Deletes a directory tree; a missing one is not an error, nor that another deletes it as well.
+// Symbolic links are not followed.
 Result<void> remove_tree(const std::string& path);
 
 // Makes the directory at `path` for this user alone (mode 0700 on Linux), or accepts one that is

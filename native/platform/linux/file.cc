@@ -48,11 +48,13 @@ bool remove_below(int directory_file) {
     if (name == "." || name == "..") continue;
     const int parent = ::dirfd(directory);
     if (::unlinkat(parent, name.c_str(), 0) == 0) continue;
+    if (errno == ENOENT) continue;
     if (errno != EISDIR && errno != EPERM) return false;
     const int child =
         ::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (child < 0 && errno == ENOENT) continue;
     if (child < 0 || !remove_below(child)) return false;
-    if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0) return false;
+    if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) return false;
   }
   return true;
 }
@@ -176,7 +178,8 @@ Result<void> remove_tree(const std::string& path) {
   const std::string operation = "delete " + path;
   const int directory = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (directory < 0 && errno == ENOENT) return {};
-  if (directory < 0 || !remove_below(directory) || ::rmdir(path.c_str()) != 0) {
+  if (directory < 0 || !remove_below(directory) ||
+      (::rmdir(path.c_str()) != 0 && errno != ENOENT)) {
     return Fail{last_os_error(operation)};
   }
   return {};

@@ -16,11 +16,13 @@ import sys
 import tempfile
 import time
 
+from kills import kills
 from lives import Life
 
 MIB = 1 << 20
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PHASES = ["process", "lives", "in-process", "api"]
+BY_NAME = ["kills"]  # needs root, containerd, umoci and skopeo
 JAVA_OPTIONS = [
     # What a JVM does for its own sake should not look like a leak: a heap of one size, no thread that comes and goes; and
     # malloc has one arena, for a second one is made when two threads happen to meet.
@@ -179,6 +181,16 @@ class Soak:
                 self.fault(f"{phase}: the host's {name} grew from {before[name]} to {after[name]}; {allowed} are allowed")
         return result
 
+    def kills(self, phase, starts, parallel, seed):
+        own = len(os.listdir("/proc/self/fd"))
+        faults, kinds, struck, times = kills(self, starts, parallel, seed, lambda done: show(phase, done, starts))
+        for each in faults:
+            self.fault(f"{phase}: {each}")
+        if len(os.listdir("/proc/self/fd")) != own:
+            self.fault(f"{phase}: this process holds more descriptors than before")
+        return {"starts": starts, "at_once": parallel, "seed": seed, "kinds": kinds, "struck": struck,
+                "first_output_ms": summary(times or [0]), "left_behind": self.check_leftovers(phase)}
+
     def in_a_jvm(self, phase, target, starts):
         java = self.java(
             "--add-modules", "dev.runhv.vmm", *[
@@ -244,6 +256,9 @@ def table(report):
                 first, last = (result[name][at] / scale for at in ("first", "last"))
                 held.append(f"{first:.{0 if scale == 1 else 1}f} -> {last:.{0 if scale == 1 else 1}f} {unit}")
         lines.append(f"{phase:12}{result['starts']:>8}{times['p50']:>9}{times['p90']:>9}{times['p99']:>9}   {', '.join(held)}")
+        if "struck" in result:
+            lines.append(f"{'':12}seed {result['seed']}; struck: " + ", ".join(
+                f"{result['struck'][kind]} of {count} {kind}" for kind, count in result["kinds"].items()))
         if "host" in result:
             changes = {name: value["last"] - value["first"] for name, value in result["host"].items()}
             lines.append(f"{'':12}seed {result['seed']}; " + ", ".join(f"{count} {kind}" for kind, count in result["kinds"].items()))
@@ -260,16 +275,16 @@ def table(report):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--starts", type=int, default=1000, help="in each phase; a tenth of them through the Java API")
-    parser.add_argument("--parallel", type=int, default=16, help="lives at once")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32), help="of the lives")
-    parser.add_argument("--phases", default=",".join(PHASES), help="some of " + ",".join(PHASES))
+    parser.add_argument("--parallel", type=int, default=16, help="lives and kills at once")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32), help="of the lives and kills")
+    parser.add_argument("--phases", default=",".join(PHASES), help="some of " + ",".join(PHASES + BY_NAME))
     parser.add_argument("--dist", type=pathlib.Path, default=ROOT / "build/dist")
     parser.add_argument("--images", type=pathlib.Path, default=ROOT / "build/images")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build/bench/soak.json")
     options = parser.parse_args()
     phases = options.phases.split(",")
-    if min(options.starts, options.parallel) < 1 or not set(phases) <= set(PHASES):
-        parser.error("the numbers are at least 1, the phases some of " + ",".join(PHASES))
+    if min(options.starts, options.parallel) < 1 or not set(phases) <= set(PHASES + BY_NAME):
+        parser.error("the numbers are at least 1, the phases some of " + ",".join(PHASES + BY_NAME))
 
     folder = pathlib.Path(tempfile.mkdtemp(prefix="runhv-soak-"))
     begun = time.monotonic()
@@ -279,6 +294,7 @@ def main():
         run = {
             "process": lambda phase: soak.in_a_row(phase, options.starts),
             "lives": lambda phase: soak.lives(phase, options.starts, options.parallel, options.seed),
+            "kills": lambda phase: soak.kills(phase, options.starts, options.parallel, options.seed),
             "in-process": lambda phase: soak.in_a_jvm(phase, soak.short, options.starts),
             "api": lambda phase: soak.in_a_jvm(phase, soak.image, max(4, options.starts // 10)),
         }

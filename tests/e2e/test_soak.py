@@ -1,7 +1,9 @@
 """A short run of what `tools/dev soak` does a thousand times: starts in a row, lives 16 at once, and a JVM's own process."""
 
 import json
+import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -27,6 +29,16 @@ def test_starts_in_a_row_and_at_once_leave_nothing_and_cost_nothing(runhv, tmp_p
         "process": 16, "lives": 16, "in-process": 16, "api": 4}
     assert len(report["phases"]["lives"]["kinds"]) == 6, "every kind of life"
     assert all(part["left_behind"] == 0 and part["first_output_ms"]["p50"] > 0 for part in report["phases"].values())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="containerd needs root")
+@pytest.mark.skipif(shutil.which("containerd") is None, reason="containerd is not installed")
+def test_whoever_is_killed_under_containerd_nothing_is_left(runhv, tmp_path):
+    result = soak(runhv, tmp_path / "soak.json", "--starts", "12", "--parallel", "4", "--phases", "kills", "--seed", SEED)
+    print(result.stdout)
+    assert result.returncode == 0, result.stdout + result.stderr
+    struck = json.loads((tmp_path / "soak.json").read_text())["phases"]["kills"]["struck"]
+    assert sum(struck.values()) > 6, struck
 
 
 @pytest.mark.parametrize("verb,deed,phase,found", [

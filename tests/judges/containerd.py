@@ -140,7 +140,7 @@ class Daemon:
         found += [f"mount {line.split()[1]}" for line in pathlib.Path("/proc/self/mounts").read_text().splitlines() if str(self.folder) in line]
         found += [f"cgroup {path}" for path in self.cgroups() if path.name != self.namespace]
         found += [f"folder {path}" for of in ("/run/containerd/runc", f"{self.folder}/state/io.containerd.runtime.v2.task")
-                  for path in pathlib.Path(of, self.namespace).glob("*") if path.name != "containers" or any(path.iterdir())]
+                  for pattern in ("*", "containers/*") for path in pathlib.Path(of, self.namespace).glob(pattern) if path.name != "containers"]
         return found
 
 

@@ -319,7 +319,7 @@ api::AbiEnd Vmm::tell_people(const runhv_event& event) const {
 void Vmm::finish(const runhv_event& event) {
   terminal_mode_.reset();
   auto numbers = api::sized<runhv_statistics>();
-  if (auto last = statistics()) numbers = *last;
+  if (container_) numbers = api::to_abi(container_->statistics());
   // Who is told of the end may use the name again at once.
   if (folder_ && options_.keep) {
     stored_.status = container::status_name(container::ContainerStatus::kStopped);

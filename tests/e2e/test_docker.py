@@ -63,6 +63,10 @@ def test_services_find_each_other_by_name(docker):
     judge.three_services_by_name(docker)
 
 
+def test_a_container_joins_the_network_of_another(docker):
+    judge.network_of_another_container(docker)
+
+
 def test_networks_that_come_and_go(docker):
     judge.network_connect_and_disconnect(docker)
 

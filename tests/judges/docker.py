@@ -465,6 +465,15 @@ def network_of_its_own(docker):
 
 
 @case
+def network_of_another_container(docker):
+    with serving(docker, "shared") as name:
+        there = ["run", "--rm", "--network", f"container:{name}", "base"]
+        until(lambda: docker.docker(*there, "wget", "-qO-", "http://127.0.0.1/", check=False).stdout == "shared\n", 20)
+        addresses = "ip", "-4", "-o", "address", "show", "eth0"
+        expect(docker.docker(*there, *addresses).stdout, docker.docker("exec", name, *addresses).stdout)
+
+
+@case
 def network_none(docker):
     expect(docker.run("--network", "none", "base", "sh", "-c", "ip -o link | wc -l"), "1\n")
 

@@ -72,7 +72,7 @@ Result<void> check(const MachineConfig& config) {
 std::string command_line(const MachineConfig& config, const DeviceSet& devices) {
   // A panic ends the machine at once, by triple fault: there is no firmware to ask. On one
   // processor the kernel would else rewrite 7100 LOCK prefixes. Whoever waits for a grace period of
-  // RCU, as the making of a cgroup does, would else wait for three ticks of an idle guest, 30 ms.
+  // RCU, as the making of a cgroup does, would else wait for three ticks of an idle guest.
   std::string text = "reboot=t panic=-1 noreplace-smp rcupdate.rcu_expedited=1";
   text += config.console ? " console=hvc0" : " quiet";
   text += devices.command_line();

@@ -145,7 +145,7 @@ def test_the_start_keeps_its_budget(runhv):
 
 
 def test_no_grace_period_of_rcu_is_waited_for_by_ticks(runhv):
-    """To make a cgroup waits for one: three ticks of a guest that has nothing else to do, 30 ms of its start."""
+    """To make a cgroup waits for one: up to three ticks of a guest that has nothing else to do."""
     assert runhv.run("cat", "/sys/kernel/rcu_expedited").stdout == b"1\n"
 
 

@@ -106,8 +106,8 @@ class Daemon:
 
     def docker(self, *arguments, check=True, stdin=None, **options):
         given = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
-        result = subprocess.run(self.command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE_S,
-                                text=True, errors="replace", env={**os.environ, "DOCKER_BUILDKIT": "0"}, **given, **options)
+        result = subprocess.run(self.command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+                                env={**os.environ, "DOCKER_BUILDKIT": "0"}, **{"timeout": PATIENCE_S, **given, **options})
         if check and result.returncode != 0:
             raise Failed(f"docker {' '.join(map(str, arguments))}: status {result.returncode}: {result.stderr}")
         return result
@@ -555,16 +555,16 @@ def prepare(cache):
             "v2": install(cache / f"moby-{MOBY}/bin", "github.com/moby/moby/v2/cmd/", MOBY, "dockerd", "docker-proxy")}
 
 
-def run_cases(version, daemon, only):
+def run_cases(cases, daemon, only, prefix=""):
     outcomes = {}
-    for function in CASES:
-        name = f"{version}: {function.__name__.replace('_', ' ')}"
+    for function in cases:
+        name = prefix + function.__name__.replace("_", " ")
         if only not in name:
             continue
         try:
             function(daemon)
             outcomes[name] = Outcome.PASSED
-        except (Failed, OSError, subprocess.SubprocessError):
+        except (Failed, OSError, subprocess.SubprocessError, ValueError):
             outcomes[name] = Outcome.FAILED
             traceback.print_exc()
     return outcomes
@@ -576,5 +576,5 @@ def run(prepared, runtime, work, only):
         if runtime.name == "runc" and version == "v2":
             runtime = programs.parents[1] / f"runc-{RUNC}/bin/runc"
         with Daemon(work / version, runtime, programs) as daemon:
-            outcomes |= run_cases(version, daemon, only)
+            outcomes |= run_cases(CASES, daemon, only, f"{version}: ")
     return outcomes

@@ -126,9 +126,9 @@ class Cycle:
             time.sleep(0.001)
 
 
-def kills(soak, starts, parallel, seed, show):
-    """What went wrong, and the numbers of kinds, of those that struck, and of milliseconds that starts took."""
-    faults, kinds, struck, times = [], collections.Counter(), collections.Counter(), []
+def kills(soak, phase, starts, parallel, seed, show):
+    """The numbers of kinds and of those that struck, and the milliseconds that starts took. Faults are told as they come."""
+    kinds, struck, times = collections.Counter(), collections.Counter(), []
     work = soak.folder / "kills"
     work.mkdir()
     containerd.make_image(work)
@@ -140,8 +140,9 @@ def kills(soak, starts, parallel, seed, show):
                 kinds[cycle.kind] += 1
                 struck[cycle.kind] += cycle.struck
                 if problem:
-                    faults.append(f"{cycle.name}: {cycle.kind}: {problem}")
+                    soak.fault(f"{phase}: {cycle.name}: {cycle.kind}: {problem}")
             times += [cycle.started_ms for cycle in row if cycle.started_ms]
-            show(first + len(row))
-        faults += [f"left behind: {each}" for each in daemon.left()]
-    return faults, dict(kinds), dict(struck), times
+            show(phase, first + len(row), starts)
+        for each in daemon.left():
+            soak.fault(f"{phase}: left behind: {each}")
+    return dict(kinds), dict(struck), times

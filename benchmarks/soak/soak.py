@@ -183,9 +183,7 @@ class Soak:
 
     def kills(self, phase, starts, parallel, seed):
         own = len(os.listdir("/proc/self/fd"))
-        faults, kinds, struck, times = kills(self, starts, parallel, seed, lambda done: show(phase, done, starts))
-        for each in faults:
-            self.fault(f"{phase}: {each}")
+        kinds, struck, times = kills(self, phase, starts, parallel, seed, show)
         if len(os.listdir("/proc/self/fd")) != own:
             self.fault(f"{phase}: this process holds more descriptors than before")
         return {"starts": starts, "at_once": parallel, "seed": seed, "kinds": kinds, "struck": struck,

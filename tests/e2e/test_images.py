@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -68,13 +69,39 @@ def test_the_programs_of_a_distribution_work(runhv):
     assert result.stdout.split() == [b"ii", b"1,4,9,16,25", b"499500"], result.stderr
 
 
-def test_fsck_erofs_finds_the_image_clean(runhv):
-    runhv.run("true", image="debian", before=["-m", "256m"])
-    images = list((runhv.store / "rootfs").glob("*.erofs"))
-    assert images
-    for image in images:
-        check = subprocess.run(["fsck.erofs", image], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-        assert check.returncode == 0, check.stdout.decode()
+def test_fsck_erofs_finds_the_image_clean(runhv, tmp_path):
+    config = json.loads((runhv.prepare(tmp_path / "bundle", "true", image="debian") / "config.json").read_text())
+    layers = config["annotations"]["dev.runhv.rootfs.layers"].split("\n")
+    assert len(layers) > 1
+    joined = tmp_path / "joined.erofs"
+    with joined.open("wb") as out:
+        for part in [config["vm"]["image"]["path"], *layers]:
+            with open(part, "rb") as file:
+                shutil.copyfileobj(file, out)
+    check = subprocess.run(["fsck.erofs", joined], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    assert check.returncode == 0, check.stdout.decode()
+
+
+def test_a_hundred_layers_start_as_one_does(runhv, make, tmp_path):
+    """The newest file of each wins, and the guest's work to the first instruction grows by a tenth at most."""
+    def start(*tars):
+        shutil.rmtree(tmp_path / "image", ignore_errors=True)
+        image = make(*tars)
+        runs = [runhv("run", "--timings=json", image, "cat", "/newest") for _ in range(3)]
+        assert {run.stdout for run in runs} == {b"layer %d\n" % (len(tars) - 1)}, runs[0].stderr
+        lines = [json.loads(run.stderr.splitlines()[-1]) for run in runs]
+        return min(line["instructions_to_first_instruction"] for line in lines)
+
+    def tar(number):
+        layer = Layer()
+        layer.add("newest", data=b"layer %d\n" % number)
+        layer.add(f"of/{number}", data=b"own")
+        return layer.done()
+
+    one = start(base_layer(runhv), tar(1))
+    hundred = start(base_layer(runhv), *[tar(number) for number in range(1, 100)])
+    print("instructions:", one, hundred)
+    assert hundred <= one * 1.1
 
 
 @pytest.mark.parametrize("kind", ["oci-archive", "docker-archive"])
@@ -111,9 +138,9 @@ def test_two_imports_of_one_image_are_equal(runhv, tmp_path):
     for name in ("first", "second"):
         runhv.store = tmp_path / name
         assert runhv.run("true").returncode == 0
-        images = list((runhv.store / "rootfs").glob("*.erofs"))
-        assert len(images) == 1
-        made.append((images[0].name, hashlib.sha256(images[0].read_bytes()).hexdigest()))
+        images = [*(runhv.store / "rootfs").iterdir(), *(runhv.store / "layers").iterdir()]
+        assert len(images) == 3, "a tree, and a layer's content and entries"
+        made.append({image.name: hashlib.sha256(image.read_bytes()).hexdigest() for image in images})
     assert made[0] == made[1]
 
 

@@ -6,6 +6,8 @@ public final class Annotations {
     public static final String ROOTFS_TYPE = "dev.runhv.rootfs.type";
 
     public static final String EROFS = "erofs";
+    /** The absolute paths of the files that are the rest of {@code vm.image}, one a line. */
+    public static final String ROOTFS_LAYERS = "dev.runhv.rootfs.layers";
     /** {@code true} or {@code false}: whether the container's stdin is connected. */
     public static final String STDIN = "dev.runhv.stdin";
     /** The absolute path of the archive with the kernel's modules. */

@@ -39,10 +39,18 @@ final class ErofsMetadata {
         private long nid() {
             return offset >> Erofs.SLOT_BITS;
         }
+
+        /** Of its content: what lies in blocks in front of the inodes. */
+        private int bytesInFront() {
+            return inline ? contentBytes - contentBytes % Erofs.BLOCK : contentBytes;
+        }
     }
 
     private final Map<Inode, Placed> byInode = new IdentityHashMap<>();
     private final List<Placed> all = new ArrayList<>();
+    private boolean chunks;
+    /** Of the inodes. */
+    private long inodeBytes;
 
     private ErofsMetadata() {}
 
@@ -59,6 +67,20 @@ final class ErofsMetadata {
 
     int inodes() {
         return all.size();
+    }
+
+    /** Whether some file's content lies in chunks. */
+    boolean hasChunks() {
+        return chunks;
+    }
+
+    /** How many blocks the directories and inodes take. */
+    int blocks() {
+        long bytes = Erofs.roundUp(inodeBytes, Erofs.BLOCK);
+        for (Placed placed : all) {
+            bytes += Erofs.roundUp(placed.bytesInFront(), Erofs.BLOCK);
+        }
+        return Math.toIntExact(bytes >> Erofs.BLOCK_BITS);
     }
 
     private void collect(Directory root) {
@@ -108,6 +130,7 @@ final class ErofsMetadata {
                 case Inode.RegularFile file -> {
                     if (file.data() instanceof FileData.Chunked chunked) {
                         size += 4L * chunked.blocks().length;
+                        chunks = true;
                     }
                 }
                 case Inode.Special ignored -> {}
@@ -115,6 +138,7 @@ final class ErofsMetadata {
             placed.offset = offset;
             offset += size;
         }
+        inodeBytes = offset;
     }
 
     /** Decides whether the last, partial block of the content follows the inode: it must not cross a block there. */
@@ -135,23 +159,23 @@ final class ErofsMetadata {
     /** Writes the whole blocks of directories and long links; the inodes come after them. */
     void writeDirectoryBlocks(ImageOutput out) throws IOException {
         for (Placed placed : all) {
-            int inFront = placed.inline ? placed.contentBytes - placed.contentBytes % Erofs.BLOCK : placed.contentBytes;
-            if (inFront > 0) {
-                placed.startBlock = Math.toIntExact(out.position() >> Erofs.BLOCK_BITS);
-                out.write(content(placed), 0, inFront);
+            if (placed.bytesInFront() > 0) {
+                placed.startBlock = out.block();
+                out.write(content(placed), 0, placed.bytesInFront());
                 out.align();
             }
         }
     }
 
-    void writeInodes(ImageOutput out) throws IOException {
+    /** @param firstDataBlock from where the blocks of files' content are counted */
+    void writeInodes(ImageOutput out, int firstDataBlock) throws IOException {
         long start = out.position();
         ByteBuffer head = ByteBuffer.allocate(Erofs.INODE_BYTES + 4 * 0xffff).order(ByteOrder.LITTLE_ENDIAN);
         for (Placed placed : all) {
             out.zerosUntil(start + placed.offset);
             Arrays.fill(head.array(), 0, Erofs.INODE_BYTES, (byte) 0);
             head.clear();
-            writeInode(placed, head);
+            writeInode(placed, firstDataBlock, head);
             out.write(head.flip());
             if (placed.inline) {
                 int tail = placed.contentBytes % Erofs.BLOCK;
@@ -161,14 +185,14 @@ final class ErofsMetadata {
                 ByteBuffer map =
                         ByteBuffer.allocate(4 * chunked.blocks().length).order(ByteOrder.LITTLE_ENDIAN);
                 for (int block : chunked.blocks()) {
-                    map.putInt(block);
+                    map.putInt(block == FileData.Chunked.HOLE ? block : firstDataBlock + block);
                 }
                 out.write(map.flip());
             }
         }
     }
 
-    private void writeInode(Placed placed, ByteBuffer out) {
+    private void writeInode(Placed placed, int firstDataBlock, ByteBuffer out) {
         Attributes attributes = placed.inode.attributes();
         int layout = placed.inline ? Erofs.LAYOUT_FLAT_INLINE : Erofs.LAYOUT_FLAT_PLAIN;
         long size = placed.contentBytes;
@@ -179,7 +203,7 @@ final class ErofsMetadata {
             case Inode.RegularFile file -> {
                 size = file.data().size();
                 switch (file.data()) {
-                    case FileData.Flat flat -> union = flat.startBlock();
+                    case FileData.Flat flat -> union = size == 0 ? 0 : firstDataBlock + flat.startBlock();
                     case FileData.Chunked chunked -> {
                         layout = Erofs.LAYOUT_CHUNK_BASED;
                         union = chunked.chunkBits();

@@ -3,7 +3,6 @@ package dev.runhv.vmm.rootfs;
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Failures;
-import dev.runhv.vmm.content.PositionalFile;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -11,7 +10,9 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
+import java.util.List;
 import java.util.Map;
 import java.util.NavigableMap;
 import java.util.TreeMap;
@@ -26,14 +27,14 @@ public final class ErofsReader implements Closeable {
     private static final int TYPE_MASK = 0170000;
 
     private final Path path;
-    private final PositionalFile file;
+    private final ImageParts file;
     private final long size;
     private final long blocks;
     private final long metaStart;
     private final long rootNid;
     private final long sharedXattrs;
 
-    private ErofsReader(Path path, PositionalFile file) throws IOException {
+    private ErofsReader(Path path, ImageParts file) throws IOException {
         this.path = path;
         this.file = file;
         this.size = file.size();
@@ -58,10 +59,20 @@ public final class ErofsReader implements Closeable {
         this.rootNid = Short.toUnsignedLong(sb.getShort(Erofs.SB_ROOT_NID));
     }
 
-    /** @throws RunhvException when there is no such image, or it is damaged */
-    public static ErofsReader open(Path image) {
+    /** Opens an image of one file. */
+    static ErofsReader open(Path image) {
+        return open(image, List.of());
+    }
+
+    /**
+     * @param layers files that are the rest of the image, in this order
+     * @throws RunhvException when there is no such image, or it is damaged
+     */
+    static ErofsReader open(Path image, List<Path> layers) {
         try {
-            PositionalFile file = PositionalFile.open(image);
+            List<Path> parts = new ArrayList<>(List.of(image));
+            parts.addAll(layers);
+            ImageParts file = new ImageParts(parts);
             try {
                 return new ErofsReader(image, file);
             } catch (IOException e) {
@@ -73,7 +84,7 @@ public final class ErofsReader implements Closeable {
         }
     }
 
-    /** Whether the file has all the blocks that its superblock counts. */
+    /** Whether the image has all the blocks that its superblock counts. */
     boolean isComplete() {
         return size == blocks << Erofs.BLOCK_BITS;
     }

@@ -1,6 +1,6 @@
 package dev.runhv.vmm.rootfs;
 
-/** Where the content of a regular file lies in the image. */
+/** Where the content of a regular file lies: in blocks, counted from the first that holds such content. */
 sealed interface FileData {
     long size();
 

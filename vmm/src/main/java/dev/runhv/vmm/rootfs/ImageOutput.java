@@ -27,6 +27,11 @@ final class ImageOutput implements Closeable {
         return start + buffer.position();
     }
 
+    /** The block that begins at the current position. */
+    int block() {
+        return Math.toIntExact(position() >> Erofs.BLOCK_BITS);
+    }
+
     void write(byte[] data, int offset, int length) throws IOException {
         while (length > 0) {
             int count = Math.min(length, room());
@@ -64,13 +69,17 @@ final class ImageOutput implements Closeable {
         zerosUntil(Erofs.roundUp(position(), Erofs.BLOCK));
     }
 
+    /** Writes what is buffered; the file ends at the current position. */
+    void finish() throws IOException {
+        flush();
+        if (channel.size() < start) {
+            writeFully(ByteBuffer.allocate(1), start - 1);
+        }
+    }
+
     /** Writes what is buffered, and over what is at the start of the file; the file ends at the current position. */
     void finish(ByteBuffer firstBlock) throws IOException {
-        flush();
-        long end = position();
-        if (channel.size() < end) {
-            writeFully(ByteBuffer.allocate(1), end - 1);
-        }
+        finish();
         writeFully(firstBlock, 0);
     }
 

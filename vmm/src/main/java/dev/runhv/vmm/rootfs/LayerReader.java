@@ -13,26 +13,25 @@ import java.io.OutputStream;
 import java.security.MessageDigest;
 import java.util.function.LongConsumer;
 
-/** Applies one layer to the tree and stores its data, checking on the way that it is the layer it should be. */
+/** Stores the entries and the data of one layer, checking on the way that it is the layer it should be. */
 final class LayerReader {
-    private final RootTree tree;
-    private final ErofsWriter writer;
+    private final FileDataWriter data;
+    private final LayerEntries.Writer entries;
     private final long layerBytes;
-    private long entries;
+    private long count;
 
     /** @param layerBytes what one layer may have, decompressed */
-    LayerReader(RootTree tree, ErofsWriter writer, long layerBytes) {
-        this.tree = tree;
-        this.writer = writer;
+    LayerReader(FileDataWriter data, LayerEntries.Writer entries, long layerBytes) {
+        this.data = data;
+        this.entries = entries;
         this.layerBytes = layerBytes;
     }
 
     /** @param progress is told how many stored bytes of the layer have been read */
-    void apply(Layer layer, LongConsumer progress) throws IOException {
-        tree.beginLayer();
+    void read(Layer layer, LongConsumer progress) throws IOException {
         try (InputStream stored = layer.open()) {
             Counting counted = new Counting(stored, progress);
-            Digest actual = applyDecompressed(counted, layer.diffId());
+            Digest actual = readDecompressed(counted, layer.diffId());
             // What follows the compressed data is still a part of the blob, and of its digest.
             counted.transferTo(OutputStream.nullOutputStream());
             if (!actual.equals(layer.diffId())) {
@@ -42,27 +41,27 @@ final class LayerReader {
         }
     }
 
-    private Digest applyDecompressed(InputStream stored, Digest expected) throws IOException {
+    private Digest readDecompressed(InputStream stored, Digest expected) throws IOException {
         try (InputStream decompressed = Compression.decompress(stored);
                 ReadAhead ahead = new ReadAhead(decompressed)) {
             Hashing hashing = new Hashing(ahead, expected, layerBytes);
-            applyEntries(new TarReader(hashing));
+            readEntries(new TarReader(hashing));
             hashing.drain();
             return hashing.digest();
         }
     }
 
-    private void applyEntries(TarReader tar) throws IOException {
+    private void readEntries(TarReader tar) throws IOException {
         for (TarEntry entry = tar.next(); entry != null; entry = tar.next()) {
-            if (++entries > RootfsLimits.TAR_ENTRIES) {
+            if (++count > RootfsLimits.TAR_ENTRIES) {
                 throw new CorruptInputException(
-                        "the layers have more than %d entries".formatted(RootfsLimits.TAR_ENTRIES));
+                        "the layer has more than %d entries".formatted(RootfsLimits.TAR_ENTRIES));
             }
             try {
-                FileData data = RootTree.wantsData(entry) ? writer.append(tar, entry.size(), entry.sparse()) : null;
-                tree.apply(entry, data);
+                boolean wanted = RootTree.wantsData(entry);
+                entries.append(entry, wanted ? data.append(tar, entry.size(), entry.sparse()) : null);
             } catch (CorruptInputException e) {
-                throw new CorruptInputException(RootTree.printable(entry.name()) + ": " + e.getMessage(), e);
+                throw RootTree.at(entry, e);
             }
         }
     }

@@ -2,14 +2,21 @@ package dev.runhv.vmm.rootfs;
 
 import dev.runhv.vmm.image.ImageConfig;
 import java.nio.file.Path;
+import java.util.List;
 
 /**
  * The root file system of an image, whole and on disk.
  *
- * @param image the EROFS image; shared by all containers of the image, never to be written
+ * @param image the EROFS image, but for the content of files; shared by all containers of the image, never to be written
+ * @param layers the rest of the image, in this order: the content of each layer's files. Shared by all images that have the
+ *     layer, never to be written
  * @param config of the image
  */
-public record PreparedRootfs(Path image, ImageConfig config) {
+public record PreparedRootfs(Path image, List<Path> layers, ImageConfig config) {
+    public PreparedRootfs {
+        layers = List.copyOf(layers);
+    }
+
     /** What names the file system in the store: the same layers have the same. */
     public String key() {
         String file = image.getFileName().toString();
@@ -18,6 +25,6 @@ public record PreparedRootfs(Path image, ImageConfig config) {
 
     /** Looks into the file system; to be closed. */
     public ErofsReader open() {
-        return ErofsReader.open(image);
+        return ErofsReader.open(image, layers);
     }
 }

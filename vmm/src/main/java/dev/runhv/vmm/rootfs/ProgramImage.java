@@ -27,13 +27,15 @@ public final class ProgramImage {
     public static void write(Path image, String name, byte[] program) throws IOException {
         try (FileChannel channel = FileChannel.open(
                 image, StandardOpenOption.CREATE_NEW, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
-            ErofsWriter writer = new ErofsWriter(new ImageOutput(channel));
+            ImageOutput out = new ImageOutput(channel);
+            ErofsWriter writer = new ErofsWriter(out);
+            FileDataWriter data = new FileDataWriter(out);
             RootTree tree = new RootTree();
             tree.beginLayer();
             TarReader tar = new TarReader(tar(name, program));
             TarEntry entry = tar.next();
-            tree.apply(entry, writer.append(tar, program.length, Sparse.NONE));
-            writer.finish(tree, new byte[16]);
+            tree.apply(entry, data.append(tar, program.length, Sparse.NONE));
+            writer.finishBehindData(tree, new byte[16]);
         }
     }
 

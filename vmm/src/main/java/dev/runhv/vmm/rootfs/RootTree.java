@@ -411,7 +411,12 @@ final class RootTree {
         return parts;
     }
 
-    static String printable(String name) {
+    /** What is wrong with an entry, with its name. */
+    static CorruptInputException at(TarEntry entry, CorruptInputException failure) {
+        return new CorruptInputException(printable(entry.name()) + ": " + failure.getMessage(), failure);
+    }
+
+    private static String printable(String name) {
         StringBuilder text = new StringBuilder();
         for (char c : name.substring(0, Math.min(name.length(), 200)).toCharArray()) {
             if (c >= ' ' && c < 127) {

@@ -12,26 +12,35 @@ import dev.runhv.vmm.image.ImageSource;
 import dev.runhv.vmm.image.Layer;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.InstantSource;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.TreeSet;
+import java.util.function.LongConsumer;
 
 /**
- * The root file systems that were made so far, in one folder: {@code rootfs/<sha256 of the diff_ids and volumes>.erofs}. A file
+ * The root file systems that were made so far. The layers are in {@link StoredLayers}, once for all images; a list of them,
+ * with volumes, has one more file: {@code rootfs/<sha256 of the diff_ids and volumes>.erofs}, the tree that they make. A file
  * appears there complete or not at all, whatever happens meanwhile. Any number of threads and processes may use one store.
  */
 public final class RootfsStore {
     /** Changes when the images that are made change, so that old ones are not taken for new ones. */
-    private static final String FORMAT = "runhv-erofs-1";
+    private static final String FORMAT = "runhv-erofs-2";
 
     private final Path store;
     private final Path folder;
+    private final StoredLayers layers;
     private final KnownArchives archives;
 
     /** @param store the folder above {@code rootfs}; made when it is needed */
@@ -42,6 +51,7 @@ public final class RootfsStore {
     RootfsStore(Path store, InstantSource clock) {
         this.store = store;
         this.folder = store.resolve("rootfs");
+        this.layers = new StoredLayers(store);
         this.archives = new KnownArchives(store, clock);
     }
 
@@ -97,41 +107,50 @@ public final class RootfsStore {
     }
 
     private Optional<PreparedRootfs> known(KnownArchives.Snapshot archive) throws IOException {
-        return archives.find(archive)
-                .map(config -> new PreparedRootfs(image(key(config)), config))
-                .filter(rootfs -> isWhole(rootfs.image()));
+        return archives.find(archive).map(this::rootfs).filter(RootfsStore::isWhole);
     }
 
     /** As {@link #prepare(ImageReference, RootfsProgress)}, of an image that is open. */
     public PreparedRootfs prepare(ImageSource source, RootfsProgress progress) throws InterruptedException {
-        String key = key(source.config());
-        Path image = image(key);
-        if (!isWhole(image)) {
-            try {
-                Files.createDirectories(folder);
-                try (StoreLock _ = StoreLock.acquire(store, key)) {
-                    // Whoever had the lock may just have made it.
-                    if (!isWhole(image)) {
-                        make(source, key, image, progress);
-                    }
+        PreparedRootfs rootfs = rootfs(source.config());
+        if (isWhole(rootfs)) {
+            return rootfs;
+        }
+        try {
+            Files.createDirectories(folder);
+            dropOldFormat(progress);
+            try (StoreLock _ = StoreLock.acquire(store, rootfs.key())) {
+                // Whoever had the lock may just have made it.
+                rootfs = rootfs(source.config());
+                if (!isWhole(rootfs)) {
+                    make(source, rootfs, progress);
                 }
-            } catch (IOException e) {
-                Failures.throwIfInterrupted(e);
-                throw Failures.of("use the image store " + folder, e);
+            }
+        } catch (IOException e) {
+            Failures.throwIfInterrupted(e);
+            throw Failures.of("use the image store " + folder, e);
+        }
+        return rootfs(source.config());
+    }
+
+    /** Of an image whose layers are all there; of another one it is not whole. */
+    private PreparedRootfs rootfs(ImageConfig config) {
+        List<Path> parts = new ArrayList<>();
+        for (Digest diffId : new LinkedHashSet<>(config.diffIds())) {
+            Path data = layers.data(diffId);
+            // Many layers change no file's content, and a disk has no part without a block.
+            if (data.toFile().length() > 0) {
+                parts.add(data);
             }
         }
-        return new PreparedRootfs(image, source.config());
+        return new PreparedRootfs(folder.resolve(key(config) + ".erofs"), parts, config);
     }
 
-    private Path image(String key) {
-        return folder.resolve(key + ".erofs");
-    }
-
-    private boolean isWhole(Path image) {
-        if (!Files.exists(image)) {
+    private static boolean isWhole(PreparedRootfs rootfs) {
+        if (!Files.exists(rootfs.image())) {
             return false;
         }
-        try (ErofsReader reader = ErofsReader.open(image)) {
+        try (ErofsReader reader = rootfs.open()) {
             return reader.isComplete();
         } catch (RunhvException e) {
             if (e.code() == ErrorCode.CORRUPT_INPUT) {
@@ -141,22 +160,99 @@ public final class RootfsStore {
         }
     }
 
-    private void make(ImageSource source, String key, Path image, RootfsProgress progress)
+    /** What was here before layers were stored for themselves is of no use, and would never go. */
+    private void dropOldFormat(RootfsProgress progress) throws IOException, InterruptedException {
+        if (Files.exists(layers.folder())) {
+            return;
+        }
+        try (StoreLock _ = StoreLock.acquire(store, "layers")) {
+            if (Files.exists(layers.folder())) {
+                return;
+            }
+            int dropped = 0;
+            try (DirectoryStream<Path> old = Files.newDirectoryStream(folder, "*.erofs")) {
+                for (Path image : old) {
+                    Files.delete(image);
+                    dropped++;
+                }
+            }
+            Files.createDirectory(layers.folder());
+            if (dropped > 0) {
+                progress.warn(
+                        "the store had %d root file systems of an older runhv; each is made again when it is wanted"
+                                .formatted(dropped));
+            }
+        }
+    }
+
+    private void make(ImageSource source, PreparedRootfs rootfs, RootfsProgress progress)
             throws IOException, InterruptedException {
+        Map<Digest, Integer> blocks = readLayers(source, progress);
+        RootTree tree = new RootTree();
+        int dataBlocks = merge(source, blocks, tree);
+        makeVolumes(source, tree);
         TemporaryFile.sweep(folder);
-        String storing = "write root file system " + image;
-        try (TemporaryFile temporary = TemporaryFile.create(folder, key)) {
-            ImageOutput out = new ImageOutput(temporary.channel());
-            RootTree tree = new RootTree();
-            ErofsWriter writer = new ErofsWriter(out);
-            readLayers(source, tree, writer, progress, storing);
-            makeVolumes(source, tree);
-            writer.finish(tree, uuid(key));
-            moveTo(image, temporary);
+        try (TemporaryFile temporary = TemporaryFile.create(folder, rootfs.key())) {
+            ErofsWriter writer = new ErofsWriter(new ImageOutput(temporary.channel()));
+            writer.finishBeforeData(tree, uuid(rootfs.key()), dataBlocks);
+            moveTo(rootfs(source.config()), temporary);
         } catch (IOException e) {
             Failures.throwIfInterrupted(e);
-            throw Failures.of(storing, e);
+            throw Failures.of("write root file system " + rootfs.image(), e);
         }
+    }
+
+    /** How many blocks of data each layer has. */
+    private Map<Digest, Integer> readLayers(ImageSource source, RootfsProgress progress) throws InterruptedException {
+        Map<Digest, Integer> blocks = new LinkedHashMap<>();
+        List<Layer> all = source.layers();
+        long total = all.stream().mapToLong(Layer::storedBytes).sum();
+        long before = 0;
+        try (ProgressTicker ticker = new ProgressTicker(progress, all.size(), total)) {
+            for (int i = 0; i < all.size(); i++) {
+                Layer layer = all.get(i);
+                LongConsumer read = ticker.begin(i + 1, before);
+                try {
+                    blocks.put(layer.diffId(), layers.require(layer, read));
+                } catch (IOException e) {
+                    Failures.throwIfInterrupted(e);
+                    RunhvException failure = Failures.of("write layer " + layers.data(layer.diffId()), e);
+                    // Reading fills no disk.
+                    throw failure.code() == ErrorCode.NO_SPACE ? failure : Failures.of(operation(source, i), e);
+                }
+                read.accept(layer.storedBytes()); // also of a layer that was there
+                ticker.end();
+                before += layer.storedBytes();
+            }
+        }
+        return blocks;
+    }
+
+    /** @return how many blocks of data the layers have together, each once */
+    private int merge(ImageSource source, Map<Digest, Integer> blocks, RootTree tree) {
+        Map<Digest, Integer> starts = new HashMap<>();
+        LayerMerge merge = new LayerMerge(tree);
+        int next = 0;
+        for (int i = 0; i < source.layers().size(); i++) {
+            Digest diffId = source.layers().get(i).diffId();
+            int count = blocks.get(diffId);
+            try {
+                Integer start = starts.putIfAbsent(diffId, next);
+                merge.apply(layers.entries(diffId), start == null ? next : start, count);
+                next += start == null ? count : 0;
+            } catch (IOException e) {
+                throw Failures.of(operation(source, i), e);
+            }
+        }
+        return next;
+    }
+
+    private static String operation(ImageSource source, int layer) {
+        return "%s, layer %d of %d"
+                .formatted(
+                        ImageSource.operation(source.reference()),
+                        layer + 1,
+                        source.layers().size());
     }
 
     /** Docker makes a folder for each volume that no layer has. */
@@ -171,42 +267,13 @@ public final class RootfsStore {
         }
     }
 
-    private void moveTo(Path image, TemporaryFile temporary) throws IOException {
+    private static void moveTo(PreparedRootfs rootfs, TemporaryFile temporary) throws IOException {
         try {
-            temporary.moveTo(image);
+            temporary.moveTo(rootfs.image());
         } catch (FileSystemException e) {
             // Windows replaces no file that a micro-VM has open. Where it is whole it is as good.
-            if (!isWhole(image)) {
+            if (!isWhole(rootfs)) {
                 throw e;
-            }
-        }
-    }
-
-    private static void readLayers(
-            ImageSource source, RootTree tree, ErofsWriter writer, RootfsProgress progress, String storing)
-            throws InterruptedException {
-        List<Layer> layers = source.layers();
-        long total = layers.stream().mapToLong(Layer::storedBytes).sum();
-        long before = 0;
-        LayerReader reader = new LayerReader(tree, writer, RootfsLimits.LAYER_BYTES);
-        try (ProgressTicker ticker = new ProgressTicker(progress, layers.size(), total)) {
-            for (int i = 0; i < layers.size(); i++) {
-                Layer layer = layers.get(i);
-                try {
-                    reader.apply(layer, ticker.begin(i + 1, before));
-                } catch (IOException e) {
-                    Failures.throwIfInterrupted(e);
-                    RunhvException failure = Failures.of(storing, e);
-                    // Reading fills no disk.
-                    throw failure.code() == ErrorCode.NO_SPACE
-                            ? failure
-                            : Failures.of(
-                                    ImageSource.operation(source.reference()) + ", layer " + (i + 1) + " of "
-                                            + layers.size(),
-                                    e);
-                }
-                ticker.end();
-                before += layer.storedBytes();
             }
         }
     }

@@ -17,6 +17,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Collectors;
 
 /** Makes a bundle with the defaults of {@code docker run}. */
 final class BundleWriter {
@@ -141,7 +142,7 @@ final class BundleWriter {
                 MOUNTS,
                 new Bundle.Linux(NAMESPACES, sysctls(request), MASKED_PATHS, READ_ONLY_PATHS),
                 new Bundle.Vm(Optional.ofNullable(request.kernel()), rootfs.image()),
-                annotations(request, rootfs.config()));
+                annotations(request, rootfs));
     }
 
     /** The {@code process} object alone, of another process in a container. */
@@ -171,7 +172,8 @@ final class BundleWriter {
         return sysctls;
     }
 
-    private static Map<String, String> annotations(BundleRequest request, ImageConfig image) {
+    private static Map<String, String> annotations(BundleRequest request, PreparedRootfs rootfs) {
+        ImageConfig image = rootfs.config();
         Map<String, String> annotations = new HashMap<>(request.annotations());
         annotations.put(Annotations.IMAGE, request.image());
         annotations.put(Annotations.ETC, Annotations.DOCKER);
@@ -179,6 +181,9 @@ final class BundleWriter {
             annotations.put(Annotations.STOP_SIGNAL, image.stopSignal());
         }
         annotations.put(Annotations.ROOTFS_TYPE, Annotations.EROFS);
+        if (!rootfs.layers().isEmpty()) {
+            annotations.put(Annotations.ROOTFS_LAYERS, lines(rootfs.layers()));
+        }
         annotations.put(Annotations.STDIN, Boolean.toString(request.stdin()));
         if (request.modules() != null) {
             annotations.put(Annotations.KERNEL_MODULES, request.modules().toString());
@@ -196,5 +201,9 @@ final class BundleWriter {
             annotations.put(Annotations.ENGINE, request.engine());
         }
         return annotations;
+    }
+
+    private static String lines(List<Path> paths) {
+        return paths.stream().map(path -> path.toAbsolutePath().toString()).collect(Collectors.joining("\n"));
     }
 }

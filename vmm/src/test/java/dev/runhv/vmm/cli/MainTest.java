@@ -39,6 +39,7 @@ class MainTest {
         assertThat(files(folder.resolve("run/web"))).containsExactly("config.json");
         String config = contentOf(folder.resolve("run/web/config.json").toFile())
                 .replaceAll("\"[^\"]*/store/rootfs/[0-9a-f]{64}\\.erofs\"", "\"STORE/rootfs/KEY.erofs\"")
+                .replaceAll("\"[^\"]*/store/layers/sha256-[0-9a-f]{64}\\.data\"", "\"STORE/layers/DIFF_ID.data\"")
                 .replace("oci:" + folder, "oci:FOLDER");
         assertThat(config.strip()).isEqualTo(golden().strip());
     }

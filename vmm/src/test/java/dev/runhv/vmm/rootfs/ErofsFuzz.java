@@ -37,18 +37,20 @@ public final class ErofsFuzz {
         RootTree tree = new RootTree();
         try (FileChannel channel =
                 FileChannel.open(image, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
-            ErofsWriter writer = new ErofsWriter(new ImageOutput(channel));
+            ImageOutput out = new ImageOutput(channel);
+            ErofsWriter writer = new ErofsWriter(out);
+            FileDataWriter content = new FileDataWriter(out);
             tree.beginLayer();
             Bytes bytes = new Bytes(data);
             while (bytes.more()) {
                 try {
-                    apply(bytes, tree, writer);
+                    apply(bytes, tree, content);
                 } catch (CorruptInputException e) {
                     // This entry means nothing; those before it stand.
                     continue;
                 }
             }
-            writer.finish(tree, new byte[16]);
+            writer.finishBehindData(tree, new byte[16]);
         }
         compare(tree);
         if (FSCK_EVERY > 0 && ++images % FSCK_EVERY == 0) {
@@ -56,7 +58,7 @@ public final class ErofsFuzz {
         }
     }
 
-    private static void apply(Bytes bytes, RootTree tree, ErofsWriter writer) throws IOException {
+    private static void apply(Bytes bytes, RootTree tree, FileDataWriter writer) throws IOException {
         int operation = bytes.next();
         if (operation == 0xff) {
             tree.beginLayer();

@@ -55,14 +55,16 @@ class FuzzTest {
                     image, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
                 // The tree and the data of a layer, without the digests that would catch any damage first.
                 RootTree tree = new RootTree();
-                ErofsWriter writer = new ErofsWriter(new ImageOutput(channel));
+                ImageOutput out = new ImageOutput(channel);
+                ErofsWriter writer = new ErofsWriter(out);
+                FileDataWriter data = new FileDataWriter(out);
                 tree.beginLayer();
                 TarReader tar = new TarReader(new ByteArrayInputStream(damaged));
                 for (TarEntry entry = tar.next(); entry != null; entry = tar.next()) {
                     tree.apply(
-                            entry, RootTree.wantsData(entry) ? writer.append(tar, entry.size(), entry.sparse()) : null);
+                            entry, RootTree.wantsData(entry) ? data.append(tar, entry.size(), entry.sparse()) : null);
                 }
-                writer.finish(tree, new byte[16]);
+                writer.finishBehindData(tree, new byte[16]);
                 trees++;
             } catch (IOException e) {
                 continue;
@@ -82,14 +84,14 @@ class FuzzTest {
         }
         Path whole = Rootfs.of(folder, tar.symlink("dir/file", "file7").bytes());
         byte[] bytes = Files.readAllBytes(whole);
-        // Only what describes the file system is worth damaging.
-        int metadata = bytes.length - (300 * 64 + 8 * 4096);
+        // Only what describes the file system is worth damaging: between the superblock and the content of the files.
+        int end = bytes.length - 300 * Erofs.BLOCK;
         Path image = folder.resolve("damaged");
         for (int seed = 0; seed < ROUNDS; seed++) {
             Random random = new Random(seed);
             byte[] damaged = bytes.clone();
-            byte[] part = damaged(Arrays.copyOfRange(bytes, metadata, bytes.length), random, false);
-            System.arraycopy(part, 0, damaged, metadata, part.length);
+            byte[] part = damaged(Arrays.copyOfRange(bytes, Erofs.BLOCK, end), random, false);
+            System.arraycopy(part, 0, damaged, Erofs.BLOCK, part.length);
             Files.write(image, damaged);
             try (ErofsReader reader = ErofsReader.open(image)) {
                 reader.readFile("/link", 1000);

@@ -7,6 +7,7 @@ import dev.runhv.vmm.content.tar.TarEntry;
 import dev.runhv.vmm.content.tar.TarReader;
 import dev.runhv.vmm.image.ImageReference;
 import dev.runhv.vmm.image.ImageSource;
+import dev.runhv.vmm.image.Layer;
 import dev.runhv.vmm.testing.InstalledDistribution;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -17,6 +18,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.util.HexFormat;
+import java.util.List;
 import java.util.Random;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
@@ -33,10 +35,10 @@ class FuzzedRootIT {
     @Test
     void ourKernelSeesWhatTheTreeHolds() throws Exception {
         Path home = InstalledDistribution.home();
-        Path image = folder.resolve("root.erofs");
-        write(image);
+        Path image = Files.createDirectory(folder.resolve("rootfs")).resolve("root.erofs");
+        List<Path> layers = write(image);
         if (Fsck.isInstalled()) {
-            Fsck.accepts(image);
+            Fsck.accepts(Rootfs.joined(image, layers));
         }
         // A name a line would not do: some hold line ends.
         String script = "find /fuzz -xdev -print0 | tr -dc '\\000' | wc -c; "
@@ -44,10 +46,12 @@ class FuzzedRootIT {
                 + "c -print0 | sort -z | xargs -0 cat | md5sum";
         Path bundle = Files.createDirectory(folder.resolve("bundle"));
         Files.writeString(bundle.resolve("config.json"), """
-                {"ociVersion":"1.2.0","annotations":{"dev.runhv.memory":"268435456"},
+                {"ociVersion":"1.2.0",
+                 "annotations":{"dev.runhv.memory":"268435456","dev.runhv.rootfs.layers":"%s\\n%s"},
                  "process":{"args":["sh","-c","%s"],"cwd":"/","env":["PATH=/bin"]},
                  "vm":{"image":{"path":"%s","format":"raw"}}}
-                """.formatted(script.replace("\\", "\\\\"), image));
+                """.formatted(
+                        layers.get(0), layers.get(1), script.replace("\\", "\\\\"), image));
 
         Process process = new ProcessBuilder(
                         home.resolve("bin/runhv").toString(),
@@ -61,13 +65,16 @@ class FuzzedRootIT {
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
 
         assertThat(process.waitFor()).as(output).isZero();
-        assertThat(output.lines()).containsExactly(expected(image));
+        assertThat(output.lines()).containsExactly(expected(image, layers));
     }
 
-    private static void write(Path image) throws IOException, InterruptedException {
+    /** @return the files that are the rest of the image */
+    private List<Path> write(Path image) throws IOException, InterruptedException {
         RootTree tree = new RootTree();
-        try (FileChannel channel = FileChannel.open(image, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-            ErofsWriter writer = new ErofsWriter(new ImageOutput(channel));
+        Path fuzz = folder.resolve("fuzz.data");
+        int blocks;
+        try (ImageOutput out = create(fuzz)) {
+            FileDataWriter data = new FileDataWriter(out);
             tree.beginLayer();
             for (String file : new String[] {"gnu.tar", "posix-sparse-0.1.tar", "posix-sparse-1.0.tar"}) {
                 byte[] whole = Corpus.read(file);
@@ -76,20 +83,30 @@ class FuzzedRootIT {
                             FuzzTest.damaged(whole, new Random(seed), true),
                             "fuzz/" + file + "/" + seed + "/",
                             tree,
-                            writer);
+                            data);
                 }
             }
-            // Last, so that no damaged name takes the place of a program.
-            Path busybox = InstalledDistribution.sources().resolve("build/images/busybox");
-            try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(busybox, ""), busybox)) {
-                new LayerReader(tree, writer, RootfsLimits.LAYER_BYTES)
-                        .apply(source.layers().getFirst(), bytes -> {});
-            }
-            writer.finish(tree, new byte[16]);
+            out.finish();
+            blocks = out.block();
+        }
+        // Last, so that no damaged name takes the place of a program.
+        StoredLayers layers = new StoredLayers(folder.resolve("store"));
+        Path busybox = InstalledDistribution.sources().resolve("build/images/busybox");
+        try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(busybox, ""), busybox);
+                ImageOutput out = create(image)) {
+            Layer layer = source.layers().getFirst();
+            int layerBlocks = layers.require(layer, bytes -> {});
+            new LayerMerge(tree).apply(layers.entries(layer.diffId()), blocks, layerBlocks);
+            new ErofsWriter(out).finishBeforeData(tree, new byte[16], blocks + layerBlocks);
+            return List.of(fuzz, layers.data(layer.diffId()));
         }
     }
 
-    private static void apply(byte[] damaged, String parent, RootTree tree, ErofsWriter writer) {
+    private static ImageOutput create(Path file) throws IOException {
+        return new ImageOutput(FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE));
+    }
+
+    private static void apply(byte[] damaged, String parent, RootTree tree, FileDataWriter data) {
         try {
             TarReader tar = new TarReader(new ByteArrayInputStream(damaged));
             for (TarEntry entry = tar.next(); entry != null; entry = tar.next()) {
@@ -107,7 +124,7 @@ class FuzzedRootIT {
                         entry.deviceMinor(),
                         entry.sparse(),
                         entry.xattrs());
-                tree.apply(moved, RootTree.wantsData(moved) ? writer.append(tar, moved.size(), moved.sparse()) : null);
+                tree.apply(moved, RootTree.wantsData(moved) ? data.append(tar, moved.size(), moved.sparse()) : null);
             }
         } catch (IOException e) {
             // What came before the damage stands.
@@ -115,11 +132,11 @@ class FuzzedRootIT {
         }
     }
 
-    private static String[] expected(Path image) throws Exception {
+    private static String[] expected(Path image, List<Path> layers) throws Exception {
         TreeMap<String, ErofsReader.ErofsInode> files = new TreeMap<>();
         long[] names = {0};
         MessageDigest content = MessageDigest.getInstance("MD5");
-        try (ErofsReader reader = ErofsReader.open(image)) {
+        try (ErofsReader reader = ErofsReader.open(image, layers)) {
             reader.walk((name, inode) -> {
                 if (name.equals("/fuzz") || name.startsWith("/fuzz/")) {
                     names[0]++;

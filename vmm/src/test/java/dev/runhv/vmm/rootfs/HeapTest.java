@@ -85,7 +85,7 @@ class HeapTest {
             files(tree, RootfsLimits.ENTRIES - files);
             try (FileChannel channel =
                     FileChannel.open(Path.of(arguments[0]), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-                new ErofsWriter(new ImageOutput(channel)).finish(tree, new byte[16]);
+                new ErofsWriter(new ImageOutput(channel)).finishBehindData(tree, new byte[16]);
             }
             ByteBuffer inodes = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
             try (FileChannel channel = FileChannel.open(Path.of(arguments[0]), StandardOpenOption.READ)) {

@@ -14,6 +14,7 @@ import dev.runhv.vmm.image.ImageReference;
 import dev.runhv.vmm.image.ImageSource;
 import dev.runhv.vmm.testing.ImageBuilder;
 import dev.runhv.vmm.testing.TarBuilder;
+import java.io.OutputStream;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -557,10 +558,12 @@ class HostileLayerTest {
                             StandardOpenOption.CREATE,
                             StandardOpenOption.TRUNCATE_EXISTING,
                             StandardOpenOption.WRITE)) {
-                LayerReader reader =
-                        new LayerReader(new RootTree(), new ErofsWriter(new ImageOutput(channel)), 100_000);
+                LayerReader reader = new LayerReader(
+                        new FileDataWriter(new ImageOutput(channel)),
+                        new LayerEntries.Writer(OutputStream.nullOutputStream()),
+                        100_000);
 
-                assertThatThrownBy(() -> reader.apply(source.layers().getFirst(), bytes -> {}))
+                assertThatThrownBy(() -> reader.read(source.layers().getFirst(), bytes -> {}))
                         .isInstanceOf(CorruptInputException.class)
                         .hasMessageContaining("the layer has more than 100000 bytes decompressed");
             }

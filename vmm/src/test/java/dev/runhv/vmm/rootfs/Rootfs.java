@@ -7,7 +7,10 @@ import dev.runhv.vmm.image.ImageReference;
 import dev.runhv.vmm.image.ImageSource;
 import dev.runhv.vmm.testing.ImageBuilder;
 import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
@@ -28,12 +31,36 @@ final class Rootfs {
     static Path prepare(Path folder, ImageBuilder builder) {
         Path layout = builder.writeTo(folder.resolve("oci"), "test");
         try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(layout, ""), layout)) {
-            return new RootfsStore(folder.resolve("store"))
-                    .prepare(source, RootfsProgress.NONE)
-                    .image();
+            return joined(new RootfsStore(folder.resolve("store")).prepare(source, RootfsProgress.NONE));
         } catch (InterruptedException e) {
             throw new AssertionError(e);
         }
+    }
+
+    /** The image as the guest sees it, in one file. */
+    static Path joined(PreparedRootfs rootfs) {
+        return joined(rootfs.image(), rootfs.layers());
+    }
+
+    /** The file is in the folder above the image's. */
+    static Path joined(Path image, List<Path> layers) {
+        try {
+            Path joined = Files.createTempFile(image.getParent().getParent(), "joined-", ".erofs");
+            try (OutputStream out = Files.newOutputStream(joined)) {
+                Files.copy(image, out);
+                for (Path layer : layers) {
+                    Files.copy(layer, out);
+                }
+            }
+            return joined;
+        } catch (IOException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    /** As {@link #describe(Path)}. */
+    static Map<String, String> describe(PreparedRootfs rootfs) {
+        return describe(joined(rootfs));
     }
 
     /**
@@ -86,6 +113,11 @@ final class Rootfs {
             return "large";
         }
         return Digest.sha256(reader.content(inode, 0, (int) inode.size())).hex().substring(0, 16);
+    }
+
+    /** Names of all files, without the root. */
+    static java.util.Set<String> names(PreparedRootfs rootfs) {
+        return names(joined(rootfs));
     }
 
     /** Names of all files, without the root. */

@@ -8,6 +8,7 @@ import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.image.ImageReference;
 import dev.runhv.vmm.image.ImageSource;
+import dev.runhv.vmm.image.Layer;
 import dev.runhv.vmm.testing.ImageBuilder;
 import dev.runhv.vmm.testing.TarBuilder;
 import java.io.IOException;
@@ -77,15 +78,14 @@ class RootfsStoreTest {
     @Test
     void ofSeveralThatWantAnImageOneMakesIt() throws Exception {
         Set<Integer> makers = ConcurrentHashMap.newKeySet();
-        List<Callable<Path>> imports = new ArrayList<>();
+        List<Callable<PreparedRootfs>> imports = new ArrayList<>();
         for (int i = 0; i < 8; i++) {
             int number = i;
-            imports.add(() ->
-                    prepare((layer, layers, bytes, total) -> makers.add(number)).image());
+            imports.add(() -> prepare((layer, layers, bytes, total) -> makers.add(number)));
         }
 
         try (ExecutorService threads = Executors.newFixedThreadPool(8)) {
-            for (Future<Path> image : threads.invokeAll(imports)) {
+            for (Future<PreparedRootfs> image : threads.invokeAll(imports)) {
                 assertThat(Rootfs.names(image.get())).contains("/data");
             }
         }
@@ -102,7 +102,7 @@ class RootfsStoreTest {
                 .hasMessage("the listener's own");
         assertThat(rootfs.toFile().list()).isEmpty();
 
-        assertThat(Rootfs.names(prepare(RootfsProgress.NONE).image())).contains("/data");
+        assertThat(Rootfs.names(prepare(RootfsProgress.NONE))).contains("/data");
     }
 
     @Test
@@ -114,7 +114,7 @@ class RootfsStoreTest {
 
         assertThat(Thread.interrupted()).isFalse();
         assertThat(rootfs.toFile().list()).isEmpty();
-        assertThat(Rootfs.names(prepare(RootfsProgress.NONE).image())).contains("/data");
+        assertThat(Rootfs.names(prepare(RootfsProgress.NONE))).contains("/data");
     }
 
     @Test
@@ -304,8 +304,7 @@ class RootfsStoreTest {
             assertThat(between - before).isGreaterThan(content.length);
             assertThat(bytesRead() - between).isLessThan(content.length / 2);
             Files.delete(made.image());
-            assertThat(Rootfs.names(
-                            store.prepare(reference, RootfsProgress.NONE).image()))
+            assertThat(Rootfs.names(store.prepare(reference, RootfsProgress.NONE)))
                     .hasSize(1);
         }
     }
@@ -323,8 +322,7 @@ class RootfsStoreTest {
                 Files.write(file, archive(name));
                 Files.setLastModifiedTime(file, time);
 
-                assertThat(Rootfs.names(
-                                store.prepare(reference, RootfsProgress.NONE).image()))
+                assertThat(Rootfs.names(store.prepare(reference, RootfsProgress.NONE)))
                         .containsExactly("/" + name);
             }
         }
@@ -347,6 +345,200 @@ class RootfsStoreTest {
             assertThat(store.prepare(reference, RootfsProgress.NONE)).isEqualTo(made);
             assertThat(record).hasBinaryContent(whole);
         }
+    }
+
+    @Test
+    void whatImagesHaveInCommonIsStoredOnce() throws Exception {
+        byte[] base = new byte[4 << 20];
+        new Random(1).nextBytes(base);
+        byte[] baseLayer =
+                new TarBuilder().file("base", base).file("shared", "below").bytes();
+        long first = 0;
+        List<PreparedRootfs> images = new ArrayList<>();
+        for (int i = 0; i < 10; i++) {
+            layout = new ImageBuilder()
+                    .gzipLayer(baseLayer)
+                    .layer(new TarBuilder()
+                            .file("own", "image " + i)
+                            .file("shared", "own " + i)
+                            .bytes())
+                    .writeTo(folder.resolve("oci" + i), "t");
+            images.add(prepare(RootfsProgress.NONE));
+            first = i == 0 ? storedBytes() : first;
+        }
+
+        assertThat(images.stream().map(image -> image.layers().getFirst()))
+                .containsOnly(images.get(0).layers().get(0));
+        for (int i = 0; i < 10; i++) {
+            assertThat(text(images.get(i), "/own")).isEqualTo("image " + i);
+            assertThat(text(images.get(i), "/shared")).isEqualTo("own " + i);
+            try (ErofsReader reader = images.get(i).open()) {
+                assertThat(reader.readFile("/base", base.length)).isEqualTo(base);
+            }
+        }
+        long own = 3L * Erofs.BLOCK + 4 * Erofs.BLOCK; // a layer with two files and its entries, and a tree
+        assertThat(first).isBetween((long) base.length, base.length + 2 * own);
+        assertThat(storedBytes()).isLessThanOrEqualTo((base.length + 10 * own) * 105 / 100);
+    }
+
+    @Test
+    void aLayerThatIsThereIsNotReadAgain() throws Exception {
+        byte[] base = new TarBuilder().file("base", "b".repeat(1 << 20)).bytes();
+        layout = new ImageBuilder().layer(base).writeTo(folder.resolve("first"), "t");
+        prepare(RootfsProgress.NONE);
+        layout = new ImageBuilder()
+                .layer(base)
+                .layer(new TarBuilder().file("own", "o").bytes())
+                .writeTo(folder.resolve("second"), "t");
+        try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(layout, ""), layout)) {
+            Layer layer = source.layers().getFirst();
+            Path blob = layout.resolve("blobs/sha256").resolve(layer.name().replace("layer sha256:", ""));
+            // Nobody reads this to its end without complaint.
+            Files.write(blob, new byte[(int) layer.storedBytes()]);
+        }
+
+        assertThat(Rootfs.names(prepare(RootfsProgress.NONE))).containsExactly("/base", "/own");
+    }
+
+    @Test
+    void ofSeveralThatWantALayerOneReadsIt() throws Exception {
+        Set<Integer> readers = ConcurrentHashMap.newKeySet();
+        StoredLayers layers = new StoredLayers(folder.resolve("store"));
+        try (ImageSource source = ImageSource.open(new ImageReference.OciLayout(layout, ""), layout);
+                ExecutorService threads = Executors.newFixedThreadPool(8)) {
+            List<Callable<Integer>> all = new ArrayList<>();
+            for (int i = 0; i < 8; i++) {
+                int number = i;
+                all.add(() -> layers.require(source.layers().getLast(), bytes -> readers.add(number)));
+            }
+            for (Future<Integer> blocks : threads.invokeAll(all)) {
+                assertThat(blocks.get()).isEqualTo(300_000 / Erofs.BLOCK + 1);
+            }
+        }
+
+        assertThat(readers).hasSize(1);
+    }
+
+    @Test
+    void aLayerWithoutContentAndOneThatComesTwiceAreNoPartTwice() throws Exception {
+        byte[] folders = new TarBuilder().directory("empty/").bytes();
+        byte[] file = new TarBuilder().file("file", "content").bytes();
+        layout = new ImageBuilder()
+                .layer(file)
+                .layer(folders)
+                .layer(new TarBuilder()
+                        .file(".wh.file", "")
+                        .file("other", "other")
+                        .bytes())
+                .layer(file)
+                .layer(folders)
+                .writeTo(folder.resolve("twice"), "t");
+
+        PreparedRootfs image = prepare(RootfsProgress.NONE);
+
+        assertThat(image.layers()).hasSize(2);
+        assertThat(Rootfs.names(image)).containsExactly("/empty", "/file", "/other");
+        assertThat(text(image, "/file")).isEqualTo("content");
+        assertThat(text(image, "/other")).isEqualTo("other");
+    }
+
+    @Test
+    void aHundredLayersShowTheNewestOfEach() throws Exception {
+        ImageBuilder builder = new ImageBuilder();
+        for (int i = 0; i < 100; i++) {
+            TarBuilder tar = new TarBuilder().file("of/" + i, "layer " + i).file("newest", "layer " + i);
+            if (i % 10 == 9) {
+                tar.file("of/.wh." + (i - 1), "").hardlink("link" + i, "of/" + i);
+            }
+            builder.gzipLayer(tar.bytes());
+        }
+        layout = builder.writeTo(folder.resolve("hundred"), "t");
+
+        PreparedRootfs image = prepare(RootfsProgress.NONE);
+
+        assertThat(image.layers()).hasSize(100);
+        assertThat(text(image, "/newest")).isEqualTo("layer 99");
+        assertThat(text(image, "/of/0")).isEqualTo("layer 0");
+        assertThat(text(image, "/of/8")).isNull();
+        assertThat(text(image, "/link49")).isEqualTo("layer 49");
+        Path joined = Rootfs.joined(image);
+        Fsck.requireInstalled();
+        Fsck.accepts(joined);
+    }
+
+    @Test
+    void aDamagedOrMissingPartOfALayerIsMadeAgain() throws Exception {
+        PreparedRootfs made = prepare(RootfsProgress.NONE);
+        byte[] tree = Files.readAllBytes(made.image());
+        List<Path> parts = new ArrayList<>();
+        try (Stream<Path> files = Files.list(folder.resolve("store/layers"))) {
+            files.forEach(parts::add);
+        }
+        assertThat(parts).hasSize(4);
+        for (Path part : parts) {
+            byte[] whole = Files.readAllBytes(part);
+            boolean entries = part.toString().endsWith(".entries");
+            List<byte[]> damaged = new ArrayList<>(List.of(Arrays.copyOf(whole, whole.length / 2), new byte[0]));
+            if (entries) {
+                byte[] changed = whole.clone();
+                changed[whole.length / 2] ^= 1;
+                damaged.add(changed);
+                damaged.add(Arrays.copyOf(whole, whole.length + 1));
+            }
+            for (byte[] content : damaged) {
+                Files.write(part, content);
+                if (entries) {
+                    // It is read where a tree is made.
+                    Files.delete(made.image());
+                }
+                assertThat(prepare(RootfsProgress.NONE)).isEqualTo(made);
+                assertThat(part).hasBinaryContent(whole);
+                assertThat(made.image()).hasBinaryContent(tree);
+            }
+            Files.delete(part);
+            Files.delete(made.image());
+            assertThat(prepare(RootfsProgress.NONE)).isEqualTo(made);
+            assertThat(part).hasBinaryContent(whole);
+        }
+    }
+
+    @Test
+    void whatAnOlderVersionLeftIsDroppedWithOneSentence() throws Exception {
+        Files.createDirectories(rootfs);
+        Path old = Files.writeString(rootfs.resolve("0".repeat(64) + ".erofs"), "an image of all layers");
+        List<String> warnings = new ArrayList<>();
+        RootfsProgress progress = new RootfsProgress() {
+            @Override
+            public void read(int layer, int layers, long bytes, long totalBytes) {}
+
+            @Override
+            public void warn(String text) {
+                warnings.add(text);
+            }
+        };
+
+        PreparedRootfs made = prepare(progress);
+        Files.delete(made.image());
+        prepare(progress);
+
+        assertThat(old).doesNotExist();
+        assertThat(warnings)
+                .containsExactly(
+                        "the store had 1 root file systems of an older runhv; each is made again when it is wanted");
+    }
+
+    private static String text(PreparedRootfs image, String file) {
+        return Rootfs.text(Rootfs.joined(image), file);
+    }
+
+    private long storedBytes() throws IOException {
+        long bytes = 0;
+        for (Path stored : List.of(rootfs, folder.resolve("store/layers"))) {
+            try (Stream<Path> files = Files.list(stored)) {
+                bytes += files.mapToLong(file -> file.toFile().length()).sum();
+            }
+        }
+        return bytes;
     }
 
     private static byte[] archive(String name) {

@@ -1,6 +1,8 @@
 package dev.runhv.benchmarks;
 
 import dev.runhv.api.Runhv;
+import dev.runhv.vmm.image.PullPolicy;
+import dev.runhv.vmm.image.PullProgress;
 import dev.runhv.vmm.inprocess.InProcessVm;
 import dev.runhv.vmm.process.Distribution;
 import dev.runhv.vmm.rootfs.RootfsProgress;
@@ -73,7 +75,7 @@ record Workspace(Path path) {
                 Map.of(),
                 null);
         try {
-            BundlePreparation.prepare(request, RootfsProgress.NONE);
+            BundlePreparation.prepare(request, PullPolicy.MISSING, PullProgress.NONE, RootfsProgress.NONE);
         } catch (InterruptedException e) {
             throw new IllegalStateException(e); // JMH interrupts what hangs
         }

@@ -1,7 +1,6 @@
 """What a program in the guest gets through the devices: its disk and its output, beside QEMU."""
 
 import dataclasses
-import json
 
 from . import picture, qemu
 from .host import rotated, rounds
@@ -85,10 +84,9 @@ class Marks:
 def run(host, arguments):
     amounts = (str(SEQUENTIAL_BYTES), str(RANDOM_READS), str(STREAM_BYTES))
     bundle = host.bundle("io", host.bench_image(), "probe", "io", *amounts, memory_mib=MEMORY_MIB)
-    disk = json.loads((bundle / "config.json").read_text())["vm"]["image"]["path"]
     ours = Machine(
         "runhv", lambda: host.start([host.runhv, "run", "--engine", "soft", "--bundle", bundle, "bench"]))
-    other = Machine("QEMU", qemu.Qemu(host, bundle, qemu.disk(disk), MEMORY_MIB).start)
+    other = Machine("QEMU", qemu.Qemu(host, bundle, qemu.root_disk(bundle), MEMORY_MIB).start)
     for i in rounds(arguments.rounds or (5 if arguments.quick else 15), 40 if arguments.quick else None):
         for machine in rotated([ours, other], i):
             machine.run()

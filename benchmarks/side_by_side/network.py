@@ -130,7 +130,6 @@ def run(host, arguments):
             config["process"]["capabilities"][kind].append("CAP_NET_ADMIN")
 
     change(other_bundle, furnish)
-    disk = json.loads((other_bundle / "config.json").read_text())["vm"]["image"]["path"]
     with contextlib.ExitStack() as stack:
         world = World(stack)
 
@@ -143,7 +142,7 @@ def run(host, arguments):
         ours = Machine("runhv", lambda: host.start(
             [host.runhv, "run", "--engine", "soft", "--bundle", ours_bundle, "bench-network"]), WORK)
         theirs = qemu.Qemu(host, other_bundle, [
-            *qemu.disk(disk), "-netdev", "tap,id=net,ifname=tap0,script=no,downscript=no,vnet_hdr=on",
+            *qemu.root_disk(other_bundle), "-netdev", "tap,id=net,ifname=tap0,script=no,downscript=no,vnet_hdr=on",
             "-device", "virtio-net-device,netdev=net"], MEMORY_MIB)
         other = Machine("QEMU", lambda: host.start([*world.enter(), *theirs.argv]), WORK)
         for i in rounds(arguments.rounds or (3 if arguments.quick else 15), 40 if arguments.quick else None):

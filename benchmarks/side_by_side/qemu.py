@@ -1,5 +1,6 @@
 """The machine to compare with: QEMU's `microvm` under TCG, with our kernel, our agent and the same disk."""
 
+import json
 import pathlib
 import shutil
 import stat
@@ -26,8 +27,17 @@ def version():
     return told.splitlines()[0].removeprefix("QEMU emulator version ")
 
 
-def disk(path):
-    """The words for a root disk."""
+def root_disk(bundle):
+    """The words for the root disk of a bundle: QEMU gets the files of its image as one."""
+    config = json.loads(pathlib.Path(bundle, "config.json").read_text())
+    path = config["vm"]["image"]["path"]
+    layers = config["annotations"].get("dev.runhv.rootfs.layers", "").splitlines()
+    if layers:
+        image, path = path, pathlib.Path(bundle, "qemu.disk")
+        with path.open("wb") as whole:
+            for each in (image, *layers):
+                with open(each, "rb") as part:
+                    shutil.copyfileobj(part, whole)
     return ["-drive", f"id=root,file={path},format=raw,readonly=on,if=none", "-device", "virtio-blk-device,drive=root"]
 
 

@@ -109,8 +109,7 @@ def duration_ms(line, name):
 def run(host, arguments):
     image = host.image("busybox")
     bundle = host.bundle("start", image, *COMMAND, memory_mib=arguments.memory)
-    config = json.loads((bundle / "config.json").read_text())
-    machine = qemu.Qemu(host, bundle, qemu.disk(config["vm"]["image"]["path"]), arguments.memory)
+    machine = qemu.Qemu(host, bundle, qemu.root_disk(bundle), arguments.memory)
     timings = Timings()
     runhv = Started("runhv, bundle", lambda: host.start(
         [host.runhv, "run", "--engine", "soft", "--timings=json", "--bundle", bundle, "bench"]))

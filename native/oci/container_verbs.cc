@@ -437,6 +437,15 @@ Result<int> resume_verb(const Call& call) {
   return pause_or_resume(call, "resume", RUNHV_CONTROL_RESUME, "paused", "container not paused");
 }
 
+// Whether the container's end is what comes next.
+bool ends_now(Client& client) {
+  while (true) {
+    const auto event = client.event();
+    if (!event) return event.error().code == Code::kClosed;
+    if ((*event)->kind == RUNHV_EVENT_ENDED) return true;
+  }
+}
+
 Result<int> events_verb(const Call& call) {
   std::uint64_t interval_ns = 5'000'000'000;
   if (call.arguments.has("interval")) {
@@ -468,7 +477,11 @@ Result<int> events_verb(const Call& call) {
     if (platform::monotonic_ns() < next) continue;
     next += interval_ns;
     client.set_deadline(platform::monotonic_ns() + kEndNs);
-    RUNHV_TRY(print_statistics(client, container));
+    const auto printed = print_statistics(client, container);
+    if (printed) continue;
+    // Who ends meanwhile has nothing to tell any more.
+    if (ends_now(client)) return 0;
+    return Fail{printed.error()};
   }
 }
 

@@ -323,12 +323,13 @@ def test_statistics_and_the_list(shim):
 def test_events_end_with_the_container(shim):
     pid, streams = shim.create("web", shim.bundle("web", "sh", "-c", "read x"))
     shim.checked("start", "web")
-    events = subprocess.Popen(shim.arguments("events", "--interval", "50ms", "web"), stdout=subprocess.PIPE, env=shim.runhv.environment)
+    events = subprocess.Popen(shim.arguments("events", "--interval", "1ms", "web"), stdout=subprocess.PIPE, env=shim.runhv.environment)
     assert json.loads(events.stdout.readline())["type"] == "stats"
     streams.end_input()
+    # Asked every millisecond, it is asked while it ends.
+    events.communicate(timeout=60)
+    assert events.returncode == 0
     assert shim.wait(pid) == 1
-    assert events.wait(60) == 0
-    events.stdout.close()
     streams.close()
 
 

@@ -259,8 +259,7 @@ void read_sysctls(const JsonNode& sysctls, Joins joins, ContainerSpec& spec) {
     if (name == "kernel.hostname") node.complain("expected it as hostname of config.json");
     // As with the network: who wrote it for a host means the host's.
     const std::uint32_t needed = namespace_of(name);
-    if (joins == Joins::kNothing && spec.root_is_shared &&
-        (spec.namespaces & needed) != needed) {
+    if (joins == Joins::kNothing && spec.root_is_shared && (spec.namespaces & needed) != needed) {
       node.complain("it is the host's without a namespace of its own, in linux.namespaces");
     }
   }

@@ -271,6 +271,12 @@ public final class FakeVmm {
             close();
         }
 
+        /** The same, once it is asked for something or nobody is there who could ask. */
+        void goneWhenAsked() throws IOException {
+            var _ = channel.read(ByteBuffer.allocate(1));
+            gone();
+        }
+
         @Override
         public void close() throws IOException {
             shell.close();

@@ -192,7 +192,7 @@ class VmmProcessTest {
             if (moment.compareTo(Moment.AFTER_CREATED) >= 0) {
                 vm.killed(); // it is asked
             } else if (moment == Moment.AFTER_HELLO) {
-                vm.gone(); // it may be asked or killed
+                vm.goneWhenAsked(); // or killed
             }
             kill.join();
         }

@@ -220,19 +220,7 @@ class RegistryTest {
         byte[] content = new byte[300_000];
         new Random(4).nextBytes(content);
         List<String> ranges = new CopyOnWriteArrayList<>();
-        misbehaviour = exchange -> {
-            String range = exchange.getRequestHeaders().getFirst("Range");
-            if (range == null) {
-                exchange.sendResponseHeaders(200, content.length);
-                exchange.getResponseBody().write(content, 0, 200_000);
-                exchange.getResponseBody().flush();
-                awaitUninterruptibly(over);
-                return true;
-            }
-            ranges.add(range);
-            exchange.getResponseHeaders().set("Content-Range", "bytes 200000-299999/300000");
-            return send(exchange, 206, Arrays.copyOfRange(content, 200_000, content.length));
-        };
+        misbehaviour = stallsFirst(content, over, ranges);
         Digest digest = Digest.sha256(content);
         CountDownLatch most = new CountDownLatch(1);
         try (RegistryClient client = client()) {
@@ -490,13 +478,9 @@ class RegistryTest {
         assertThat(blobs().path(digest)).hasBinaryContent(content);
     }
 
-    @Test
-    void bodyThatStallsIsAskedForAgainFromThereOn() throws Exception {
-        byte[] content = new byte[300_000];
-        new Random(2).nextBytes(content);
-        CountDownLatch over = new CountDownLatch(1);
-        List<String> ranges = new CopyOnWriteArrayList<>();
-        misbehaviour = exchange -> {
+    /** The first answer brings 200,000 bytes and no more until {@code over}; those from a range on are whole. */
+    private static Misbehaviour stallsFirst(byte[] content, CountDownLatch over, List<String> ranges) {
+        return exchange -> {
             String range = exchange.getRequestHeaders().getFirst("Range");
             if (range == null) {
                 exchange.sendResponseHeaders(200, content.length);
@@ -510,6 +494,15 @@ class RegistryTest {
             exchange.getResponseHeaders().set("Content-Range", "bytes " + from + "-299999/300000");
             return send(exchange, 206, Arrays.copyOfRange(content, from, content.length));
         };
+    }
+
+    @Test
+    void bodyThatStallsIsAskedForAgainFromThereOn() throws Exception {
+        byte[] content = new byte[300_000];
+        new Random(2).nextBytes(content);
+        CountDownLatch over = new CountDownLatch(1);
+        List<String> ranges = new CopyOnWriteArrayList<>();
+        misbehaviour = stallsFirst(content, over, ranges);
         Digest digest = Digest.sha256(content);
         try (RegistryClient client = client(Duration.ofMillis(300))) {
             client.fetch(blobs(), false, digest, content.length, bytes -> {});

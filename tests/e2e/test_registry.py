@@ -309,6 +309,8 @@ def test_pull_says_what_it_fetched_and_run_then_asks_nobody(fresh, registry):
     assert pulled.returncode == 0, pulled.stderr
     assert re.fullmatch(rf"{name}:latest\ndigest: sha256:[0-9a-f]{{64}}\n", pulled.stdout.decode())
     assert re.fullmatch(r"(runhv: layer [0-9a-f]{12}, [0-9.]+ MiB: there\n)+", pulled.stderr.decode())
+    made = {file: file.stat().st_mtime_ns for part in ("layers", "rootfs") for file in (fresh.store / part).iterdir()}
+    assert made
     quiet = fresh("pull", "-q", name)
     assert (quiet.stdout, quiet.stderr) == (f"{name}:latest\n".encode(), b"")
     before = len(registry.requests())
@@ -318,6 +320,7 @@ def test_pull_says_what_it_fetched_and_run_then_asks_nobody(fresh, registry):
     registry.stop()
     result = fresh("run", "--pull=never", name, "echo", "hi")
     assert (result.returncode, result.stdout) == (0, b"hi\n"), result.stderr
+    assert made == {file: file.stat().st_mtime_ns for part in ("layers", "rootfs") for file in (fresh.store / part).iterdir()}
     always = fresh("run", "--pull=always", name, "true")
     assert always.returncode == 125 and b"cannot be reached" in always.stderr
 

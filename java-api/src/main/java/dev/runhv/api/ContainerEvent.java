@@ -10,7 +10,7 @@ public interface ContainerEvent {
     /**
      * The image's layers are being made into a root file system. Does not occur where that was done before.
      *
-     * @param layer the one being read, from 1
+     * @param layer the last one that was begun, from 1; several are read at once
      * @param layers how many there are
      * @param bytes of the stored layers that were read
      * @param totalBytes of all stored layers

@@ -13,6 +13,7 @@ import dev.runhv.vmm.process.Distribution;
 import dev.runhv.vmm.registry.CredentialFiles;
 import dev.runhv.vmm.registry.RegistryClient;
 import dev.runhv.vmm.rootfs.RootfsProgress;
+import dev.runhv.vmm.rootfs.RootfsStore;
 import dev.runhv.vmm.runtime.BundlePreparation;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
@@ -70,6 +71,7 @@ public final class Main {
                 boolean quiet = pull.output() == Request.Output.QUIET;
                 PullProgress progress = quiet ? PullProgress.NONE : new PullLines(System.err, pull.progress());
                 try (ImageSource source = ImageSource.pull(pull.name(), pull.store(), PullPolicy.ALWAYS, progress)) {
+                    new RootfsStore(pull.store()).prepare(source, quiet ? RootfsProgress.NONE : lines.warnings());
                     yield new Result("output", PullLines.result(pull.output(), pull.name(), source));
                 }
             }

@@ -14,7 +14,7 @@ import java.io.StringWriter;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
-/** Tells a person how layers are fetched: a bar for each on a terminal, else a line for each that is there. */
+/** Tells a person how layers come and are read: a bar for each on a terminal, else a line for each that is there. */
 final class PullLines implements PullProgress {
     private static final long INTERVAL_NANOS = 100_000_000;
     private static final int SHOWN_DIGEST = 12;
@@ -31,7 +31,8 @@ final class PullLines implements PullProgress {
     private int drawn;
     private long drawnAt;
 
-    private record State(long bytes, long total, long firstBytes, long since) {}
+    /** @param firstBytes how many there were when the layer was first seen, {@code since} */
+    private record State(long bytes, long total, long firstBytes, long since, boolean ready) {}
 
     PullLines(PrintStream out, boolean terminal) {
         this.out = out;
@@ -41,27 +42,32 @@ final class PullLines implements PullProgress {
     @Override
     public synchronized void fetched(Digest layer, long bytes, long total) {
         long now = System.nanoTime();
-        State before = layers.get(layer);
-        boolean whole = bytes == total;
-        if (before != null && before.bytes == total) {
+        State before = layers.getOrDefault(layer, new State(bytes, total, bytes, now, false));
+        if (before.ready) {
             return;
         }
-        layers.put(
-                layer,
-                before == null
-                        ? new State(bytes, total, bytes, now)
-                        : new State(bytes, total, before.firstBytes, before.since));
-        if (!terminal) {
-            if (whole) {
-                out.println("runhv: layer " + shown(layer) + ", " + mebibytes(total) + " MiB: there");
-            }
-        } else if (whole || before == null || now - drawnAt >= INTERVAL_NANOS) {
-            drawnAt = now;
+        boolean first = !layers.containsKey(layer);
+        layers.put(layer, new State(bytes, total, before.firstBytes, before.since, false));
+        if (terminal && (bytes == total || first || now - drawnAt >= INTERVAL_NANOS)) {
             draw(now);
         }
     }
 
+    @Override
+    public synchronized void ready(Digest layer, long total) {
+        State before = layers.put(layer, new State(total, total, total, 0, true));
+        if (before != null && before.ready) {
+            return;
+        }
+        if (terminal) {
+            draw(System.nanoTime());
+        } else {
+            out.println("runhv: layer " + shown(layer) + ", " + mebibytes(total) + " MiB: there");
+        }
+    }
+
     private void draw(long now) {
+        drawnAt = now;
         StringBuilder text = new StringBuilder(UP.repeat(drawn));
         layers.forEach((digest, state) -> {
             int filled = state.total == 0 ? BAR : (int) (state.bytes * BAR / state.total);
@@ -75,6 +81,8 @@ final class PullLines implements PullProgress {
             if (state.bytes < state.total && nanos > 0) {
                 double bytesPerSecond = (state.bytes - state.firstBytes) * 1e9 / nanos;
                 text.append(", ").append(mebibytes((long) bytesPerSecond)).append(" MiB/s");
+            } else {
+                text.append(state.ready ? ", there" : ", being stored");
             }
             text.append('\n');
         });

@@ -6,15 +6,34 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
+import java.util.Optional;
 
 /** The files of an image, by name with forward slashes: those of a folder, or those in an archive. */
 interface ImageFiles extends Closeable {
     /** Tells that a blob will be read, before anything is asked about its file: it may have to be fetched. */
     default void need(Descriptor descriptor) throws IOException {}
 
-    /** The same of layers, in any order. */
-    default void need(List<Descriptor> layers) throws IOException {}
+    /** Whether layers come when they are read: before, there need be no files of them. */
+    default boolean areLayersToCome() {
+        return false;
+    }
+
+    /** The bytes of a layer that comes now; empty where its file is there. To be closed by the thread that asks. */
+    default Optional<InputStream> incoming(Descriptor layer) throws IOException {
+        return Optional.empty();
+    }
+
+    /**
+     * Sees to it that the file of a layer stays with the image.
+     *
+     * @return whether it was not there, and was fetched
+     */
+    default boolean keep(Descriptor layer) throws IOException {
+        return false;
+    }
+
+    /** All of the image is where it stays. */
+    default void complete() throws IOException {}
 
     /** Bytes, or -1 where there is no such file. */
     long size(String name) throws IOException;

@@ -12,7 +12,7 @@ import java.util.Optional;
 
 /**
  * An image that was found and whose manifest and configuration were read and verified; its layers can be read, each any
- * number of times. Not for several threads.
+ * number of times and several at once. All else is not for several threads.
  */
 public final class ImageSource implements AutoCloseable {
     private final ImageReference reference;
@@ -66,8 +66,9 @@ public final class ImageSource implements AutoCloseable {
     }
 
     /**
-     * An image by its name, with all that it needs in the store.
+     * An image by its name. Its layers come when they are read, each kept in the store; {@link #keep} brings the others.
      *
+     * @param progress is told how they come
      * @throws RunhvException as {@link #open}; also when it may not be fetched, with {@code NOT_FOUND}
      * @throws InterruptedException while it is fetched; what has come stays for the next time
      */
@@ -77,14 +78,27 @@ public final class ImageSource implements AutoCloseable {
         String operation = operation(reference);
         try {
             RegistryFiles files = new RegistryFiles(name, store.resolve("registry"), policy, progress);
-            return finish(reference, files, () -> {
-                Contents contents = new OciReader(operation, files).read("");
-                files.keepName();
-                return contents;
-            });
+            return finish(reference, files, () -> new OciReader(operation, files).read(""));
         } catch (IOException e) {
             Failures.throwIfInterrupted(e);
             throw Failures.of(operation, e);
+        }
+    }
+
+    /**
+     * Sees to it that all of an image of a registry is in the store; from then on its name means it.
+     *
+     * @throws InterruptedException while something is fetched; what has come stays for the next time
+     */
+    public void keep() throws InterruptedException {
+        try {
+            for (Layer layer : layers) {
+                layer.keep();
+            }
+            files.complete();
+        } catch (IOException e) {
+            Failures.throwIfInterrupted(e);
+            throw Failures.of(operation(reference), e);
         }
     }
 

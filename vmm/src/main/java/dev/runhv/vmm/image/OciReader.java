@@ -9,6 +9,7 @@ import java.io.InputStream;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 
 /** Reads the OCI image layout (OCI image 1.1 image-layout.md). */
 final class OciReader {
@@ -45,7 +46,6 @@ final class OciReader {
         for (int index = 0; index < image.layers().size(); index++) {
             requireLayer(image, index);
         }
-        files.need(image.layers());
         return ImageContents.checked(
                 operation, config, text, image.layers().size(), index -> layer(image, config, index));
     }
@@ -61,12 +61,22 @@ final class OciReader {
 
     private Layer layer(Manifest image, ImageConfig config, int index) throws IOException {
         Descriptor descriptor = image.layers().get(index);
-        requireSize("layer", descriptor);
+        if (!files.areLayersToCome()) {
+            requireSize("layer", descriptor);
+        }
         return new Layer(
-                "layer " + descriptor.digest(),
-                config.diffIds().get(index),
-                descriptor.size(),
-                () -> open("layer", descriptor));
+                "layer " + descriptor.digest(), config.diffIds().get(index), descriptor.size(), new Layer.Stored() {
+                    @Override
+                    public InputStream open() throws IOException {
+                        Optional<InputStream> incoming = files.incoming(descriptor);
+                        return incoming.isPresent() ? incoming.get() : OciReader.this.open("layer", descriptor);
+                    }
+
+                    @Override
+                    public boolean keep() throws IOException {
+                        return files.keep(descriptor);
+                    }
+                });
     }
 
     private List<Descriptor> tagged(ImageIndex index, String tag) {

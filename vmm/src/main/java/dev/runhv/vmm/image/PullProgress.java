@@ -2,14 +2,17 @@ package dev.runhv.vmm.image;
 
 import dev.runhv.vmm.content.Digest;
 
-/** Is told how the layers of an image come from its registry, by the threads that fetch them. */
+/** Is told how the layers of an image come from its registry, by the threads that read them while they come. */
 public interface PullProgress {
     /** Wants to know nothing. */
     PullProgress NONE = (layer, bytes, totalBytes) -> {};
 
     /**
-     * @param bytes of the layer that are in the store; as many as there are where it is whole and verified
+     * @param bytes of the layer that have been read, those first that came before
      * @param totalBytes of the layer as it is stored
      */
     void fetched(Digest layer, long bytes, long totalBytes);
+
+    /** The layer is in the store, verified, as it came and as a part of a root file system. */
+    default void ready(Digest layer, long totalBytes) {}
 }

@@ -14,23 +14,15 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorCompletionService;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
+import java.util.Optional;
+import java.util.function.LongConsumer;
 
 /**
  * An image of a registry as a layout whose blobs come when they are needed. What a name meant is kept as the index of that
  * layout, {@code names/<sha256 of the reference>.json}, once everything else is there.
  */
 final class RegistryFiles implements ImageFiles {
-    /** Blobs that come side by side; docker's. */
-    private static final int AT_ONCE = 3;
-
     private final Reference reference;
     private final PullPolicy policy;
     private final PullProgress progress;
@@ -86,7 +78,8 @@ final class RegistryFiles implements ImageFiles {
     }
 
     /** From now on the name means this without a question to the registry. */
-    void keepName() throws IOException {
+    @Override
+    public void complete() throws IOException {
         if (!Files.exists(name) || !Arrays.equals(Files.readAllBytes(name), index())) {
             Files.createDirectories(name.getParent());
             Path temporary = Files.createTempFile(name.getParent(), ".", ".tmp");
@@ -101,56 +94,49 @@ final class RegistryFiles implements ImageFiles {
 
     @Override
     public void need(Descriptor descriptor) throws IOException {
-        interruptible(() -> {
-            fetch(descriptor, PullProgress.NONE);
-            return null;
-        });
-    }
-
-    private void fetch(Descriptor descriptor, PullProgress told) throws IOException, InterruptedException {
-        Digest digest = descriptor.digest();
-        long size = descriptor.size();
-        if (stored.size("blobs/" + digest.toString().replace(':', '/')) < 0) {
-            requireMayAsk();
-        }
-        boolean manifest = descriptor.type() == MediaType.MANIFEST || descriptor.type() == MediaType.INDEX;
-        client.fetch(store, manifest, digest, size, bytes -> told.fetched(digest, bytes, size));
+        fetch(descriptor, PullProgress.NONE);
     }
 
     @Override
-    public void need(List<Descriptor> layers) throws IOException {
+    public boolean areLayersToCome() {
+        return true;
+    }
+
+    @Override
+    public Optional<InputStream> incoming(Descriptor layer) throws IOException {
+        if (isThere(layer)) {
+            progress.fetched(layer.digest(), layer.size(), layer.size());
+            return Optional.empty();
+        }
+        requireMayAsk();
+        return interruptible(() -> client.open(store, layer.digest(), layer.size(), told(layer, progress)));
+    }
+
+    @Override
+    public boolean keep(Descriptor layer) throws IOException {
+        boolean missing = !isThere(layer);
+        fetch(layer, progress);
+        progress.ready(layer.digest(), layer.size());
+        return missing;
+    }
+
+    private boolean isThere(Descriptor descriptor) throws IOException {
+        return stored.size("blobs/" + descriptor.digest().toString().replace(':', '/')) >= 0;
+    }
+
+    private void fetch(Descriptor descriptor, PullProgress listener) throws IOException {
+        if (!isThere(descriptor)) {
+            requireMayAsk();
+        }
+        boolean manifest = descriptor.type() == MediaType.MANIFEST || descriptor.type() == MediaType.INDEX;
         interruptible(() -> {
-            fetchAtOnce(layers.stream().distinct().toList());
+            client.fetch(store, manifest, descriptor.digest(), descriptor.size(), told(descriptor, listener));
             return null;
         });
     }
 
-    private void fetchAtOnce(List<Descriptor> layers) throws IOException, InterruptedException {
-        // Closing waits for all: none writes on once this has returned.
-        try (ExecutorService threads =
-                Executors.newFixedThreadPool(AT_ONCE, Thread.ofVirtual().factory())) {
-            try {
-                ExecutorCompletionService<Void> ended = new ExecutorCompletionService<>(threads);
-                List<Future<Void>> begun = new ArrayList<>();
-                for (Descriptor layer : layers) {
-                    begun.add(ended.submit(() -> {
-                        fetch(layer, progress);
-                        return null;
-                    }));
-                }
-                for (int count = 0; count < begun.size(); count++) {
-                    ended.take().get();
-                }
-            } catch (ExecutionException e) {
-                switch (e.getCause()) {
-                    case IOException failure -> throw failure;
-                    case RuntimeException failure -> throw failure;
-                    case Throwable failure -> throw new IllegalStateException(failure);
-                }
-            } finally {
-                threads.shutdownNow();
-            }
-        }
+    private static LongConsumer told(Descriptor descriptor, PullProgress listener) {
+        return bytes -> listener.fetched(descriptor.digest(), bytes, descriptor.size());
     }
 
     @Override

@@ -1,10 +1,12 @@
 package dev.runhv.vmm.registry;
 
+import dev.runhv.vmm.content.BlockInputStream;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.StoreLock;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -13,6 +15,7 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.function.LongConsumer;
 
 /**
@@ -20,8 +23,6 @@ import java.util.function.LongConsumer;
  * has come so far. Any number of threads and processes may use one store: one fetches a blob, the others wait for it.
  */
 public final class BlobStore {
-    private static final int BUFFER = 1 << 16;
-
     private final Path root;
 
     /** @param root made when it is needed */
@@ -29,14 +30,11 @@ public final class BlobStore {
         this.root = root;
     }
 
-    /** Bytes of a blob from one on. */
+    /** Where the bytes of a blob come from. */
     interface Origin {
-        /** @param offset the first byte that is wanted; the answer may begin at 0 instead */
-        Body open(long offset) throws IOException, InterruptedException;
+        /** @param offset the first byte that is wanted, and that comes */
+        InputStream open(long offset);
     }
-
-    /** @param offset of the first byte of the content in the blob */
-    record Body(InputStream content, long offset) {}
 
     public Path root() {
         return root;
@@ -50,48 +48,134 @@ public final class BlobStore {
      * Gets a blob where it is not there, going on where an earlier attempt stopped.
      *
      * @param progress is told how many bytes there are, as they come
-     * @throws CorruptInputException where what came has another size or digest; nothing of it stays
+     * @throws CorruptInputException where what came has another digest; nothing of it stays
      * @throws IOException where the origin or the disk failed; what has come stays for the next attempt
      */
     void fetch(Digest digest, long size, Origin origin, LongConsumer progress)
             throws IOException, InterruptedException {
-        Path whole = path(digest);
-        if (!Files.exists(whole)) {
-            fetchMissing(whole, digest, size, origin, progress);
+        Optional<InputStream> incoming = open(digest, size, origin, progress);
+        if (incoming.isPresent()) {
+            try (InputStream in = incoming.get()) {
+                in.transferTo(OutputStream.nullOutputStream());
+            }
         }
         progress.accept(size);
     }
 
-    private void fetchMissing(Path whole, Digest digest, long size, Origin origin, LongConsumer progress)
+    /**
+     * The bytes of a blob that is not there while they come, first those that came before. It is kept when they were read to
+     * the end, which throws what {@link #fetch} throws. Nobody else gets the blob until the stream is closed, by the thread that
+     * opened it; one thread at a time reads.
+     *
+     * @return empty where the blob is there
+     */
+    Optional<InputStream> open(Digest digest, long size, Origin origin, LongConsumer progress)
             throws IOException, InterruptedException {
+        Path whole = path(digest);
+        if (Files.exists(whole)) {
+            return Optional.empty();
+        }
         String name = algorithm(digest) + "-" + digest.hex();
-        try (StoreLock _ = StoreLock.acquire(root, "blob-" + name)) {
+        StoreLock lock = StoreLock.acquire(root, "blob-" + name);
+        Incoming incoming = null;
+        try {
             // Whoever had the lock may just have fetched it.
             if (!Files.exists(whole)) {
                 Path partial = Files.createDirectories(root.resolve("partial")).resolve(name);
-                receive(partial, digest, size, origin, progress);
-                moveTo(whole, partial);
+                incoming = new Incoming(lock, whole, partial, digest, size, origin, progress);
+            }
+        } finally {
+            if (incoming == null) {
+                lock.close();
             }
         }
+        return Optional.ofNullable(incoming);
     }
 
-    private static void receive(Path partial, Digest digest, long size, Origin origin, LongConsumer progress)
-            throws IOException, InterruptedException {
-        try (FileChannel file = FileChannel.open(
-                partial, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
-            MessageDigest running = digest.algorithm().newMessageDigest();
-            long count = Math.min(file.size(), size);
-            readAgain(file, count, running);
-            if (count < size || size == 0) {
-                Body body = origin.open(count);
-                try (InputStream in = body.content()) {
-                    if (body.offset() != count) {
-                        running.reset();
-                        count = 0;
-                    }
-                    file.truncate(count).position(count);
-                    append(file, in, size - count, running, progress);
-                }
+    private static final class Incoming extends BlockInputStream {
+        private final StoreLock lock;
+        private final Path whole;
+        private final Path partial;
+        private final Digest digest;
+        private final long size;
+        private final Origin origin;
+        private final LongConsumer progress;
+        private final FileChannel file;
+        private final MessageDigest running;
+        /** Bytes that came before. */
+        private final long before;
+
+        private long count;
+        private InputStream body; // null until it is needed
+        private boolean kept;
+
+        private Incoming(
+                StoreLock lock,
+                Path whole,
+                Path partial,
+                Digest digest,
+                long size,
+                Origin origin,
+                LongConsumer progress)
+                throws IOException {
+            this.lock = lock;
+            this.whole = whole;
+            this.partial = partial;
+            this.digest = digest;
+            this.size = size;
+            this.origin = origin;
+            this.progress = progress;
+            this.running = digest.algorithm().newMessageDigest();
+            this.file = FileChannel.open(
+                    partial, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
+            this.before = Math.min(file.size(), size);
+        }
+
+        @Override
+        public int read(byte[] buffer, int offset, int length) throws IOException {
+            if (length == 0) {
+                return 0;
+            }
+            if (count == size) {
+                keep();
+                return -1;
+            }
+            int wanted = (int) Math.min(length, size - count);
+            int read = count < before
+                    ? readAgain(buffer, offset, (int) Math.min(wanted, before - count))
+                    : receive(buffer, offset, wanted);
+            running.update(buffer, offset, read);
+            count += read;
+            progress.accept(count);
+            return read;
+        }
+
+        private int readAgain(byte[] buffer, int offset, int wanted) throws IOException {
+            int read = file.read(ByteBuffer.wrap(buffer, offset, wanted), count);
+            if (read < 0) {
+                throw new IOException("A partial blob became shorter while it was read");
+            }
+            return read;
+        }
+
+        private int receive(byte[] buffer, int offset, int wanted) throws IOException {
+            if (body == null) {
+                body = origin.open(count);
+            }
+            int read = body.read(buffer, offset, wanted);
+            if (read < 0) {
+                throw new IOException("The registry ended a blob %d bytes too early".formatted(size - count));
+            }
+            ByteBuffer bytes = ByteBuffer.wrap(buffer, offset, read);
+            for (long at = count; bytes.hasRemaining(); ) {
+                at += file.write(bytes, at);
+            }
+            return read;
+        }
+
+        private void keep() throws IOException {
+            if (kept) {
+                return;
             }
             Digest actual = Digest.of(digest.algorithm(), running);
             if (!actual.equals(digest)) {
@@ -100,39 +184,20 @@ public final class BlobStore {
                         "The registry sent %s for %s: it does not match its digest".formatted(actual, digest));
             }
             file.truncate(size).force(true);
+            // Windows renames no file that is open.
+            file.close();
+            moveTo(whole, partial);
+            kept = true;
         }
-    }
 
-    private static void readAgain(FileChannel file, long count, MessageDigest running) throws IOException {
-        ByteBuffer buffer = ByteBuffer.allocate(BUFFER);
-        for (long position = 0; position < count; position += buffer.limit()) {
-            buffer.clear().limit((int) Math.min(BUFFER, count - position));
-            while (buffer.hasRemaining()) {
-                if (file.read(buffer, position + buffer.position()) < 0) {
-                    throw new IOException("A partial blob became shorter while it was read");
+        @Override
+        public void close() throws IOException {
+            try (lock;
+                    file) {
+                if (body != null) {
+                    body.close();
                 }
             }
-            running.update(buffer.flip());
-        }
-    }
-
-    private static void append(
-            FileChannel file, InputStream in, long wanted, MessageDigest running, LongConsumer progress)
-            throws IOException {
-        byte[] buffer = new byte[BUFFER];
-        long left = wanted;
-        while (left > 0) {
-            int read = in.read(buffer, 0, (int) Math.min(buffer.length, left));
-            if (read < 0) {
-                throw new IOException("The registry ended a blob %d bytes too early".formatted(left));
-            }
-            running.update(buffer, 0, read);
-            ByteBuffer bytes = ByteBuffer.wrap(buffer, 0, read);
-            while (bytes.hasRemaining()) {
-                file.write(bytes);
-            }
-            left -= read;
-            progress.accept(file.position());
         }
     }
 

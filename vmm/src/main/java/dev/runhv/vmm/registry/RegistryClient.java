@@ -1,11 +1,13 @@
 package dev.runhv.vmm.registry;
 
 import dev.runhv.api.RunhvException;
+import dev.runhv.vmm.content.BlockInputStream;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.Failures;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InterruptedIOException;
 import java.net.ConnectException;
 import java.net.http.HttpResponse;
 import java.util.ArrayList;
@@ -85,18 +87,18 @@ public final class RegistryClient implements AutoCloseable {
         Endpoint.Capability needed =
                 reference.digest().isPresent() ? Endpoint.Capability.PULL : Endpoint.Capability.RESOLVE;
         String path = reference.repository() + "/manifests/" + reference.tagOrDigest();
-        return fromAny(needed, host -> {
-            Patience.Attempts attempts = patience.new Attempts();
-            while (true) {
-                try {
-                    return found(host.get(path, ACCEPT, 0));
-                } catch (ConnectException | SSLException e) {
-                    throw e;
-                } catch (IOException e) {
-                    attempts.again(e);
-                }
+        Turns turns = new Turns(needed);
+        while (true) {
+            try {
+                return found(turns.host().get(path, ACCEPT, 0));
+            } catch (RunhvException e) {
+                turns.next(e);
+            } catch (ConnectException | SSLException e) {
+                turns.next(e);
+            } catch (IOException e) {
+                turns.again(e);
             }
-        });
+        }
     }
 
     private Found found(HttpResponse<InputStream> response) throws IOException {
@@ -121,54 +123,166 @@ public final class RegistryClient implements AutoCloseable {
     public void fetch(BlobStore store, boolean manifest, Digest digest, long size, LongConsumer progress)
             throws IOException, InterruptedException {
         String path = reference.repository() + (manifest ? "/manifests/" : "/blobs/") + digest;
-        fromAny(Endpoint.Capability.PULL, host -> {
-            Patience.Attempts attempts = patience.new Attempts();
-            while (true) {
+        Turns turns = new Turns(Endpoint.Capability.PULL);
+        while (true) {
+            try {
+                store.fetch(digest, size, offset -> new Content(turns, path, offset, size), progress);
+                return;
+            } catch (CorruptInputException e) {
+                turns.next(e);
+            }
+        }
+    }
+
+    /**
+     * The content of a blob while it comes into a store that does not have it: {@link BlobStore} says what reading it does.
+     * Where it proves not to be what the digest says, {@link #fetch} may find it elsewhere.
+     *
+     * @return empty where the store has it
+     */
+    public Optional<InputStream> open(BlobStore store, Digest digest, long size, LongConsumer progress)
+            throws IOException, InterruptedException {
+        String path = reference.repository() + "/blobs/" + digest;
+        Turns turns = new Turns(Endpoint.Capability.PULL);
+        return store.open(digest, size, offset -> new Content(turns, path, offset, size), progress);
+    }
+
+    /** The body of a path from a byte on, asked for again where it breaks off. */
+    private final class Content extends BlockInputStream {
+        private final Turns turns;
+        private final String path;
+        private final long size;
+        private long offset;
+        /** Bytes of the body before the offset: not every registry begins where it is asked to. */
+        private long again;
+
+        private InputStream body; // null where it has to be asked for
+
+        private Content(Turns turns, String path, long offset, long size) {
+            this.turns = turns;
+            this.path = path;
+            this.offset = offset;
+            this.size = size;
+        }
+
+        @Override
+        public int read(byte[] buffer, int at, int length) throws IOException {
+            while (offset < size) {
                 try {
-                    store.fetch(
-                            digest,
-                            size,
-                            offset -> {
-                                attempts.reached(offset);
-                                HttpResponse<InputStream> response = host.get(path, ACCEPT, offset);
-                                return new BlobStore.Body(response.body(), response.statusCode() == 206 ? offset : 0);
-                            },
-                            progress);
-                    return digest;
+                    if (body == null) {
+                        open();
+                    }
+                    long wanted = again > 0 ? again : size - offset;
+                    int read = body.read(buffer, at, (int) Math.min(length, wanted));
+                    if (read < 0) {
+                        throw new IOException("The registry ended a blob %d bytes too early".formatted(size - offset));
+                    }
+                    if (again == 0) {
+                        offset += read;
+                        return read;
+                    }
+                    again -= read;
+                } catch (RunhvException e) {
+                    turns.next(e);
                 } catch (IOException e) {
-                    attempts.again(e);
+                    close();
+                    body = null;
+                    afterPause(e);
                 }
             }
-        });
-    }
-
-    private interface Request<T> {
-        T from(RegistryHost host) throws IOException, InterruptedException;
-    }
-
-    private <T> T fromAny(Endpoint.Capability needed, Request<T> request) throws IOException, InterruptedException {
-        List<RegistryHost> able = hosts.stream()
-                .filter(host -> host.endpoint().capabilities().contains(needed))
-                .toList();
-        if (able.isEmpty()) {
-            throw Failures.unsupported("pull image " + reference, "No host of it may be asked: see its hosts.toml");
+            return -1;
         }
-        StringBuilder mirrors = new StringBuilder();
-        for (RegistryHost mirror : able.subList(0, able.size() - 1)) {
-            // Whatever one says, the next may have it.
+
+        private void open() throws IOException {
+            turns.reached(offset);
             try {
-                return request.from(mirror);
-            } catch (RunhvException e) {
-                mirrors.append("; ").append(e.detail());
-            } catch (IOException e) {
-                Failures.throwIfInterrupted(e);
-                mirrors.append("; ").append(e.getMessage());
+                HttpResponse<InputStream> response = turns.host().get(path, ACCEPT, offset);
+                body = response.body();
+                again = response.statusCode() == 206 ? 0 : offset;
+            } catch (InterruptedException e) {
+                throw interrupted(e);
             }
         }
-        try {
-            return request.from(able.getLast());
-        } catch (RunhvException e) {
-            throw mirrors.isEmpty() ? e : RunhvException.of(e.code(), e.operation(), e.detail() + mirrors, null, e);
+
+        private void afterPause(IOException failure) throws IOException {
+            try {
+                turns.again(failure);
+            } catch (InterruptedException e) {
+                throw interrupted(e);
+            }
+        }
+
+        private static IOException interrupted(InterruptedException e) {
+            InterruptedIOException interrupted = new InterruptedIOException();
+            interrupted.initCause(e);
+            return interrupted;
+        }
+
+        @Override
+        public void close() throws IOException {
+            if (body != null) {
+                body.close();
+            }
+        }
+    }
+
+    /** Whose turn it is to be asked: a host as often as patience has it, then the next one, whatever the first said. */
+    private final class Turns {
+        private final List<RegistryHost> able;
+        private final StringBuilder said = new StringBuilder();
+        private int current;
+        private Patience.Attempts attempts = patience.new Attempts();
+
+        private Turns(Endpoint.Capability needed) {
+            able = hosts.stream()
+                    .filter(host -> host.endpoint().capabilities().contains(needed))
+                    .toList();
+            if (able.isEmpty()) {
+                throw Failures.unsupported("pull image " + reference, "No host of it may be asked: see its hosts.toml");
+            }
+        }
+
+        RegistryHost host() {
+            return able.get(current);
+        }
+
+        /** @param offset of the body that is asked for now */
+        void reached(long offset) {
+            attempts.reached(offset);
+        }
+
+        /** Waits for the next attempt. */
+        void again(IOException failure) throws IOException, InterruptedException {
+            try {
+                attempts.again(failure);
+            } catch (IOException last) {
+                next(last);
+            }
+        }
+
+        /** @throws IOException the failure, where there is nobody else to ask */
+        void next(IOException failure) throws IOException, InterruptedException {
+            Failures.throwIfInterrupted(failure);
+            if (!hasNext(failure.getMessage())) {
+                throw failure;
+            }
+        }
+
+        /** @throws RunhvException the failure and what was said before, where there is nobody else to ask */
+        void next(RunhvException failure) {
+            String before = said.toString();
+            if (!hasNext(failure.detail())) {
+                throw before.isEmpty()
+                        ? failure
+                        : RunhvException.of(
+                                failure.code(), failure.operation(), failure.detail() + before, null, failure);
+            }
+        }
+
+        private boolean hasNext(String why) {
+            said.append("; ").append(why);
+            attempts = patience.new Attempts();
+            return ++current < able.size();
         }
     }
 

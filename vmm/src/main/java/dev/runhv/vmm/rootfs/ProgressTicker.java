@@ -1,5 +1,6 @@
 package dev.runhv.vmm.rootfs;
 
+import java.util.concurrent.atomic.LongAdder;
 import java.util.function.LongConsumer;
 
 /**
@@ -13,7 +14,7 @@ final class ProgressTicker implements AutoCloseable {
     private final int layers;
     private final long totalBytes;
 
-    private volatile long bytes;
+    private final LongAdder bytes = new LongAdder();
 
     // Guarded by this.
     private int layer;
@@ -31,11 +32,18 @@ final class ProgressTicker implements AutoCloseable {
         }
     }
 
-    /** @return to be told of the stored bytes of this layer that were read */
-    synchronized LongConsumer begin(int newLayer, long bytesBefore) {
-        layer = newLayer;
-        bytes = bytesBefore;
-        return read -> bytes = bytesBefore + read;
+    /** @return to be told how many stored bytes of one more layer were read, by one thread at a time */
+    synchronized LongConsumer begin() {
+        layer++;
+        return new LongConsumer() {
+            private long before;
+
+            @Override
+            public void accept(long read) {
+                bytes.add(read - before);
+                before = read;
+            }
+        };
     }
 
     /** The layer was read to its end. What the listener threw is thrown here. */
@@ -63,7 +71,7 @@ final class ProgressTicker implements AutoCloseable {
     }
 
     private void show() {
-        long now = bytes;
+        long now = bytes.sum();
         if (failure != null || layer == shownLayer && now == shownBytes) {
             return;
         }

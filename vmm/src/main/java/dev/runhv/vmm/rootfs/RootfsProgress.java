@@ -9,7 +9,7 @@ public interface RootfsProgress {
     RootfsProgress NONE = (layer, layers, bytes, totalBytes) -> {};
 
     /**
-     * @param layer the one being read, from 1
+     * @param layer the last one that was begun, from 1; several are read at once
      * @param layers how many there are
      * @param bytes of the image's stored layers that were read
      * @param totalBytes of all stored layers
@@ -22,4 +22,18 @@ public interface RootfsProgress {
      * @param text a sentence without its stop
      */
     default void warn(String text) {}
+
+    /** Passes on what a person should know, and nothing else. */
+    default RootfsProgress warnings() {
+        RootfsProgress all = this;
+        return new RootfsProgress() {
+            @Override
+            public void read(int layer, int layers, long bytes, long totalBytes) {}
+
+            @Override
+            public void warn(String text) {
+                all.warn(text);
+            }
+        };
+    }
 }

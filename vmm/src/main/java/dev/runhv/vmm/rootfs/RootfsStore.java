@@ -21,12 +21,12 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HexFormat;
-import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeSet;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.LongConsumer;
 
 /**
@@ -60,7 +60,7 @@ public final class RootfsStore {
      * Of several that want one image, one makes it and the others wait; where it fails or dies, the next one makes it.
      *
      * @throws RunhvException when the image is damaged or the store cannot be written
-     * @throws InterruptedException when the thread is interrupted; what was begun is gone
+     * @throws InterruptedException when the thread is interrupted; what was begun is gone, but for what came from a registry
      */
     public PreparedRootfs prepare(ImageReference reference, RootfsProgress progress) throws InterruptedException {
         return switch (reference) {
@@ -113,15 +113,21 @@ public final class RootfsStore {
     /** As {@link #prepare(ImageReference, RootfsProgress)}, of an image that is open. */
     public PreparedRootfs prepare(ImageSource source, RootfsProgress progress) throws InterruptedException {
         PreparedRootfs rootfs = rootfs(source.config());
-        if (isWhole(rootfs)) {
-            return rootfs;
+        if (!isWhole(rootfs)) {
+            makeOnce(source, rootfs, progress);
         }
+        source.keep();
+        return rootfs(source.config());
+    }
+
+    private void makeOnce(ImageSource source, PreparedRootfs wanted, RootfsProgress progress)
+            throws InterruptedException {
         try {
             Files.createDirectories(folder);
             dropOldFormat(progress);
-            try (StoreLock _ = StoreLock.acquire(store, rootfs.key())) {
+            try (StoreLock _ = StoreLock.acquire(store, wanted.key())) {
                 // Whoever had the lock may just have made it.
-                rootfs = rootfs(source.config());
+                PreparedRootfs rootfs = rootfs(source.config());
                 if (!isWhole(rootfs)) {
                     make(source, rootfs, progress);
                 }
@@ -130,7 +136,6 @@ public final class RootfsStore {
             Failures.throwIfInterrupted(e);
             throw Failures.of("use the image store " + folder, e);
         }
-        return rootfs(source.config());
     }
 
     /** Of an image whose layers are all there; of another one it is not whole. */
@@ -204,28 +209,33 @@ public final class RootfsStore {
 
     /** How many blocks of data each layer has. */
     private Map<Digest, Integer> readLayers(ImageSource source, RootfsProgress progress) throws InterruptedException {
-        Map<Digest, Integer> blocks = new LinkedHashMap<>();
-        List<Layer> all = source.layers();
-        long total = all.stream().mapToLong(Layer::storedBytes).sum();
-        long before = 0;
-        try (ProgressTicker ticker = new ProgressTicker(progress, all.size(), total)) {
-            for (int i = 0; i < all.size(); i++) {
-                Layer layer = all.get(i);
-                LongConsumer read = ticker.begin(i + 1, before);
-                try {
-                    blocks.put(layer.diffId(), layers.require(layer, read));
-                } catch (IOException e) {
-                    Failures.throwIfInterrupted(e);
-                    RunhvException failure = Failures.of("write layer " + layers.data(layer.diffId()), e);
-                    // Reading fills no disk.
-                    throw failure.code() == ErrorCode.NO_SPACE ? failure : Failures.of(operation(source, i), e);
-                }
-                read.accept(layer.storedBytes()); // also of a layer that was there
-                ticker.end();
-                before += layer.storedBytes();
-            }
+        Map<Digest, Integer> blocks = new ConcurrentHashMap<>();
+        long total = source.layers().stream().mapToLong(Layer::storedBytes).sum();
+        try (ProgressTicker ticker =
+                new ProgressTicker(progress, source.layers().size(), total)) {
+            SideBySide.run(source.layers().size(), i -> {
+                Layer layer = source.layers().get(i);
+                blocks.put(layer.diffId(), readLayer(source, i, ticker));
+            });
         }
         return blocks;
+    }
+
+    private int readLayer(ImageSource source, int index, ProgressTicker ticker) throws InterruptedException {
+        Layer layer = source.layers().get(index);
+        LongConsumer read = ticker.begin();
+        try {
+            int blocks = layers.require(layer, read);
+            layer.keep();
+            read.accept(layer.storedBytes()); // also of a layer that was there
+            ticker.end();
+            return blocks;
+        } catch (IOException e) {
+            Failures.throwIfInterrupted(e);
+            RunhvException failure = Failures.of("write layer " + layers.data(layer.diffId()), e);
+            // Reading fills no disk.
+            throw failure.code() == ErrorCode.NO_SPACE ? failure : Failures.of(operation(source, index), e);
+        }
     }
 
     /** @return how many blocks of data the layers have together, each once */

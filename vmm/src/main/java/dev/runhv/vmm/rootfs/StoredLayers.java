@@ -1,8 +1,10 @@
 package dev.runhv.vmm.rootfs;
 
+import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.StoreLock;
 import dev.runhv.vmm.image.Layer;
+import java.io.EOFException;
 import java.io.IOException;
 import java.nio.channels.Channels;
 import java.nio.file.Files;
@@ -51,7 +53,20 @@ final class StoredLayers {
         try (StoreLock _ = StoreLock.acquire(store, "layer-" + name(layer.diffId()))) {
             // Whoever had the lock may just have read it.
             blocks = wholeBlocks(layer.diffId());
-            return blocks >= 0 ? blocks : read(layer, progress);
+            return blocks >= 0 ? blocks : readChecked(layer, progress);
+        }
+    }
+
+    private int readChecked(Layer layer, LongConsumer progress) throws IOException {
+        try {
+            return read(layer, progress);
+        } catch (CorruptInputException | EOFException e) {
+            // What a registry sends is read before its digest is known: that has the first word, and a second host may
+            // have better.
+            if (!layer.keep()) {
+                throw e;
+            }
+            return read(layer, progress);
         }
     }
 

@@ -59,7 +59,8 @@ public final class BundlePreparation {
             return made.prepare(image, progress);
         }
         try (ImageSource source = ImageSource.pull(name, store, policy, pulled)) {
-            return made.prepare(source, progress);
+            // Who is told how layers come sees how they are read.
+            return made.prepare(source, pulled.equals(PullProgress.NONE) ? progress : progress.warnings());
         }
     }
 

@@ -157,7 +157,9 @@ class RegistryTest {
     }
 
     private ImageSource pull(PullPolicy policy, PullProgress progress) throws InterruptedException {
-        return ImageSource.pull(Reference.parse(name()), store(), policy, progress);
+        ImageSource source = ImageSource.pull(Reference.parse(name()), store(), policy, progress);
+        new RootfsStore(store()).prepare(source, RootfsProgress.NONE);
+        return source;
     }
 
     @Test
@@ -426,10 +428,10 @@ class RegistryTest {
         keep("{\"auths\":{\"HOST\":{\"auth\":\"bWU6c2VjcmV0\"}}}");
         try {
             pulls();
-            Digest digest = Digest.sha256(new byte[0]);
+            Digest digest = Digest.sha256(new byte[1]);
             misbehaviour = exchange -> send(exchange, 404, new byte[0]);
             try (RegistryClient client = client()) {
-                assertThatThrownBy(() -> client.fetch(blobs(), false, digest, 0, bytes -> {}))
+                assertThatThrownBy(() -> client.fetch(blobs(), false, digest, 1, bytes -> {}))
                         .hasMessageContaining(Reference.parse(name()).registry() + " does not have it; 127.0.0.1:")
                         .hasMessageContaining("answers with the status 503");
             }

@@ -1,15 +1,14 @@
 package dev.runhv.vmm.rootfs;
 
 import dev.runhv.vmm.rootfs.Inode.Directory;
+import dev.runhv.vmm.rootfs.Inode.WithContent;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 
 /**
  * The inodes and directories of a tree, laid out. The order is breadth first, so that what a directory lists lies
@@ -19,41 +18,16 @@ final class ErofsMetadata {
     /** The first slots stay empty: number 0 is no inode to many programs. */
     private static final int FIRST_OFFSET = Erofs.INODE_BYTES;
 
-    /** An inode with its place. */
-    private static final class Placed {
-        private final Inode inode;
-        private final int number;
-        private int links;
-        private long offset;
-        private boolean inline;
-        /** Of a directory or symbolic link. */
-        private int contentBytes;
+    /** Numbered from 1 in this order. */
+    private final List<Inode> all = new ArrayList<>();
 
-        private int startBlock;
-
-        private Placed(Inode inode, int number) {
-            this.inode = inode;
-            this.number = number;
-        }
-
-        private long nid() {
-            return offset >> Erofs.SLOT_BITS;
-        }
-
-        /** Of its content: what lies in blocks in front of the inodes. */
-        private int bytesInFront() {
-            return inline ? contentBytes - contentBytes % Erofs.BLOCK : contentBytes;
-        }
-    }
-
-    private final Map<Inode, Placed> byInode = new IdentityHashMap<>();
-    private final List<Placed> all = new ArrayList<>();
     private boolean chunks;
     /** Of the inodes. */
     private long inodeBytes;
 
     private ErofsMetadata() {}
 
+    /** @param tree is written once */
     static ErofsMetadata of(RootTree tree) {
         ErofsMetadata metadata = new ErofsMetadata();
         metadata.collect(tree.root());
@@ -62,7 +36,7 @@ final class ErofsMetadata {
     }
 
     long rootNid() {
-        return all.getFirst().nid();
+        return all.getFirst().slot();
     }
 
     int inodes() {
@@ -77,55 +51,49 @@ final class ErofsMetadata {
     /** How many blocks the directories and inodes take. */
     int blocks() {
         long bytes = Erofs.roundUp(inodeBytes, Erofs.BLOCK);
-        for (Placed placed : all) {
-            bytes += Erofs.roundUp(placed.bytesInFront(), Erofs.BLOCK);
+        for (Inode inode : all) {
+            if (inode instanceof WithContent made) {
+                bytes += Erofs.roundUp(made.bytesInFront(), Erofs.BLOCK);
+            }
         }
         return Math.toIntExact(bytes >> Erofs.BLOCK_BITS);
     }
 
     private void collect(Directory root) {
-        placed(root).links = 2;
+        add(root);
+        root.addLink();
         for (int i = 0; i < all.size(); i++) {
-            if (all.get(i).inode instanceof Directory directory) {
+            if (all.get(i) instanceof Directory directory) {
                 for (String name : names(directory)) {
                     Inode child = directory.children().get(name).inode();
-                    Placed placed = placed(child);
+                    add(child);
                     if (child instanceof Directory) {
-                        placed.links = 2;
-                        all.get(i).links++;
-                    } else {
-                        placed.links++;
+                        child.addLink();
+                        directory.addLink();
                     }
                 }
             }
         }
     }
 
-    private Placed placed(Inode inode) {
-        return byInode.computeIfAbsent(inode, missing -> {
-            Placed placed = new Placed(missing, all.size() + 1);
-            all.add(placed);
-            return placed;
-        });
+    private void add(Inode inode) {
+        if (inode.links() == 0) {
+            all.add(inode);
+        }
+        inode.addLink();
     }
 
     private void place() {
         long offset = FIRST_OFFSET;
-        for (Placed placed : all) {
-            int head = Erofs.INODE_BYTES
-                    + ErofsXattrs.size(placed.inode.attributes().xattrs());
+        for (Inode inode : all) {
+            int head = Erofs.INODE_BYTES + ErofsXattrs.size(inode.attributes().xattrs());
             long size = head;
             offset = Erofs.roundUp(offset, Erofs.SLOT);
-            switch (placed.inode) {
-                case Directory directory -> {
-                    placed.contentBytes = new DirectoryLayout(directory).bytes();
-                    offset = placeContent(placed, head, offset);
-                    size += placed.inline ? placed.contentBytes % Erofs.BLOCK : 0;
-                }
-                case Inode.SymbolicLink link -> {
-                    placed.contentBytes = link.target().length();
-                    offset = placeContent(placed, head, offset);
-                    size += placed.inline ? placed.contentBytes % Erofs.BLOCK : 0;
+            switch (inode) {
+                case WithContent made -> {
+                    int bytes = contentBytes(made);
+                    offset = placeContent(made, bytes, head, offset);
+                    size += made.inline() ? bytes % Erofs.BLOCK : 0;
                 }
                 case Inode.RegularFile file -> {
                     if (file.data() instanceof FileData.Chunked chunked) {
@@ -135,17 +103,24 @@ final class ErofsMetadata {
                 }
                 case Inode.Special ignored -> {}
             }
-            placed.offset = offset;
+            inode.setSlot(Math.toIntExact(offset >> Erofs.SLOT_BITS));
             offset += size;
         }
         inodeBytes = offset;
     }
 
+    private static int contentBytes(WithContent inode) {
+        return switch (inode) {
+            case Directory directory -> new DirectoryLayout(directory).bytes();
+            case Inode.SymbolicLink link -> link.target().length();
+        };
+    }
+
     /** Decides whether the last, partial block of the content follows the inode: it must not cross a block there. */
-    private static long placeContent(Placed placed, int head, long offset) {
-        int tail = placed.contentBytes % Erofs.BLOCK;
-        placed.inline = tail > 0 && head % Erofs.BLOCK + tail <= Erofs.BLOCK;
-        if (!placed.inline) {
+    private static long placeContent(WithContent inode, int bytes, int head, long offset) {
+        int tail = bytes % Erofs.BLOCK;
+        inode.setContent(bytes, tail > 0 && head % Erofs.BLOCK + tail <= Erofs.BLOCK);
+        if (!inode.inline()) {
             return offset;
         }
         long tailStart = (offset + head) % Erofs.BLOCK;
@@ -158,10 +133,10 @@ final class ErofsMetadata {
 
     /** Writes the whole blocks of directories and long links; the inodes come after them. */
     void writeDirectoryBlocks(ImageOutput out) throws IOException {
-        for (Placed placed : all) {
-            if (placed.bytesInFront() > 0) {
-                placed.startBlock = out.block();
-                out.write(content(placed), 0, placed.bytesInFront());
+        for (Inode inode : all) {
+            if (inode instanceof WithContent made && made.bytesInFront() > 0) {
+                made.setStartBlock(out.block());
+                out.write(content(made), 0, made.bytesInFront());
                 out.align();
             }
         }
@@ -171,17 +146,18 @@ final class ErofsMetadata {
     void writeInodes(ImageOutput out, int firstDataBlock) throws IOException {
         long start = out.position();
         ByteBuffer head = ByteBuffer.allocate(Erofs.INODE_BYTES + 4 * 0xffff).order(ByteOrder.LITTLE_ENDIAN);
-        for (Placed placed : all) {
-            out.zerosUntil(start + placed.offset);
+        for (int i = 0; i < all.size(); i++) {
+            Inode inode = all.get(i);
+            out.zerosUntil(start + ((long) inode.slot() << Erofs.SLOT_BITS));
             Arrays.fill(head.array(), 0, Erofs.INODE_BYTES, (byte) 0);
             head.clear();
-            writeInode(placed, firstDataBlock, head);
+            writeInode(inode, i + 1, firstDataBlock, head);
             out.write(head.flip());
-            if (placed.inline) {
-                int tail = placed.contentBytes % Erofs.BLOCK;
-                out.write(content(placed), placed.contentBytes - tail, tail);
+            if (inode instanceof WithContent made && made.inline()) {
+                int tail = made.contentBytes() % Erofs.BLOCK;
+                out.write(content(made), made.contentBytes() - tail, tail);
             }
-            if (placed.inode instanceof Inode.RegularFile file && file.data() instanceof FileData.Chunked chunked) {
+            if (inode instanceof Inode.RegularFile file && file.data() instanceof FileData.Chunked chunked) {
                 ByteBuffer map =
                         ByteBuffer.allocate(4 * chunked.blocks().length).order(ByteOrder.LITTLE_ENDIAN);
                 for (int block : chunked.blocks()) {
@@ -192,14 +168,17 @@ final class ErofsMetadata {
         }
     }
 
-    private void writeInode(Placed placed, int firstDataBlock, ByteBuffer out) {
-        Attributes attributes = placed.inode.attributes();
-        int layout = placed.inline ? Erofs.LAYOUT_FLAT_INLINE : Erofs.LAYOUT_FLAT_PLAIN;
-        long size = placed.contentBytes;
-        int union = placed.startBlock;
-        switch (placed.inode) {
-            case Directory ignored -> {}
-            case Inode.SymbolicLink ignored -> {}
+    private static void writeInode(Inode inode, int number, int firstDataBlock, ByteBuffer out) {
+        Attributes attributes = inode.attributes();
+        int layout = Erofs.LAYOUT_FLAT_PLAIN;
+        long size = 0;
+        int union = 0;
+        switch (inode) {
+            case WithContent made -> {
+                layout = made.inline() ? Erofs.LAYOUT_FLAT_INLINE : Erofs.LAYOUT_FLAT_PLAIN;
+                size = made.contentBytes();
+                union = made.startBlock();
+            }
             case Inode.RegularFile file -> {
                 size = file.data().size();
                 switch (file.data()) {
@@ -215,16 +194,16 @@ final class ErofsMetadata {
         int xattrBytes = ErofsXattrs.size(attributes.xattrs());
         out.putShort((short) (1 | layout << 1));
         out.putShort((short) ErofsXattrs.count(xattrBytes));
-        out.putShort((short) (placed.inode.kindOf().modeBits() | attributes.mode()));
+        out.putShort((short) (inode.kindOf().modeBits() | attributes.mode()));
         out.putShort((short) 0);
         out.putLong(size);
         out.putInt(union);
-        out.putInt(placed.number);
+        out.putInt(number);
         out.putInt(attributes.uid());
         out.putInt(attributes.gid());
         out.putLong(attributes.mtimeSeconds());
         out.putInt(attributes.mtimeNanos());
-        out.putInt(placed.links);
+        out.putInt(inode.links());
         out.position(Erofs.INODE_BYTES);
         if (xattrBytes > 0) {
             Arrays.fill(out.array(), Erofs.INODE_BYTES, Erofs.INODE_BYTES + xattrBytes, (byte) 0);
@@ -237,12 +216,10 @@ final class ErofsMetadata {
         return minor & 0xff | major << 8 | (minor & ~0xff) << 12;
     }
 
-    private byte[] content(Placed placed) {
-        return switch (placed.inode) {
+    private static byte[] content(WithContent inode) {
+        return switch (inode) {
             case Directory directory -> new DirectoryLayout(directory).write();
             case Inode.SymbolicLink link -> link.target().getBytes(StandardCharsets.ISO_8859_1);
-            case Inode.RegularFile _ -> throw new IllegalArgumentException("The data of a file is in place");
-            case Inode.Special _ -> throw new IllegalArgumentException("A device has no data");
         };
     }
 
@@ -256,7 +233,7 @@ final class ErofsMetadata {
      * The blocks of a directory: in each, fixed-size entries and behind them their names, all in the order of the names'
      * bytes, with the directory itself and its parent among them.
      */
-    private final class DirectoryLayout {
+    private static final class DirectoryLayout {
         private final Directory directory;
         private final String[] names;
 
@@ -310,7 +287,7 @@ final class ErofsMetadata {
                 int nameOffset = Erofs.DIRECTORY_ENTRY_BYTES * (end - first);
                 for (int i = first; i < end; i++) {
                     Inode inode = inode(names[i]);
-                    out.putLong(byInode.get(inode).nid());
+                    out.putLong(inode.slot());
                     out.putShort((short) nameOffset);
                     out.put((byte) inode.kindOf().directoryType());
                     out.put((byte) 0);

@@ -3,9 +3,16 @@ package dev.runhv.vmm.rootfs;
 import java.util.HashMap;
 import java.util.Map;
 
-/** A file of any kind, apart from its names: hard links are several names of one inode. */
+/**
+ * A file of any kind, apart from its names: hard links are several names of one inode. Whoever writes the tree keeps here
+ * where he puts it, since a million of these are in memory.
+ */
 abstract sealed class Inode {
     private Attributes attributes;
+    /** As they are written; 0 before the tree is. */
+    private int links;
+
+    private int slot;
 
     Inode(Attributes attributes) {
         this.attributes = attributes;
@@ -17,6 +24,62 @@ abstract sealed class Inode {
 
     void setAttributes(Attributes attributes) {
         this.attributes = attributes;
+    }
+
+    int links() {
+        return links;
+    }
+
+    void addLink() {
+        links++;
+    }
+
+    /** Where it is written, in units of {@link Erofs#SLOT}. */
+    int slot() {
+        return slot;
+    }
+
+    void setSlot(int slot) {
+        this.slot = slot;
+    }
+
+    /** What has content that is made where it is written. */
+    abstract static sealed class WithContent extends Inode {
+        private int contentBytes;
+        private boolean inline;
+        private int startBlock;
+
+        WithContent(Attributes attributes) {
+            super(attributes);
+        }
+
+        int contentBytes() {
+            return contentBytes;
+        }
+
+        /** Whether the last, partial block follows the inode. */
+        boolean inline() {
+            return inline;
+        }
+
+        void setContent(int contentBytes, boolean inline) {
+            this.contentBytes = contentBytes;
+            this.inline = inline;
+        }
+
+        /** How much of the content lies in blocks in front of the inodes. */
+        int bytesInFront() {
+            return inline ? contentBytes - contentBytes % Erofs.BLOCK : contentBytes;
+        }
+
+        /** Of the bytes in front. */
+        int startBlock() {
+            return startBlock;
+        }
+
+        void setStartBlock(int startBlock) {
+            this.startBlock = startBlock;
+        }
     }
 
     static final class RegularFile extends Inode {
@@ -32,7 +95,7 @@ abstract sealed class Inode {
         }
     }
 
-    static final class SymbolicLink extends Inode {
+    static final class SymbolicLink extends WithContent {
         private final String target;
 
         SymbolicLink(Attributes attributes, String target) {
@@ -74,7 +137,7 @@ abstract sealed class Inode {
     /** A name in a directory, and the layer that put it there. */
     record Child(Inode inode, int layer) {}
 
-    static final class Directory extends Inode {
+    static final class Directory extends WithContent {
         private final Map<String, Child> children = new HashMap<>(4);
         private final Directory parent;
         private final int depth;

@@ -29,6 +29,9 @@ final class RootTree {
     private long steps;
     private int layer;
     private int entries;
+    /** Of the last entry: those of one folder are often alike, and a million are in memory. */
+    private Attributes last = Attributes.IMPLIED_DIRECTORY;
+
     private long xattrBytes;
     /** Of all that were ever made: what a later layer replaces is not worth the accounts. */
     private long nameBytes;
@@ -68,7 +71,7 @@ final class RootTree {
             if (entry.type() != TarEntry.Type.DIRECTORY) {
                 throw new CorruptInputException("it would replace the root directory");
             }
-            setAttributes(root, Attributes.of(entry));
+            setAttributes(root, attributes(entry));
             return;
         }
         String name = path.removeLast();
@@ -80,10 +83,10 @@ final class RootTree {
         Child existing = directory.children().get(name);
         if (entry.type() == TarEntry.Type.DIRECTORY) {
             if (existing != null && existing.inode() instanceof Directory merged) {
-                setAttributes(merged, Attributes.of(entry));
+                setAttributes(merged, attributes(entry));
                 directory.children().put(name, new Child(merged, layer));
             } else {
-                put(directory, name, newDirectory(directory, Attributes.of(entry)));
+                put(directory, name, newDirectory(directory, attributes(entry)));
             }
         } else if (entry.type() == TarEntry.Type.HARD_LINK) {
             Inode target = linkTarget(entry.linkName());
@@ -98,6 +101,14 @@ final class RootTree {
         }
     }
 
+    private Attributes attributes(TarEntry entry) throws CorruptInputException {
+        Attributes attributes = Attributes.of(entry);
+        if (!attributes.equals(last)) {
+            last = attributes;
+        }
+        return last;
+    }
+
     /** Whether applying the entry will ask for data: that of a whiteout or of the root is of no use. */
     static boolean wantsData(TarEntry entry) throws CorruptInputException {
         if (entry.type() != TarEntry.Type.FILE) {
@@ -108,7 +119,7 @@ final class RootTree {
     }
 
     private Inode inode(TarEntry entry, FileData data) throws CorruptInputException {
-        Attributes attributes = Attributes.of(entry);
+        Attributes attributes = attributes(entry);
         countXattrs(attributes);
         return switch (entry.type()) {
             case FILE -> new RegularFile(attributes, data);

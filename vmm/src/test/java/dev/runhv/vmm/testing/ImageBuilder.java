@@ -44,9 +44,13 @@ public final class ImageBuilder {
     }
 
     public ImageBuilder layer(String mediaType, byte[] stored, byte[] tar) {
-        layers.add(descriptor(mediaType, stored));
-        diffIds.add(Digest.sha256(tar).toString());
         tars.add(tar);
+        return layer(mediaType, stored, Digest.sha256(tar));
+    }
+
+    public ImageBuilder layer(String mediaType, byte[] stored, Digest diffId) {
+        layers.add(descriptor(mediaType, stored));
+        diffIds.add(diffId.toString());
         return this;
     }
 

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.cli.RequestReader.Request;
+import dev.runhv.vmm.content.CallerEnvironment;
 import dev.runhv.vmm.image.ImageSource;
 import dev.runhv.vmm.image.PullPolicy;
 import dev.runhv.vmm.image.PullProgress;
@@ -20,6 +21,7 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -36,7 +38,7 @@ public final class Main {
         // The JVM is up: from here on what is on the standard error is ours (docs/prepare.md).
         out.write('\n');
         out.flush();
-        int status = answer(System.in, out, new ProgressLines(System.err));
+        int status = answer(System.in, out, System.err);
         out.flush();
         // Threads that read layers ahead may still be there; nobody waits for them.
         System.exit(status);
@@ -45,14 +47,14 @@ public final class Main {
     /** What an answer holds where all went well. */
     private record Result(String field, String text) {}
 
-    private static Result act(Request request, RootfsProgress lines) throws IOException, InterruptedException {
+    private static Result act(Request request, PrintStream errors) throws IOException, InterruptedException {
         return switch (request) {
             case Request.Prepare prepare -> {
                 BundlePreparation.prepare(
                         prepare.bundle(),
                         prepare.pull(),
-                        prepare.progress() ? new PullLines(System.err, true) : PullProgress.NONE,
-                        prepare.progress() ? lines : RootfsProgress.NONE);
+                        prepare.progress() ? new PullLines(errors, true) : PullProgress.NONE,
+                        prepare.progress() ? new ProgressLines(errors) : RootfsProgress.NONE);
                 yield new Result("bundle", prepare.bundle().bundle().toString());
             }
             case Request.ListKernels list -> {
@@ -69,19 +71,21 @@ public final class Main {
             }
             case Request.Pull pull -> {
                 boolean quiet = pull.output() == Request.Output.QUIET;
-                PullProgress progress = quiet ? PullProgress.NONE : new PullLines(System.err, pull.progress());
+                PullProgress progress = quiet ? PullProgress.NONE : new PullLines(errors, pull.progress());
                 try (ImageSource source = ImageSource.pull(pull.name(), pull.store(), PullPolicy.ALWAYS, progress)) {
-                    new RootfsStore(pull.store()).prepare(source, quiet ? RootfsProgress.NONE : lines.warnings());
+                    new RootfsStore(pull.store())
+                            .prepare(source, quiet ? RootfsProgress.NONE : new ProgressLines(errors).warnings());
                     yield new Result("output", PullLines.result(pull.output(), pull.name(), source));
                 }
             }
             case Request.Login login -> {
                 RegistryClient.check(login.registry(), login.credentials());
-                String place = new CredentialFiles(System.getenv()).store(login.registry(), login.credentials());
+                String place =
+                        new CredentialFiles(CallerEnvironment.get()).store(login.registry(), login.credentials());
                 yield new Result("output", "Logged in to %s; kept in %s\n".formatted(login.registry(), place));
             }
             case Request.Logout logout -> {
-                CredentialFiles files = new CredentialFiles(System.getenv());
+                CredentialFiles files = new CredentialFiles(CallerEnvironment.get());
                 files.erase(logout.registry());
                 // Podman's files are not docker's.
                 String still =
@@ -95,11 +99,12 @@ public final class Main {
         return new KernelCatalogue(store, Distribution.find());
     }
 
-    static int answer(InputStream in, OutputStream out, RootfsProgress lines) throws IOException, InterruptedException {
+    /** @param errors what a person sees meanwhile */
+    static int answer(InputStream in, OutputStream out, PrintStream errors) throws IOException, InterruptedException {
         RunhvException failure = null;
         Result result = null;
         try {
-            result = act(RequestReader.read(in), lines);
+            result = act(RequestReader.read(in), errors);
         } catch (RunhvException e) {
             failure = e;
         }

@@ -2,6 +2,7 @@ package dev.runhv.vmm.registry;
 
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.BlockInputStream;
+import dev.runhv.vmm.content.CallerEnvironment;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.Failures;
@@ -32,9 +33,9 @@ public final class RegistryClient implements AutoCloseable {
     private final Patience patience;
     private final List<RegistryHost> hosts;
 
-    /** As the environment of this process and the files that it names have it. */
+    /** As the caller's environment and the files that it names have it. */
     public RegistryClient(Reference reference) {
-        this(reference, Patience.USUAL, System.getenv());
+        this(reference, Patience.USUAL, CallerEnvironment.get());
     }
 
     /** @param environment names the files of credentials and hosts, and the proxies */
@@ -62,7 +63,7 @@ public final class RegistryClient implements AutoCloseable {
      * @throws RunhvException when it does not, or cannot be asked
      */
     public static void check(String registry, Credentials credentials) throws InterruptedException {
-        check(registry, credentials, System.getenv());
+        check(registry, credentials, CallerEnvironment.get());
     }
 
     static void check(String registry, Credentials credentials, Map<String, String> environment)

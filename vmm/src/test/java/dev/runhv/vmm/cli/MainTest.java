@@ -3,7 +3,6 @@ package dev.runhv.vmm.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.contentOf;
 
-import dev.runhv.vmm.rootfs.RootfsProgress;
 import dev.runhv.vmm.testing.ImageBuilder;
 import dev.runhv.vmm.testing.TarBuilder;
 import java.io.ByteArrayInputStream;
@@ -150,7 +149,7 @@ class MainTest {
         InputStream in = new ByteArrayInputStream(
                 request.replace("%1$s", folder.toString()).getBytes(StandardCharsets.UTF_8));
         try {
-            assertThat(Main.answer(in, out, RootfsProgress.NONE))
+            assertThat(Main.answer(in, out, System.err))
                     .as(out.toString(StandardCharsets.UTF_8))
                     .isEqualTo(status);
         } catch (InterruptedException e) {

@@ -27,6 +27,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Semaphore;
 import java.util.function.LongConsumer;
 
 /**
@@ -37,6 +38,11 @@ import java.util.function.LongConsumer;
 public final class RootfsStore {
     /** Changes when the images that are made change, so that old ones are not taken for new ones. */
     private static final String FORMAT = "runhv-erofs-2";
+
+    /** Trees that are made in this JVM at one time: they share its heap. */
+    static final int AT_ONCE = 4;
+
+    static final Semaphore MAKING = new Semaphore(AT_ONCE, true);
 
     private final Path store;
     private final Path folder;
@@ -129,7 +135,13 @@ public final class RootfsStore {
                 // Whoever had the lock may just have made it.
                 PreparedRootfs rootfs = rootfs(source.config());
                 if (!isWhole(rootfs)) {
-                    make(source, rootfs, progress);
+                    // Whoever has a layer's lock has begun: nobody who has begun waits for one who has not.
+                    MAKING.acquire();
+                    try {
+                        make(source, rootfs, progress);
+                    } finally {
+                        MAKING.release();
+                    }
                 }
             }
         } catch (IOException e) {

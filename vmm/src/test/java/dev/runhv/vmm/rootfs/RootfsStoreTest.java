@@ -27,12 +27,14 @@ import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 class RootfsStoreTest {
@@ -92,6 +94,43 @@ class RootfsStoreTest {
 
         assertThat(makers).hasSize(1);
         assertThat(rootfs.toFile().list()).hasSize(1);
+    }
+
+    @Test
+    @Timeout(60)
+    void noMoreThanItsHeapIsForAreMadeAtOnce() throws Exception {
+        Set<Integer> begun = ConcurrentHashMap.newKeySet();
+        CountDownLatch go = new CountDownLatch(1);
+        List<Future<PreparedRootfs>> images = new ArrayList<>();
+        try (ExecutorService threads = Executors.newFixedThreadPool(RootfsStore.AT_ONCE + 2)) {
+            for (int i = 0; i < RootfsStore.AT_ONCE + 2; i++) {
+                int number = i;
+                Path image = new ImageBuilder()
+                        .layer(new TarBuilder().file("own", "image " + i).bytes())
+                        .writeTo(folder.resolve("oci" + i), "t");
+                images.add(threads.submit(() -> new RootfsStore(folder.resolve("store"))
+                        .prepare(new ImageReference.OciLayout(image, ""), (layer, layers, bytes, total) -> {
+                            begun.add(number);
+                            awaitQuietly(go);
+                        })));
+            }
+            while (RootfsStore.MAKING.getQueueLength() < 2 || begun.size() < RootfsStore.AT_ONCE) {
+                Thread.onSpinWait();
+            }
+            assertThat(begun).hasSize(RootfsStore.AT_ONCE);
+            go.countDown();
+            for (Future<PreparedRootfs> image : images) {
+                assertThat(Rootfs.names(image.get())).containsExactly("/own");
+            }
+        }
+    }
+
+    private static void awaitQuietly(CountDownLatch latch) {
+        try {
+            latch.await();
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     @Test

@@ -48,6 +48,18 @@ struct ProgramEnd {
 // kTimedOut where it did not end in time. REQUIRES: as start_child.
 Result<ProgramEnd> run_program(const Program& program);
 
+// A program that outlives this process.
+struct Detached {
+  std::string path;
+  std::vector<std::string> arguments;    // without its name
+  std::vector<std::string> environment;  // NAME=value
+  std::string folder;                    // that it works in
+  OsHandle input;                        // its stdin; stdout and stderr are the null device
+  OsHandle kept;                         // it has this one, too, and no other
+};
+// Begins it in a session of its own, as nobody's child. REQUIRES: as start_child.
+Result<void> start_detached(const Detached& program);
+
 // --- for the child, between fork and exec ---
 
 // Where in the system a process is to be.

@@ -94,6 +94,10 @@ class LocalListener {
   // (EMFILE) leaves them waiting: ask again later, not at once.
   Result<std::optional<LocalConnection>> accept();
 
+  // Ends this object and gives its handle away, for the standard input of a process that accepts
+  // from then on. The name stays.
+  UniqueHandle release() &&;
+
   // A source (platform/event_loop.h).
   Result<void> bind(EventLoop& loop) { return readiness_.bind(loop, handle_.get()); }
   void on_connection(Handler handler) { readiness_.on_readable(std::move(handler)); }

@@ -31,6 +31,9 @@ class SignalQueue {
   virtual void on_signal(Handler handler) = 0;
 };
 
+// The next signal in the queue that would have ended this process.
+std::optional<int> next_that_ends(SignalQueue& signals);
+
 // Ends this process as that signal does where nobody minds it.
 [[noreturn]] void end_by_signal(int signal);
 

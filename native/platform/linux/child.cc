@@ -9,6 +9,7 @@
 #include <optional>
 #include <string_view>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -134,6 +135,26 @@ Result<Child> start_child(const std::function<Result<int>(const Ready& ready)>& 
 
 namespace {
 
+// What this process waits for or passes over is not the affair of a program that it becomes.
+void forget_signals() {
+  ::sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  for (const int ignored : {SIGPIPE, SIGXFSZ}) std::signal(ignored, SIG_DFL);
+}
+
+// Every handle above stderr ends with the next exec, whoever opened it.
+Result<void> close_on_exec() {
+  DIR* directory = ::opendir("/proc/self/fd");
+  if (directory == nullptr) return Fail{last_os_error("close inherited files: list /proc/self/fd")};
+  const ScopeExit close([&] { ::closedir(directory); });
+  while (const dirent* entry = ::readdir(directory)) {
+    const int file = std::atoi(entry->d_name);
+    if (file > 2) ::fcntl(file, F_SETFD, FD_CLOEXEC);
+  }
+  return {};
+}
+
 // What there is now; the first kKeptOutputBytes are kept. False once it has ended.
 bool take_output(Stream& stream, std::string& output) {
   while (true) {
@@ -170,11 +191,7 @@ Result<ProgramEnd> run_program(const Program& program) {
         RUNHV_TRY(set_standard_streams({in_reader.get(), out_writer.get(), out_writer.get()}));
         const std::vector<std::string> name{program.path};
         const auto arguments = pointers(program.arguments.empty() ? name : program.arguments);
-        // What this process waits for or passes over is not the program's affair.
-        ::sigset_t none;
-        ::sigemptyset(&none);
-        ::sigprocmask(SIG_SETMASK, &none, nullptr);
-        for (const int ignored : {SIGPIPE, SIGXFSZ}) std::signal(ignored, SIG_DFL);
+        forget_signals();
         std::vector<char*> own;
         if (program.environment) own = pointers(*program.environment);
         ::execve(program.path.c_str(), arguments.data(),
@@ -219,6 +236,32 @@ Result<ProgramEnd> run_program(const Program& program) {
   kill.release();
   end.exit_status = child.wait();
   return end;
+}
+
+Result<void> start_detached(const Detached& program) {
+  const std::string operation = "start " + program.path;
+  // The child of a child that has ended is nobody's.
+  RUNHV_TRY_ASSIGN(const Child between, start_child([&](const Ready&) -> Result<int> {
+                     RUNHV_TRY(begin_session(kInvalidHandle));
+                     const pid_t child = ::fork();
+                     if (child < 0) return Fail{last_os_error(operation)};
+                     if (child > 0) return 0;
+                     RUNHV_TRY(close_on_exec());
+                     RUNHV_TRY(keep_across_become(program.kept));
+                     RUNHV_TRY(give_up_standard_streams());
+                     RUNHV_TRY(set_standard_streams({program.input, 1, 2}));
+                     if (::chdir(program.folder.c_str()) != 0) {
+                       return Fail{last_os_error("enter " + program.folder)};
+                     }
+                     forget_signals();
+                     std::vector<std::string> arguments = program.arguments;
+                     arguments.insert(arguments.begin(), program.path);
+                     ::execve(program.path.c_str(), pointers(arguments).data(),
+                              pointers(program.environment).data());
+                     return Fail{last_os_error(operation)};
+                   }));
+  static_cast<void>(between.wait());
+  return {};
 }
 
 Result<void> place_this_process(const Placement& placement) {

@@ -39,6 +39,54 @@ TEST(Child, AnErrorBeforeItIsReadyIsThatOfTheStart) {
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "nothing of it is left";
 }
 
+TEST(Detached, IsNobodysChildAndHasWhatItIsGivenAndNoMore) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const int kept = ::dup3(ends[1], 9, O_CLOEXEC);  // a shell writes to nothing above
+  const int inherited = ::fcntl(ends[1], F_DUPFD, 60);
+  ::setenv("OF_THE_TEST", "1", 1);
+  const int input = ::open("/dev/zero", O_RDONLY | O_CLOEXEC);
+  const auto started = start_detached(
+      {.path = "/bin/sh",
+       .arguments = {"-c",
+                     "out=$(readlink /proc/$$/fd/1); { echo $out; "
+                     "readlink /proc/$$/fd/0 /proc/$$/fd/2 /proc/$$/cwd; "
+                     "test -e /proc/$$/fd/60 && echo inherited; echo $A $OF_THE_TEST; "
+                     "set -- $(cat /proc/$$/stat); test $6 = $$ || echo session $6; } >&9"},
+       .environment = {"A=b", "PATH=/usr/bin:/bin"},
+       .folder = "/usr",
+       .input = input,
+       .kept = kept});
+  ASSERT_TRUE(started) << to_string(started.error());
+  ::close(ends[1]);
+  ::close(kept);
+  ::close(inherited);
+  ::close(input);
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "there is no child";
+  std::string said;
+  char buffer[256];
+  for (ssize_t count = 1; count > 0;) {
+    count = ::read(ends[0], buffer, sizeof buffer);
+    if (count > 0) said.append(buffer, static_cast<std::size_t>(count));
+  }
+  ::close(ends[0]);
+  // Not a leader of its session, so that no terminal that it opens becomes its own.
+  EXPECT_THAT(said,
+              testing::MatchesRegex("/dev/null\n/dev/zero\n/dev/null\n/usr\nb\nsession [0-9]+\n"));
+}
+
+TEST(Detached, WhatCannotBeStartedIsTheError) {
+  const auto started = start_detached({.path = "/no/such/program",
+                                       .arguments = {},
+                                       .environment = {},
+                                       .folder = "/",
+                                       .input = 0,
+                                       .kept = 0});
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().os_code, ENOENT);
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "nothing of it is left";
+}
+
 TEST(Child, IsThereOnceItIsReadyOrAnotherProgram) {
   const auto ready = start_child([](const Ready& say_ready) -> Result<int> {
     say_ready();

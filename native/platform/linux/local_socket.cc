@@ -246,6 +246,11 @@ LocalListener::~LocalListener() {
   if (handle_.is_open()) ::unlinkat(number(folder_), name_.c_str(), 0);
 }
 
+UniqueHandle LocalListener::release() && {
+  readiness_ = Readiness();
+  return std::move(handle_);
+}
+
 Result<std::optional<LocalConnection>> LocalListener::accept() {
   const std::string operation = "accept a connection";
   while (true) {

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -61,19 +62,6 @@ std::vector<char*> child_environment() {
   }
   vector.push_back(nullptr);
   return vector;
-}
-
-// The next signal that would have ended us.
-std::optional<int> asked_to_end(SignalQueue* signals) {
-  while (signals != nullptr) {
-    const auto signal = signals->next();
-    if (!signal) break;
-    if (*signal == SIGWINCH || *signal == SIGCONT) continue;
-    struct sigaction action {};
-    if (::sigaction(*signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) continue;
-    return signal;
-  }
-  return std::nullopt;
 }
 
 // All of /proc/self/fd above 2 that `kept` (sorted) does not name.
@@ -232,7 +220,7 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
                          {signals != nullptr ? static_cast<int>(signals->handle()) : -1, POLLIN, 0},
                          {errors.reader(), POLLIN, 0}};
     if (::poll(entries, 4, -1) < 0 && errno != EINTR) return Fail{last_os_error(operation)};
-    captured.asked_to_end = asked_to_end(signals);
+    if (signals != nullptr) captured.asked_to_end = next_that_ends(*signals);
     if (captured.asked_to_end) return captured;
     if (entries[1].revents != 0) {
       const ssize_t count = ::write(entries[1].fd, input.data() + written, input.size() - written);
@@ -256,7 +244,7 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   // A terminal's interrupt ends the child as well, and maybe sooner than we look.
-  captured.asked_to_end = asked_to_end(signals);
+  if (signals != nullptr) captured.asked_to_end = next_that_ends(*signals);
   errors.finish(captured);
   captured.exit_status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   return captured;
@@ -310,6 +298,27 @@ std::string environment(const char* name) {
 }
 
 std::uint32_t current_user_id() { return ::getuid(); }
+
+std::string surroundings() {
+  std::string text = "user " + std::to_string(::getuid()) + ":" + std::to_string(::getgid());
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  text += " mask " + std::to_string(mask);
+  // namespaces(7)
+  for (const char* kind : {"mnt", "net", "pid", "user"}) {
+    char name[64];
+    const std::string link = std::string("/proc/self/ns/") + kind;
+    const ssize_t size = ::readlink(link.c_str(), name, sizeof name);
+    if (size > 0) text += " " + std::string(name, static_cast<std::size_t>(size));
+  }
+  return text;
+}
+
+std::vector<std::string> whole_environment() {
+  std::vector<std::string> variables;
+  for (char** entry = ::environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
+  return variables;
+}
 
 std::uint64_t current_process_id() { return static_cast<std::uint64_t>(::getpid()); }
 

@@ -60,6 +60,16 @@ Result<std::unique_ptr<SignalQueue>> SignalQueue::create_for_all() {
   return collect(set);
 }
 
+std::optional<int> next_that_ends(SignalQueue& signals) {
+  while (const auto signal = signals.next()) {
+    if (*signal == SIGWINCH || *signal == SIGCONT) continue;
+    struct sigaction action {};
+    if (::sigaction(*signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) continue;
+    return signal;
+  }
+  return std::nullopt;
+}
+
 void end_by_signal(int signal) {
   std::signal(signal, SIG_DFL);
   sigset_t set;

@@ -7,6 +7,7 @@
 
 #include <rapidjson/document.h>
 
+#include "cli/image_service.h"
 #include "cli/java_runtime.h"
 #include "cli/kernels.h"
 #include "cli/prepare.h"
@@ -33,6 +34,19 @@ RunOptions parsed(const Arguments& arguments) {
 std::string complaint(const Arguments& arguments) {
   const auto options = parse_run_options(arguments);
   return options ? "accepted" : options.error().detail;
+}
+
+TEST(ImageService, IsOffOrEndsAfterSeconds) {
+  EXPECT_TRUE(parse_service_options("")->used);
+  EXPECT_EQ(parse_service_options("")->idle_seconds, 600U);
+  EXPECT_FALSE(parse_service_options("off")->used);
+  EXPECT_EQ(parse_service_options("1")->idle_seconds, 1U);
+  EXPECT_EQ(parse_service_options("86400")->idle_seconds, 86400U);
+  for (const char* wrong : {"on", "0", "-1", "86401", "1s", " 1", "99999999999999999999"}) {
+    const auto options = parse_service_options(wrong);
+    ASSERT_FALSE(options) << wrong;
+    EXPECT_THAT(options.error().detail, HasSubstr("expected off, or the seconds")) << wrong;
+  }
 }
 
 TEST(RunOptions, OptionsEndAtTheImage) {

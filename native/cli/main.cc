@@ -13,8 +13,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/log.h"
 #include "base/result.h"
 #include "base/scope_exit.h"
+#include "cli/image_service.h"
 #include "cli/java_runtime.h"
 #include "cli/kernels.h"
 #include "cli/prepare.h"
@@ -41,7 +43,6 @@
 namespace runhv::cli {
 namespace {
 
-constexpr std::uint64_t kMaxAnswerBytes = 1 << 20;
 constexpr std::uint64_t kMaxRevisionBytes = 1 << 10;
 constexpr int kWindowChanged = 28;  // Linux: SIGWINCH
 // Of JSON, and of the line break by which the Java side says that it is up.
@@ -83,7 +84,8 @@ void sweep(const std::string& directory) {
   }
 }
 
-std::vector<std::string> java_arguments(const std::string& home) {
+// `stays`: for the image service, which gives back what it needs no more.
+std::vector<std::string> java_arguments(const std::string& home, bool stays) {
   const std::string share = home + "/share/runhv";
   std::vector<std::string> arguments = {
       // The JVM's own log goes to stdout otherwise, where the answer is expected.
@@ -94,6 +96,7 @@ std::vector<std::string> java_arguments(const std::string& home) {
       "-Xlog:aot*=off:stderr", "-XX:+UseSerialGC",
       // Enough for an image that is at every limit of docs/limits.md at once.
       "-Xmx1g", "--enable-native-access=dev.runhv.vmm,com.github.luben.zstd_jni"};
+  if (stays) arguments.push_back("-Xms16m");
   if (const std::string cache = share + "/runhv.aot"; platform::file_exists(cache)) {
     arguments.push_back("-XX:AOTCache=" + cache);
   }
@@ -104,13 +107,45 @@ std::vector<std::string> java_arguments(const std::string& home) {
   return arguments;
 }
 
+// In a process of its own.
+Result<platform::Captured> captured_alone(const std::string& request, const std::string& home,
+                                          platform::SignalQueue* signals) {
+  RUNHV_TRY_ASSIGN(const std::string java, find_java());
+  return platform::run_captured(java, java_arguments(home, false), home, request, kMaxAnswerBytes,
+                                signals, kAnswerBegins);
+}
+
+// By the image service, where there is one or one can be started.
+Result<platform::Captured> captured(const std::string& request, const std::string& home,
+                                    platform::SignalQueue* signals = nullptr) {
+  RUNHV_TRY_ASSIGN(const ServiceOptions options,
+                   parse_service_options(platform::environment("RUNHV_SERVICE")));
+  if (!options.used) return captured_alone(request, home, signals);
+  auto service = ImageService::find(home);
+  if (!service && service.error().code == Code::kNotFound) {
+    RUNHV_TRY_ASSIGN(const std::string java, find_java());
+    service =
+        ImageService::find_or_start(home, {java, java_arguments(home, true), options.idle_seconds});
+  }
+  if (!service) {
+    debug_log("cli", "%s", to_string(service.error()).c_str());
+    return captured_alone(request, home, signals);
+  }
+  RUNHV_TRY_ASSIGN(auto answer, (*std::move(service)).ask(request, signals));
+  return answer ? *std::move(answer) : captured_alone(request, home, signals);
+}
+
 // The answer of the Java side: its text `member`.
 Result<std::string> ask_java(const std::string& request, const std::string& home,
                              const char* member, const std::string& operation) {
-  RUNHV_TRY_ASSIGN(const std::string java, find_java());
-  RUNHV_TRY_ASSIGN(const platform::Captured answer,
-                   platform::run_captured(java, java_arguments(home), home, request,
-                                          kMaxAnswerBytes, nullptr, kAnswerBegins));
+  RUNHV_TRY_ASSIGN(const platform::Captured answer, captured(request, home));
+  return read_answer(answer, member, operation);
+}
+
+// The same of a process that ends with it: what is secret or heavy stays nowhere.
+Result<std::string> ask_java_alone(const std::string& request, const std::string& home,
+                                   const char* member, const std::string& operation) {
+  RUNHV_TRY_ASSIGN(const platform::Captured answer, captured_alone(request, home, nullptr));
   return read_answer(answer, member, operation);
 }
 
@@ -122,7 +157,6 @@ Result<std::string> prepare_bundle(const RunOptions& options, const std::string&
                                    std::optional<control::ContainerFolder>& name) {
   RUNHV_TRY_ASSIGN(const std::string image, absolute_image(options.image));
   RUNHV_TRY_ASSIGN(const std::string store, store_directory());
-  RUNHV_TRY_ASSIGN(const std::string java, find_java());
   RUNHV_TRY_ASSIGN(const std::string directory, control::root_folder(root, "bundles"));
   sweep(directory);
   // Two runs with one name must not touch each other's bundle: which of them may have the name is
@@ -136,9 +170,7 @@ Result<std::string> prepare_bundle(const RunOptions& options, const std::string&
                    platform::SignalQueue::create());
   // Java leaves nothing where it fails; but it may have been killed.
   ScopeExit remove([&] { (void)platform::remove_tree(bundle); });
-  RUNHV_TRY_ASSIGN(const platform::Captured answer,
-                   platform::run_captured(java, java_arguments(home), home, request,
-                                          kMaxAnswerBytes, signals.get(), kAnswerBegins));
+  RUNHV_TRY_ASSIGN(const platform::Captured answer, captured(request, home, signals.get()));
   if (answer.asked_to_end) {
     (void)platform::remove_tree(bundle);
     if (name) (void)name->remove();
@@ -315,7 +347,9 @@ Result<std::string> kernels_text(std::span<const std::string_view> arguments) {
   RUNHV_TRY_ASSIGN(const std::string home, distribution());
   RUNHV_TRY_ASSIGN(const std::string store, store_directory());
   RUNHV_TRY_ASSIGN(const std::string request, kernels_request(arguments, store));
-  return ask_java(request, home, "output", "look after the kernels");
+  // To add one boots it.
+  const bool adds = !arguments.empty() && arguments.front() == "add";
+  return (adds ? ask_java_alone : ask_java)(request, home, "output", "look after the kernels");
 }
 
 Result<std::string> pull_text(std::span<const std::string_view> arguments) {
@@ -332,13 +366,27 @@ Result<std::string> login_text(std::span<const std::string_view> arguments) {
   RUNHV_TRY_ASSIGN(LoginOptions options, parse_login_options(arguments));
   RUNHV_TRY_ASSIGN(const std::string password, read_password(options));
   RUNHV_TRY_ASSIGN(const std::string request, login_request(options, password));
-  return ask_java(request, home, "output", "log in");
+  return ask_java_alone(request, home, "output", "log in");
 }
 
 Result<std::string> logout_text(std::span<const std::string_view> arguments) {
   RUNHV_TRY_ASSIGN(const std::string home, distribution());
   RUNHV_TRY_ASSIGN(const std::string request, logout_request(arguments));
-  return ask_java(request, home, "output", "log out");
+  return ask_java_alone(request, home, "output", "log out");
+}
+
+Result<std::string> service_text(std::span<const std::string_view> arguments) {
+  const std::string_view verb = arguments.size() == 1 ? arguments.front() : "";
+  if (verb != "status" && verb != "stop") {
+    return Fail{Error{Code::kInvalidArgument, "service", "expected status or stop"}};
+  }
+  RUNHV_TRY_ASSIGN(const std::string home, distribution());
+  auto service = ImageService::find(home);
+  if (!service && service.error().code == Code::kNotFound) return std::string("not running\n");
+  if (!service) return Fail{service.error()};
+  if (verb == "status") return (*std::move(service)).status();
+  RUNHV_TRY((*std::move(service)).stop());
+  return std::string();
 }
 
 int answered(const Result<std::string>& text) {
@@ -408,6 +456,7 @@ int runhv_main(std::span<const std::string_view> arguments) {
   if (verb == "kernels") return answered(kernels_text(rest));
   if (verb == "pull") return answered(pull_text(rest));
   if (verb == "login") return answered(login_text(rest));
+  if (verb == "service") return answered(service_text(rest));
   if (verb == "logout") return answered(logout_text(rest));
   if (verb == "help" || verb == "--help" || verb == "-h") return help(rest);
   if (verb == "version" || verb == "--version") return version(rest);

@@ -15,7 +15,7 @@ constexpr std::size_t kHelpColumn = 32;
 std::string commands() {
   std::string words = "run";
   for (const oci::Verb& verb : oci::verbs()) words += " " + std::string(verb.name);
-  return words + " pull login logout kernels help version completion";
+  return words + " pull login logout service kernels help version completion";
 }
 
 // Of the verbs that take the name of a container.
@@ -70,6 +70,8 @@ std::string bash_script() {
          "    COMPREPLY=($(compgen -W 'add remove --image --modules --json' -- \"$word\"))\n"
          "  elif [ \"${COMP_WORDS[1]}\" = pull ]; then\n"
          "    COMPREPLY=($(compgen -W '--json --quiet' -- \"$word\"))\n"
+         "  elif [ \"${COMP_WORDS[1]}\" = service ]; then\n"
+         "    COMPREPLY=($(compgen -W 'status stop' -- \"$word\"))\n"
          "  elif [ \"${COMP_WORDS[1]}\" = login ]; then\n"
          "    COMPREPLY=($(compgen -W '--username --password-stdin' -- \"$word\"))\n"
          "  elif [ \"${COMP_WORDS[1]}\" = list ]; then\n"
@@ -100,6 +102,7 @@ std::string fish_script() {
       "complete -c runhv -n '__fish_seen_subcommand_from login' -l username -s u -x -d 'who'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from login' -l password-stdin "
       "-d 'the password is read from stdin'\n"
+      "complete -c runhv -n '__fish_seen_subcommand_from service' -f -a 'status stop'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from " +
       verbs_with_name(" ") +
@@ -164,6 +167,7 @@ std::string help_text() {
          "(docs/oci.md)\n"
          "  runhv pull NAME[:TAG|@DIGEST]                fetch an image from its registry\n"
          "  runhv login|logout [REGISTRY]                credentials for a registry\n"
+         "  runhv service status|stop                    the process that reads images\n"
          "  runhv kernels [add|remove]                   kernels that containers can have\n"
          "  runhv help [COMMAND]                         this text, or that of a command\n"
          "  runhv version                                version, engine, licences\n"
@@ -199,6 +203,15 @@ std::optional<std::string> help_text(std::string_view command) {
   }
   if (command == "logout") {
     return "runhv logout [REGISTRY]\n\nForgets what runhv login keeps.\n";
+  }
+  if (command == "service") {
+    return "runhv service status|stop\n"
+           "\n"
+           "What reads images stays for a while, so that the next command need not wait for its "
+           "start\n"
+           "(docs/service.md). stop ends it once it has done what it was asked for.\n"
+           "RUNHV_SERVICE=off: commands do without. RUNHV_SERVICE=SECONDS: it ends after so long\n"
+           "without a request, in place of 600.\n";
   }
   if (const oci::Verb* const verb = oci::find_verb(command)) return oci::help_text(*verb);
   if (command == "help") {

@@ -81,7 +81,9 @@ class Runhv:
 
     @property
     def environment(self):
-        return {**os.environ, "XDG_RUNTIME_DIR": str(self.runtime), "RUNHV_STORE": str(self.store)}
+        # test_service.py has the image service; elsewhere its processes would outlive the tests that began them.
+        return {**os.environ, "XDG_RUNTIME_DIR": str(self.runtime), "RUNHV_STORE": str(self.store),
+                "RUNHV_SERVICE": os.environ.get("RUNHV_SERVICE", "off")}
 
     def image(self, name):
         return f"oci:{self.images / name}:latest"

@@ -7,6 +7,7 @@ module dev.runhv.vmm {
     requires com.github.luben.zstd_jni;
     requires java.net.http;
     requires jdk.jfr;
+    requires jdk.net;
     requires org.tukaani.xz;
 
     exports dev.runhv.vmm.inprocess;

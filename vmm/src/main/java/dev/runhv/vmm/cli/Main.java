@@ -16,24 +16,36 @@ import dev.runhv.vmm.registry.RegistryClient;
 import dev.runhv.vmm.rootfs.RootfsProgress;
 import dev.runhv.vmm.rootfs.RootfsStore;
 import dev.runhv.vmm.runtime.BundlePreparation;
+import dev.runhv.vmm.service.ImageServer;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.PrintStream;
+import java.nio.channels.ServerSocketChannel;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 
 /**
  * What {@code runhv run IMAGE}, {@code runhv pull} and {@code runhv kernels} start: one request on the standard input, one answer on the standard output, progress on
- * the standard error (docs/prepare.md). A person waits for it, so it touches few classes.
+ * the standard error (docs/prepare.md); or the image service, which answers many (docs/service.md). A person waits for it, so it touches few classes.
  */
 public final class Main {
     private Main() {}
 
-    /** Takes no arguments; exits with 0 when the bundle is there, with 1 when the answer is an error. */
+    /**
+     * Exits with 0 when the bundle is there, with 1 when the answer is an error.
+     *
+     * @param arguments none: one request; else the image service's folder, identity and idle seconds, and its listener is
+     *     the standard input
+     */
     public static void main(String[] arguments) throws IOException, InterruptedException {
+        if (arguments.length > 0) {
+            serve(Path.of(arguments[0]), arguments[1], Duration.ofSeconds(Long.parseLong(arguments[2])));
+            return;
+        }
         OutputStream out = new FileOutputStream(FileDescriptor.out);
         // The JVM is up: from here on what is on the standard error is ours (docs/prepare.md).
         out.write('\n');
@@ -42,6 +54,14 @@ public final class Main {
         out.flush();
         // Threads that read layers ahead may still be there; nobody waits for them.
         System.exit(status);
+    }
+
+    private static void serve(Path folder, String identity, Duration idle) throws IOException, InterruptedException {
+        if (!(System.inheritedChannel() instanceof ServerSocketChannel listener)) {
+            throw new IOException("The standard input is no listener");
+        }
+        new ImageServer(listener, folder, identity, idle, Main::answer).serve();
+        System.exit(0);
     }
 
     /** What an answer holds where all went well. */

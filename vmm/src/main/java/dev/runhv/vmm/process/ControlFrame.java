@@ -15,7 +15,7 @@ import java.nio.channels.WritableByteChannel;
  * @param type one of the constants, for an answer with {@link #ANSWER} added
  * @param request the number of the request that it answers; 0 in events
  */
-record ControlFrame(int type, int request, ByteBuffer payload) {
+public record ControlFrame(int type, int request, ByteBuffer payload) {
     static final int VERSION = 1;
     static final int HELLO = 1;
     static final int STATE = 2;
@@ -33,11 +33,13 @@ record ControlFrame(int type, int request, ByteBuffer payload) {
     static final int ANSWER = 0x8000;
     static final int WANTS_EVENTS = 1;
 
-    static final int MAX_PAYLOAD = (1 << 20) + 4096;
+    /** Of a payload. */
+    public static final int MAX_PAYLOAD = (1 << 20) + 4096;
+
     static final int MAX_ANSWER = 16384;
     private static final int HEADER_BYTES = 16;
 
-    static void write(WritableByteChannel channel, int type, int request, byte[] payload) throws IOException {
+    public static void write(WritableByteChannel channel, int type, int request, byte[] payload) throws IOException {
         if (payload.length > MAX_PAYLOAD) {
             throw new IllegalArgumentException(payload.length + " bytes");
         }
@@ -54,20 +56,26 @@ record ControlFrame(int type, int request, ByteBuffer payload) {
         }
     }
 
+    /** The next frame of a micro-VM's process, as {@link #read(ReadableByteChannel, int)}. */
+    static ControlFrame read(ReadableByteChannel channel) throws IOException {
+        return read(channel, MAX_ANSWER);
+    }
+
     /**
      * The next frame; null at the end.
      *
-     * @throws MalformedException where a bound is broken
+     * @param most bytes of its payload
+     * @throws MalformedException where a bound is broken, before anything of the payload is read
      */
-    static ControlFrame read(ReadableByteChannel channel) throws IOException {
+    public static ControlFrame read(ReadableByteChannel channel, int most) throws IOException {
         ByteBuffer header = ByteBuffer.allocate(HEADER_BYTES).order(ByteOrder.LITTLE_ENDIAN);
         if (!fill(channel, header)) {
             return null;
         }
         int length = header.getInt(0);
-        if (length < 0 || length > MAX_ANSWER) {
+        if (length < 0 || length > most) {
             throw new MalformedException(
-                    "A frame says " + Integer.toUnsignedString(length) + " bytes, and may have " + MAX_ANSWER);
+                    "A frame says " + Integer.toUnsignedString(length) + " bytes, and may have " + most);
         }
         ByteBuffer payload = ByteBuffer.allocate(length);
         if (length > 0 && !fill(channel, payload)) {

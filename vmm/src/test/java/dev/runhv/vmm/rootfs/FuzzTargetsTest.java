@@ -10,6 +10,7 @@ import dev.runhv.vmm.image.ReferenceFuzz;
 import dev.runhv.vmm.registry.AuthFileFuzz;
 import dev.runhv.vmm.registry.ChallengeFuzz;
 import dev.runhv.vmm.registry.HostsFuzz;
+import dev.runhv.vmm.service.ServiceFuzz;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -44,7 +45,8 @@ class FuzzTargetsTest {
                 target("erofs", ErofsFuzz::fuzzerTestOneInput),
                 target("challenge", ChallengeFuzz::fuzzerTestOneInput),
                 target("auth", AuthFileFuzz::fuzzerTestOneInput),
-                target("hosts", HostsFuzz::fuzzerTestOneInput));
+                target("hosts", HostsFuzz::fuzzerTestOneInput),
+                target("service", ServiceFuzz::fuzzerTestOneInput));
     }
 
     private static Arguments target(String name, Target target) {

@@ -1,0 +1,192 @@
+package dev.runhv.vmm.service;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.io.PrintStream;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.UserPrincipal;
+import java.time.Duration;
+import java.util.HashSet;
+import java.util.Set;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledFuture;
+import java.util.concurrent.TimeUnit;
+import jdk.net.ExtendedSocketOptions;
+
+/**
+ * Answers the requests of commands of its own user, each on threads of its own, until nobody has asked for a while
+ * (docs/service.md). Whoever made the listener holds the lock of its folder for this process.
+ */
+public final class ImageServer {
+    /** Served at once; one more is turned away, and its command works alone. */
+    static final int CLIENTS = 64;
+
+    /** What lies in the folder. */
+    private static final String SOCKET = "socket";
+
+    private static final String LOCK = "lock";
+
+    /** How soon after the last request the heap is given back: a script's next command comes sooner. */
+    private static final Duration REST = Duration.ofSeconds(5);
+
+    /** What is asked for: one request read, one answer written (docs/prepare.md). */
+    public interface Verbs {
+        /**
+         * On a thread that is interrupted when its client has gone.
+         *
+         * @param errors what its user sees meanwhile
+         * @return the status of the answer
+         */
+        int answer(InputStream request, OutputStream answer, PrintStream errors)
+                throws IOException, InterruptedException;
+    }
+
+    private final ServerSocketChannel listener;
+    private final Path folder;
+    private final String identity;
+    private final Duration idle;
+    private final Verbs verbs;
+    private final UserPrincipal user;
+    private final ScheduledExecutorService timer = Executors.newSingleThreadScheduledExecutor(
+            Thread.ofPlatform().daemon().name("runhv-service-timer").factory());
+    private final Set<ServedClient> clients = new HashSet<>();
+    private ScheduledFuture<?> end;
+    private ScheduledFuture<?> rest;
+    private long requests;
+    private boolean stopping;
+
+    /**
+     * @param folder of the listener's socket and of its lock, closed to other users
+     * @param identity what a client must say: of which distribution it is, and in which surroundings
+     * @param idle how long it stays without a client
+     */
+    public ImageServer(ServerSocketChannel listener, Path folder, String identity, Duration idle, Verbs verbs)
+            throws IOException {
+        this.listener = listener;
+        this.folder = folder;
+        this.identity = identity;
+        this.idle = idle;
+        this.verbs = verbs;
+        this.user = Files.getOwner(folder);
+    }
+
+    /** Returns once it has been idle for long enough or was told to stop, and the last client has gone. */
+    public void serve() throws InterruptedException {
+        beIdle();
+        try {
+            while (true) {
+                accept(listener.accept());
+            }
+        } catch (IOException e) {
+            // Closed by stop(). Else the host fails (no more descriptors): the next command begins a new service.
+            stop();
+        }
+        synchronized (this) {
+            while (!clients.isEmpty()) {
+                wait();
+            }
+        }
+        timer.shutdownNow();
+    }
+
+    private void accept(SocketChannel channel) throws IOException {
+        ServedClient client = new ServedClient(this, channel);
+        if (isOurUsers(channel) && admit(client)) {
+            Thread.ofPlatform().name("runhv-service-client").start(client);
+        } else {
+            channel.close();
+        }
+    }
+
+    private boolean isOurUsers(SocketChannel channel) {
+        try {
+            return channel.getOption(ExtendedSocketOptions.SO_PEERCRED).user().equals(user);
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    private synchronized boolean admit(ServedClient client) {
+        if (stopping || clients.size() == CLIENTS) {
+            return false;
+        }
+        if (clients.isEmpty()) {
+            end.cancel(false);
+            rest.cancel(false);
+        }
+        return clients.add(client);
+    }
+
+    /** A client's threads have ended. */
+    synchronized void ended(ServedClient client) {
+        clients.remove(client);
+        if (clients.isEmpty()) {
+            beIdle();
+            notifyAll();
+        }
+    }
+
+    private synchronized void beIdle() {
+        rest = timer.schedule(System::gc, REST.toNanos(), TimeUnit.NANOSECONDS);
+        end = timer.schedule(this::stopIfIdle, idle.toNanos(), TimeUnit.NANOSECONDS);
+    }
+
+    private synchronized void stopIfIdle() {
+        if (clients.isEmpty()) {
+            stop();
+        }
+    }
+
+    /** Takes no further client; who waits to be accepted works alone. A new service may begin at once. */
+    synchronized void stop() {
+        if (stopping) {
+            return;
+        }
+        stopping = true;
+        try {
+            // The lock goes last: while it has its name, nobody else makes a file in the folder.
+            Files.deleteIfExists(folder.resolve(SOCKET));
+            Files.deleteIfExists(folder.resolve(LOCK));
+            Files.deleteIfExists(folder);
+        } catch (IOException e) {
+            // A name that stays is taken over by the next service.
+        }
+        try {
+            listener.close();
+        } catch (IOException e) {
+            // It is closed all the same.
+        }
+    }
+
+    synchronized String status() {
+        return "pid %d: %d requests so far, %d now; memory %d MiB; ends after %d s without one\n"
+                .formatted(
+                        ProcessHandle.current().pid(),
+                        requests,
+                        // Who asks is a client as well.
+                        clients.size() - 1,
+                        Runtime.getRuntime().totalMemory() >> 20,
+                        idle.toSeconds());
+    }
+
+    synchronized void begun() {
+        requests++;
+    }
+
+    String identity() {
+        return identity;
+    }
+
+    Verbs verbs() {
+        return verbs;
+    }
+
+    ScheduledExecutorService timer() {
+        return timer;
+    }
+}

@@ -441,7 +441,7 @@ int FuseServer::answer_entry(const TreeNode& parent, const std::string& name, Re
 // struct fuse_entry_out
 void FuseServer::append_entry(std::uint64_t id, const platform::FileStatus& status,
                               Request& request) const {
-  request.answer.u64(id).u64(0).u64(kCacheSeconds).u64(kCacheSeconds).u32(0).u32(0);
+  request.answer.u64(id).u64(0).u64(0).u64(0).u32(kCacheNs).u32(kCacheNs);
   append_attributes(status, request);
 }
 
@@ -587,7 +587,7 @@ int FuseServer::status_of(std::uint64_t id, platform::FileStatus& status) const 
 
 // struct fuse_attr_out
 int FuseServer::answer_attributes(const platform::FileStatus& status, Request& request) const {
-  request.answer.u64(kCacheSeconds).u32(0).u32(0);
+  request.answer.u64(0).u32(kCacheNs).u32(0);
   append_attributes(status, request);
   return 0;
 }
@@ -608,8 +608,9 @@ int FuseServer::extended_status(Request& request) {
     request.answer.u64(static_cast<std::uint64_t>(time.seconds)).u32(time.nanoseconds).u32(0);
   };
   // struct fuse_statx_out, struct fuse_statx
-  request.answer.u64(kCacheSeconds)
-      .zeros(24)
+  request.answer.u64(0)
+      .u32(kCacheNs)
+      .zeros(20)
       .u32(kBasic | (has_born ? kBorn : 0))
       .u32(status.block_size)
       .u64(0)

@@ -30,7 +30,7 @@ class FuseServer {
   static constexpr std::size_t kMaxDirectoryBytes = 64u << 10;  // of one answer
   static constexpr std::size_t kMaxCopyBytes = 64u << 20;       // of one request
   // What a guest may take for true without asking again: names, attributes, and with them content.
-  static constexpr std::uint64_t kCacheSeconds = 1;
+  static constexpr std::uint32_t kCacheNs = 250'000'000;
 
   // `limit`: files that the guest may know at one time.
   FuseServer(std::vector<Share> shares, std::size_t limit) : tree_(std::move(shares), limit) {}

@@ -309,8 +309,8 @@ TEST_F(FuseServerTest, ANameThatIsNotThereIsAnAnswerToKeep) {
   ASSERT_EQ(answer.error, 0);
   FuseArguments in = answer.fields();
   EXPECT_EQ(in.u64(), 0u);
-  in.skip(8);
-  EXPECT_EQ(in.u64(), FuseServer::kCacheSeconds);
+  in.skip(24);
+  EXPECT_EQ(in.u32(), FuseServer::kCacheNs);
 }
 
 TEST_F(FuseServerTest, RefusesNamesThatLeadElsewhere) {

@@ -26,6 +26,7 @@
 #include "control/container_folder.h"
 #include "oci/arguments.h"
 #include "oci/create.h"
+#include "oci/distribution.h"
 #include "oci/log.h"
 #include "oci/verbs.h"
 #include "platform/child.h"
@@ -63,12 +64,6 @@ std::string generated_id() {
     id += digits;
   }
   return id;
-}
-
-// The folder that holds bin, lib and share.
-Result<std::string> distribution() {
-  RUNHV_TRY_ASSIGN(const std::string bin, platform::executable_directory());
-  return std::filesystem::path(bin).parent_path().string();
 }
 
 // Bundles of runs that were killed between Java's answer and the first act of runhv-vmm: a moment,
@@ -291,7 +286,7 @@ Result<int> run_container(RunOptions& options, const oci::Globals& globals,
   }
   // As docker has it; the image's and the caller's own are later, and win.
   if (options.terminal) options.environment.insert(options.environment.begin(), "TERM=xterm");
-  RUNHV_TRY_ASSIGN(const std::string home, distribution());
+  RUNHV_TRY_ASSIGN(const std::string home, oci::distribution());
   if (!options.kernel.empty()) {
     RUNHV_TRY_ASSIGN(const ChosenKernel kernel,
                      choose_kernel(options.kernel, home + "/share/runhv"));
@@ -344,7 +339,7 @@ int run(oci::Globals globals, std::span<const std::string_view> arguments,
 }
 
 Result<std::string> kernels_text(std::span<const std::string_view> arguments) {
-  RUNHV_TRY_ASSIGN(const std::string home, distribution());
+  RUNHV_TRY_ASSIGN(const std::string home, oci::distribution());
   RUNHV_TRY_ASSIGN(const std::string store, store_directory());
   RUNHV_TRY_ASSIGN(const std::string request, kernels_request(arguments, store));
   // To add one boots it.
@@ -353,7 +348,7 @@ Result<std::string> kernels_text(std::span<const std::string_view> arguments) {
 }
 
 Result<std::string> pull_text(std::span<const std::string_view> arguments) {
-  RUNHV_TRY_ASSIGN(const std::string home, distribution());
+  RUNHV_TRY_ASSIGN(const std::string home, oci::distribution());
   RUNHV_TRY_ASSIGN(const std::string store, store_directory());
   RUNHV_TRY_ASSIGN(
       const std::string request,
@@ -362,7 +357,7 @@ Result<std::string> pull_text(std::span<const std::string_view> arguments) {
 }
 
 Result<std::string> login_text(std::span<const std::string_view> arguments) {
-  RUNHV_TRY_ASSIGN(const std::string home, distribution());
+  RUNHV_TRY_ASSIGN(const std::string home, oci::distribution());
   RUNHV_TRY_ASSIGN(LoginOptions options, parse_login_options(arguments));
   RUNHV_TRY_ASSIGN(const std::string password, read_password(options));
   RUNHV_TRY_ASSIGN(const std::string request, login_request(options, password));
@@ -370,7 +365,7 @@ Result<std::string> login_text(std::span<const std::string_view> arguments) {
 }
 
 Result<std::string> logout_text(std::span<const std::string_view> arguments) {
-  RUNHV_TRY_ASSIGN(const std::string home, distribution());
+  RUNHV_TRY_ASSIGN(const std::string home, oci::distribution());
   RUNHV_TRY_ASSIGN(const std::string request, logout_request(arguments));
   return ask_java_alone(request, home, "output", "log out");
 }
@@ -401,20 +396,22 @@ std::string engine_description(const std::string& home) {
   return describe != nullptr ? reinterpret_cast<const char* (*)()>(describe)() : "";
 }
 
-Result<std::string> version_text() {
-  RUNHV_TRY_ASSIGN(const std::string home, distribution());
+std::string version_text() {
   // The first lines as runc's, by which dockerd reads them.
   std::string text = "runhv version " RUNHV_VERSION;
+  const auto home = oci::distribution();
+  // A copy that lies alone has a version as well.
+  if (!home) return text + "\n";
   // Written when the distribution was put together; a source archive has no revision.
   if (const auto revision =
-          platform::read_file(home + "/share/runhv/revision", kMaxRevisionBytes)) {
+          platform::read_file(*home + "/share/runhv/revision", kMaxRevisionBytes)) {
     std::string name(reinterpret_cast<const char*>(revision->data()), revision->size());
     name.erase(std::min(name.find('\n'), name.size()));
     text += "\ncommit: " + name;
   }
-  const std::string engine = engine_description(home);
+  const std::string engine = engine_description(*home);
   text += "\nengine soft: " + (engine.empty() ? "not here" : engine);
-  return text + "\nlicences: " + home + "/share/doc/runhv/NOTICE\n";
+  return text + "\nlicences: " + *home + "/share/doc/runhv/NOTICE\n";
 }
 
 bool asks_for_help(std::span<const std::string_view> arguments) {
@@ -431,8 +428,7 @@ int help(std::span<const std::string_view> arguments) {
 
 int version(std::span<const std::string_view> arguments) {
   if (!arguments.empty()) return platform::complain("version takes no argument");
-  const auto text = version_text();
-  return text ? print(*text) : platform::complain(text.error());
+  return print(version_text());
 }
 
 int complete(std::span<const std::string_view> arguments) {

@@ -16,6 +16,7 @@
 #include "oci/cgroups.h"
 #include "oci/console_socket.h"
 #include "oci/container.h"
+#include "oci/distribution.h"
 #include "oci/hooks.h"
 #include "oci/log.h"
 #include "oci/pod.h"
@@ -217,7 +218,7 @@ class Creation {
   }
 
   Result<platform::Child> start_vmm(Gate& gate, platform::LocalConnection control) {
-    RUNHV_TRY_ASSIGN(const std::string bin, platform::executable_directory());
+    RUNHV_TRY_ASSIGN(const std::string home, distribution());
     const auto arguments = vmm_arguments(control);
     return platform::start_child([&](const platform::Ready& ready) -> Result<int> {
       RUNHV_TRY(platform::place_this_process(placement()));
@@ -230,7 +231,7 @@ class Creation {
       RUNHV_TRY(platform::keep_across_become(control.handle()));
       ready();
       if (!gate.wait()) return 1;
-      return Fail{platform::become(bin + "/runhv-vmm", arguments)};
+      return Fail{platform::become(home + "/bin/runhv-vmm", arguments)};
     });
   }
 

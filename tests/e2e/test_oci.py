@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 
@@ -462,6 +463,20 @@ def test_a_run_in_front_that_cannot_start_leaves_nothing(shim):
     pid_file = shim.folder / "pid"
     result = shim("run", "--bundle", str(shim.bundle("web", "/no/such/program")), "--pid-file", str(pid_file), "web")
     assert result.returncode == 125 and shim.checked("list", "-q") == b""
+
+
+# As a person who copies it onto PATH does it.
+def test_a_copy_of_the_program_finds_its_distribution_by_a_variable(shim):
+    copy = shim.folder / "myruntime"
+    shutil.copy(shim.runhv.dist / "bin/runhv", copy)
+    arguments = [str(copy), "--root", str(shim.root), "run", "--bundle", str(shim.bundle("web", "echo", "here")), "web"]
+
+    def run(command, **variables):
+        return subprocess.run(command, env={**os.environ, **variables}, capture_output=True, timeout=60, check=False)
+    assert run(arguments, RUNHV_HOME=str(shim.runhv.dist)).stdout == b"here\n"
+    assert b"RUNHV_HOME does not name it" in run(arguments).stderr
+    assert b"RUNHV_HOME: /nowhere has no bin/runhv-vmm" in run(arguments, RUNHV_HOME="/nowhere").stderr
+    assert run([str(copy), "--version"]).stdout.startswith(b"runhv version ")
 
 
 def test_features_and_spec(shim):

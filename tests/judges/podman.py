@@ -26,6 +26,8 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime = "{name}"
 tmp_dir = "{work}/libpod"
+# By it a copy of runhv alone finds its distribution; runc has no use for it.
+conmon_env_vars = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "RUNHV_HOME={home}"]
 [engine.runtimes]
 {name} = ["{runtime}"]
 [network]
@@ -105,7 +107,7 @@ def run(prepared, runtime, work, only):
     (work / "tmp").mkdir()
     # Of files a host may allow fewer than podman asks for, and not let itself be asked for more.
     files = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 20_000)
-    (work / "containers.conf").write_text(CONTAINERS_CONF.format(name=name, runtime=runtime, work=work, files=files))
+    (work / "containers.conf").write_text(CONTAINERS_CONF.format(name=name, runtime=runtime, home=runtime.parents[1], work=work, files=files))
     (work / "storage.conf").write_text(STORAGE_CONF.format(work=work))
     environment = {**os.environ, "CONTAINERS_CONF": f"{work}/containers.conf", "CONTAINERS_STORAGE_CONF": f"{work}/storage.conf",
                    "BUILDAH_RUNTIME": str(runtime), "BATS_TMPDIR": f"{work}/tmp", "TMPDIR": f"{work}/tmp", "PODMAN_TIMEOUT": "120"}

@@ -79,6 +79,20 @@ bool attach(Launch& launch) {
   return true;
 }
 
+// The process's descriptors from 3 on. Last of all: what they replace of the agent's is of no more
+// use to the child.
+bool attach_more(Launch& launch) {
+  const ProcessRequest& process = launch.process;
+  for (unsigned i = 0; i < process.descriptor_count; ++i) {
+    const unsigned number = Streams::kStandard + i;
+    const int end = launch.streams->container_end(number);
+    long result = sys::call(__NR_fchown, end, process.user.uid, process.user.gid);
+    if (result == 0) result = sys::dup3(end, static_cast<int>(number), 0);
+    if (result < 0) return launch.failure.set(result, "attach a descriptor");
+  }
+  return true;
+}
+
 // A /proc of the agent's own, that the container never sees.
 bool open_proc(int& proc, Failure& failure) {
   const long result = sys::mount("proc", "/proc", "proc", 0, nullptr);
@@ -166,6 +180,7 @@ bool set_up(Launch& launch) {
     return false;
   }
   add_home(launch.process, launch.vectors);
+  if (!attach_more(launch)) return false;
   const long result = sys::iopl(0);
   return result == 0 || failure.set(result, "give up the ports");
 }

@@ -28,8 +28,8 @@ namespace runhv::agent {
 namespace {
 
 // Epoll tokens: those of process i begin at i * kTokens, with its streams.
-constexpr std::uint32_t kTokens = 4;
-constexpr std::uint32_t kReportToken = 3;  // of a process
+constexpr std::uint32_t kTokens = Streams::kLanes + 1;
+constexpr std::uint32_t kReportToken = Streams::kLanes;  // of a process
 constexpr std::uint32_t kControlToken = RUNHV_MAX_PROCESSES * kTokens;
 constexpr std::uint32_t kChildrenToken = kControlToken + 1;
 constexpr std::uint32_t kResolverToken = kChildrenToken + 1;  // and those behind it
@@ -106,10 +106,7 @@ class Agent {
   [[noreturn]] void run() {
     // Without a console the kernel gives pid 1 no descriptors: nothing of ours may get the numbers
     // 0 to 2, onto which a child's streams are put.
-    int taken;
-    do {
-      taken = sys::open("/", O_PATH | O_CLOEXEC);
-    } while (taken >= 0 && taken < 2);
+    occupy(Streams::kStandard);
     Failure failure;
     if (!load_modules(failure)) die(failure);
     control_ = vsock_connect(RUNHV_CONTROL_PORT, 0);
@@ -132,6 +129,15 @@ class Agent {
   }
 
  private:
+  // Nothing that is opened later gets a number below `end`.
+  static void occupy(int end) {
+    int taken;
+    do {
+      taken = sys::open("/", O_PATH | O_CLOEXEC);
+    } while (taken >= 0 && taken < end - 1);
+    if (taken >= end) sys::close(taken);
+  }
+
   void send(std::uint16_t type, const void* payload, std::size_t size, std::string_view text = {}) {
     // One packet: a packet costs the host an exit.
     std::byte out[sizeof(runhv_frame) + sizeof(runhv_failed) + sizeof(Text<512>)];
@@ -414,7 +420,11 @@ class Agent {
       container->in_cgroup = true;
       if (!make_cgroup(id, container->request, failure)) return fail(process, failure);
     }
-    if (!process.streams.open(request.stdio, failure) ||
+    // The child puts its ends onto these numbers, and needs others until then.
+    if (request.descriptor_count != 0) {
+      occupy(static_cast<int>(Streams::kStandard + request.descriptor_count));
+    }
+    if (!process.streams.open(request.stdio, request.more_descriptors(), failure) ||
         (!process.is_first() && !join(*container, request, failure))) {
       return fail(process, failure);
     }
@@ -628,7 +638,7 @@ class Agent {
     process.state = Process::State::kOver;
     if (process.id == 0) end_all();
     if (process.is_first()) forget_container(process.id);
-    for (const unsigned output : {1u, 2u}) process.streams.move(output);
+    process.streams.move_outputs();
     std::uint32_t kills = 0;
     if (status != 0) {
       kills = mount_proc() == 0 ? count_oom_kills() : 0;
@@ -718,7 +728,7 @@ class Agent {
       for (long i = 0; i < count; ++i) on_event(events[i].data.u32);
       for (Process* each : processes()) {
         Process& process = *each;
-        for (unsigned lane = 0; lane < Streams::kLanes; ++lane) {
+        for (unsigned lane = 0; lane < process.streams.lane_count(); ++lane) {
           if (process.streams.busy(lane)) process.streams.move(lane);
         }
         release_finished(process);

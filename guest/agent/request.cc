@@ -118,6 +118,13 @@ const char* apply(const Record& record, ProcessRequest& out) {
         return "expected one port for a terminal";
       }
       return out.stdio.zero == 0 ? nullptr : "a field that must be zero is not";
+    case RUNHV_REC_DESCRIPTOR: {
+      if (out.descriptor_count == RUNHV_MAX_DESCRIPTORS) return "too many descriptors";
+      runhv_descriptor& descriptor = out.descriptors[out.descriptor_count++];
+      if (!exactly(record, descriptor)) return "expected struct runhv_descriptor";
+      if ((descriptor.flags & ~std::uint32_t{RUNHV_DESCRIPTOR_TO_HOST}) != 0) return "unknown flag";
+      return descriptor.port != 0 ? nullptr : "expected a port";
+    }
     case RUNHV_REC_OOM_SCORE_ADJ:
       out.has_oom_score_adj = true;
       if (!exactly(record, out.oom_score_adj)) return "expected a number";
@@ -289,6 +296,7 @@ bool may_repeat(std::uint16_t tag) {
     case RUNHV_REC_ARG:
     case RUNHV_REC_ENV:
     case RUNHV_REC_RLIMIT:
+    case RUNHV_REC_DESCRIPTOR:
     case RUNHV_REC_MOUNT:
     case RUNHV_REC_DEVICE:
     case RUNHV_REC_MASKED:

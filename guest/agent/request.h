@@ -118,6 +118,8 @@ struct ProcessRequest {
   std::uint32_t seccomp_flags = 0;
   std::span<const std::byte> seccomp_filter;  // struct sock_filter each; empty = none
   runhv_stdio stdio = {};
+  std::size_t descriptor_count = 0;
+  runhv_descriptor descriptors[RUNHV_MAX_DESCRIPTORS] = {};  // of 3, 4, …
   bool has_oom_score_adj = false;
   std::int32_t oom_score_adj = 0;
   bool has_scheduler = false;
@@ -126,6 +128,9 @@ struct ProcessRequest {
   std::uint64_t cpu_affinity = 0;  // 0 = as it is
   std::uint32_t personality = 0;
 
+  std::span<const runhv_descriptor> more_descriptors() const {
+    return {descriptors, descriptor_count};
+  }
   bool wants_terminal() const { return (stdio.flags & RUNHV_STDIO_TERMINAL) != 0; }
 };
 

@@ -340,6 +340,29 @@ TEST(RequestTest, HowAProcessIsScheduledArrives) {
   }
 }
 
+TEST(RequestTest, DescriptorsArriveInTheirOrder) {
+  const auto descriptor = [](std::uint32_t port, std::uint32_t flags) {
+    return bytes_of(runhv_descriptor{port, flags});
+  };
+  const Process parsed(program() + record(RUNHV_REC_DESCRIPTOR, descriptor(9, 0)) +
+                       record(RUNHV_REC_DESCRIPTOR, descriptor(8, RUNHV_DESCRIPTOR_TO_HOST)));
+  ASSERT_TRUE(parsed.ok) << parsed.error.view();
+  const auto descriptors = parsed.request.more_descriptors();
+  ASSERT_EQ(descriptors.size(), 2u);
+  EXPECT_EQ(descriptors[0].port, 9u);
+  EXPECT_EQ(descriptors[1].flags, unsigned{RUNHV_DESCRIPTOR_TO_HOST});
+
+  EXPECT_EQ(process_with(RUNHV_REC_DESCRIPTOR, descriptor(0, 0)),
+            "PREPARE: record 2: expected a port");
+  EXPECT_EQ(process_with(RUNHV_REC_DESCRIPTOR, descriptor(9, 2)),
+            "PREPARE: record 2: unknown flag");
+  std::string many = program();
+  for (unsigned i = 0; i <= RUNHV_MAX_DESCRIPTORS; ++i) {
+    many += record(RUNHV_REC_DESCRIPTOR, descriptor(9, 0));
+  }
+  EXPECT_EQ(error_of<Process>(many), "PREPARE: record 15: too many descriptors");
+}
+
 TEST(RequestTest, OffsetsOfClocksArrive) {
   const Container parsed(
       root() + record(RUNHV_REC_TIME_OFFSETS, bytes_of(runhv_time_offsets{-1, 2, 3, 999'999'999})));

@@ -283,7 +283,7 @@ void Resolver::accept() {
     how.stdin_port = RUNHV_RESOLVER_STREAM_PORT;
     how.flags = RUNHV_STDIO_TERMINAL;
     Failure failure;
-    const bool opened = free->open(how, failure);
+    const bool opened = free->open(how, {}, failure);
     free->set_terminal(socket);
     if (!opened) {
       free->close();

@@ -19,8 +19,10 @@ void close_if_open(int& file) {
 
 }  // namespace
 
-bool Streams::open(const runhv_stdio& stdio, Failure& failure) {
-  const std::uint32_t ports[kLanes] = {stdio.stdin_port, stdio.stdout_port, stdio.stderr_port};
+bool Streams::open(const runhv_stdio& stdio, std::span<const runhv_descriptor> descriptors,
+                   Failure& failure) {
+  const std::uint32_t ports[kStandard] = {stdio.stdin_port, stdio.stdout_port, stdio.stderr_port};
+  lane_count_ = kStandard + static_cast<unsigned>(descriptors.size());
   is_terminal_ = (stdio.flags & RUNHV_STDIO_TERMINAL) != 0;
   if (is_terminal_) {
     void* memory = sys::map(2 * kPageBytes);
@@ -28,20 +30,31 @@ bool Streams::open(const runhv_stdio& stdio, Failure& failure) {
     pages_[kInput].bytes = static_cast<std::byte*>(memory);
     pages_[kOutput].bytes = pages_[kInput].bytes + kPageBytes;
   }
-  for (unsigned stream = 0; stream < kLanes; ++stream) {
-    if (ports[stream] == 0) continue;
-    Lane& lane = lanes_[stream];
-    if (!is_terminal_) {
-      int ends[2];
-      const long result = sys::pipe2(ends, O_CLOEXEC);
-      if (result < 0) return failure.set(result, "make a pipe");
-      lane.agent = ends[stream == 0 ? 1 : 0];
-      lane.container = ends[stream == 0 ? 0 : 1];
+  for (unsigned stream = 0; stream < kStandard; ++stream) {
+    if (ports[stream] != 0 && !open_lane(lanes_[stream], ports[stream], stream != 0, failure)) {
+      return false;
     }
-    lane.connection = vsock_connect(ports[stream], SOCK_NONBLOCK);
-    if (lane.connection < 0) return failure.set(lane.connection, "connect a standard stream");
+  }
+  for (unsigned stream = kStandard; stream < lane_count_; ++stream) {
+    const runhv_descriptor& descriptor = descriptors[stream - kStandard];
+    const bool output = (descriptor.flags & RUNHV_DESCRIPTOR_TO_HOST) != 0;
+    if (!open_lane(lanes_[stream], descriptor.port, output, failure)) return false;
   }
   return true;
+}
+
+// A terminal's is a connection alone.
+bool Streams::open_lane(Lane& lane, std::uint32_t port, bool output, Failure& failure) {
+  lane.output = output;
+  if (!is_terminal_ || &lane >= lanes_ + kStandard) {
+    int ends[2];
+    const long result = sys::pipe2(ends, O_CLOEXEC);
+    if (result < 0) return failure.set(result, "make a pipe");
+    lane.agent = ends[output ? 0 : 1];
+    lane.container = ends[output ? 1 : 0];
+  }
+  lane.connection = vsock_connect(port, SOCK_NONBLOCK);
+  return lane.connection >= 0 || failure.set(lane.connection, "connect a stream");
 }
 
 void Streams::set_terminal(int terminal) {
@@ -57,7 +70,7 @@ void Streams::watch(int epoll, std::uint32_t first_token) {
   // Edge-triggered: move() goes on until one side says EAGAIN, whichever it is.
   epoll_event event = {};
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-  for (unsigned stream = 0; stream < kLanes; ++stream) {
+  for (unsigned stream = 0; stream < lane_count_; ++stream) {
     const Lane& lane = lanes_[stream];
     event.data.u32 = first_token + stream;
     if (lane.connection >= 0) sys::epoll_ctl(epoll, EPOLL_CTL_ADD, lane.connection, &event);
@@ -68,15 +81,22 @@ void Streams::watch(int epoll, std::uint32_t first_token) {
 }
 
 void Streams::move(unsigned lane) {
-  if (is_terminal_) {
+  if (is_terminal_ && lane < kStandard) {
     move_terminal(kInput);
     move_terminal(kOutput);
     return;
   }
-  move_pipe(lanes_[lane], lane != 0);
+  move_pipe(lanes_[lane]);
 }
 
-void Streams::move_pipe(Lane& lane, bool output) {
+void Streams::move_outputs() {
+  if (is_terminal_) move(kOutput);
+  for (unsigned lane = 0; lane < lane_count_; ++lane) {
+    if (lanes_[lane].output) move(lane);
+  }
+}
+
+void Streams::move_pipe(Lane& lane) {
   if (lane.drained) {
     // Whatever comes now, and be it bytes, only an end has a meaning.
     std::byte byte;
@@ -85,8 +105,8 @@ void Streams::move_pipe(Lane& lane, bool output) {
     return;
   }
   if (lane.agent < 0) return;
-  const int from = output ? lane.agent : lane.connection;
-  const int to = output ? lane.connection : lane.agent;
+  const int from = lane.output ? lane.agent : lane.connection;
+  const int to = lane.output ? lane.connection : lane.agent;
   for (int step = 0; step < kStepsAtOnce; ++step) {
     const long moved = sys::splice(from, to, kStep, 2 /* SPLICE_F_NONBLOCK */);
     if (moved > 0 || moved == -EINTR) continue;
@@ -95,7 +115,7 @@ void Streams::move_pipe(Lane& lane, bool output) {
       lane.busy = false;
       return;
     }
-    finish(lane, moved == 0, output);
+    finish(lane, moved == 0);
     return;
   }
   lane.busy = true;
@@ -139,12 +159,12 @@ void Streams::hang_up() {
   lanes_[kInput].drained = true;
 }
 
-void Streams::finish(Lane& lane, bool by_end_of_file, bool output) {
+void Streams::finish(Lane& lane, bool by_end_of_file) {
   lane.busy = false;
   close_if_open(lane.agent);
   // The end of an output: tell the host, and keep the connection until the host has taken the
   // bytes.
-  if (output && by_end_of_file) {
+  if (lane.output && by_end_of_file) {
     sys::shutdown(lane.connection, SHUT_WR);
     lane.drained = true;
     return;
@@ -159,9 +179,10 @@ void Streams::close_connection(Lane& lane) {
 }
 
 void Streams::end_input() {
-  // A terminal ends with its last holder.
-  if (is_terminal_ || lanes_[0].agent < 0) return;
-  finish(lanes_[0], false, false);
+  // A terminal ends with its last holder: it has no pipe.
+  for (Lane& lane : lanes_) {
+    if (!lane.output && lane.agent >= 0) finish(lane, false);
+  }
 }
 
 bool Streams::finished() const {

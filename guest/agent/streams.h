@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "failure.h"
 #include "runhv_agent.h"
@@ -13,14 +14,16 @@ namespace runhv::agent {
 
 class Streams {
  public:
-  static constexpr unsigned kLanes = 3;
+  static constexpr unsigned kStandard = 3;
+  static constexpr unsigned kLanes = kStandard + RUNHV_MAX_DESCRIPTORS;
 
   // Connects what has a port, all connects in flight at once, and makes the pipes.
-  bool open(const runhv_stdio& stdio, Failure& failure);
+  bool open(const runhv_stdio& stdio, std::span<const runhv_descriptor> descriptors,
+            Failure& failure);
   // The agent's side of the terminal, owned from here on.
   void set_terminal(int terminal);
 
-  // The process's end of stream 0, 1 or 2; -1 = /dev/null.
+  // The process's end of its descriptor `stream`; -1 = none, of the first three /dev/null.
   int container_end(unsigned stream) const { return lanes_[stream].container; }
   void close_container_ends();
   int terminal() const { return terminal_; }
@@ -31,8 +34,17 @@ class Streams {
   // Moves what can be moved. Called for a token that epoll gave, and again while busy().
   void move(unsigned lane);
   // True when a lane was left with bytes to move, so that no other stream and no signal starves.
-  bool busy() const { return lanes_[0].busy || lanes_[1].busy || lanes_[2].busy; }
+  bool busy() const {
+    for (unsigned lane = 0; lane < lane_count_; ++lane) {
+      if (lanes_[lane].busy) return true;
+    }
+    return false;
+  }
   bool busy(unsigned lane) const { return lanes_[lane].busy; }
+  unsigned lane_count() const { return lane_count_; }
+
+  // What the process had written when it ended goes out first.
+  void move_outputs();
 
   // The process has ended: nobody reads its input any more.
   void end_input();
@@ -48,17 +60,20 @@ class Streams {
     int connection = -1;
     int agent = -1;      // our end of the pipe
     int container = -1;  // the process's end
+    bool output = false;
     bool busy = false;
     bool drained = false;  // our sending side is shut down; the host has not closed yet
   };
 
-  void move_pipe(Lane& lane, bool output);
+  bool open_lane(Lane& lane, std::uint32_t port, bool output, Failure& failure);
+  void move_pipe(Lane& lane);
   void move_terminal(unsigned lane);
   void hang_up();
-  void finish(Lane& lane, bool by_end_of_file, bool output);
+  void finish(Lane& lane, bool by_end_of_file);
   void close_connection(Lane& lane);
 
   Lane lanes_[kLanes];
+  unsigned lane_count_ = kStandard;
   int terminal_ = -1;
   bool is_terminal_ = false;
   // Of the terminal: bytes [first, last) of a page each.

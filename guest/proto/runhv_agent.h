@@ -36,6 +36,8 @@ struct runhv_frame {
 #define RUNHV_MAX_PROCESSES 128u
 /* Containers at one time, the first one included. */
 #define RUNHV_MAX_CONTAINERS 64u
+/* Of a process, beside stdin, stdout and stderr. */
+#define RUNHV_MAX_DESCRIPTORS 13u
 
 enum {
   /* agent -> host */
@@ -137,6 +139,7 @@ enum {
   RUNHV_REC_IO_PRIORITY = 27,   /* u32, as ioprio_set(2) has it */
   RUNHV_REC_CPU_AFFINITY = 28,  /* u64: bit n is processor n */
   RUNHV_REC_PERSONALITY = 29,   /* u32, as personality(2) has it */
+  RUNHV_REC_DESCRIPTOR = 32,    /* struct runhv_descriptor: 3, 4, … in their order; repeats */
   /* of the container */
   RUNHV_REC_NAMESPACES = 9,  /* u32: CLONE_NEW* of the container */
   RUNHV_REC_HOSTNAME = 10,   /* string */
@@ -265,6 +268,13 @@ struct runhv_stdio {
   uint32_t flags;                                /* RUNHV_STDIO_* */
   uint16_t columns, rows;                        /* of a terminal, 0 = unknown */
   uint32_t zero;
+};
+
+/* One more descriptor: a pipe, to whose other end the agent connects this port. */
+enum { RUNHV_DESCRIPTOR_TO_HOST = 1u << 0 /* the process writes to it; else it reads */ };
+struct runhv_descriptor {
+  uint32_t port;  /* not 0 */
+  uint32_t flags; /* RUNHV_DESCRIPTOR_* */
 };
 
 /* Ports of the machine's own device (native/devices/exitport), for the agent with iopl(3). */

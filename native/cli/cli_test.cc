@@ -126,8 +126,10 @@ TEST(RunOptions, BundleTakesOneId) {
   EXPECT_EQ(complaint({"--detach", "oci:x"}), "--detach goes with --bundle");
   EXPECT_EQ(complaint({"--pid-file=p", "oci:x"}), "--pid-file goes with --bundle");
   EXPECT_EQ(parsed({"--pid-file=p", "--preserve-fds=0", "--bundle", "/b", "a"}).pid_file, "p");
-  EXPECT_EQ(complaint({"--preserve-fds=1", "--bundle", "/b", "a"}),
-            "--preserve-fds 1: a descriptor of the host cannot be given to a process in a VM");
+  EXPECT_EQ(parsed({"--preserve-fds=2", "--bundle", "/b", "a"}).preserve_fds, 2u);
+  EXPECT_EQ(complaint({"--preserve-fds=14", "--bundle", "/b", "a"}),
+            "--preserve-fds 14: expected a number up to 13");
+  EXPECT_EQ(complaint({"--preserve-fds=1", "image"}), "--preserve-fds goes with --bundle");
   EXPECT_EQ(complaint({"-d", "--kernel", "k", "--bundle", "/b", "a"}),
             "--kernel, --engine and --timings cannot go with --detach: config.json says them");
 }

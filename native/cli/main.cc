@@ -201,6 +201,9 @@ std::vector<std::string> vmm_arguments(const RunOptions& options, const std::str
                      {"--terminal", "--end-with", std::to_string(platform::current_process_id())});
   }
   if (options.keep) arguments.push_back("--keep");
+  if (options.preserve_fds != 0) {
+    arguments.insert(arguments.end(), {"--preserve-fds", std::to_string(options.preserve_fds)});
+  }
   return arguments;
 }
 
@@ -254,7 +257,8 @@ Result<int> run_detached(const RunOptions& options, const oci::Globals& globals)
   RUNHV_TRY(oci::create_container(globals, {.id = options.id,
                                             .bundle = options.bundle,
                                             .console_socket = options.console_socket,
-                                            .pid_file = options.pid_file}));
+                                            .pid_file = options.pid_file,
+                                            .preserve_fds = options.preserve_fds}));
   RUNHV_TRY(start_or_remove(options, globals));
   return 0;
 }
@@ -268,6 +272,7 @@ Result<int> run_attached(const RunOptions& options, const oci::Globals& globals,
                                       .bundle = options.bundle,
                                       .console_socket = "",
                                       .pid_file = options.pid_file,
+                                      .preserve_fds = options.preserve_fds,
                                       .attached = true,
                                       .vmm_options = vmm_options(options, spawned_at_ns)}));
   // Before the program runs: whatever comes from then on is its affair.
@@ -284,6 +289,7 @@ Result<int> run_container(RunOptions& options, const oci::Globals& globals,
   if (options.terminal && !platform::is_terminal(platform::standard_stream(0))) {
     return Fail{Error{Code::kInvalidArgument, "run", "--tty: stdin is no terminal"}};
   }
+  RUNHV_TRY(oci::check_preserved("run", options.preserve_fds));
   // As docker has it; the image's and the caller's own are later, and win.
   if (options.terminal) options.environment.insert(options.environment.begin(), "TERM=xterm");
   RUNHV_TRY_ASSIGN(const std::string home, oci::distribution());

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/text.h"
+#include "oci/create.h"
 #include "runhv/runhv.h"
 
 namespace runhv::cli {
@@ -40,7 +41,7 @@ constexpr RunOptionSpec kSpecs[] = {
     {RunOption::kConsoleSocket, 0, "console-socket", "SOCKET", false, true,
      "with --detach: where the terminal's other end is sent"},
     {RunOption::kPreserveFds, 0, "preserve-fds", "N", false, true,
-     "accepted as 0: a descriptor of the host means nothing in a guest"},
+     "with --bundle: so many descriptors from 3 on are the program's, as pipes"},
     {RunOption::kNoPivot, 0, "no-pivot", "", false, true, "accepted, as by create"},
     {RunOption::kNoNewKeyring, 0, "no-new-keyring", "", false, true, "accepted, as by create"},
     {RunOption::kNoSubreaper, 0, "no-subreaper", "", false, true, "accepted, as by exec"},
@@ -169,12 +170,10 @@ Result<void> apply(const RunOptionSpec& spec, std::string_view value, RunOptions
     case RunOption::kDetach:
       options.detach = true;
       break;
-    case RunOption::kPreserveFds:
-      if (value != "0") {
-        return bad("--preserve-fds " + std::string(value) +
-                   ": a descriptor of the host cannot be given to a process in a VM");
-      }
+    case RunOption::kPreserveFds: {
+      RUNHV_TRY_ASSIGN(options.preserve_fds, oci::read_preserved("run", value));
       break;
+    }
     case RunOption::kPidFile:
       options.pid_file = value;
       break;
@@ -341,6 +340,9 @@ class Parser {
   Result<void> check_detach() const {
     if (options_.bundle.empty() && !options_.pid_file.empty()) {
       return bad("--pid-file goes with --bundle");
+    }
+    if (options_.bundle.empty() && options_.preserve_fds != 0) {
+      return bad("--preserve-fds goes with --bundle");
     }
     if (!options_.detach) {
       if (!options_.console_socket.empty()) return bad("--console-socket goes with --detach");

@@ -80,6 +80,7 @@ struct RunOptions {
   bool detach = false;         // with a bundle only, as the two below
   std::string pid_file;        // empty = none
   std::string console_socket;  // the same; with `detach`
+  unsigned preserve_fds = 0;   // how many descriptors from 3 on; with a bundle only
   std::string kernel;          // as it was named; absolute once it was chosen (cli/kernels.h)
   std::string modules;         // of a kernel that was chosen
   std::string engine = "auto";

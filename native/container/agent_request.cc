@@ -12,6 +12,8 @@ namespace {
 constexpr std::size_t kRecordAlignment = 8;
 constexpr std::size_t kIdentityBytes =
     2 * sizeof(runhv_record) + sizeof(std::uint64_t) + kEntropyBytes;
+constexpr std::size_t kDescriptorsBytes =
+    RUNHV_MAX_DESCRIPTORS * (sizeof(runhv_record) + sizeof(runhv_descriptor));
 
 template <class T>
 std::span<const std::byte> object_bytes(const T& object) {
@@ -201,7 +203,7 @@ Result<std::vector<std::byte>> encode_process(std::uint32_t process, const Proce
     Record(out, RUNHV_REC_CPU_AFFINITY).object(spec.exec_affinity);
   }
   Record(out, RUNHV_REC_STDIO).object(stdio);
-  return checked(std::move(out), 0, "tell the agent about the process");
+  return checked(std::move(out), kDescriptorsBytes, "tell the agent about the process");
 }
 
 Result<std::vector<std::byte>> encode_resources(const std::vector<CgroupSetting>& settings) {
@@ -230,6 +232,11 @@ std::vector<std::byte> encode_frame(std::uint16_t type, std::span<const std::byt
 void add_execute(std::vector<std::byte>& prepare_payload) {
   store_le<std::uint32_t>(std::span(prepare_payload), offsetof(runhv_prepare, flags),
                           RUNHV_PREPARE_EXECUTE);
+}
+
+void append_descriptor(std::vector<std::byte>& prepare_payload,
+                       const runhv_descriptor& descriptor) {
+  Record(prepare_payload, RUNHV_REC_DESCRIPTOR).object(descriptor);
 }
 
 std::vector<std::byte> encode_execute(std::uint32_t process) {

@@ -43,6 +43,8 @@ Result<std::vector<std::byte>> encode_process(std::uint32_t process, const Proce
                                               const runhv_stdio& stdio,
                                               const ProcessPlace& place = {});
 void add_execute(std::vector<std::byte>& prepare_payload);
+// There is room for as many as a process may have.
+void append_descriptor(std::vector<std::byte>& prepare_payload, const runhv_descriptor& descriptor);
 
 // The frame of RESOURCES.
 Result<std::vector<std::byte>> encode_resources(const std::vector<CgroupSetting>& settings);

@@ -109,6 +109,9 @@ Result<void> Container::Impl::make(ContainerConfig config, const MakeMachine& ma
   RUNHV_TRY_ASSIGN(auto process,
                    Process::create(next_number_, bundle_.process, std::move(config.streams), loop_,
                                    channel_, hooks(on_first_byte), bundle_.vm.memory_bytes));
+  for (HostDescriptor& each : config.descriptors) {
+    RUNHV_TRY(process->add_descriptor(std::move(each), loop_, hooks(nullptr)));
+  }
   processes_.emplace(next_number_++, std::move(process));
 
   RUNHV_TRY_ASSIGN(machine_config_, machine_config(config, bundle_.vm, bundle_.container.shares));

@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "container/bundle.h"
@@ -38,6 +39,13 @@ Result<void> check_container_id(const std::string& id);
 // the first is both.
 using HostStreams = std::array<std::optional<platform::Stream>, 3>;
 
+// A descriptor of the host that is given to a process beside them: in the guest it is a pipe.
+struct HostDescriptor {
+  platform::Stream end;
+  bool for_reading;  // by the process; else it writes
+};
+inline constexpr std::size_t kMaxDescriptors = 13;
+
 struct ContainerConfig {
   std::string id;
   std::string bundle;           // folder with config.json; docs/bundle.md
@@ -52,9 +60,10 @@ struct ContainerConfig {
   // asks for a new one, its interfaces are taken. They may come until start(), which makes and
   // boots the machine, so that boot() says on_created() at once.
   bool own_network_namespace = false;
-  HostStreams streams;        // of the first process
-  bool terminal = false;      // it has one, or as the bundle says
-  std::uint16_t columns = 0;  // of its terminal; 0 = as the bundle says
+  HostStreams streams;                      // of the first process
+  std::vector<HostDescriptor> descriptors;  // its 3, 4, …; at most kMaxDescriptors
+  bool terminal = false;                    // it has one, or as the bundle says
+  std::uint16_t columns = 0;                // of its terminal; 0 = as the bundle says
   std::uint16_t rows = 0;
   std::uint64_t spawned_at_ns = 0;        // monotonic, when the launcher began; 0 = now
   std::uint64_t tick_ns = 1'000'000'000;  // what a second of the watchdog's takes

@@ -320,5 +320,34 @@ TEST(ContainerAttach, NamesAStreamThatIsThere) {
             "attach to process 1's stdout: it was given the null device");
 }
 
+TEST(ContainerDescriptors, AreStreamsBesideTheStandardOnes) {
+  Scene::Options options;
+  options.descriptors = true;
+  Scene scene(options);
+  scene.run();
+  const std::uint32_t reads = port_of(kFirstProcess, 3);
+  const std::uint32_t writes = port_of(kFirstProcess, 4);
+  ASSERT_TRUE(scene.guest.connect(reads));
+  ASSERT_TRUE(scene.guest.connect(writes));
+  scene.more_in.put("in");
+  scene.guest.write(writes, "out");
+  scene.turn();
+  EXPECT_EQ(scene.guest.read(reads), "in");
+  EXPECT_EQ(scene.more_out.take(), "out");
+  scene.more_in.writer.reset();
+  scene.turn();
+  scene.guest.read(reads);
+  EXPECT_TRUE(scene.guest.host_has_finished(reads));
+  EXPECT_FALSE(scene.guest.connect(port_of(kFirstProcess, 5))) << "there is no third";
+
+  scene.guest.says_exited(kFirstProcess, 0);
+  scene.finish_outputs();
+  EXPECT_EQ(last(scene), "started") << "an output is open";
+  scene.guest.shut_down(writes);
+  scene.guest.end(machine::MachineEnd::kPoweredOff);
+  ASSERT_TRUE(scene.wait_for_end());
+  EXPECT_EQ(last(scene), "ended exited 0");
+}
+
 }  // namespace
 }  // namespace runhv::container

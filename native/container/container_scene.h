@@ -167,7 +167,7 @@ inline constexpr std::uint32_t kStdinPort = RUNHV_FIRST_STREAM_PORT;
 inline constexpr std::uint32_t kStdoutPort = kStdinPort + 1;
 inline constexpr std::uint32_t kStderrPort = kStdinPort + 2;
 constexpr std::uint32_t port_of(ProcessNumber process, std::uint32_t stream) {
-  return RUNHV_FIRST_STREAM_PORT + 3 * process + stream;
+  return RUNHV_FIRST_STREAM_PORT + (3 + RUNHV_MAX_DESCRIPTORS) * process + stream;
 }
 
 class Scene {
@@ -179,6 +179,8 @@ class Scene {
     bool own_network_namespace = false;
     // In place of the pipe `out`.
     platform::OsHandle output = platform::kInvalidHandle;
+    // Descriptor 3 reads from the pipe `more_in`, 4 writes to `more_out`.
+    bool descriptors = false;
   };
 
   Scene() : Scene(Options()) {}
@@ -200,6 +202,12 @@ class Scene {
     in.reader.reset();
     out.writer.reset();
     err.writer.reset();
+    if (options.descriptors) {
+      config.descriptors.push_back({more_in.read_end(), true});
+      config.descriptors.push_back({more_out.write_end(), false});
+      more_in.reader.reset();
+      more_out.writer.reset();
+    }
     auto made = Container::create(*loop, std::move(config), log, guest.maker());
     if (made) {
       container = *std::move(made);
@@ -256,7 +264,7 @@ class Scene {
   std::unique_ptr<platform::EventLoop> loop;
   EventLog log;
   FakeGuest guest;
-  Pipe in, out, err;
+  Pipe in, out, err, more_in, more_out;
   std::unique_ptr<Container> container;  // null, and error says why
   std::optional<Error> error;
 };

@@ -4,13 +4,17 @@
 #include <system_error>
 #include <utility>
 
+#include "base/check.h"
+
 namespace runhv::container {
 namespace {
 
-constexpr std::uint32_t kPortsOfAProcess = 3;
+constexpr std::uint32_t kStandardStreams = 3;
+constexpr std::uint32_t kPortsOfAProcess = kStandardStreams + kMaxDescriptors;
+static_assert(kMaxDescriptors == RUNHV_MAX_DESCRIPTORS);
 constexpr ProcessNumber kMostNumber = (UINT32_MAX - RUNHV_FIRST_STREAM_PORT) / kPortsOfAProcess - 1;
 
-constexpr std::array<const char*, 3> kStreamNames{"stdin", "stdout", "stderr"};
+constexpr std::array<const char*, kStandardStreams> kStreamNames{"stdin", "stdout", "stderr"};
 
 std::uint32_t port_number(ProcessNumber process, std::uint32_t index) {
   return RUNHV_FIRST_STREAM_PORT + process * kPortsOfAProcess + index;
@@ -77,6 +81,23 @@ Result<std::unique_ptr<Process>> Process::create(ProcessNumber number, const Pro
   }
   RUNHV_TRY_ASSIGN(process->request_, encode_process(number, spec, stdio, place));
   return process;
+}
+
+Result<void> Process::add_descriptor(HostDescriptor descriptor, platform::EventLoop& loop,
+                                     const StreamPort::Hooks& hooks) {
+  const std::uint32_t number = next_descriptor_++;
+  RUNHV_CHECK(number < kPortsOfAProcess);
+  auto stream = std::make_shared<StreamPort>(
+      loop,
+      descriptor.for_reading ? StreamPort::Direction::kToGuest : StreamPort::Direction::kToHost,
+      name_of(number_) + "'s descriptor " + std::to_string(number), hooks);
+  RUNHV_TRY(descriptor.for_reading ? stream->attach_input(std::move(descriptor.end))
+                                   : stream->attach_output(std::move(descriptor.end)));
+  const runhv_descriptor told{port_number(number_, number),
+                              descriptor.for_reading ? 0 : unsigned{RUNHV_DESCRIPTOR_TO_HOST}};
+  append_descriptor(request_, told);
+  ports_.push_back({told.port, std::move(stream)});
+  return {};
 }
 
 Process::~Process() {

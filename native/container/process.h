@@ -39,6 +39,9 @@ class Process {
                                                  const StreamPort::Hooks& hooks,
                                                  std::uint64_t guest_memory_bytes,
                                                  const ProcessPlace& place = {});
+  // One more, under the next number. REQUIRES: not offered yet, kMaxDescriptors at most.
+  Result<void> add_descriptor(HostDescriptor descriptor, platform::EventLoop& loop,
+                              const StreamPort::Hooks& hooks);
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
   ~Process();  // closes its streams
@@ -103,6 +106,7 @@ class Process {
   AgentChannel& channel_;
   bool executes_ = false;  // PREPARE has asked for execve, too
   std::vector<Port> ports_;
+  std::uint32_t next_descriptor_ = 3;
   std::vector<std::byte> request_;  // of PREPARE, until it is sent
   Phase phase_ = Phase::kQueued;
   std::optional<ExitStatus> status_;

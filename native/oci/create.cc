@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -11,6 +12,7 @@
 
 #include "base/scope_exit.h"
 #include "container/bundle.h"
+#include "container/container.h"
 #include "control/client.h"
 #include "control/container_folder.h"
 #include "oci/cgroups.h"
@@ -28,6 +30,7 @@
 #include "platform/os_error.h"
 #include "platform/process.h"
 #include "platform/standard_streams.h"
+#include "platform/stream.h"
 
 namespace runhv::oci {
 namespace {
@@ -82,6 +85,7 @@ class Creation {
       : globals_(globals), options_(options) {}
 
   Result<platform::Child> run() {
+    RUNHV_TRY(check_preserved("create", options_.preserve_fds));
     ScopeExit undo([this] { this->undo(); });
     RUNHV_TRY(read_config());
     RUNHV_TRY(take_name());
@@ -207,6 +211,9 @@ class Creation {
     const bool may_be_furnished = !host_.hooks.prestart.empty() ||
                                   !host_.hooks.create_runtime.empty() || host_.brings_resolver;
     if (has_own_network() && may_be_furnished) arguments.emplace_back("--own-network");
+    if (options_.preserve_fds != 0) {
+      arguments.insert(arguments.end(), {"--preserve-fds", std::to_string(options_.preserve_fds)});
+    }
     if (!stored_.pod.empty()) arguments.insert(arguments.end(), {"--join", stored_.pod});
     if (globals_.debug) arguments.emplace_back("--debug");
     if (options_.attached) {
@@ -311,6 +318,30 @@ Result<void> write_pid_file(const std::string& path, std::uint64_t pid) {
 
 Result<platform::Child> create_container(const Globals& globals, const CreateOptions& options) {
   return Creation(globals, options).run();
+}
+
+Result<unsigned> read_preserved(const std::string& verb, std::string_view count) {
+  if (count.empty()) return 0;
+  unsigned number = 0;
+  const auto [end, failure] = std::from_chars(count.data(), count.data() + count.size(), number);
+  if (failure == std::errc() && end == count.data() + count.size() &&
+      number <= container::kMaxDescriptors) {
+    return number;
+  }
+  return Fail{Error{Code::kInvalidArgument, verb,
+                    "--preserve-fds " + std::string(count) + ": expected a number up to " +
+                        std::to_string(container::kMaxDescriptors)}};
+}
+
+Result<void> check_preserved(const std::string& verb, unsigned count) {
+  for (unsigned i = 0; i < count; ++i) {
+    const auto usable = platform::is_for_reading(platform::kFirstPreserved + i);
+    if (usable) continue;
+    return Fail{
+        Error{usable.error().code, verb,
+              "--preserve-fds " + std::to_string(count) + ": " + to_string(usable.error())}};
+  }
+  return {};
 }
 
 bool asks_the_host(const std::string& bundle) {

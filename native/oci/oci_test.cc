@@ -5,6 +5,7 @@
 #include "gtest/gtest.h"
 #include "oci/arguments.h"
 #include "oci/cgroups.h"
+#include "oci/create.h"
 #include "oci/host_spec.h"
 #include "oci/log.h"
 #include "oci/process_json.h"
@@ -166,6 +167,18 @@ TEST(HostSpec, IsReadWithItsTypes) {
                             R"({"linux":{"resources":{"memory":{"limit":"1"}}}})"}) {
     EXPECT_FALSE(parse_host_spec(wrong, "read")) << wrong;
   }
+}
+
+TEST(PreservedDescriptors, AreCountedAndMustBeUsable) {
+  EXPECT_EQ(*read_preserved("create", ""), 0u);
+  EXPECT_EQ(*read_preserved("create", "13"), 13u);
+  for (const char* wrong : {"14", "-1", "x", "1x"}) {
+    EXPECT_EQ(to_string(read_preserved("create", wrong).error()),
+              "create: --preserve-fds " + std::string(wrong) + ": expected a number up to 13");
+  }
+  // A hundred, of which one is none.
+  EXPECT_THAT(to_string(check_preserved("create", 100).error()),
+              HasSubstr("create: --preserve-fds 100: use descriptor "));
 }
 
 TEST(Cgroups, NoPathLeadsOutOfTheHierarchy) {

@@ -20,7 +20,7 @@ constexpr Option kCreateOptions[] = {
     {"bundle", 'b', "DIR", "the bundle's folder (default: this one)"},
     {"console-socket", 0, "SOCKET", "where the terminal's other end is sent"},
     {"pid-file", 0, "FILE", "where the container's pid is written, at last"},
-    {"preserve-fds", 0, "N", "accepted as 0: a descriptor of the host means nothing in a guest"},
+    {"preserve-fds", 0, "N", "so many descriptors from 3 on are the program's, as pipes"},
     {"no-pivot", 0, "", "accepted: the guest's root is mounted in its own way"},
     {"no-new-keyring", 0, "", "accepted: the guest has keyrings of its own"},
 };
@@ -53,7 +53,7 @@ constexpr Option kExecOptions[] = {
     {"no-new-privs", 0, "", "no program gives it more rights"},
     {"apparmor", 0, "PROFILE", "accepted: the guest has no AppArmor"},
     {"process-label", 0, "LABEL", "accepted: the guest has no SELinux"},
-    {"preserve-fds", 0, "N", "accepted as 0: a descriptor of the host means nothing in a guest"},
+    {"preserve-fds", 0, "N", "accepted as 0: only a container's first process can have them"},
     {"no-subreaper", 0, "", "accepted: runhv reaps nobody"},
 };
 constexpr Option kEventsOptions[] = {
@@ -77,21 +77,15 @@ constexpr Option kSpecOptions[] = {
     {"bundle", 'b', "DIR", "where config.json is written (default: here)"},
 };
 
-Result<void> check_preserved(const std::string& verb, const Arguments& arguments) {
-  const std::string count = arguments.value("preserve-fds");
-  if (count.empty() || count == "0") return {};
-  return Fail{Error{Code::kUnsupported, verb,
-                    "--preserve-fds " + count +
-                        ": a descriptor of the host cannot be given to a process in a VM"}};
-}
-
 Result<int> create_verb(const Call& call) {
   const Arguments& arguments = call.arguments;
-  RUNHV_TRY(check_preserved("create", arguments));
+  RUNHV_TRY_ASSIGN(const unsigned preserved,
+                   read_preserved("create", arguments.value("preserve-fds")));
   RUNHV_TRY(create_container(call.globals, {.id = arguments.positional.front(),
                                             .bundle = arguments.value("bundle"),
                                             .console_socket = arguments.value("console-socket"),
-                                            .pid_file = arguments.value("pid-file")}));
+                                            .pid_file = arguments.value("pid-file"),
+                                            .preserve_fds = preserved}));
   return 0;
 }
 
@@ -102,7 +96,11 @@ Result<int> start_verb(const Call& call) {
 
 Result<int> exec_verb(const Call& call) {
   const Arguments& arguments = call.arguments;
-  RUNHV_TRY(check_preserved("exec", arguments));
+  if (const std::string count = arguments.value("preserve-fds"); !count.empty() && count != "0") {
+    return Fail{
+        Error{Code::kUnsupported, "exec",
+              "--preserve-fds " + count + ": only a container's first process can have them"}};
+  }
   ExecOptions options;
   options.id = arguments.positional.front();
   options.detach = arguments.has("detach");

@@ -12,6 +12,9 @@ void ensure_standard_streams();
 // `number` 0, 1, 2.
 OsHandle standard_stream(int number);
 
+// The number of the first handle after them, where a caller's more are (--preserve-fds).
+inline constexpr OsHandle kFirstPreserved = 3;
+
 bool is_terminal(OsHandle handle);
 
 }  // namespace runhv::platform

@@ -14,6 +14,10 @@
 
 namespace runhv::platform {
 
+// What the handle was opened for: true to be read, false to be written. An error where that is
+// both, as of every socket, or neither: it is closed, or no bytes come of it (a folder).
+Result<bool> is_for_reading(OsHandle handle);
+
 enum class IoStatus { kDone, kWouldBlock, kEnd, kFailed };
 
 struct IoResult {

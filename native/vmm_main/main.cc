@@ -19,6 +19,9 @@ int main(int argc, char** argv) {
       runhv::vmm_main::find_launcher_options(arguments);
   std::vector<runhv::platform::OsHandle> keep;
   if (launcher.control_fd) keep.push_back(*launcher.control_fd);
+  for (int i = 0; i < launcher.preserve_fds; ++i) {
+    keep.push_back(runhv::platform::kFirstPreserved + i);
+  }
   if (launcher.lock_fd) keep.push_back(*launcher.lock_fd);
   const auto closed = runhv::platform::close_inherited_handles(keep);
   runhv::platform::FirstThread first_thread;

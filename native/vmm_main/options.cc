@@ -3,12 +3,15 @@
 #include <charconv>
 #include <optional>
 
+#include "container/container.h"
+
 namespace runhv::vmm_main {
 namespace {
 
 constexpr std::string_view kControlFd = "--control-fd";
 constexpr std::string_view kControlConnect = "--control-connect";
 constexpr std::string_view kLockFd = "--lock-fd";
+constexpr std::string_view kPreserveFds = "--preserve-fds";
 
 Fail<Error> bad(const std::string& detail) {
   return Fail{Error{Code::kInvalidArgument, "read the command line", detail}};
@@ -45,6 +48,7 @@ std::string* value_of(std::string_view name, VmmOptions& options) {
 std::uint64_t* number_of(std::string_view name, VmmOptions& options) {
   if (name == "--spawned-at-ns") return &options.spawned_at_ns;
   if (name == "--end-with") return &options.end_with;
+  if (name == kPreserveFds) return &options.preserve_fds;
   return nullptr;
 }
 
@@ -96,6 +100,10 @@ Result<VmmOptions> parse_vmm_options(std::span<const std::string_view> arguments
     if (++i == arguments.size()) return bad(std::string(argument) + " needs a value");
     RUNHV_TRY(take_value(argument, arguments[i], options));
   }
+  if (options.preserve_fds > container::kMaxDescriptors) {
+    return bad("--preserve-fds " + std::to_string(options.preserve_fds) + ": at most " +
+               std::to_string(container::kMaxDescriptors) + " are possible");
+  }
   if (options.id.empty() || options.bundle.empty()) return bad("--id and --bundle are required");
   return options;
 }
@@ -108,6 +116,10 @@ LauncherOptions find_launcher_options(std::span<const std::string_view> argument
     const std::string_view name = arguments[i++];
     int number = 0;
     if (name == kControlConnect) options.control_connect = std::string(arguments[i]);
+    if (name == kPreserveFds && read_decimal(arguments[i], number) && number > 0 &&
+        static_cast<std::size_t>(number) <= container::kMaxDescriptors) {
+      options.preserve_fds = number;
+    }
     const bool is_fd = name == kControlFd || name == kLockFd;
     if (!is_fd || !read_decimal(arguments[i], number) || number <= 2) continue;
     (name == kControlFd ? options.control_fd : options.lock_fd) = number;

@@ -29,6 +29,7 @@ struct VmmOptions {
   bool own_network = false;         // the bundle's new network namespace is this process's own
   bool terminal = false;            // stdin is the first process's terminal: set raw, and restored
   bool keep = false;                // the container's folder outlives this process
+  std::uint64_t preserve_fds = 0;   // so many of ours, from 3 on, are the first process's too
   std::uint64_t end_with = 0;       // a process whose end is ours too; 0 = none
   std::uint64_t spawned_at_ns = 0;  // 0 = when the system started this process
 };
@@ -39,6 +40,7 @@ Result<VmmOptions> parse_vmm_options(std::span<const std::string_view> arguments
 // told there.
 struct LauncherOptions {
   std::optional<int> control_fd;  // a connected socket that we inherit
+  int preserve_fds = 0;           // VmmOptions::preserve_fds
   std::optional<int> lock_fd;     // of the container's folder, whose name the launcher has taken
   std::string control_connect;    // a socket that the launcher listens on; empty = none
 };

@@ -33,6 +33,8 @@ TEST(VmmOptions, EveryOptionIsRead) {
                                                    "12345",
                                                    "--end-with",
                                                    "77",
+                                                   "--preserve-fds",
+                                                   "2",
                                                    "--debug",
                                                    "--created",
                                                    "--own-network",
@@ -65,9 +67,11 @@ TEST(VmmOptions, EveryOptionIsRead) {
   EXPECT_TRUE(options->keep);
   EXPECT_EQ(options->spawned_at_ns, 12345u);
   EXPECT_EQ(options->end_with, 77u);
+  EXPECT_EQ(options->preserve_fds, 2u);
   const LauncherOptions launcher = find_launcher_options(arguments);
   EXPECT_EQ(launcher.control_fd, 9);
   EXPECT_EQ(launcher.lock_fd, 8);
+  EXPECT_EQ(launcher.preserve_fds, 2);
   EXPECT_EQ(launcher.control_connect, "/c");
 }
 
@@ -94,6 +98,7 @@ TEST(VmmOptions, MistakesAreNamed) {
   EXPECT_EQ(complaint({"--timings=json:/t"}), "--timings=json:/t: expected json");
   EXPECT_EQ(complaint({"--control-fd", "x"}), "--control-fd x: expected a decimal number");
   EXPECT_EQ(complaint({"--end-with", "-1"}), "--end-with -1: expected a decimal number");
+  EXPECT_EQ(complaint({"--preserve-fds", "14"}), "--preserve-fds 14: at most 13 are possible");
 }
 
 }  // namespace

@@ -54,6 +54,18 @@ platform::ShownFiles files_of(const container::ContainerSpec& spec) {
   return files;
 }
 
+// Those that were kept open for the first process.
+Result<std::vector<container::HostDescriptor>> preserved_descriptors(std::uint64_t count) {
+  std::vector<container::HostDescriptor> descriptors;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    platform::UniqueHandle handle(platform::kFirstPreserved + static_cast<platform::OsHandle>(i));
+    RUNHV_TRY_ASSIGN(const bool for_reading, platform::is_for_reading(handle.get()));
+    RUNHV_TRY_ASSIGN(auto end, platform::Stream::adopt_owned(std::move(handle), for_reading));
+    descriptors.push_back({std::move(end), for_reading});
+  }
+  return descriptors;
+}
+
 // The annotation by which whoever made the bundle says of which image.
 constexpr const char* kImageAnnotation = "dev.runhv.image";
 
@@ -194,6 +206,10 @@ Result<void> Vmm::take_name(const LauncherOptions& launcher) {
 }
 
 Result<void> Vmm::make_member() {
+  if (options_.preserve_fds != 0) {
+    return Fail{Error{Code::kUnsupported, "join container " + options_.join,
+                      "--preserve-fds: a container in another one's VM can have none"}};
+  }
   RUNHV_TRY_ASSIGN(
       member_,
       Member::create(
@@ -219,6 +235,7 @@ Result<void> Vmm::make_container(const std::string& share) {
     RUNHV_TRY_ASSIGN(config.streams[static_cast<std::size_t>(i)],
                      platform::Stream::adopt(platform::standard_stream(i), i == 0));
   }
+  RUNHV_TRY_ASSIGN(config.descriptors, preserved_descriptors(options_.preserve_fds));
   config.terminal = options_.terminal;
   if (const auto size = platform::terminal_size(platform::standard_stream(0))) {
     config.columns = size->columns;

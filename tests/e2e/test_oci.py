@@ -465,6 +465,58 @@ def test_a_run_in_front_that_cannot_start_leaves_nothing(shim):
     assert result.returncode == 125 and shim.checked("list", "-q") == b""
 
 
+def preserved(*descriptors):
+    """What runs a command with these as its descriptors 3, 4, ..., and how to pass them on."""
+    names = [f"{3 + i}{'<' if reads else '>'}&{end}" for i, (end, reads) in enumerate(descriptors)]
+    return ["bash", "-c", f'exec "$0" "$@" {" ".join(names)}'], {"pass_fds": [end for end, _ in descriptors]}
+
+
+# A file is read on from where it stands, and a pipe is written to: the program finds both under the numbers they have here.
+@pytest.mark.parametrize("verb", ["create", "run", "run --pid-file"])
+def test_descriptors_that_are_preserved_are_the_programs(shim, verb):
+    file = shim.folder / "file"
+    file.write_bytes(b"skipped\n" + b"x" * 300_000)
+    content, (reader, writer) = os.open(file, os.O_RDONLY), os.pipe()
+    os.set_blocking(reader, False)
+    os.lseek(content, 8, os.SEEK_SET)
+    bundle = shim.bundle("web", "sh", "-c", "wc -c <&3; echo from $(id -u) >&4; test ! -e /proc/self/fd/5 && echo no more",
+                         change=lambda config: config["process"]["user"].update(uid=7))
+    shell, how = preserved((content, True), (writer, False))
+    streams = Streams()
+    stdio = dict(zip(["stdin", "stdout", "stderr"], streams.theirs))
+    options = [*verb.split(), *([str(shim.folder / "pid")] if "pid" in verb else []), "--preserve-fds", "2", "--bundle", str(bundle), "web"]
+    process = subprocess.Popen([*shell, *shim.arguments(*options)], **stdio, **how)
+    streams.given()
+    os.close(content)
+    os.close(writer)
+    if verb == "create":
+        assert process.wait(60) == 0
+        shim.checked("start", "web")
+    assert streams.to_end(streams.stdout) == b"300000\nno more\n"
+    assert streams.to_end(reader) == b"from 7\n"
+    if verb == "create":
+        shim.checked("delete", "--force", "web")
+    else:
+        assert process.wait(60) == 0
+    os.close(reader)
+    streams.close()
+
+
+def test_descriptors_that_cannot_be_given_are_named(shim):
+    bundle = shim.bundle("web", "true")
+    reader, writer = os.pipe()
+    folder = os.open("/", os.O_RDONLY)
+    for descriptors, count, words in [([(reader, True)], 2, "descriptor 4: Bad file descriptor"), ([(folder, True)], 1, "no bytes can be read"),
+                                      ([], 14, "expected a number up to 13")]:
+        shell, how = preserved(*descriptors)
+        command = [*shell, *shim.arguments("create", "--preserve-fds", str(count), "--bundle", str(bundle), "web")]
+        assert subprocess.run(command, timeout=60, stderr=subprocess.DEVNULL, check=False, **how).returncode == 1
+        assert words in shim.errors()[-1]
+    assert shim.checked("list", "-q") == b""
+    for end in (reader, writer, folder):
+        os.close(end)
+
+
 # As a person who copies it onto PATH does it.
 def test_a_copy_of_the_program_finds_its_distribution_by_a_variable(shim):
     copy = shim.folder / "myruntime"

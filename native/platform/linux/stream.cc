@@ -41,6 +41,23 @@ Stream& Stream::operator=(Stream&& other) noexcept {
 
 Stream::~Stream() = default;
 
+Result<bool> is_for_reading(OsHandle handle) {
+  const std::string operation = "use descriptor " + std::to_string(handle);
+  const int flags = ::fcntl(static_cast<int>(handle), F_GETFL);
+  struct stat info {};
+  if (flags < 0 || ::fstat(static_cast<int>(handle), &info) != 0) {
+    return Fail{last_os_error(operation)};
+  }
+  if ((flags & O_PATH) != 0 || S_ISDIR(info.st_mode)) {
+    return Fail{Error{Code::kUnsupported, operation, "no bytes can be read from it"}};
+  }
+  if ((flags & O_ACCMODE) == O_RDONLY) return true;
+  if ((flags & O_ACCMODE) == O_WRONLY) return false;
+  return Fail{
+      Error{Code::kUnsupported, operation,
+            "it is open for both ways: a process in a VM can have what is read or written"}};
+}
+
 Result<Stream> Stream::adopt(OsHandle handle, bool for_reading) {
   UniqueHandle own(::fcntl(static_cast<int>(handle), F_DUPFD_CLOEXEC, 3));
   if (!own.is_open()) return Fail{last_os_error("take over stream " + std::to_string(handle))};

@@ -127,6 +127,21 @@ class StreamTest : public ::testing::Test {
   std::string folder_;
 };
 
+TEST(Descriptors, AreForReadingOrForWriting) {
+  const auto opened = [](const char* path, int flags) {
+    return UniqueHandle(::open(path, flags | O_CLOEXEC));
+  };
+  const auto refused = [](const UniqueHandle& handle) {
+    return to_string(is_for_reading(handle.get()).error());
+  };
+  EXPECT_TRUE(*is_for_reading(opened("/dev/null", O_RDONLY).get()));
+  EXPECT_FALSE(*is_for_reading(opened("/dev/null", O_WRONLY).get()));
+  EXPECT_THAT(refused(opened("/dev/null", O_RDWR)), HasSubstr("open for both ways"));
+  EXPECT_THAT(refused(opened("/", O_RDONLY | O_DIRECTORY)), HasSubstr("no bytes can be read"));
+  EXPECT_THAT(refused(opened("/dev/null", O_PATH)), HasSubstr("no bytes can be read"));
+  EXPECT_EQ(is_for_reading(1 << 20).error().os_code, EBADF);
+}
+
 TEST_F(StreamTest, APipeIsServedFromOtherThreadsThanTheLoops) {
   Pipe pipe = make_pipe();
   Stream in = bound(std::move(pipe.reader), true);

@@ -1,6 +1,7 @@
 """An image from a registry on the loopback to what a container needs: `runhv pull` beside `ctr` and `podman`."""
 
 import contextlib
+import ctypes.util
 import io
 import os
 import pathlib
@@ -288,7 +289,8 @@ def run(host, arguments):
     verdicts.append(of_ten)
     series = [each for contest in [*contests, shared] for each in [*contest.wall.values(), *contest.cpu.values()]] + [blobs]
     stored = {f"{contest.what}, stored": f"{images.sizes[contest.image.split('/')[1].split(':')[0]] / MEBIBYTE:.0f} MiB" for contest in contests}
-    report = Report("pulls", host.conditions(**stored), series, verdicts, NOTES)
+    isal = ctypes.util.find_library("isal") or "none"
+    report = Report("pulls", host.conditions(**stored, **{"ISA-L": isal}), series, verdicts, NOTES)
     pictures = [picture.distributions(list(contest.wall.values())) for contest in contests]
     return report, picture.page("An image from its registry", pictures, report.conditions)
 

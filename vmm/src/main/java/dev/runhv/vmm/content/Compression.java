@@ -7,6 +7,7 @@ import java.io.BufferedInputStream;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
+import java.util.Optional;
 import java.util.zip.GZIPInputStream;
 import java.util.zip.ZipException;
 
@@ -25,10 +26,23 @@ public enum Compression {
         BufferedInputStream in = new BufferedInputStream(compressed, BUFFER);
         return switch (of(in)) {
             case NONE -> in;
-            case GZIP -> new Decoded("gzip", new GZIPInputStream(in, BUFFER));
+            case GZIP -> gunzip(in);
             case ZSTD ->
                 new Decoded("zstd", new ZstdInputStream(in).setContinuous(false).setLongMax(ZSTD_WINDOW_LOG_MAX));
         };
+    }
+
+    private static InputStream gunzip(InputStream in) throws IOException {
+        Optional<InputStream> quick = IsalInputStream.of(in);
+        return quick.isPresent() ? quick.get() : gunzipByJdk(in);
+    }
+
+    static InputStream gunzipByJdk(InputStream in) throws IOException {
+        try {
+            return new Decoded("gzip", new GZIPInputStream(in, BUFFER));
+        } catch (ZipException e) {
+            throw new CorruptInputException("The gzip data is damaged: " + e.getMessage(), e);
+        }
     }
 
     /** Looks at the first bytes of a stream that can be reset; it stands at its start afterwards. */

@@ -81,9 +81,17 @@ final class TimedBody extends InputStream implements HttpResponse.BodySubscriber
                 return -1;
             }
         }
-        ByteBuffer buffer = unread.peek();
-        int count = Math.min(length, buffer.remaining());
-        buffer.get(into, offset, count);
+        // All that is there: the client's buffers are small, and the reader's files and digests like large pieces.
+        int count = 0;
+        while (count < length && !unread.isEmpty()) {
+            ByteBuffer buffer = unread.peek();
+            int some = Math.min(length - count, buffer.remaining());
+            buffer.get(into, offset + count, some);
+            count += some;
+            if (!buffer.hasRemaining()) {
+                unread.poll();
+            }
+        }
         return count;
     }
 

@@ -34,6 +34,8 @@ Result<platform::File> make_scratch_disk(const std::string& template_path,
 
 Result<std::shared_ptr<const devices::Disk>> open_disk(const std::string& path) {
   RUNHV_TRY_ASSIGN(platform::File file, platform::File::open(path, platform::File::Access::kRead));
+  // Of the store, perhaps: it removes nothing that is in use (docs/images.md).
+  file.share();
   return std::shared_ptr<const devices::Disk>(
       std::make_shared<const devices::FileDisk>(std::move(file)));
 }

@@ -37,6 +37,10 @@ class File {
   Result<void> write_at(std::uint64_t offset, std::span<const std::byte> in) const;
   Result<void> flush() const;
 
+  // Tells that the file is in use, for as long as it is open, by a lock that others have as well.
+  // Where somebody has it alone, or the system has no locks for it, nothing is told.
+  void share() const;
+
   OsHandle handle() const { return handle_.get(); }
 
  private:
@@ -47,6 +51,11 @@ class File {
   std::string path_;
   std::uint64_t size_bytes_;
 };
+
+// A lock on the file at `path`, made where it is missing, that any number of processes hold at
+// once, but nobody beside one who has it alone: waits for that. It is the handle's, and of its
+// copies in other processes, and gone with the last of them.
+Result<UniqueHandle> lock_shared(const std::string& path);
 
 // The whole file, at most `limit_bytes`; a larger one is an error that names the limit.
 Result<std::vector<std::byte>> read_file(const std::string& path, std::uint64_t limit_bytes);

@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
     keep.push_back(runhv::platform::kFirstPreserved + i);
   }
   if (launcher.lock_fd) keep.push_back(*launcher.lock_fd);
+  if (launcher.lease_fd) keep.push_back(*launcher.lease_fd);
   const auto closed = runhv::platform::close_inherited_handles(keep);
   runhv::platform::FirstThread first_thread;
   const auto status = first_thread.run([&] {

@@ -12,6 +12,7 @@ constexpr std::string_view kControlFd = "--control-fd";
 constexpr std::string_view kControlConnect = "--control-connect";
 constexpr std::string_view kLockFd = "--lock-fd";
 constexpr std::string_view kPreserveFds = "--preserve-fds";
+constexpr std::string_view kLeaseFd = "--lease-fd";
 
 Fail<Error> bad(const std::string& detail) {
   return Fail{Error{Code::kInvalidArgument, "read the command line", detail}};
@@ -31,6 +32,10 @@ bool* flag_of(std::string_view name, VmmOptions& options) {
   if (name == "--terminal") return &options.terminal;
   if (name == "--keep") return &options.keep;
   return nullptr;
+}
+
+bool is_fd(std::string_view name) {
+  return name == kControlFd || name == kLockFd || name == kLeaseFd;
 }
 
 std::string* value_of(std::string_view name, VmmOptions& options) {
@@ -69,8 +74,7 @@ Result<void> take_value(std::string_view name, std::string_view text, VmmOptions
     return {};
   }
   std::uint64_t unused = 0;  // find_launcher_options has it
-  std::uint64_t* const number =
-      name == kControlFd || name == kLockFd ? &unused : number_of(name, options);
+  std::uint64_t* const number = is_fd(name) ? &unused : number_of(name, options);
   if (number != nullptr && !read_decimal(text, *number)) {
     return bad(std::string(name) + " " + std::string(text) + ": expected a decimal number");
   }
@@ -78,8 +82,8 @@ Result<void> take_value(std::string_view name, std::string_view text, VmmOptions
 }
 
 bool takes_value(std::string_view name, VmmOptions& options) {
-  return value_of(name, options) != nullptr || number_of(name, options) != nullptr ||
-         name == kControlFd || name == kControlConnect || name == kLockFd;
+  return value_of(name, options) != nullptr || number_of(name, options) != nullptr || is_fd(name) ||
+         name == kControlConnect;
 }
 
 }  // namespace
@@ -120,9 +124,11 @@ LauncherOptions find_launcher_options(std::span<const std::string_view> argument
         static_cast<std::size_t>(number) <= container::kMaxDescriptors) {
       options.preserve_fds = number;
     }
-    const bool is_fd = name == kControlFd || name == kLockFd;
-    if (!is_fd || !read_decimal(arguments[i], number) || number <= 2) continue;
-    (name == kControlFd ? options.control_fd : options.lock_fd) = number;
+    if (!is_fd(name) || !read_decimal(arguments[i], number) || number <= 2) continue;
+    auto& fd = name == kControlFd ? options.control_fd
+               : name == kLockFd  ? options.lock_fd
+                                  : options.lease_fd;
+    fd = number;
   }
   return options;
 }

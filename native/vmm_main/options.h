@@ -42,6 +42,7 @@ struct LauncherOptions {
   std::optional<int> control_fd;  // a connected socket that we inherit
   int preserve_fds = 0;           // VmmOptions::preserve_fds
   std::optional<int> lock_fd;     // of the container's folder, whose name the launcher has taken
+  std::optional<int> lease_fd;    // by which the store keeps the bundle's files until all are open
   std::string control_connect;    // a socket that the launcher listens on; empty = none
 };
 LauncherOptions find_launcher_options(std::span<const std::string_view> arguments);

@@ -47,7 +47,9 @@ TEST(VmmOptions, EveryOptionIsRead) {
                                                    "--control-connect",
                                                    "/c",
                                                    "--lock-fd",
-                                                   "8"};
+                                                   "8",
+                                                   "--lease-fd",
+                                                   "7"};
   const auto options = parse_vmm_options(arguments);
   ASSERT_TRUE(options) << options.error().detail;
   EXPECT_EQ(options->id, "web");
@@ -72,6 +74,7 @@ TEST(VmmOptions, EveryOptionIsRead) {
   EXPECT_EQ(launcher.control_fd, 9);
   EXPECT_EQ(launcher.lock_fd, 8);
   EXPECT_EQ(launcher.preserve_fds, 2);
+  EXPECT_EQ(launcher.lease_fd, 7);
   EXPECT_EQ(launcher.control_connect, "/c");
 }
 

@@ -109,6 +109,8 @@ Result<void> Vmm::connect_launcher(const LauncherOptions& launcher) {
 
 Result<void> Vmm::begin(std::span<const std::string_view> arguments,
                         const LauncherOptions& launcher, const Result<void>& closed) {
+  // Given back once everything is open.
+  const platform::UniqueHandle lease(launcher.lease_fd.value_or(platform::kInvalidHandle));
   RUNHV_TRY(closed);
   RUNHV_TRY(watch_signals());
   RUNHV_TRY_ASSIGN(options_, parse_vmm_options(arguments));

@@ -22,6 +22,18 @@ namespace {
 
 int number(const UniqueHandle& handle) { return static_cast<int>(handle.get()); }
 
+// fcntl(2), open file description locks: they are seen by those of Java, and outlive an exec.
+bool share_lock(const UniqueHandle& handle, int command) {
+  struct flock lock {};
+  lock.l_type = F_RDLCK;
+  lock.l_whence = SEEK_SET;
+  int result = -1;
+  do {
+    result = ::fcntl(number(handle), command, &lock);
+  } while (result != 0 && errno == EINTR);
+  return result == 0;
+}
+
 // Reads until `out` is full or the file ends; the count, or -1 with errno.
 ssize_t read_fully(int file, std::uint64_t offset, std::span<std::byte> out) {
   std::size_t done = 0;
@@ -123,6 +135,15 @@ Result<void> File::write_at(std::uint64_t offset, std::span<const std::byte> in)
     offset += static_cast<std::uint64_t>(count);
   }
   return {};
+}
+
+void File::share() const { static_cast<void>(share_lock(handle_, F_OFD_SETLK)); }
+
+Result<UniqueHandle> lock_shared(const std::string& path) {
+  const std::string operation = "lock " + path;
+  UniqueHandle handle(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!handle.is_open() || !share_lock(handle, F_OFD_SETLKW)) return Fail{last_os_error(operation)};
+  return handle;
 }
 
 Result<void> File::flush() const {

@@ -10,7 +10,8 @@ import java.util.Map;
  *
  * @param platform unsaid where the entry names none
  */
-record Descriptor(String mediaType, Digest digest, long size, Platform platform, Map<String, String> annotations) {
+public record Descriptor(
+        String mediaType, Digest digest, long size, Platform platform, Map<String, String> annotations) {
     private static final String REF_NAME = "org.opencontainers.image.ref.name";
 
     static Descriptor from(Json json) throws CorruptInputException {

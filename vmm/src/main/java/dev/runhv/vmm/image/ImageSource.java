@@ -77,7 +77,7 @@ public final class ImageSource implements AutoCloseable {
         ImageReference reference = new ImageReference.InRegistry(name);
         String operation = operation(reference);
         try {
-            RegistryFiles files = new RegistryFiles(name, store.resolve("registry"), policy, progress);
+            RegistryFiles files = new RegistryFiles(name, store, policy, progress);
             return finish(reference, files, () -> new OciReader(operation, files).read(""));
         } catch (IOException e) {
             Failures.throwIfInterrupted(e);

@@ -23,7 +23,25 @@ final class OciReader {
         this.files = files;
     }
 
+    /** An image without its layers. */
+    record Resolved(Descriptor manifest, Manifest image, ImageConfig config, byte[] configText) {}
+
     ImageSource.Contents read(String tag) throws IOException {
+        Resolved found = resolve(tag);
+        Manifest image = found.image;
+        ImageContents.requireRunnable(operation, found.config, image.layers().size());
+        for (int index = 0; index < image.layers().size(); index++) {
+            requireLayer(image, index);
+        }
+        return ImageContents.checked(
+                operation,
+                found.config,
+                found.configText,
+                image.layers().size(),
+                index -> layer(image, found.config, index));
+    }
+
+    Resolved resolve(String tag) throws IOException {
         if (files.size("index.json") < 0) {
             throw Failures.corrupt(operation, "Not an OCI image layout: it has no index.json");
         }
@@ -41,13 +59,7 @@ final class OciReader {
         }
         String what = "configuration " + image.config().digest();
         byte[] text = parsed(what, () -> blob("configuration", image.config(), ImageLimits.CONFIG_BYTES));
-        ImageConfig config = parsed(what, () -> ImageConfig.parse(text));
-        ImageContents.requireRunnable(operation, config, image.layers().size());
-        for (int index = 0; index < image.layers().size(); index++) {
-            requireLayer(image, index);
-        }
-        return ImageContents.checked(
-                operation, config, text, image.layers().size(), index -> layer(image, config, index));
+        return new Resolved(manifest, image, parsed(what, () -> ImageConfig.parse(text)), text);
     }
 
     private void requireLayer(Manifest image, int index) {
@@ -207,7 +219,7 @@ final class OciReader {
         }
     }
 
-    private static String path(Digest digest) {
+    static String path(Digest digest) {
         return "blobs/" + digest.algorithm().name().toLowerCase(Locale.ROOT) + "/" + digest.hex();
     }
 

@@ -7,11 +7,11 @@ import java.util.Locale;
  *
  * @param variant empty where there is none
  */
-record Platform(String os, String architecture, String variant) {
+public record Platform(String os, String architecture, String variant) {
     /** The value of an AMD64 variant in the absence of one. */
     private static final int BASELINE = 1;
 
-    Platform {
+    public Platform {
         architecture = normalized(architecture);
         os = os.toLowerCase(Locale.ROOT);
     }

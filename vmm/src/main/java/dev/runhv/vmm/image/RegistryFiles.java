@@ -10,17 +10,14 @@ import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.util.Arrays;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.LongConsumer;
 
 /**
- * An image of a registry as a layout whose blobs come when they are needed. What a name meant is kept as the index of that
- * layout, {@code names/<sha256 of the reference>.json}, once everything else is there.
+ * An image of a registry as a layout whose blobs come when they are needed. What a name meant is kept by {@link NamedImages}
+ * once everything else is there.
  */
 final class RegistryFiles implements ImageFiles {
     private final Reference reference;
@@ -29,31 +26,32 @@ final class RegistryFiles implements ImageFiles {
     private final BlobStore store;
     private final Directory stored;
     private final RegistryClient client;
-    private final Path name;
-    private byte[] index; // null until the name has been looked up
+    private final NamedImages names;
+    private Descriptor target; // null until the name has been looked up
 
-    RegistryFiles(Reference reference, Path root, PullPolicy policy, PullProgress progress) {
+    /** @param store that has the blobs and the names */
+    RegistryFiles(Reference reference, Path store, PullPolicy policy, PullProgress progress) {
+        Path root = store.resolve("registry");
         this.reference = reference;
         this.policy = policy;
         this.progress = progress;
         this.store = new BlobStore(root);
         this.stored = new Directory(root);
         this.client = new RegistryClient(reference);
-        this.name = root.resolve("names")
-                .resolve(Digest.sha256(reference.toString().getBytes(StandardCharsets.UTF_8))
-                                .hex() + ".json");
+        this.names = new NamedImages(store);
     }
 
-    private byte[] index() throws IOException {
-        if (index == null) {
-            index = policy != PullPolicy.ALWAYS && Files.exists(name) ? Files.readAllBytes(name) : lookedUp();
+    private Descriptor target() throws IOException {
+        if (target == null) {
+            Optional<Descriptor> known = policy == PullPolicy.ALWAYS ? Optional.empty() : names.find(reference);
+            target = known.isPresent() ? known.get() : lookedUp();
         }
-        return index;
+        return target;
     }
 
     /** The manifest, or the index of manifests, that the name means. */
     Digest digest() throws IOException {
-        return ImageIndex.parse(index()).manifests().getFirst().digest();
+        return target().digest();
     }
 
     private void requireMayAsk() {
@@ -64,32 +62,21 @@ final class RegistryFiles implements ImageFiles {
         }
     }
 
-    private byte[] lookedUp() throws IOException {
+    private Descriptor lookedUp() throws IOException {
         requireMayAsk();
         RegistryClient.Found found = interruptible(client::manifest);
         if (MediaType.of(found.mediaType()) == MediaType.UNKNOWN) {
             throw new CorruptInputException(
                     "The registry sent no manifest, but something of the type \"" + found.mediaType() + "\"");
         }
-        // The media type is one of ours, so none of this needs quoting.
-        return "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%d}]}"
-                .formatted(found.mediaType(), found.digest(), found.text().length)
-                .getBytes(StandardCharsets.UTF_8);
+        return new Descriptor(
+                found.mediaType(), found.digest(), found.text().length, new Platform("", "", ""), Map.of());
     }
 
     /** From now on the name means this without a question to the registry. */
     @Override
     public void complete() throws IOException {
-        if (!Files.exists(name) || !Arrays.equals(Files.readAllBytes(name), index())) {
-            Files.createDirectories(name.getParent());
-            Path temporary = Files.createTempFile(name.getParent(), ".", ".tmp");
-            try {
-                Files.write(temporary, index());
-                Files.move(temporary, name, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-            } finally {
-                Files.deleteIfExists(temporary);
-            }
-        }
+        names.put(reference, target());
     }
 
     @Override
@@ -137,6 +124,10 @@ final class RegistryFiles implements ImageFiles {
 
     private static LongConsumer told(Descriptor descriptor, PullProgress listener) {
         return bytes -> listener.fetched(descriptor.digest(), bytes, descriptor.size());
+    }
+
+    private byte[] index() throws IOException {
+        return NamedImages.index(reference, target());
     }
 
     @Override

@@ -40,8 +40,19 @@ public final class BlobStore {
         return root;
     }
 
-    Path path(Digest digest) {
-        return root.resolve("blobs").resolve(algorithm(digest)).resolve(digest.hex());
+    /** Where whole blobs are, a folder for each algorithm. */
+    public Path blobs() {
+        return root.resolve("blobs");
+    }
+
+    /** Where what has come so far is. */
+    public Path partial() {
+        return root.resolve("partial");
+    }
+
+    /** Where a blob is, or will be. */
+    public Path path(Digest digest) {
+        return blobs().resolve(algorithm(digest)).resolve(digest.hex());
     }
 
     /**
@@ -81,7 +92,7 @@ public final class BlobStore {
         try {
             // Whoever had the lock may just have fetched it.
             if (!Files.exists(whole)) {
-                Path partial = Files.createDirectories(root.resolve("partial")).resolve(name);
+                Path partial = Files.createDirectories(partial()).resolve(name);
                 incoming = new Incoming(lock, whole, partial, digest, size, origin, progress);
             }
         } finally {

@@ -20,6 +20,7 @@ import java.util.regex.Pattern;
  */
 public record Reference(String registry, String repository, String tag, Optional<Digest> digest) {
     private static final String DOCKER = "docker.io";
+    private static final String LIBRARY = "library/";
     /** Of a whole reference; docker's bound of a name is 255. */
     private static final int CHARACTERS = 512;
 
@@ -73,7 +74,7 @@ public record Reference(String registry, String repository, String tag, Optional
             registry = DOCKER;
         }
         if (registry.equals(DOCKER) && !repository.contains("/")) {
-            repository = "library/" + repository;
+            repository = LIBRARY + repository;
         }
         if (!HOST.matcher(registry).matches() || !isAuthority(registry)) {
             throw Failures.invalid(operation, "\"%s\" is no registry: write HOST[:PORT]/NAME".formatted(registry));
@@ -115,6 +116,19 @@ public record Reference(String registry, String repository, String tag, Optional
     /** What a manifest is asked for by. */
     String tagOrDigest() {
         return digest.map(Digest::toString).orElse(tag);
+    }
+
+    /** As docker shows it, without its defaults: {@code busybox} of docker.io/library/busybox. */
+    public String familiarRepository() {
+        if (!registry.equals(DOCKER)) {
+            return registry + "/" + repository;
+        }
+        return repository.startsWith(LIBRARY) ? repository.substring(LIBRARY.length()) : repository;
+    }
+
+    /** {@link #familiarRepository} with tag or digest. */
+    public String familiar() {
+        return familiarRepository() + digest.map(d -> "@" + d).orElse(":" + tag);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package dev.runhv.vmm.rootfs;
 
 import dev.runhv.vmm.content.Digest;
+import dev.runhv.vmm.content.TemporaryFile;
 import dev.runhv.vmm.image.ImageConfig;
 import dev.runhv.vmm.image.ImageReference;
 import java.io.ByteArrayOutputStream;
@@ -33,6 +34,10 @@ final class KnownArchives {
     KnownArchives(Path store, InstantSource clock) {
         this.folder = store.resolve("archives");
         this.clock = clock;
+    }
+
+    Path folder() {
+        return folder;
     }
 
     /**

@@ -6,6 +6,7 @@ import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.content.StoreLock;
+import dev.runhv.vmm.content.TemporaryFile;
 import dev.runhv.vmm.image.ImageConfig;
 import dev.runhv.vmm.image.ImageReference;
 import dev.runhv.vmm.image.ImageSource;
@@ -160,7 +161,27 @@ public final class RootfsStore {
                 parts.add(data);
             }
         }
-        return new PreparedRootfs(folder.resolve(key(config) + ".erofs"), parts, config);
+        return new PreparedRootfs(tree(config), parts, config);
+    }
+
+    /** The tree of an image, where it was made. */
+    public Path tree(ImageConfig config) {
+        return folder.resolve(key(config) + ".erofs");
+    }
+
+    /** The entries of a layer, where it was read; beside them is {@link #data}. */
+    public Path entries(Digest diffId) {
+        return layers.entries(diffId);
+    }
+
+    /** The content of a layer's files, where it was read. */
+    public Path data(Digest diffId) {
+        return layers.data(diffId);
+    }
+
+    /** Where all files are that this makes. What of them nobody opens and no image needs may go. */
+    public List<Path> folders() {
+        return List.of(folder, layers.folder(), archives.folder());
     }
 
     private static boolean isWhole(PreparedRootfs rootfs) {

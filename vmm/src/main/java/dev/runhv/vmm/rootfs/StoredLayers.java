@@ -3,6 +3,7 @@ package dev.runhv.vmm.rootfs;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.StoreLock;
+import dev.runhv.vmm.content.TemporaryFile;
 import dev.runhv.vmm.image.Layer;
 import java.io.EOFException;
 import java.io.IOException;

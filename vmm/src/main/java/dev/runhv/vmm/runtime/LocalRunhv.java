@@ -8,6 +8,7 @@ import dev.runhv.api.Images;
 import dev.runhv.api.PreparedImage;
 import dev.runhv.api.Runhv;
 import dev.runhv.api.StartStage;
+import dev.runhv.vmm.content.StoreLease;
 import dev.runhv.vmm.jfr.StartEvents;
 import dev.runhv.vmm.process.ContainerRoot;
 import dev.runhv.vmm.process.Distribution;
@@ -61,8 +62,10 @@ final class LocalRunhv implements Runhv {
         public PreparedImage prepare(String reference, Consumer<? super ContainerEvent.ImageProgress> listener)
                 throws InterruptedException {
             return making("prepare image " + reference, () -> {
-                PreparedRootfs rootfs = BundlePreparation.rootfs(reference, store, progress(listener));
-                return new LocalImage(reference, rootfs.key());
+                try (StoreLease _ = StoreLease.take(store)) {
+                    PreparedRootfs rootfs = BundlePreparation.rootfs(reference, store, progress(listener));
+                    return new LocalImage(reference, rootfs.key());
+                }
             });
         }
     }
@@ -106,7 +109,8 @@ final class LocalRunhv implements Runhv {
             WorkFolder folder = WorkFolder.create(id);
             LocalContainer container = null;
             boolean done = false;
-            try {
+            // Until the micro-VM has all files open.
+            try (StoreLease _ = StoreLease.take(store)) {
                 container = spawn(spec, prepare(spec, id, folder, listener), id, stops, listener);
                 if (stops) {
                     container.awaitCreated();

@@ -1,4 +1,4 @@
-package dev.runhv.vmm.rootfs;
+package dev.runhv.vmm.content;
 
 import java.io.Closeable;
 import java.io.IOException;
@@ -16,7 +16,7 @@ import java.util.UUID;
  * A file that is being written in a folder, and that gets its name there when it is complete. Its writer holds a lock on
  * it; a file without the lock belongs to a process that is dead, however it died, and is swept away by the next one.
  */
-final class TemporaryFile implements Closeable {
+public final class TemporaryFile implements Closeable {
     private static final String SUFFIX = ".tmp";
     /**
      * Of this JVM, whatever class loaders it has: locks on files are the JVM's, too. A process number alone comes again, in
@@ -36,7 +36,7 @@ final class TemporaryFile implements Closeable {
         this.channel = channel;
     }
 
-    static TemporaryFile create(Path folder, String name) throws IOException {
+    public static TemporaryFile create(Path folder, String name) throws IOException {
         while (true) {
             Path path = folder.resolve("." + name + OWNER + UUID.randomUUID() + SUFFIX);
             FileChannel channel = FileChannel.open(
@@ -51,7 +51,7 @@ final class TemporaryFile implements Closeable {
     }
 
     /** Deletes what dead processes left. */
-    static void sweep(Path folder) throws IOException {
+    public static void sweep(Path folder) throws IOException {
         try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, ".*" + SUFFIX)) {
             for (Path file : files) {
                 // POSIX drops all locks of a process when it closes any descriptor of the file: not our own files.
@@ -75,12 +75,12 @@ final class TemporaryFile implements Closeable {
         }
     }
 
-    FileChannel channel() {
+    public FileChannel channel() {
         return channel;
     }
 
     /** The file is on disk, then it has its name: after this call, and after any crash, it is there whole. */
-    void moveTo(Path target) throws IOException {
+    public void moveTo(Path target) throws IOException {
         channel.force(true);
         Files.move(path, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         moved = true;

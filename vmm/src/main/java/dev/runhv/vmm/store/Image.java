@@ -1,0 +1,20 @@
+package dev.runhv.vmm.store;
+
+import dev.runhv.vmm.content.Digest;
+import dev.runhv.vmm.image.Descriptor;
+import dev.runhv.vmm.image.StoredImage;
+import dev.runhv.vmm.registry.Reference;
+import java.util.Optional;
+
+/**
+ * A name in the store and the image that it means.
+ *
+ * @param target a manifest, or an index of manifests
+ * @param content empty where the store cannot read it: damaged, or not for this machine
+ */
+public record Image(Reference name, Descriptor target, Optional<StoredImage> content) {
+    /** That of its configuration, in docker's words; of an image that cannot be read that of its target. */
+    public Digest id() {
+        return content.map(StoredImage::id).orElse(target.digest());
+    }
+}

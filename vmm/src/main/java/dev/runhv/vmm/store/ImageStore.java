@@ -1,0 +1,374 @@
+package dev.runhv.vmm.store;
+
+import dev.runhv.api.ErrorCode;
+import dev.runhv.api.RunhvException;
+import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.Digest;
+import dev.runhv.vmm.content.Failures;
+import dev.runhv.vmm.content.StoreLease;
+import dev.runhv.vmm.image.Descriptor;
+import dev.runhv.vmm.image.NamedImages;
+import dev.runhv.vmm.image.StoredImage;
+import dev.runhv.vmm.registry.BlobStore;
+import dev.runhv.vmm.registry.Reference;
+import dev.runhv.vmm.rootfs.RootfsStore;
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+
+/**
+ * The images of a store. A name is what keeps an image there; from it everything else is reached. What a micro-VM has open,
+ * and what anybody makes under a {@link StoreLease}, stays as well.
+ *
+ * <p>Every method throws {@link RunhvException} with what was attempted where a file of the store cannot be used. Any number
+ * of threads and processes may use one store.
+ */
+public final class ImageStore {
+    private static final Pattern ID = Pattern.compile("(sha256:)?([0-9a-f]{1,64})");
+
+    private final Path store;
+    private final NamedImages names;
+    private final BlobStore blobs;
+    private final RootfsStore rootfs;
+
+    /** @param store that need not be there */
+    public ImageStore(Path store) {
+        this.store = store;
+        this.names = new NamedImages(store);
+        this.blobs = new BlobStore(store.resolve("registry"));
+        this.rootfs = new RootfsStore(store);
+    }
+
+    /**
+     * @param images in the order of their names
+     * @param nameless how many files of names say none: they are those of a runhv that kept only a name's digest, or damaged
+     */
+    public record Listing(List<Image> images, int nameless) {}
+
+    public Listing list() {
+        try {
+            NamedImages.Listing listing = names.list();
+            List<Image> images = new ArrayList<>();
+            for (NamedImages.Named named : listing.images()) {
+                images.add(image(named));
+            }
+            return new Listing(List.copyOf(images), listing.unknown().size());
+        } catch (IOException e) {
+            throw Failures.of("list the images in " + store, e);
+        }
+    }
+
+    private Image image(NamedImages.Named named) throws IOException {
+        Optional<StoredImage> content;
+        try {
+            content = Optional.of(StoredImage.read(store, named.name(), named.target()));
+        } catch (RunhvException | CorruptInputException e) {
+            content = Optional.empty();
+        }
+        return new Image(named.name(), named.target(), content);
+    }
+
+    /**
+     * The image that a user means by a name, by a name with the digest of what it means, by an ID, or by as much of its
+     * beginning as no other ID has.
+     *
+     * @return that of the name, or all names of the ID; never empty
+     * @throws RunhvException {@code NOT_FOUND}; {@code INVALID_ARGUMENT} where several IDs begin so
+     */
+    public List<Image> find(String text) {
+        List<Image> images = list().images();
+        String operation = "find image " + text;
+        List<Image> found = byName(images, text);
+        if (found.isEmpty()) {
+            found = byId(operation, images, text);
+        }
+        if (found.isEmpty()) {
+            throw Failures.notFound(operation, "No such image; runhv images lists those that are there");
+        }
+        return found;
+    }
+
+    private static List<Image> byName(List<Image> images, String text) {
+        Reference name;
+        try {
+            name = Reference.parse(text);
+        } catch (RunhvException e) {
+            return List.of();
+        }
+        List<Image> named = images.stream().filter(i -> i.name().equals(name)).toList();
+        if (!named.isEmpty() || name.digest().isEmpty()) {
+            return named;
+        }
+        Digest digest = name.digest().get();
+        return images.stream()
+                .filter(image -> image.name().registry().equals(name.registry())
+                        && image.name().repository().equals(name.repository())
+                        && image.target().digest().equals(digest))
+                .toList();
+    }
+
+    private static List<Image> byId(String operation, List<Image> images, String text) {
+        var matcher = ID.matcher(text);
+        if (!matcher.matches()) {
+            return List.of();
+        }
+        String hex = matcher.group(2);
+        List<Image> found = images.stream()
+                .filter(image -> image.id().hex().startsWith(hex)
+                        || image.target().digest().hex().equals(hex))
+                .toList();
+        if (found.stream().map(Image::id).distinct().count() > 1) {
+            throw Failures.invalid(operation, "The IDs of several images begin so: give more of it");
+        }
+        return found;
+    }
+
+    /** Gives an image one more name, in place of what the name meant before. */
+    public void tag(String source, Reference name) throws InterruptedException {
+        try (StoreLease _ = StoreLease.take(store)) {
+            names.put(name, find(source).getFirst().target());
+        } catch (IOException e) {
+            Failures.throwIfInterrupted(e);
+            throw Failures.of("name image " + name, e);
+        }
+    }
+
+    /** The bytes of an image in the store: those of its files, whoever else needs them. */
+    public long size(Image image) {
+        try {
+            long size = 0;
+            for (Path file : files(image)) {
+                size += sizeOf(file);
+            }
+            return size;
+        } catch (IOException e) {
+            throw Failures.of("look at image " + image.name(), e);
+        }
+    }
+
+    /** The bytes of a layer's content; empty where it has not been read yet. */
+    public Optional<Long> layerSize(Digest diffId) {
+        try {
+            return Files.exists(rootfs.entries(diffId)) ? Optional.of(sizeOf(rootfs.data(diffId))) : Optional.empty();
+        } catch (IOException e) {
+            throw Failures.of("look at layer " + diffId, e);
+        }
+    }
+
+    private static long sizeOf(Path file) throws IOException {
+        try {
+            return Files.size(file);
+        } catch (NoSuchFileException e) {
+            return 0;
+        }
+    }
+
+    /** Of those that are there, and those that may come. */
+    private Set<Path> files(Image image) throws IOException {
+        Set<Path> files = new LinkedHashSet<>();
+        if (image.content().isPresent()) {
+            StoredImage content = image.content().get();
+            files.add(rootfs.tree(content.config()));
+            for (Digest diffId : content.config().diffIds()) {
+                files.add(rootfs.entries(diffId));
+                files.add(rootfs.data(diffId));
+            }
+        }
+        for (Descriptor blob : StoredImage.reached(store, image.target())) {
+            files.add(blobs.path(blob.digest()));
+        }
+        return files;
+    }
+
+    /**
+     * @param untagged names that are gone
+     * @param deleted IDs of images that are gone, and the diff_ids of their layers
+     * @param bytes that came free
+     * @param left whether content stays for {@link #prune}: somebody was making something meanwhile
+     */
+    public record Removed(List<Reference> untagged, List<Digest> deleted, long bytes, boolean left) {}
+
+    /**
+     * Removes names, and what was there for them alone. All or none of them.
+     *
+     * @param texts as {@link #find} takes them
+     * @param force also the names of an ID that are in several repositories, and the name of an image from which a container
+     *     runs: what that has open stays
+     * @throws RunhvException as {@link #find}; {@code CONFLICT} for what only {@code force} does
+     */
+    public Removed remove(List<String> texts, boolean force) {
+        // What is being made meanwhile shares it: then names go, and content stays.
+        Optional<StoreLease> alone = StoreLease.tryAlone(store);
+        try (StoreLease _ = alone.orElse(null)) {
+            return remove(texts, force, alone.isPresent());
+        } catch (IOException e) {
+            throw Failures.of("remove images", e);
+        }
+    }
+
+    private Removed remove(List<String> texts, boolean force, boolean alone) throws IOException {
+        Map<Reference, Image> going = new LinkedHashMap<>();
+        for (String text : texts) {
+            List<Image> found = find(text);
+            if (!force && repositories(found) > 1) {
+                throw conflict(text, "It has names in several repositories: remove these, or use -f");
+            }
+            found.forEach(image -> going.put(image.name(), image));
+        }
+        Set<Digest> kept = list().images().stream()
+                .filter(image -> !going.containsKey(image.name()))
+                .map(Image::id)
+                .collect(Collectors.toSet());
+        Map<Digest, Image> last = new LinkedHashMap<>();
+        for (Image image : going.values()) {
+            if (!kept.contains(image.id())) {
+                last.put(image.id(), image);
+            }
+        }
+        for (Image image : last.values()) {
+            if (!force && isRunning(image)) {
+                throw conflict(image.name().toString(), "A container runs from it; -f removes the name alone");
+            }
+        }
+        for (Reference name : going.keySet()) {
+            names.remove(name);
+        }
+        List<Reference> untagged = List.copyOf(going.keySet());
+        if (!alone) {
+            return new Removed(untagged, List.of(), 0, !last.isEmpty());
+        }
+        Set<Path> candidates = new LinkedHashSet<>();
+        for (Image image : last.values()) {
+            candidates.addAll(files(image));
+        }
+        Collected collected = collect(candidates);
+        Set<Digest> deleted = new LinkedHashSet<>(last.keySet());
+        for (Image image : last.values()) {
+            image.content().stream()
+                    .flatMap(content -> content.config().diffIds().stream())
+                    .filter(diffId -> collected.files.contains(rootfs.entries(diffId)))
+                    .forEach(deleted::add);
+        }
+        return new Removed(untagged, List.copyOf(deleted), collected.bytes, false);
+    }
+
+    private static long repositories(List<Image> images) {
+        return images.stream()
+                .map(image -> image.name().registry() + "/" + image.name().repository())
+                .distinct()
+                .count();
+    }
+
+    private static RunhvException conflict(String image, String detail) {
+        return RunhvException.of(ErrorCode.CONFLICT, "remove image " + image, detail, null, null);
+    }
+
+    /**
+     * @param untagged names that are gone, where all were asked for
+     * @param files that are gone
+     * @param bytes that came free
+     */
+    public record Pruned(List<Reference> untagged, int files, long bytes) {}
+
+    /**
+     * Removes what no name and no container needs, once nobody makes anything.
+     *
+     * @param all also the names of images from which no container runs
+     */
+    public Pruned prune(boolean all) throws InterruptedException {
+        try (StoreLease _ = StoreLease.takeAlone(store)) {
+            List<Reference> untagged = new ArrayList<>();
+            for (Image image : all ? list().images() : List.<Image>of()) {
+                if (!isRunning(image)) {
+                    names.remove(image.name());
+                    untagged.add(image.name());
+                }
+            }
+            Set<Path> candidates = new LinkedHashSet<>(names.list().unknown());
+            for (Path folder : folders()) {
+                candidates.addAll(filesBelow(folder));
+            }
+            Collected collected = collect(candidates);
+            return new Pruned(List.copyOf(untagged), collected.files.size(), collected.bytes);
+        } catch (IOException e) {
+            Failures.throwIfInterrupted(e);
+            throw Failures.of("prune the store " + store, e);
+        }
+    }
+
+    private List<Path> folders() {
+        List<Path> folders = new ArrayList<>(rootfs.folders());
+        folders.add(blobs.blobs());
+        folders.add(blobs.partial());
+        return folders;
+    }
+
+    private static List<Path> filesBelow(Path folder) throws IOException {
+        if (!Files.isDirectory(folder)) {
+            return List.of();
+        }
+        try (Stream<Path> files = Files.walk(folder)) {
+            return files.filter(Files::isRegularFile).toList();
+        }
+    }
+
+    private record Collected(Set<Path> files, long bytes) {}
+
+    /** Deletes those of the files that nobody needs. REQUIRES: a lease alone. */
+    private Collected collect(Collection<Path> candidates) throws IOException {
+        Set<Path> needed = new HashSet<>();
+        for (Image image : list().images()) {
+            needed.addAll(files(image));
+        }
+        Set<Path> deleted = new LinkedHashSet<>();
+        long bytes = 0;
+        // Data last: while its entries are there, a layer is taken for whole.
+        for (boolean data : new boolean[] {false, true}) {
+            for (Path file : candidates) {
+                boolean isData = file.toString().endsWith(".data");
+                if (isData == data && !needed.contains(file) && Files.exists(file) && !isOpen(file)) {
+                    bytes += Files.size(file);
+                    Files.delete(file);
+                    deleted.add(file);
+                }
+            }
+        }
+        return new Collected(deleted, bytes);
+    }
+
+    /** Whether a container runs from the image, or is being made of it. */
+    public boolean isRunning(Image image) {
+        try {
+            return image.content().isPresent()
+                    && isOpen(rootfs.tree(image.content().get().config()));
+        } catch (IOException e) {
+            throw Failures.of("look at image " + image.name(), e);
+        }
+    }
+
+    /** A micro-VM has a lock on each file of its root, shared with others. */
+    private static boolean isOpen(Path file) throws IOException {
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE);
+                FileLock lock = channel.tryLock()) {
+            return lock == null;
+        } catch (NoSuchFileException e) {
+            return false;
+        }
+    }
+}

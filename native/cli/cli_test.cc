@@ -8,6 +8,7 @@
 #include <rapidjson/document.h>
 
 #include "cli/image_service.h"
+#include "cli/image_verbs.h"
 #include "cli/java_runtime.h"
 #include "cli/kernels.h"
 #include "cli/prepare.h"
@@ -308,19 +309,30 @@ TEST(Kernels, ArgumentsBecomeARequest) {
   EXPECT_THAT(request({"--json", "x"}), HasSubstr("unexpected x"));
 }
 
-TEST(Registries, PullTakesANameAndAForm) {
-  const auto request = [](const Arguments& arguments) {
-    const auto text = pull_request(arguments, "/store", true);
-    return text ? *text : to_string(text.error());
-  };
-  EXPECT_EQ(request({"busybox"}),
-            R"({"version":1,"verb":"pull","image":"busybox","store":"/store","output":"text",)"
+std::string image_asked(const char* verb, const Arguments& arguments) {
+  const auto text = image_request(*find_image_verb(verb), arguments, "/store", true);
+  return text ? *text : to_string(text.error());
+}
+
+TEST(ImageVerbs, ArgumentsAndOptionsBecomeARequest) {
+  EXPECT_EQ(image_asked("pull", {"busybox"}),
+            R"({"version":1,"verb":"pull","store":"/store","arguments":["busybox"],"options":{},)"
             R"("progress":true})");
-  EXPECT_THAT(request({"-q", "busybox"}), HasSubstr(R"("output":"quiet")"));
-  EXPECT_THAT(request({"busybox", "--json"}), HasSubstr(R"("output":"json")"));
-  EXPECT_THAT(request({}), HasSubstr("needs a NAME"));
-  EXPECT_THAT(request({"a", "b"}), HasSubstr("unexpected b"));
-  EXPECT_THAT(request({"--all"}), HasSubstr("unexpected --all"));
+  EXPECT_THAT(image_asked("pull", {"-q", "busybox"}), HasSubstr(R"("options":{"quiet":[""]})"));
+  EXPECT_THAT(image_asked("pull", {"busybox", "--json"}), HasSubstr(R"("options":{"json":[""]})"));
+  EXPECT_THAT(image_asked("images", {"--format", "{{.ID}}", "busybox"}),
+              HasSubstr(R"("arguments":["busybox"],"options":{"format":["{{.ID}}"]})"));
+  EXPECT_THAT(image_asked("rmi", {"-f", "a", "b"}),
+              HasSubstr(R"("arguments":["a","b"],"options":{"force":[""]})"));
+}
+
+TEST(ImageVerbs, WhatAVerbDoesNotTakeIsRefused) {
+  EXPECT_THAT(image_asked("pull", {}), HasSubstr("expected NAME[:TAG|@DIGEST]"));
+  EXPECT_THAT(image_asked("pull", {"a", "b"}), HasSubstr("expected NAME[:TAG|@DIGEST]"));
+  EXPECT_THAT(image_asked("pull", {"--frob"}), HasSubstr("unknown option --frob"));
+  EXPECT_THAT(image_asked("tag", {"a"}), HasSubstr("expected NAME|ID NEW"));
+  EXPECT_THAT(image_asked("rmi", {"caf\xe9"}), HasSubstr("is not UTF-8"));
+  EXPECT_EQ(find_image_verb("frob"), nullptr);
 }
 
 TEST(Registries, LoginTakesAUserAndARegistry) {
@@ -362,7 +374,8 @@ TEST(Texts, HelpNamesEveryOptionAndFitsTheTerminal) {
     EXPECT_THAT(help, HasSubstr("--" + std::string(spec.name)));
   }
   for (const std::string& text :
-       {help, help_text(), *help_text("kernels"), *help_text("pull"), *help_text("login")}) {
+       {help, help_text(), *help_text("kernels"), *help_text("pull"), *help_text("images"),
+        *help_text("rmi"), *help_text("tag"), *help_text("login")}) {
     for (std::size_t begin = 0; begin < text.size();) {
       const std::size_t end = text.find('\n', begin);
       EXPECT_LE(end - begin, 100u) << text.substr(begin, end - begin);
@@ -376,6 +389,12 @@ TEST(Texts, HelpNamesEveryOptionAndFitsTheTerminal) {
 TEST(Texts, CompletionIsForThreeShells) {
   EXPECT_THAT(*completion_script("bash"), HasSubstr("complete -o default -F _runhv runhv"));
   EXPECT_THAT(*completion_script("zsh"), HasSubstr("bashcompinit"));
+  for (const ImageVerb& verb : image_verbs()) {
+    const std::string name(verb.name);
+    EXPECT_THAT(help_text(), HasSubstr("runhv " + name + " "));
+    EXPECT_THAT(*completion_script("bash"), HasSubstr("= " + name + " ]"));
+    EXPECT_THAT(*completion_script("fish"), HasSubstr("subcommand_from " + name + "'"));
+  }
   EXPECT_THAT(*completion_script("fish"), HasSubstr("-l memory -s m -r -d 'the guest\\'s memory"));
   EXPECT_FALSE(completion_script("tcsh"));
 }

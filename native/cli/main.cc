@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "base/scope_exit.h"
 #include "cli/image_service.h"
+#include "cli/image_verbs.h"
 #include "cli/java_runtime.h"
 #include "cli/kernels.h"
 #include "cli/prepare.h"
@@ -144,14 +145,23 @@ Result<std::string> ask_java_alone(const std::string& request, const std::string
   return read_answer(answer, member, operation);
 }
 
+// Keeps what is in the store there, until a micro-VM has it open (docs/images.md). Not open where
+// this user may not write there: then he removes nothing, either.
+platform::UniqueHandle take_lease(const std::string& store) {
+  const std::string locks = store + "/locks";
+  std::error_code failure;
+  std::filesystem::create_directories(locks, failure);
+  auto lease = platform::lock_shared(locks + "/use");
+  return lease ? *std::move(lease) : platform::UniqueHandle();
+}
+
 // Makes a bundle that nobody but runhv-vmm, which this process becomes, will delete. Signals that
 // ask for the end wait for it, too, from the first on: they stay blocked, and become does not lose
 // them. `name`: given back where a signal ends this process.
 Result<std::string> prepare_bundle(const RunOptions& options, const std::string& home,
-                                   const std::string& root,
+                                   const std::string& root, const std::string& store,
                                    std::optional<control::ContainerFolder>& name) {
   RUNHV_TRY_ASSIGN(const std::string image, absolute_image(options.image));
-  RUNHV_TRY_ASSIGN(const std::string store, store_directory());
   RUNHV_TRY_ASSIGN(const std::string directory, control::root_folder(root, "bundles"));
   sweep(directory);
   // Two runs with one name must not touch each other's bundle: which of them may have the name is
@@ -228,13 +238,15 @@ Result<int> wait_for_vmm(const platform::Child& vmm, platform::SignalQueue& sign
 
 // With a terminal this process stays: it restores the mode where runhv-vmm is killed, as that does
 // where this process is, and gives its status.
-Result<int> stand_before(const std::string& program, const std::vector<std::string>& arguments) {
+Result<int> stand_before(const std::string& program, const std::vector<std::string>& arguments,
+                         platform::UniqueHandle lease) {
   const platform::OsHandle terminal = platform::standard_stream(0);
   RUNHV_TRY_ASSIGN(const platform::TerminalMode mode, platform::TerminalMode::save(terminal));
   RUNHV_TRY_ASSIGN(const platform::Child vmm,
                    platform::start_child([&](const platform::Ready&) -> Result<int> {
                      return Fail{platform::become(program, arguments)};
                    }));
+  lease.reset();  // it has its own
   RUNHV_TRY_ASSIGN(const auto signals, platform::SignalQueue::create());
   // The terminal tells both of its size.
   return wait_for_vmm(vmm, *signals, kWindowChanged);
@@ -310,19 +322,26 @@ Result<int> run_container(RunOptions& options, const oci::Globals& globals,
   const ScopeExit give_back([&] {
     if (name) (void)name->remove();
   });
+  platform::UniqueHandle lease;
   if (bundle.empty()) {
     if (options.id.empty()) {
       options.id = generated_id();
     } else {
       RUNHV_TRY_ASSIGN(name, control::ContainerFolder::take(root, options.id));
     }
-    RUNHV_TRY_ASSIGN(bundle, prepare_bundle(options, home, root, name));
+    RUNHV_TRY_ASSIGN(const std::string store, store_directory());
+    lease = take_lease(store);
+    RUNHV_TRY_ASSIGN(bundle, prepare_bundle(options, home, root, store, name));
   }
   const std::string program = home + "/bin/runhv-vmm";
-  const auto arguments = vmm_arguments(options, root, bundle, spawned_at_ns);
+  auto arguments = vmm_arguments(options, root, bundle, spawned_at_ns);
+  if (lease.is_open()) {
+    RUNHV_TRY(platform::keep_across_become(lease.get()));
+    arguments.insert(arguments.end(), {"--lease-fd", std::to_string(lease.get())});
+  }
   // It is runhv-vmm's from here on, as where this process becomes it.
   if (options.terminal) name.reset();
-  auto status = options.terminal ? stand_before(program, arguments)
+  auto status = options.terminal ? stand_before(program, arguments, std::move(lease))
                                  : Result<int>(Fail{platform::become(program, arguments)});
   if (!status && options.bundle.empty()) (void)platform::remove_tree(bundle);
   return status;
@@ -353,13 +372,13 @@ Result<std::string> kernels_text(std::span<const std::string_view> arguments) {
   return (adds ? ask_java_alone : ask_java)(request, home, "output", "look after the kernels");
 }
 
-Result<std::string> pull_text(std::span<const std::string_view> arguments) {
+Result<std::string> image_text(const ImageVerb& verb, std::span<const std::string_view> arguments) {
   RUNHV_TRY_ASSIGN(const std::string home, oci::distribution());
   RUNHV_TRY_ASSIGN(const std::string store, store_directory());
   RUNHV_TRY_ASSIGN(
       const std::string request,
-      pull_request(arguments, store, platform::is_terminal(platform::standard_stream(2))));
-  return ask_java(request, home, "output", "pull");
+      image_request(verb, arguments, store, platform::is_terminal(platform::standard_stream(2))));
+  return ask_java(request, home, "output", std::string(verb.name));
 }
 
 Result<std::string> login_text(std::span<const std::string_view> arguments) {
@@ -456,7 +475,9 @@ int runhv_main(std::span<const std::string_view> arguments) {
     return oci::run_verb(*found, *globals, rest);
   }
   if (verb == "kernels") return answered(kernels_text(rest));
-  if (verb == "pull") return answered(pull_text(rest));
+  if (const ImageVerb* const found = find_image_verb(verb)) {
+    return answered(image_text(*found, rest));
+  }
   if (verb == "login") return answered(login_text(rest));
   if (verb == "service") return answered(service_text(rest));
   if (verb == "logout") return answered(logout_text(rest));

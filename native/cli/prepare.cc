@@ -110,8 +110,7 @@ Result<std::string> read_answer(const platform::Captured& answer, const char* me
   rapidjson::Document json;
   json.Parse<rapidjson::kParseIterativeFlag>(answer.output.data(), answer.output.size());
   if (!json.HasParseError() && json.IsObject()) {
-    const std::string text = text_member(json, member);
-    if (answer.exit_status == 0 && !text.empty()) return text;
+    if (answer.exit_status == 0 && json.HasMember(member)) return text_member(json, member);
     const auto error = json.FindMember("error");
     if (error != json.MemberEnd() && error->value.IsObject()) {
       return Fail{Error{Code::kHostFailed, text_member(error->value, "operation"),

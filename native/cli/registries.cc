@@ -65,34 +65,6 @@ Result<std::string> ask(const char* prompt, bool echo) {
 
 }  // namespace
 
-Result<std::string> pull_request(std::span<const std::string_view> arguments,
-                                 const std::string& store, bool progress) {
-  std::string image;
-  std::string output = "text";
-  for (const std::string_view argument : arguments) {
-    if (argument == "-q" || argument == "--quiet") {
-      output = "quiet";
-    } else if (argument == "--json") {
-      output = "json";
-    } else if (argument.starts_with("-") || !image.empty()) {
-      return bad("pull", "unexpected " + std::string(argument) + "; see runhv help pull");
-    } else {
-      image = argument;
-    }
-  }
-  if (image.empty()) return bad("pull", "needs a NAME; see runhv help pull");
-  JsonRequest request("pull");
-  request.json().Key("version");
-  request.json().Int(1);
-  request.write("verb", std::string("pull"));
-  request.write("image", image);
-  request.write("store", store);
-  request.write("output", output);
-  request.json().Key("progress");
-  request.json().Bool(progress);
-  return request.finish();
-}
-
 Result<LoginOptions> parse_login_options(std::span<const std::string_view> arguments) {
   LoginOptions options;
   bool named = false;

@@ -1,4 +1,4 @@
-// `runhv pull`, `login` and `logout`: what they ask the user, and the Java side (docs/prepare.md).
+// `runhv login` and `logout`: what they ask the user, and the Java side (docs/prepare.md).
 #pragma once
 
 #include <span>
@@ -8,10 +8,6 @@
 #include "base/result.h"
 
 namespace runhv::cli {
-
-// Of the arguments after `pull`. `progress`: somebody looks at stderr.
-Result<std::string> pull_request(std::span<const std::string_view> arguments,
-                                 const std::string& store, bool progress);
 
 struct LoginOptions {
   std::string registry = "docker.io";

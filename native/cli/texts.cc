@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "cli/image_verbs.h"
 #include "cli/run_options.h"
 #include "oci/verbs.h"
 
@@ -10,12 +11,14 @@ namespace runhv::cli {
 namespace {
 
 constexpr std::size_t kHelpColumn = 32;
+constexpr std::size_t kCommandsColumn = 47;
 
 // Every command, for completion.
 std::string commands() {
   std::string words = "run";
   for (const oci::Verb& verb : oci::verbs()) words += " " + std::string(verb.name);
-  return words + " pull login logout service kernels help version completion";
+  for (const ImageVerb& verb : image_verbs()) words += " " + std::string(verb.name);
+  return words + " login logout service kernels help version completion";
 }
 
 // Of the verbs that take the name of a container.
@@ -26,6 +29,45 @@ std::string verbs_with_name(const char* between) {
     words += (words.empty() ? "" : between) + std::string(verb.name);
   }
   return words;
+}
+
+// In single quotes of a shell's script.
+std::string quoted(std::string_view text) {
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? std::string("\\'") : std::string(1, c);
+  return quoted + "'";
+}
+
+// What a shell runs for the names of images.
+constexpr const char* kImageNames =
+    "runhv images --format \"{{.Repository}}:{{.Tag}}\" 2>/dev/null";
+
+std::string bash_image_verbs() {
+  std::string script;
+  for (const ImageVerb& verb : image_verbs()) {
+    std::string options;
+    for (const oci::Option& option : verb.options) options += "--" + std::string(option.name) + " ";
+    script += "  elif [ \"${COMP_WORDS[1]}\" = " + std::string(verb.name) + " ]; then\n";
+    script += "    COMPREPLY=($(compgen -W \"" + options +
+              (verb.of_images ? "$(" + std::string(kImageNames) + ")" : "") + "\" -- \"$word\"))\n";
+  }
+  return script;
+}
+
+std::string fish_image_verbs() {
+  std::string script;
+  for (const ImageVerb& verb : image_verbs()) {
+    const std::string line =
+        "complete -c runhv -n '__fish_seen_subcommand_from " + std::string(verb.name) + "'";
+    for (const oci::Option& option : verb.options) {
+      script += line + " -l " + std::string(option.name);
+      if (option.letter != 0) script += std::string(" -s ") + option.letter;
+      if (!option.value.empty()) script += " -r";
+      script += " -d " + quoted(option.help) + "\n";
+    }
+    if (verb.of_images) script += line + " -f -a '(" + std::string(kImageNames) + ")'\n";
+  }
+  return script;
 }
 
 std::string option_line(const RunOptionSpec& spec) {
@@ -67,9 +109,8 @@ std::string bash_script() {
          commands() +
          "' -- \"$word\"))\n"
          "  elif [ \"${COMP_WORDS[1]}\" = kernels ]; then\n"
-         "    COMPREPLY=($(compgen -W 'add remove --image --modules --json' -- \"$word\"))\n"
-         "  elif [ \"${COMP_WORDS[1]}\" = pull ]; then\n"
-         "    COMPREPLY=($(compgen -W '--json --quiet' -- \"$word\"))\n"
+         "    COMPREPLY=($(compgen -W 'add remove --image --modules --json' -- \"$word\"))\n" +
+         bash_image_verbs() +
          "  elif [ \"${COMP_WORDS[1]}\" = service ]; then\n"
          "    COMPREPLY=($(compgen -W 'status stop' -- \"$word\"))\n"
          "  elif [ \"${COMP_WORDS[1]}\" = login ]; then\n"
@@ -97,8 +138,6 @@ std::string fish_script() {
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l json -d 'for machines'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l image -r -d 'what to add'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l modules -r -d 'its modules'\n"
-      "complete -c runhv -n '__fish_seen_subcommand_from pull' -l json -d 'for machines'\n"
-      "complete -c runhv -n '__fish_seen_subcommand_from pull' -l quiet -s q -d 'the name only'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from login' -l username -s u -x -d 'who'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from login' -l password-stdin "
       "-d 'the password is read from stdin'\n"
@@ -115,16 +154,14 @@ std::string fish_script() {
     script += "complete -c runhv -n '__fish_seen_subcommand_from run' -l " + std::string(spec.name);
     if (spec.letter != 0) script += std::string(" -s ") + spec.letter;
     if (!spec.value.empty() && !spec.value_optional) script += " -r";
-    std::string help;
-    for (const char c : spec.help) help += c == '\'' ? std::string("\\'") : std::string(1, c);
-    script += " -d '" + help + "'\n";
+    script += " -d " + quoted(spec.help) + "\n";
   }
   script +=
       "complete -c runhv -n '__fish_seen_subcommand_from run' -l engine -x "
       "-a 'auto soft kvm whp'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from run' -l pull -x "
       "-a 'always missing never'\n";
-  return script;
+  return script + fish_image_verbs();
 }
 
 std::string kernels_help_text() {
@@ -154,6 +191,13 @@ std::string run_help_text() {
 }  // namespace
 
 std::string help_text() {
+  std::string images;
+  for (const ImageVerb& verb : image_verbs()) {
+    std::string line = "  runhv " + std::string(verb.name);
+    if (!verb.usage.empty()) line += " " + std::string(verb.usage);
+    line.resize(std::max(line.size() + 1, kCommandsColumn), ' ');
+    images += line + std::string(verb.line) + "\n";
+  }
   return "runhv runs each Linux container in its own micro-VM.\n"
          "\n"
          "  runhv run [OPTIONS] IMAGE [COMMAND ARG...]   run a container\n"
@@ -164,8 +208,8 @@ std::string help_text() {
          "  runhv pause|resume NAME                      stop its instructions, and go on\n"
          "  runhv delete [--force] NAME                  remove one that has ended\n"
          "  runhv create|start|state|ps|events|update|features|spec   as an OCI runtime "
-         "(docs/oci.md)\n"
-         "  runhv pull NAME[:TAG|@DIGEST]                fetch an image from its registry\n"
+         "(docs/oci.md)\n" +
+         images +
          "  runhv login|logout [REGISTRY]                credentials for a registry\n"
          "  runhv service status|stop                    the process that reads images\n"
          "  runhv kernels [add|remove]                   kernels that containers can have\n"
@@ -185,12 +229,8 @@ std::string help_text() {
 std::optional<std::string> help_text(std::string_view command) {
   if (command == "run") return run_help_text();
   if (command == "kernels") return kernels_help_text();
-  if (command == "pull") {
-    return "runhv pull [--quiet|-q] [--json] NAME[:TAG|@DIGEST]\n"
-           "\n"
-           "Asks the registry what the name means now, and fetches what the store does not have. "
-           "What\n"
-           "was begun goes on where it ended (docs/registries.md). -q prints the name only.\n";
+  if (const ImageVerb* const verb = find_image_verb(command)) {
+    return oci::help_text(verb->name, verb->usage, verb->about, verb->options);
   }
   if (command == "login") {
     return "runhv login [--username USER [--password-stdin]] [REGISTRY]\n"

@@ -80,6 +80,24 @@ Result<Given> take_option(const std::string& operation, std::span<const Option> 
   return given;
 }
 
+// A line for each.
+std::string options_text(std::span<const Option> options) {
+  std::string text;
+  for (const Option& option : options) {
+    std::string line =
+        option.letter != 0 ? std::string("  -") + option.letter + ", --" : "      --";
+    line += std::string(option.name);
+    if (!option.value.empty()) line += " " + std::string(option.value);
+    if (line.size() + 2 > kHelpColumn) {
+      line += "\n" + std::string(kHelpColumn, ' ');
+    } else {
+      line.resize(kHelpColumn, ' ');
+    }
+    text += line + std::string(option.help) + "\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string Arguments::value(std::string_view name) const {
@@ -142,21 +160,12 @@ Result<Globals> take_globals(std::span<const std::string_view>& arguments) {
   return globals;
 }
 
-std::string options_text(std::span<const Option> options) {
-  std::string text;
-  for (const Option& option : options) {
-    std::string line =
-        option.letter != 0 ? std::string("  -") + option.letter + ", --" : "      --";
-    line += std::string(option.name);
-    if (!option.value.empty()) line += " " + std::string(option.value);
-    if (line.size() + 2 > kHelpColumn) {
-      line += "\n" + std::string(kHelpColumn, ' ');
-    } else {
-      line.resize(kHelpColumn, ' ');
-    }
-    text += line + std::string(option.help) + "\n";
-  }
-  return text;
+std::string help_text(std::string_view name, std::string_view usage, std::string_view about,
+                      std::span<const Option> options) {
+  const std::string shown = options.empty() ? "" : " [OPTIONS]";
+  const std::string behind = usage.empty() ? "" : " " + std::string(usage);
+  return "runhv " + std::string(name) + shown + behind + "\n\n" + std::string(about) + "\n" +
+         (options.empty() ? "" : "\n" + options_text(options));
 }
 
 }  // namespace runhv::oci

@@ -56,7 +56,8 @@ std::span<const Option> global_options();
 // Takes them off the front.
 Result<Globals> take_globals(std::span<const std::string_view>& arguments);
 
-// The options, a line for each, for a help text.
-std::string options_text(std::span<const Option> options);
+// The help text of a verb. `usage` is what stands behind the options.
+std::string help_text(std::string_view name, std::string_view usage, std::string_view about,
+                      std::span<const Option> options);
 
 }  // namespace runhv::oci

@@ -254,10 +254,7 @@ const Verb* find_verb(std::string_view name) {
 }
 
 std::string help_text(const Verb& verb) {
-  const std::string options = verb.options.empty() ? "" : " [OPTIONS]";
-  const std::string usage = verb.usage.empty() ? "" : " " + std::string(verb.usage);
-  return "runhv " + std::string(verb.name) + options + usage + "\n\n" + std::string(verb.about) +
-         "\n" + (options.empty() ? "" : "\n" + options_text(verb.options));
+  return help_text(verb.name, verb.usage, verb.about, verb.options);
 }
 
 int run_verb(const Verb& verb, const Globals& globals,

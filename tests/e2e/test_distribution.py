@@ -82,10 +82,11 @@ def completed(runhv, *words):
 
 def test_bash_completes_commands_options_and_names(runhv):
     assert completed(runhv, "") == ["run", "create", "start", "list", "state", "kill", "delete", "exec", "ps", "pause", "resume", "events",
-                                    "update", "features", "spec", "checkpoint", "restore", "pull", "login", "logout", "service", "kernels", "help", "version", "completion"]
+                                    "update", "features", "spec", "checkpoint", "restore", "pull", "images", "rmi", "tag", "prune", "login", "logout", "service", "kernels", "help", "version", "completion"]
     assert completed(runhv, "help", "") == completed(runhv, "")
     assert completed(runhv, "run", "--t") == ["--timings", "--tty"]
     assert completed(runhv, "run", "--engine", "s") == ["soft"]
+    assert completed(runhv, "rmi", "--") == ["--force"]
     in_help = re.findall(r"^ +(?:-., )?(--[a-z-]+)", runhv("help", "run").stdout.decode(), flags=re.M)
     assert completed(runhv, "run", "--") == in_help
 
@@ -98,7 +99,7 @@ def test_fish_completes_commands_options_and_names(runhv):
         # Without the user's own configuration; a description follows each word after a tab.
         result = subprocess.run(
             ["fish", "--no-config", "-c", f"{runhv.program} completion fish | source; complete -C '{line}'"],
-            capture_output=True, text=True, check=True)
+            env={**runhv.environment, "PATH": f"{runhv.dist / 'bin'}:{os.environ['PATH']}"}, capture_output=True, text=True, check=True)
         assert result.stderr == ""
         return [word.split("\t")[0] for word in result.stdout.splitlines()]
 
@@ -106,6 +107,7 @@ def test_fish_completes_commands_options_and_names(runhv):
     assert completed_by_fish("runhv help ver") == ["version"]
     assert completed_by_fish("runhv run --ti") == ["--timings"]
     assert completed_by_fish("runhv run --engine s") == ["soft"]
+    assert completed_by_fish("runhv images --no") == ["--no-trunc"]
 
 
 def test_zsh_completes_commands_and_options(runhv, tmp_path):

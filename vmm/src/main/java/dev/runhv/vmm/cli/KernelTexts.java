@@ -18,35 +18,25 @@ final class KernelTexts {
     private KernelTexts() {}
 
     static String table(List<Kernel> kernels) {
-        List<String[]> rows = new ArrayList<>();
-        rows.add(new String[] {"NAME", "VERSION", "DIGEST", "SIZE", "INSTRUCTIONS", "BOOT"});
+        List<List<String>> rows = new ArrayList<>();
+        rows.add(List.of("NAME", "VERSION", "DIGEST", "SIZE", "INSTRUCTIONS", "BOOT"));
         for (Kernel kernel : kernels) {
-            rows.add(new String[] {
-                kernel.name(),
-                kernel.release(),
-                kernel.digest().substring(0, SHOWN_DIGEST),
-                mebibytes(kernel.sizeBytes() + kernel.modulesBytes()),
-                kernel.boot().instructions().isPresent()
-                        ? String.format(
-                                Locale.ROOT,
-                                "%.1f M",
-                                kernel.boot().instructions().getAsLong() / 1e6)
-                        : "-",
-                "%d ms on %s"
-                        .formatted(kernel.boot().micros() / 1000, kernel.boot().engine())
-            });
+            rows.add(List.of(
+                    kernel.name(),
+                    kernel.release(),
+                    kernel.digest().substring(0, SHOWN_DIGEST),
+                    mebibytes(kernel.sizeBytes() + kernel.modulesBytes()),
+                    kernel.boot().instructions().isPresent()
+                            ? String.format(
+                                    Locale.ROOT,
+                                    "%.1f M",
+                                    kernel.boot().instructions().getAsLong() / 1e6)
+                            : "-",
+                    "%d ms on %s"
+                            .formatted(
+                                    kernel.boot().micros() / 1000, kernel.boot().engine())));
         }
-        StringBuilder text = new StringBuilder();
-        for (String[] row : rows) {
-            StringBuilder line = new StringBuilder();
-            for (int column = 0; column < row.length; column++) {
-                int at = column;
-                int width = rows.stream().mapToInt(r -> r[at].length()).max().orElse(0);
-                line.append(("%-" + (width + 2) + "s").formatted(row[column]));
-            }
-            text.append(line.toString().stripTrailing()).append('\n');
-        }
-        return text.toString();
+        return Table.text(rows);
     }
 
     static String json(List<Kernel> kernels) throws IOException {

@@ -5,8 +5,6 @@ import com.fasterxml.jackson.core.JsonGenerator;
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.cli.RequestReader.Request;
 import dev.runhv.vmm.content.CallerEnvironment;
-import dev.runhv.vmm.image.ImageSource;
-import dev.runhv.vmm.image.PullPolicy;
 import dev.runhv.vmm.image.PullProgress;
 import dev.runhv.vmm.kernel.Kernel;
 import dev.runhv.vmm.kernel.KernelCatalogue;
@@ -14,7 +12,6 @@ import dev.runhv.vmm.process.Distribution;
 import dev.runhv.vmm.registry.CredentialFiles;
 import dev.runhv.vmm.registry.RegistryClient;
 import dev.runhv.vmm.rootfs.RootfsProgress;
-import dev.runhv.vmm.rootfs.RootfsStore;
 import dev.runhv.vmm.runtime.BundlePreparation;
 import dev.runhv.vmm.service.ImageServer;
 import java.io.FileDescriptor;
@@ -29,7 +26,7 @@ import java.time.Duration;
 import java.util.List;
 
 /**
- * What {@code runhv run IMAGE}, {@code runhv pull} and {@code runhv kernels} start: one request on the standard input, one answer on the standard output, progress on
+ * What {@code runhv run IMAGE}, the verbs of images and {@code runhv kernels} start: one request on the standard input, one answer on the standard output, progress on
  * the standard error (docs/prepare.md); or the image service, which answers many (docs/service.md). A person waits for it, so it touches few classes.
  */
 public final class Main {
@@ -89,15 +86,7 @@ public final class Main {
                 catalogue(remove.store()).remove(remove.name());
                 yield new Result("output", remove.name() + "\n");
             }
-            case Request.Pull pull -> {
-                boolean quiet = pull.output() == Request.Output.QUIET;
-                PullProgress progress = quiet ? PullProgress.NONE : new PullLines(errors, pull.progress());
-                try (ImageSource source = ImageSource.pull(pull.name(), pull.store(), PullPolicy.ALWAYS, progress)) {
-                    new RootfsStore(pull.store())
-                            .prepare(source, quiet ? RootfsProgress.NONE : new ProgressLines(errors).warnings());
-                    yield new Result("output", PullLines.result(pull.output(), pull.name(), source));
-                }
-            }
+            case Request.Image image -> new Result("output", ImageVerbs.output(image, errors));
             case Request.Login login -> {
                 RegistryClient.check(login.registry(), login.credentials());
                 String place =

@@ -101,13 +101,12 @@ final class PullLines implements PullProgress {
     }
 
     /** What is printed in the end. */
-    static String result(Request.Output output, Reference name, ImageSource source) throws IOException {
+    static String result(Request.Image request, Reference name, ImageSource source) throws IOException {
         String digest = source.registryDigest().orElseThrow().toString();
-        return switch (output) {
-            case TEXT -> name + "\ndigest: " + digest + "\n";
-            case QUIET -> name + "\n";
-            case JSON -> json(name, digest, source);
-        };
+        if (request.has("quiet")) {
+            return name + "\n";
+        }
+        return request.has("json") ? json(name, digest, source) : name + "\ndigest: " + digest + "\n";
     }
 
     private static String json(Reference name, String digest, ImageSource source) throws IOException {

@@ -21,6 +21,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 
 /** Reads the request of docs/prepare.md. */
 final class RequestReader {
@@ -38,14 +39,24 @@ final class RequestReader {
 
         record RemoveKernel(Path store, String name) implements Request {}
 
-        /** @param progress whether to draw how it goes on */
-        record Pull(Reference name, Path store, Output output, boolean progress) implements Request {}
+        /**
+         * A verb of images (docs/prepare.md).
+         *
+         * @param options by their names, each with all its values; a flag's is empty
+         * @param progress whether to draw how it goes on
+         */
+        record Image(
+                ImageVerb verb, Path store, List<String> arguments, Map<String, List<String>> options, boolean progress)
+                implements Request {
 
-        /** What is printed of a pull. */
-        enum Output {
-            TEXT,
-            QUIET,
-            JSON
+            boolean has(String option) {
+                return options.containsKey(option);
+            }
+
+            /** The last one given. */
+            Optional<String> value(String option) {
+                return Optional.ofNullable(options.get(option)).map(List::getLast);
+            }
         }
 
         record Login(String registry, Credentials credentials) implements Request {}
@@ -72,13 +83,13 @@ final class RequestReader {
     private String modules = "";
     private String name = "";
     private String pull = "missing";
-    private String output = "text";
     private String registry = "";
     private String secret = "";
     private boolean json;
     private boolean stdin = true;
     private String engine = "";
     private Map<String, String> sysctls = Map.of();
+    private Map<String, List<String>> options = Map.of();
     private boolean progress;
 
     private RequestReader() {}
@@ -132,13 +143,13 @@ final class RequestReader {
             case "modules" -> modules = string(name, parser);
             case "name" -> this.name = string(name, parser);
             case "pull" -> pull = string(name, parser);
-            case "output" -> output = string(name, parser);
             case "registry" -> registry = string(name, parser);
             case "secret" -> secret = string(name, parser);
             case "json" -> json = bool(name, parser);
             case "stdin" -> stdin = bool(name, parser);
             case "engine" -> engine = string(name, parser);
-            case "sysctls" -> sysctls = texts(name, parser);
+            case "sysctls" -> sysctls = members(name, parser, RequestReader::string);
+            case "options" -> options = members(name, parser, RequestReader::strings);
             case "progress" -> progress = bool(name, parser);
             // Both sides come in one distribution: a field that one of them does not know is a mistake.
             default -> throw invalid(name + ": unknown field");
@@ -156,18 +167,13 @@ final class RequestReader {
                 new Request.AddKernel(
                         storePath(), required("name", name), path("kernel", required("kernel", kernel)), modulesPath());
             case "kernels-remove" -> new Request.RemoveKernel(storePath(), required("name", name));
-            case "pull" ->
-                new Request.Pull(
-                        Reference.parse(required("image", image)),
-                        storePath(),
-                        choice("output", Request.Output.class, output),
-                        progress);
             case "login" ->
                 new Request.Login(
                         Reference.registry(required("registry", registry)),
                         new Credentials(required("user", user), required("secret", secret)));
             case "logout" -> new Request.Logout(Reference.registry(required("registry", registry)));
-            default -> throw invalid("verb: unknown verb \"" + verb + "\"");
+            default ->
+                new Request.Image(choice("verb", ImageVerb.class, verb), storePath(), arguments, options, progress);
         };
     }
 
@@ -261,17 +267,21 @@ final class RequestReader {
         return strings;
     }
 
-    private static Map<String, String> texts(String name, JsonParser parser) throws IOException {
+    private interface Value<T> {
+        T read(String name, JsonParser parser) throws IOException;
+    }
+
+    private static <T> Map<String, T> members(String name, JsonParser parser, Value<T> value) throws IOException {
         if (parser.currentToken() != JsonToken.START_OBJECT) {
             throw invalid(name + ": expected an object");
         }
-        Map<String, String> texts = new LinkedHashMap<>();
+        Map<String, T> members = new LinkedHashMap<>();
         while (parser.nextToken() == JsonToken.FIELD_NAME) {
             String key = parser.currentName();
             parser.nextToken();
-            texts.put(key, string(name + "." + key, parser));
+            members.put(key, value.read(name + "." + key, parser));
         }
-        return texts;
+        return members;
     }
 
     private static RunhvException invalid(String detail) {

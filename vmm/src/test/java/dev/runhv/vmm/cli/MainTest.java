@@ -118,7 +118,7 @@ class MainTest {
                     ``                                      | Not a JSON object
                     []                                      | Not a JSON object
                     {"version":2}                           | version: expected 1, not 2
-                    {"version":1}                           | verb: unknown verb \\"\\"
+                    {"version":1}                           | verb: unknown value \\"\\"
                     {"version":1,"version":1}               | Duplicate field 'version'
                     {"version":1,"verb":"prepare"}          | id: required
                     {"version":1,"verb":"kernels-add"}      | store: required
@@ -132,6 +132,7 @@ class MainTest {
                     {"version":1,"stdin":"yes"}             | stdin: expected true or false
                     {"version":1,"sysctls":["a"]}           | sysctls: expected an object
                     {"version":1,"sysctls":{"a.b":1}}       | sysctls.a.b: expected a string
+                    {"version":1,"verb":"rmi","options":{"force":""}} | options.force: expected an array
                     {"version":1,"memroy_bytes":1}          | memroy_bytes: unknown field
                     {"version":1                            | Not JSON
                     """)

@@ -1,0 +1,140 @@
+"""Images in the store: their names, what removes them, and what keeps them."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+
+import pytest
+
+from test_registry import Registry, fresh, registry  # noqa: F401 (fixtures)
+
+
+def said(result, status=0):
+    assert result.returncode == status, result.stderr
+    return (result.stdout if status == 0 else result.stderr).decode()
+
+
+def refused(result, *words):
+    """By one line that has these words."""
+    lines = said(result, 125).splitlines()
+    assert len(lines) == 1, lines
+    for word in words:
+        assert word in lines[0], lines
+    return lines[0]
+
+
+def content(store):
+    """All files but locks, and what is kept of the kernels."""
+    return sorted(str(file.relative_to(store)) for file in store.rglob("*") if file.is_file() and file.parent.name != "locks")
+
+
+@pytest.fixture
+def pulled(fresh, registry):
+    registry.push(fresh.image("busybox"), "busybox:1")
+    said(fresh("pull", "-q", registry.name("busybox:1")))
+    return registry.name("busybox:1")
+
+
+def test_images_has_docker_s_columns_and_templates(fresh, pulled):
+    heading, row = said(fresh("images")).splitlines()
+    assert heading.split() == ["REPOSITORY", "TAG", "IMAGE", "ID", "CREATED", "SIZE"]
+    repository, tag = pulled.rsplit(":", 1)
+    assert re.fullmatch(rf"{repository} +{tag} +[0-9a-f]{{12}} +.*(ago|N/A) +[0-9.]+[kM]B", row), row
+
+    told = json.loads(said(fresh("images", "--json")))
+    assert [image["name"] for image in told] == [pulled] and told[0]["bytes"] > 0
+    whole = told[0]["id"]
+    assert said(fresh("images", "-q")) == whole.removeprefix("sha256:")[:12] + "\n"
+    assert said(fresh("images", "-q", "--no-trunc")) == whole + "\n"
+    assert said(fresh("images", "--format", "{{.Repository}}:{{.Tag}} {{.Digest}}")) == f"{pulled} {told[0]['digest']}\n"
+    assert json.loads(said(fresh("images", "--format", "json")))["Tag"] == "1"
+    table = said(fresh("images", "--format", "table {{.ID}}\t{{.Size}}")).splitlines()
+    assert table[0].split() == ["IMAGE", "ID", "SIZE"] and len(table) == 2
+    assert said(fresh("images", "ls", repository)).count("\n") == 2
+    assert said(fresh("images", "-q", repository + ":other")) == ""
+    refused(fresh("images", "--format", "{{.Frob}}"), "no field .Frob")
+    refused(fresh("images", "--format", "{{range .}}"), "{{range .}}")
+
+
+def test_an_id_is_docker_s(fresh, pulled):
+    """The digest of the configuration, as skopeo says it."""
+    raw = subprocess.run(["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{pulled}"], check=True, timeout=60,
+                         stdout=subprocess.PIPE).stdout
+    assert said(fresh("images", "-q", "--no-trunc")).strip() == json.loads(raw)["config"]["digest"]
+
+
+def test_a_tag_keeps_an_image_and_the_last_name_takes_it_away(fresh, registry, pulled):
+    assert said(fresh("tag", pulled, "mine")) == ""
+    registry.stop()
+    assert said(fresh("run", "--pull", "never", "mine", "echo", "hi")) == "hi\n"
+    assert said(fresh("rmi", pulled)) == f"Untagged: {pulled}\n"
+    assert said(fresh("run", "--pull", "never", "mine", "echo", "hi")) == "hi\n"
+
+    id = said(fresh("images", "-q")).strip()
+    last = said(fresh("rmi", id)).splitlines()
+    assert last[0] == "Untagged: mine:latest" and last[1].startswith(f"Deleted: sha256:{id}")
+    assert content(fresh.store) == []
+    refused(fresh("run", "--pull", "never", "mine", "true"), "--pull never")
+
+
+def test_what_is_not_there_or_means_several_is_refused(fresh, pulled):
+    refused(fresh("rmi", "nothing"), "find image nothing", "No such image")
+    refused(fresh("tag", "nothing", "mine"), "No such image")
+    refused(fresh("tag", pulled, "MINE"), "MINE", "lower case")
+    refused(fresh("rmi"), "expected NAME|ID...")
+    said(fresh("tag", pulled, "mine"))
+    id = said(fresh("images", "-q", "mine")).strip()
+    refused(fresh("rmi", id), "several repositories", "-f")
+    assert said(fresh("rmi", "-f", id)).count("Untagged: ") == 2
+
+
+@pytest.fixture
+def runs(fresh, pulled):
+    """A container from it, until the end of the test."""
+    container = fresh.popen("run", "-i", "--name", "store-runs", pulled, "sh", "-c", "echo up; cat", stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert container.stdout.readline() == b"up\n", container.stderr.read()
+    yield container
+    container.kill()
+    container.wait(30)
+
+
+def test_what_runs_is_refused_and_its_files_stay(fresh, pulled, runs):
+    refused(fresh("rmi", pulled), "A container runs from it", "-f")
+    assert said(fresh("prune", "-a")) == "Total reclaimed space: 0B\n"
+    said(fresh("rmi", "-f", pulled))
+    said(fresh("prune", "-a"))
+    assert any(name.startswith("rootfs/") for name in content(fresh.store))
+    out, error = runs.communicate(b"more\n", timeout=60)
+    assert (runs.returncode, out) == (0, b"more\n"), error
+    assert said(fresh("prune")).startswith("Total reclaimed space: ")
+    assert content(fresh.store) == []
+
+
+def test_prune_takes_what_has_no_name(fresh, pulled):
+    said(fresh("run", pulled, "true"))
+    named = content(fresh.store)
+    said(fresh("run", fresh.image("debian"), "true"))
+    assert content(fresh.store) != named
+    reclaimed = said(fresh("prune"))
+    assert re.fullmatch(r"Total reclaimed space: [0-9.]+[kM]B\n", reclaimed) and content(fresh.store) == named
+    assert said(fresh("prune", "-a")).startswith(f"Untagged: {pulled}\nTotal reclaimed space: ")
+    assert content(fresh.store) == []
+
+
+def test_a_container_at_a_terminal_leaves_no_lease(fresh, pulled):
+    """Its launcher stays, and must not keep everybody from pruning."""
+    ours, theirs = pty.openpty()
+    container = subprocess.Popen([fresh.program, "run", "-it", pulled, "sh", "-c", "echo up; cat"], env=fresh.environment,
+                                 stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    text = b""
+    while b"up" not in text:
+        text += os.read(ours, 1000)
+    assert said(fresh("prune")) == "Total reclaimed space: 0B\n"
+    container.send_signal(signal.SIGKILL)
+    container.wait(30)
+    os.close(ours)

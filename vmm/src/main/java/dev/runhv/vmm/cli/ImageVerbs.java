@@ -1,0 +1,81 @@
+package dev.runhv.vmm.cli;
+
+import dev.runhv.vmm.cli.RequestReader.Request;
+import dev.runhv.vmm.content.StoreLease;
+import dev.runhv.vmm.image.ImageSource;
+import dev.runhv.vmm.image.PullPolicy;
+import dev.runhv.vmm.image.PullProgress;
+import dev.runhv.vmm.registry.Reference;
+import dev.runhv.vmm.rootfs.RootfsProgress;
+import dev.runhv.vmm.rootfs.RootfsStore;
+import dev.runhv.vmm.store.ImageStore;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.time.InstantSource;
+import java.util.List;
+
+/** Does what a verb of images asks for, and gives what is printed. How many arguments there are, the native side has seen to. */
+final class ImageVerbs {
+    private ImageVerbs() {}
+
+    /** @param err for progress, and for what a person should know besides */
+    static String output(Request.Image request, PrintStream err) throws IOException, InterruptedException {
+        ImageStore store = new ImageStore(request.store());
+        List<String> arguments = request.arguments();
+        return switch (request.verb()) {
+            case PULL -> pull(request, err);
+            case IMAGES -> images(store, request, err);
+            case RMI -> rmi(store, request, err);
+            case TAG -> {
+                store.tag(arguments.get(0), Reference.parse(arguments.get(1)));
+                yield "";
+            }
+            case PRUNE -> prune(store, request.has("all"));
+        };
+    }
+
+    private static String pull(Request.Image request, PrintStream err) throws IOException, InterruptedException {
+        Reference name = Reference.parse(request.arguments().getFirst());
+        boolean quiet = request.has("quiet");
+        PullProgress progress = quiet ? PullProgress.NONE : new PullLines(err, request.progress());
+        try (StoreLease _ = StoreLease.take(request.store());
+                ImageSource source = ImageSource.pull(name, request.store(), PullPolicy.ALWAYS, progress)) {
+            new RootfsStore(request.store())
+                    .prepare(source, quiet ? RootfsProgress.NONE : new ProgressLines(err).warnings());
+            return PullLines.result(request, name, source);
+        }
+    }
+
+    private static String images(ImageStore store, Request.Image request, PrintStream err) throws IOException {
+        ImageStore.Listing listing = store.list();
+        if (listing.nameless() > 0) {
+            err.println(("runhv: warning: the store has %d names of an older runhv, or damaged ones: a pull or run of a"
+                            + " name takes it over, runhv prune removes the others")
+                    .formatted(listing.nameless()));
+        }
+        return new ImageTexts(store, InstantSource.system()).list(listing.images(), request);
+    }
+
+    private static String rmi(ImageStore store, Request.Image request, PrintStream err) {
+        ImageStore.Removed removed = store.remove(request.arguments(), request.has("force"));
+        StringBuilder text = new StringBuilder();
+        removed.untagged()
+                .forEach(name ->
+                        text.append("Untagged: ").append(name.familiar()).append('\n'));
+        removed.deleted().forEach(id -> text.append("Deleted: ").append(id).append('\n'));
+        if (removed.left()) {
+            err.println("runhv: an image is being pulled or a container made: what had these names stays until"
+                    + " runhv prune");
+        }
+        return text.toString();
+    }
+
+    private static String prune(ImageStore store, boolean all) throws InterruptedException {
+        ImageStore.Pruned pruned = store.prune(all);
+        StringBuilder text = new StringBuilder();
+        pruned.untagged()
+                .forEach(name ->
+                        text.append("Untagged: ").append(name.familiar()).append('\n'));
+        return text + "Total reclaimed space: " + ImageTexts.size(pruned.bytes()) + "\n";
+    }
+}

@@ -400,7 +400,7 @@ Result<std::string> service_text(std::span<const std::string_view> arguments) {
   if (verb != "status" && verb != "stop") {
     return Fail{Error{Code::kInvalidArgument, "service", "expected status or stop"}};
   }
-  RUNHV_TRY_ASSIGN(const std::string home, distribution());
+  RUNHV_TRY_ASSIGN(const std::string home, oci::distribution());
   auto service = ImageService::find(home);
   if (!service && service.error().code == Code::kNotFound) return std::string("not running\n");
   if (!service) return Fail{service.error()};

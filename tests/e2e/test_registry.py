@@ -352,6 +352,8 @@ def test_pulls_that_are_killed_fetch_nothing_again_that_was_whole(fresh, registr
     for blob in blobs.glob("*"):
         assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
     assert len(list(blobs.glob("*"))) == 10 and not any((fresh.store / "registry/partial").iterdir())
+    made = sorted(file.suffix for part in ("layers", "rootfs") for file in (fresh.store / part).iterdir())
+    assert made == [".data"] * 8 + [".entries"] * 8 + [".erofs"], made
 
 
 def test_a_pull_draws_its_layers_on_a_terminal_and_ends_by_ctrl_c(fresh, registry, tmp_path):

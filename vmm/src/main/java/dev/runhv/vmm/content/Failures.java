@@ -33,6 +33,11 @@ public final class Failures {
         return RunhvException.of(ErrorCode.UNSUPPORTED, operation, printable(detail), null, null);
     }
 
+    /** What somebody else's program or document is the reason of. */
+    public static RunhvException of(ErrorCode code, String operation, String detail) {
+        return RunhvException.of(code, operation, printable(detail), null, null);
+    }
+
     /**
      * A failure of reading or writing a file of the host, or of decoding what was read from it. What interrupts is no
      * failure: see {@link #throwIfInterrupted}.

@@ -60,6 +60,7 @@ record Endpoint(
     }
 
     URI uri(String path) {
-        return base.resolve(path + (namespace.isEmpty() ? "" : "?ns=" + namespace));
+        String separator = path.contains("?") ? "&" : "?";
+        return base.resolve(path + (namespace.isEmpty() ? "" : separator + "ns=" + namespace));
     }
 }

@@ -49,7 +49,7 @@ public final class RegistryClient implements AutoCloseable {
             all.add(new RegistryHost(
                     endpoint,
                     "pull image " + reference,
-                    "repository:" + reference.repository() + ":pull",
+                    List.of("repository:" + reference.repository() + ":pull"),
                     () -> credentials.find(endpoint.name(), reference.repository()),
                     proxies,
                     patience));
@@ -71,8 +71,8 @@ public final class RegistryClient implements AutoCloseable {
         String operation = "log in to " + registry;
         Endpoint endpoint = new HostFiles(environment).endpoints(registry).getLast();
         Proxies proxies = new Proxies(environment);
-        try (RegistryHost host =
-                new RegistryHost(endpoint, operation, "", () -> Optional.of(credentials), proxies, Patience.USUAL)) {
+        try (RegistryHost host = new RegistryHost(
+                endpoint, operation, List.of(), () -> Optional.of(credentials), proxies, Patience.USUAL)) {
             host.get("", "*/*", 0).body().close();
         } catch (IOException e) {
             Failures.throwIfInterrupted(e);

@@ -3,6 +3,7 @@ package dev.runhv.vmm.registry;
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.content.Json;
 import java.io.IOException;
 import java.io.InputStream;
@@ -17,7 +18,10 @@ import java.net.http.HttpTimeoutException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
 import javax.net.ssl.SSLException;
 
 /**
@@ -35,7 +39,7 @@ final class RegistryHost implements AutoCloseable {
 
     private final Endpoint endpoint;
     private final String operation;
-    private final String scope;
+    private final List<String> scopes;
     private final Lookup credentials;
     private final Patience patience;
     private final HttpClient http;
@@ -46,17 +50,17 @@ final class RegistryHost implements AutoCloseable {
         Optional<Credentials> find() throws InterruptedException;
     }
 
-    /** @param scope of tokens (Docker registry token authentication); empty for one that only tells who asks */
+    /** @param scopes of tokens (Docker registry token authentication); none for one that only tells who asks */
     RegistryHost(
             Endpoint endpoint,
             String operation,
-            String scope,
+            List<String> scopes,
             Lookup credentials,
             ProxySelector proxies,
             Patience patience) {
         this.endpoint = endpoint;
         this.operation = operation;
-        this.scope = scope;
+        this.scopes = scopes;
         this.credentials = credentials;
         this.patience = patience;
         HttpClient.Builder builder = HttpClient.newBuilder()
@@ -81,24 +85,52 @@ final class RegistryHost implements AutoCloseable {
      * @throws RunhvException when it refuses, or fails again and again
      */
     HttpResponse<InputStream> get(String path, String accept, long offset) throws IOException, InterruptedException {
+        Map<String, String> headers =
+                offset > 0 ? Map.of("Accept", accept, "Range", "bytes=" + offset + "-") : Map.of("Accept", accept);
+        Request request = new Request("GET", endpoint.uri(path), headers, Content.NONE);
+        return ask(
+                () -> request,
+                response -> response.statusCode() == 200 || response.statusCode() == 206 && isFrom(response, offset));
+    }
+
+    /** @param uri of the endpoint, or where it sent us to */
+    record Request(String method, URI uri, Map<String, String> headers, Content content) {}
+
+    /** What is asked: made anew for each attempt, since that which failed may have used it up. */
+    interface Asking {
+        Request next() throws IOException, InterruptedException;
+    }
+
+    /**
+     * The first answer that is wanted. One that asks who we are is answered once, and one that may be better next time is
+     * asked for again.
+     *
+     * @throws RunhvException when it refuses, or fails again and again
+     */
+    HttpResponse<InputStream> ask(Asking asking, Predicate<HttpResponse<?>> wanted)
+            throws IOException, InterruptedException {
         String refused = null;
         for (int attempt = 1; ; attempt++) {
+            Request request = asking.next();
             String used = authorization;
-            HttpResponse<InputStream> response = follow(endpoint.uri(path), accept, offset, used);
+            HttpResponse<InputStream> response = follow(request, used);
             int status = response.statusCode();
-            if (status == 200 || status == 206 && isFrom(response, offset)) {
+            if (wanted.test(response)) {
                 return response;
             }
-            discard(response);
+            String words = Refusal.words(response);
             if (status == 401 && refused == null) {
                 refused = used;
                 renew(used, response);
             } else if (status == 401 || status == 403) {
-                throw failure(ErrorCode.ACCESS_DENIED, "%s refuses it%s".formatted(host(), whoAsked()));
+                throw failure(ErrorCode.ACCESS_DENIED, "%s refuses it%s%s".formatted(host(), whoAsked(), words));
             } else if (status == 404) {
-                throw failure(ErrorCode.NOT_FOUND, "%s does not have it".formatted(host()));
+                throw failure(ErrorCode.NOT_FOUND, "%s does not have it%s".formatted(host(), words));
+            } else if (status == 405) {
+                throw failure(ErrorCode.UNSUPPORTED, "%s does not take it: it is read-only%s".formatted(host(), words));
             } else if (!patience.isWorthAsking(response) || attempt == Patience.ATTEMPTS) {
-                throw failure(ErrorCode.HOST_FAILED, "%s answers with the status %d".formatted(host(), status));
+                throw failure(
+                        ErrorCode.HOST_FAILED, "%s answers with the status %d%s".formatted(host(), status, words));
             } else {
                 patience.pause(attempt, response);
             }
@@ -120,24 +152,20 @@ final class RegistryHost implements AutoCloseable {
                 .orElse(false);
     }
 
-    private HttpResponse<InputStream> follow(URI first, String accept, long offset, String authorization)
+    private HttpResponse<InputStream> follow(Request first, String authorization)
             throws IOException, InterruptedException {
-        URI uri = first;
+        URI uri = first.uri();
         for (int redirects = 0; redirects <= REDIRECTS; redirects++) {
-            HttpRequest.Builder request =
-                    HttpRequest.newBuilder(uri).timeout(ANSWER).header("Accept", accept);
-            if (offset > 0) {
-                request.header("Range", "bytes=" + offset + "-");
-            }
+            HttpRequest.Builder request = HttpRequest.newBuilder(uri);
+            first.headers().forEach(request::header);
             if (endpoint.isOrigin(uri)) {
                 endpoint.headers().forEach((name, values) -> values.forEach(value -> request.header(name, value)));
                 if (!authorization.isEmpty()) {
                     request.setHeader("Authorization", authorization);
                 }
             }
-            HttpResponse<InputStream> response = send(request.build());
-            int status = response.statusCode();
-            if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308) {
+            HttpResponse<InputStream> response = send(request, first.method(), first.content());
+            if (!isRedirect(first.method(), response.statusCode())) {
                 return response;
             }
             discard(response);
@@ -146,28 +174,69 @@ final class RegistryHost implements AutoCloseable {
         throw failure(ErrorCode.HOST_FAILED, "%s redirects more than %d times".formatted(host(), REDIRECTS));
     }
 
-    private HttpResponse<InputStream> send(HttpRequest request) throws IOException, InterruptedException {
-        try {
-            return http.send(request, headers -> new TimedBody(patience.stall()));
-        } catch (HttpTimeoutException e) {
-            throw new IOException(request.uri().getAuthority() + " does not answer", e);
-        } catch (SSLException e) {
-            throw new SSLException(request.uri().getAuthority() + " cannot be trusted: " + e.getMessage(), e);
-        } catch (ConnectException e) {
-            // The JDK's has no words.
-            ConnectException unreachable = new ConnectException(request.uri().getAuthority() + " cannot be reached");
-            unreachable.initCause(e);
-            throw unreachable;
+    /** RFC 9110 §15.4: what carries content goes on to where it is sent only by those that keep the method. */
+    private static boolean isRedirect(String method, int status) {
+        boolean reads = method.equals("GET") || method.equals("HEAD");
+        return status == 307 || status == 308 || reads && (status == 301 || status == 302 || status == 303);
+    }
+
+    private HttpResponse<InputStream> send(HttpRequest.Builder request, String method, Content content)
+            throws IOException, InterruptedException {
+        if (content.size() == 0) {
+            return send(request.method(method, HttpRequest.BodyPublishers.noBody())
+                    .timeout(ANSWER)
+                    .build());
+        }
+        try (Content.Sending sending = content.new Sending(patience.stall())) {
+            return sending.send(
+                    http, request.method(method, sending.publisher()).build(), answerHandler());
+        } catch (IOException e) {
+            throw named(request.build().uri(), e);
         }
     }
 
+    private HttpResponse<InputStream> send(HttpRequest request) throws IOException, InterruptedException {
+        try {
+            return http.send(request, answerHandler());
+        } catch (IOException e) {
+            throw named(request.uri(), e);
+        }
+    }
+
+    private HttpResponse.BodyHandler<InputStream> answerHandler() {
+        return headers -> new TimedBody(patience.stall());
+    }
+
+    private static IOException named(URI uri, IOException failure) {
+        return switch (failure) {
+            case HttpTimeoutException e -> new IOException(uri.getAuthority() + " does not answer", e);
+            case SSLException e -> new SSLException(uri.getAuthority() + " cannot be trusted: " + e.getMessage(), e);
+            case ConnectException e -> {
+                // The JDK's has no words.
+                ConnectException unreachable = new ConnectException(uri.getAuthority() + " cannot be reached");
+                unreachable.initCause(e);
+                yield unreachable;
+            }
+            case IOException e -> e;
+        };
+    }
+
     /** The connection serves the next request where the body has come whole. */
-    private static void discard(HttpResponse<InputStream> response) throws IOException {
+    static void discard(HttpResponse<InputStream> response) throws IOException {
         try (InputStream in = response.body()) {
-            in.skipNBytes(Math.min(
+            in.readNBytes((int) Math.min(
                     DISCARDED_BYTES,
                     response.headers().firstValueAsLong("Content-Length").orElse(0)));
         }
+    }
+
+    /** The place that an answer names. */
+    URI location(HttpResponse<?> response) {
+        return target(
+                response.uri(),
+                response.headers()
+                        .firstValue("Location")
+                        .orElseThrow(() -> failure(ErrorCode.HOST_FAILED, host() + " names no place for an upload")));
     }
 
     private URI target(URI from, String location) {
@@ -212,19 +281,19 @@ final class RegistryHost implements AutoCloseable {
     /** From the service that the challenge names: for an identity token by OAuth 2 (RFC 6749 §6), else by GET. */
     private String token(Challenge challenge, Optional<Credentials> known) throws IOException, InterruptedException {
         URI realm = target(endpoint.base(), challenge.parameter("realm"));
-        String query = scope.isEmpty() ? "" : "&scope=" + encoded(scope);
         String service = challenge.parameter("service");
-        if (!service.isEmpty()) {
-            query += "&service=" + encoded(service);
-        }
+        String whose = service.isEmpty() ? "" : "&service=" + encoded(service);
         HttpRequest.Builder request;
         if (known.isPresent() && known.get().isIdentityToken()) {
-            String form = "grant_type=refresh_token&client_id=" + CLIENT_ID + query + "&refresh_token="
+            String wanted = scopes.isEmpty() ? "" : "&scope=" + encoded(String.join(" ", scopes));
+            String form = "grant_type=refresh_token&client_id=" + CLIENT_ID + wanted + whose + "&refresh_token="
                     + encoded(known.get().secret());
             request = HttpRequest.newBuilder(realm)
                     .header("Content-Type", "application/x-www-form-urlencoded")
                     .POST(HttpRequest.BodyPublishers.ofString(form));
         } else {
+            String query =
+                    scopes.stream().map(scope -> "&scope=" + encoded(scope)).collect(Collectors.joining()) + whose;
             String all = realm.getRawQuery() == null ? query.replaceFirst("^&", "?") : query;
             request = HttpRequest.newBuilder(URI.create(realm + all));
             known.ifPresent(who -> request.header("Authorization", "Basic " + who.encoded()));
@@ -263,7 +332,7 @@ final class RegistryHost implements AutoCloseable {
     }
 
     private RunhvException failure(ErrorCode code, String detail) {
-        return RunhvException.of(code, operation, detail, null, null);
+        return Failures.of(code, operation, detail);
     }
 
     private static String encoded(String text) {

@@ -16,9 +16,9 @@ final class TarHeader {
     static final int DEVICE_MAJOR = 329;
     static final int DEVICE_MINOR = 337;
 
-    private static final int CHECKSUM = 148;
+    static final int CHECKSUM = 148;
     private static final int LINK_NAME = 157;
-    private static final int MAGIC = 257;
+    static final int MAGIC = 257;
     private static final int PREFIX = 345;
     private static final int STAR_TRAILER = 508;
 

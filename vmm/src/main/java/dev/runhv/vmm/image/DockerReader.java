@@ -15,7 +15,7 @@ import java.util.List;
  * name is its digest.
  */
 final class DockerReader {
-    private record Image(String config, List<String> names, List<String> layers) {}
+    record Image(String config, List<String> names, List<String> layers) {}
 
     private final String operation;
     private final ImageFiles files;
@@ -26,17 +26,10 @@ final class DockerReader {
     }
 
     ImageSource.Contents read(String name) throws IOException {
-        if (files.size("manifest.json") < 0) {
-            throw Failures.corrupt(
-                    operation,
-                    files.size("index.json") >= 0
-                            ? "Not an archive of docker save but an OCI archive: write oci-archive:"
-                            : "Not an archive of docker save: it has no manifest.json");
-        }
         Image image = named(images(), name);
         byte[] text = configText(image);
         ImageConfig config = config(image, text);
-        return ImageContents.checked(operation, config, text, image.layers.size(), index -> {
+        return ImageContents.checked(operation, Platform.HERE, config, text, image.layers.size(), index -> {
             String path = image.layers.get(index);
             long size = files.size(path);
             if (size < 0) {
@@ -46,7 +39,14 @@ final class DockerReader {
         });
     }
 
-    private List<Image> images() throws IOException {
+    List<Image> images() throws IOException {
+        if (files.size("manifest.json") < 0) {
+            throw Failures.corrupt(
+                    operation,
+                    files.size("index.json") >= 0
+                            ? "Not an archive of docker save but an OCI archive: write oci-archive:"
+                            : "Not an archive of docker save: it has no manifest.json");
+        }
         try {
             List<Image> images = new ArrayList<>();
             for (Json entry : Json.parseArray(files.read("manifest.json", ImageLimits.MANIFEST_BYTES))) {
@@ -84,7 +84,7 @@ final class DockerReader {
         throw Failures.notFound(operation, "No such tag: " + name + "; " + list);
     }
 
-    private byte[] configText(Image image) throws IOException {
+    byte[] configText(Image image) throws IOException {
         try {
             byte[] text = files.read(image.config, ImageLimits.CONFIG_BYTES);
             String file = image.config.substring(image.config.lastIndexOf('/') + 1);
@@ -104,7 +104,7 @@ final class DockerReader {
         }
     }
 
-    private ImageConfig config(Image image, byte[] text) {
+    ImageConfig config(Image image, byte[] text) {
         try {
             return ImageConfig.parse(text);
         } catch (CorruptInputException e) {

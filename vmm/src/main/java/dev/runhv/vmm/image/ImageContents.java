@@ -14,8 +14,9 @@ final class ImageContents {
     private ImageContents() {}
 
     static ImageSource.Contents checked(
-            String operation, ImageConfig config, byte[] configText, int count, LayerAt source) throws IOException {
-        requireRunnable(operation, config, count);
+            String operation, Platform wanted, ImageConfig config, byte[] configText, int count, LayerAt source)
+            throws IOException {
+        requireFit(operation, wanted, config, count);
         List<Layer> layers = new ArrayList<>();
         for (int index = 0; index < count; index++) {
             layers.add(source.layer(index));
@@ -24,12 +25,16 @@ final class ImageContents {
     }
 
     /** What can be said before there are layers. */
-    static void requireRunnable(String operation, ImageConfig config, int count) {
+    static void requireFit(String operation, Platform wanted, ImageConfig config, int count) {
         // The configuration's platform is the authoritative one (OCI image 1.1 config.md).
         Platform platform = new Platform(config.os(), config.architecture(), "");
-        if (!platform.runsHere()) {
-            throw Failures.unsupported(operation, "It is for " + platform + ", not for linux/amd64");
+        if (platform.distanceFrom(wanted) < 0) {
+            throw Failures.unsupported(operation, "It is for " + platform + ", not for " + wanted);
         }
+        requireLayers(operation, config, count);
+    }
+
+    static void requireLayers(String operation, ImageConfig config, int count) {
         if (config.diffIds().size() != count) {
             throw Failures.corrupt(
                     operation,

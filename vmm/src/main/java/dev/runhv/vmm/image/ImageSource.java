@@ -65,20 +65,28 @@ public final class ImageSource implements AutoCloseable {
         }
     }
 
+    /** As the next, for what runs here. */
+    public static ImageSource pull(Reference name, Path store, PullPolicy policy, PullProgress progress)
+            throws InterruptedException {
+        return pull(name, store, policy, Platform.HERE, progress);
+    }
+
     /**
      * An image by its name. Its layers come when they are read, each kept in the store; {@link #keep} brings the others.
      *
+     * @param platform of an index's images, the one that is wanted
      * @param progress is told how they come
      * @throws RunhvException as {@link #open}; also when it may not be fetched, with {@code NOT_FOUND}
      * @throws InterruptedException while it is fetched; what has come stays for the next time
      */
-    public static ImageSource pull(Reference name, Path store, PullPolicy policy, PullProgress progress)
+    public static ImageSource pull(
+            Reference name, Path store, PullPolicy policy, Platform platform, PullProgress progress)
             throws InterruptedException {
         ImageReference reference = new ImageReference.InRegistry(name);
         String operation = operation(reference);
         try {
             RegistryFiles files = new RegistryFiles(name, store, policy, progress);
-            return finish(reference, files, () -> new OciReader(operation, files).read(""));
+            return finish(reference, files, () -> new OciReader(operation, files, platform).read(""));
         } catch (IOException e) {
             Failures.throwIfInterrupted(e);
             throw Failures.of(operation, e);

@@ -13,14 +13,20 @@ import java.util.Optional;
 
 /** Reads the OCI image layout (OCI image 1.1 image-layout.md). */
 final class OciReader {
-    private static final String CONTAINERD_NAME = "io.containerd.image.name";
+    static final String CONTAINERD_NAME = "io.containerd.image.name";
 
     private final String operation;
     private final ImageFiles files;
+    private final Platform wanted;
 
     OciReader(String operation, ImageFiles files) {
+        this(operation, files, Platform.HERE);
+    }
+
+    OciReader(String operation, ImageFiles files, Platform wanted) {
         this.operation = operation;
         this.files = files;
+        this.wanted = wanted;
     }
 
     /** An image without its layers. */
@@ -29,12 +35,13 @@ final class OciReader {
     ImageSource.Contents read(String tag) throws IOException {
         Resolved found = resolve(tag);
         Manifest image = found.image;
-        ImageContents.requireRunnable(operation, found.config, image.layers().size());
+        ImageContents.requireFit(operation, wanted, found.config, image.layers().size());
         for (int index = 0; index < image.layers().size(); index++) {
             requireLayer(image, index);
         }
         return ImageContents.checked(
                 operation,
+                wanted,
                 found.config,
                 found.configText,
                 image.layers().size(),
@@ -42,12 +49,12 @@ final class OciReader {
     }
 
     Resolved resolve(String tag) throws IOException {
-        if (files.size("index.json") < 0) {
-            throw Failures.corrupt(operation, "Not an OCI image layout: it has no index.json");
-        }
-        ImageIndex top =
-                parsed("index.json", () -> ImageIndex.parse(files.read("index.json", ImageLimits.MANIFEST_BYTES)));
-        Descriptor manifest = forPlatform(tagged(top, tag), 1);
+        return resolve(tagged(top(), tag));
+    }
+
+    /** The one of the candidates that is wanted. */
+    Resolved resolve(List<Descriptor> candidates) throws IOException {
+        Descriptor manifest = forPlatform(candidates, 1);
         Manifest image = parsed(
                 "manifest " + manifest.digest(),
                 () -> Manifest.parse(blob("manifest", manifest, ImageLimits.MANIFEST_BYTES)));
@@ -60,6 +67,14 @@ final class OciReader {
         String what = "configuration " + image.config().digest();
         byte[] text = parsed(what, () -> blob("configuration", image.config(), ImageLimits.CONFIG_BYTES));
         return new Resolved(manifest, image, parsed(what, () -> ImageConfig.parse(text)), text);
+    }
+
+    /** All that the layout holds. */
+    ImageIndex top() throws IOException {
+        if (files.size("index.json") < 0) {
+            throw Failures.corrupt(operation, "Not an OCI image layout: it has no index.json");
+        }
+        return parsed("index.json", () -> ImageIndex.parse(files.read("index.json", ImageLimits.MANIFEST_BYTES)));
     }
 
     private void requireLayer(Manifest image, int index) {
@@ -117,7 +132,7 @@ final class OciReader {
         return tags.isEmpty() ? "the image has no tags" : "there is " + String.join(", ", tags);
     }
 
-    /** The one manifest among the candidates that this machine runs; goes down nested indexes. */
+    /** The one manifest among the candidates that is wanted; goes down nested indexes. */
     private Descriptor forPlatform(List<Descriptor> candidates, int depth) throws IOException {
         List<Descriptor> fitting = new ArrayList<>();
         List<String> others = new ArrayList<>();
@@ -126,7 +141,7 @@ final class OciReader {
             if (platform.isUnknown()) {
                 continue;
             }
-            if (platform.runsHere()) {
+            if (platform.distanceFrom(wanted) >= 0) {
                 fitting.add(candidate);
             } else {
                 others.add(platform.toString());
@@ -137,7 +152,7 @@ final class OciReader {
                     operation,
                     others.isEmpty()
                             ? "The index lists no image"
-                            : "It has no image for linux/amd64, only for " + String.join(", ", others));
+                            : "It has no image for " + wanted + ", only for " + String.join(", ", others));
         }
         Descriptor chosen = best(fitting, depth);
         return switch (chosen.type()) {
@@ -163,12 +178,12 @@ final class OciReader {
         };
     }
 
-    // The engine promises no more than x86-64-v1, so the lowest variant is the one that certainly runs.
     private Descriptor best(List<Descriptor> fitting, int depth) {
         Descriptor best = fitting.getFirst();
         boolean ambiguous = false;
         for (Descriptor candidate : fitting.subList(1, fitting.size())) {
-            int difference = Integer.compare(rank(candidate), rank(best));
+            int difference = Integer.compare(
+                    candidate.platform().distanceFrom(wanted), best.platform().distanceFrom(wanted));
             if (difference < 0) {
                 best = candidate;
                 ambiguous = false;
@@ -183,11 +198,7 @@ final class OciReader {
         return best;
     }
 
-    private static int rank(Descriptor descriptor) {
-        return descriptor.platform().saysAll() ? descriptor.platform().amd64Level() : 5;
-    }
-
-    private byte[] blob(String what, Descriptor descriptor, int limit) throws IOException {
+    byte[] blob(String what, Descriptor descriptor, int limit) throws IOException {
         if (descriptor.size() > limit) {
             throw new CorruptInputException("It has %d bytes, more than %d".formatted(descriptor.size(), limit));
         }
@@ -197,7 +208,7 @@ final class OciReader {
         }
     }
 
-    private InputStream open(String what, Descriptor descriptor) throws IOException {
+    InputStream open(String what, Descriptor descriptor) throws IOException {
         return new VerifyingInputStream(
                 files.open(path(descriptor.digest())),
                 what + " " + descriptor.digest(),
@@ -205,7 +216,7 @@ final class OciReader {
                 descriptor.size());
     }
 
-    private void requireSize(String what, Descriptor descriptor) throws IOException {
+    void requireSize(String what, Descriptor descriptor) throws IOException {
         files.need(descriptor);
         long actual = files.size(path(descriptor.digest()));
         if (actual < 0) {
@@ -223,11 +234,11 @@ final class OciReader {
         return "blobs/" + digest.algorithm().name().toLowerCase(Locale.ROOT) + "/" + digest.hex();
     }
 
-    private interface Parsing<T> {
+    interface Parsing<T> {
         T parse() throws IOException;
     }
 
-    private <T> T parsed(String what, Parsing<T> parsing) throws IOException {
+    <T> T parsed(String what, Parsing<T> parsing) throws IOException {
         try {
             return parsing.parse();
         } catch (CorruptInputException e) {

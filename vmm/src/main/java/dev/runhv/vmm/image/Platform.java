@@ -1,6 +1,10 @@
 package dev.runhv.vmm.image;
 
+import dev.runhv.api.RunhvException;
+import dev.runhv.vmm.content.Failures;
 import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * What an image was built for.
@@ -8,12 +12,30 @@ import java.util.Locale;
  * @param variant empty where there is none
  */
 public record Platform(String os, String architecture, String variant) {
-    /** The value of an AMD64 variant in the absence of one. */
-    private static final int BASELINE = 1;
+    /** What runs here: amd64 of any level, the lowest first, since the engine promises no more than x86-64-v1. */
+    public static final Platform HERE = new Platform("linux", "amd64", "");
+
+    private static final Pattern TEXT = Pattern.compile("([a-z0-9]+)/([A-Za-z0-9_-]+)(/([a-z0-9]+))?");
+    private static final int OTHER = -1;
+    private static final int UNSAID = 100;
 
     public Platform {
         architecture = normalized(architecture);
         os = os.toLowerCase(Locale.ROOT);
+    }
+
+    /**
+     * As a user writes it: {@code OS/ARCHITECTURE[/VARIANT]}.
+     *
+     * @throws RunhvException with {@code INVALID_ARGUMENT}
+     */
+    public static Platform parse(String text) {
+        Matcher parts = TEXT.matcher(text);
+        if (!parts.matches()) {
+            throw Failures.invalid(
+                    "read the platform \"" + text + "\"", "Expected OS/ARCHITECTURE[/VARIANT], such as linux/arm64");
+        }
+        return new Platform(parts.group(1), parts.group(2), parts.group(4) == null ? "" : parts.group(4));
     }
 
     /** Does not say: it may be for anything. */
@@ -30,22 +52,44 @@ public record Platform(String os, String architecture, String variant) {
         return os.equals("unknown") && architecture.equals("unknown");
     }
 
-    /** Is for linux/amd64, as far as it says. */
-    boolean runsHere() {
-        return (os.isEmpty() || os.equals("linux"))
-                && (architecture.isEmpty() || architecture.equals("amd64"))
-                && amd64Level() > 0;
+    /**
+     * How far it is from what is wanted: the nearest serves best, and below zero none does. What is not said may be anything.
+     */
+    int distanceFrom(Platform wanted) {
+        int level = wanted.level(variant);
+        int wantedLevel = wanted.level(wanted.variant);
+        boolean any = wanted.architecture.equals("amd64") && wanted.variant.isEmpty();
+        int distance = any ? level - wantedLevel : wantedLevel - level;
+        if (isOther(os, wanted.os) || isOther(architecture, wanted.architecture) || level == 0 || distance < 0) {
+            return OTHER;
+        }
+        return saysAll() ? distance : UNSAID;
     }
 
-    /** 1..4 for x86-64-v1..v4; 0 for a variant that does not exist. */
-    int amd64Level() {
-        return switch (variant) {
-            case "", "v1" -> BASELINE;
-            case "v2" -> 2;
-            case "v3" -> 3;
-            case "v4" -> 4;
-            default -> 0;
+    public boolean runsHere() {
+        return distanceFrom(HERE) >= 0;
+    }
+
+    private static boolean isOther(String said, String wanted) {
+        return !said.isEmpty() && !said.equals(wanted);
+    }
+
+    /** Of a variant of this architecture: each runs what is for those below it. 0: there is none of the name. */
+    private int level(String name) {
+        return switch (architecture) {
+            case "amd64" -> level(name, 1, 4);
+            case "arm" -> level(name, 7, 8);
+            case "arm64" -> level(name, 8, 9);
+            default -> 1;
         };
+    }
+
+    private static int level(String name, int usual, int most) {
+        if (name.isEmpty()) {
+            return usual;
+        }
+        int level = name.matches("v[1-9]") ? name.charAt(1) - '0' : 0;
+        return level > most ? 0 : level;
     }
 
     @Override

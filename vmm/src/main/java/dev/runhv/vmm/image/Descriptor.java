@@ -12,7 +12,12 @@ import java.util.Map;
  */
 public record Descriptor(
         String mediaType, Digest digest, long size, Platform platform, Map<String, String> annotations) {
-    private static final String REF_NAME = "org.opencontainers.image.ref.name";
+    static final String REF_NAME = "org.opencontainers.image.ref.name";
+
+    /** Of what says no more. */
+    static Descriptor of(String mediaType, Digest digest, long size) {
+        return new Descriptor(mediaType, digest, size, new Platform("", "", ""), Map.of());
+    }
 
     static Descriptor from(Json json) throws CorruptInputException {
         Json platform = json.objectOrEmpty("platform");

@@ -4,6 +4,7 @@ import dev.runhv.vmm.content.BlockInputStream;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.StoreLock;
+import dev.runhv.vmm.content.TemporaryFile;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -23,6 +24,8 @@ import java.util.function.LongConsumer;
  * has come so far. Any number of threads and processes may use one store: one fetches a blob, the others wait for it.
  */
 public final class BlobStore {
+    private static final int BUFFER = 1 << 18;
+
     private final Path root;
 
     /** @param root made when it is needed */
@@ -72,6 +75,40 @@ public final class BlobStore {
         }
         progress.accept(size);
     }
+
+    public boolean has(Digest digest) {
+        return Files.exists(path(digest));
+    }
+
+    /**
+     * Puts content in whose digest is not known before.
+     *
+     * @param content read to its end
+     */
+    public Added add(Digest.Algorithm algorithm, InputStream content) throws IOException {
+        Path folder = Files.createDirectories(partial());
+        TemporaryFile.sweep(folder);
+        try (TemporaryFile file = TemporaryFile.create(folder, "added")) {
+            MessageDigest running = algorithm.newMessageDigest();
+            byte[] buffer = new byte[BUFFER];
+            for (int read = content.read(buffer); read >= 0; read = content.read(buffer)) {
+                running.update(buffer, 0, read);
+                ByteBuffer bytes = ByteBuffer.wrap(buffer, 0, read);
+                while (bytes.hasRemaining()) {
+                    file.channel().write(bytes);
+                }
+            }
+            Added added =
+                    new Added(Digest.of(algorithm, running), file.channel().position());
+            Path whole = path(added.digest());
+            Files.createDirectories(whole.getParent());
+            file.moveTo(whole);
+            return added;
+        }
+    }
+
+    /** @param size in bytes */
+    public record Added(Digest digest, long size) {}
 
     /**
      * The bytes of a blob that is not there while they come, first those that came before. It is kept when they were read to

@@ -5,6 +5,7 @@ import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.Failures;
+import dev.runhv.vmm.content.SideBySide;
 import dev.runhv.vmm.content.StoreLock;
 import dev.runhv.vmm.content.TemporaryFile;
 import dev.runhv.vmm.image.ImageConfig;

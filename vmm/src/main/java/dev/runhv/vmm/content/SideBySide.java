@@ -1,4 +1,4 @@
-package dev.runhv.vmm.rootfs;
+package dev.runhv.vmm.content;
 
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorCompletionService;
@@ -6,13 +6,13 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 
 /** The same done for several things, a few at once: layers are fetched, decompressed and written by different parts of a host. */
-final class SideBySide {
+public final class SideBySide {
     /** Docker's. */
     private static final int AT_ONCE = 3;
 
     private SideBySide() {}
 
-    interface Task {
+    public interface Task {
         void run(int index) throws InterruptedException;
     }
 
@@ -20,7 +20,7 @@ final class SideBySide {
      * Runs a task for each index, in any order. What the first that fails throws is thrown here, once the others have been
      * interrupted: none runs on when this has returned.
      */
-    static void run(int count, Task task) throws InterruptedException {
+    public static void run(int count, Task task) throws InterruptedException {
         try (ExecutorService threads = Executors.newFixedThreadPool(
                 Math.clamp(count, 1, AT_ONCE),
                 Thread.ofPlatform().daemon().name("runhv-layer-", 0).factory())) {

@@ -22,8 +22,10 @@
 namespace runhv::cli {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 using Arguments = std::vector<std::string_view>;
 
 RunOptions parsed(const Arguments& arguments) {
@@ -310,8 +312,9 @@ TEST(Kernels, ArgumentsBecomeARequest) {
 }
 
 std::string image_asked(const char* verb, const Arguments& arguments) {
-  const auto text = image_request(*find_image_verb(verb), arguments, "/store", true);
-  return text ? *text : to_string(text.error());
+  const auto request = image_request(*find_image_verb(verb), arguments, "/store", "/spool", true);
+  if (!request) return to_string(request.error());
+  return (request->piped ? "piped " : "") + request->text;
 }
 
 TEST(ImageVerbs, ArgumentsAndOptionsBecomeARequest) {
@@ -326,7 +329,24 @@ TEST(ImageVerbs, ArgumentsAndOptionsBecomeARequest) {
               HasSubstr(R"("arguments":["a","b"],"options":{"force":[""]})"));
 }
 
+TEST(ImageVerbs, FileThatIsNotNamedIsStdinOrStdout) {
+  EXPECT_THAT(image_asked("load", {}),
+              AllOf(StartsWith("piped "), HasSubstr(R"("options":{"input":["/spool"]})")));
+  EXPECT_THAT(image_asked("load", {"-i", "-"}), StartsWith("piped "));
+  EXPECT_THAT(image_asked("load", {"-i", "/a.tar"}),
+              AllOf(StartsWith("{"), HasSubstr(R"("options":{"input":["/a.tar"]})")));
+  EXPECT_THAT(image_asked("load", {"--input", "a.tar"}), HasSubstr(R"(/a.tar"]})"));
+  EXPECT_THAT(image_asked("save", {"box"}),
+              AllOf(StartsWith("piped "), HasSubstr(R"("options":{"output":["/spool"]})")));
+  EXPECT_THAT(image_asked("import", {"-", "box"}),
+              AllOf(StartsWith("piped "), HasSubstr(R"("arguments":["/spool","box"])")));
+  EXPECT_THAT(image_asked("import", {"-c", "CMD a", "-c", "USER b", "/r.tar", "box"}),
+              AllOf(StartsWith("{"), HasSubstr(R"("arguments":["/r.tar","box"])"),
+                    HasSubstr(R"("change":["CMD a","USER b"])")));
+}
+
 TEST(ImageVerbs, WhatAVerbDoesNotTakeIsRefused) {
+  EXPECT_THAT(image_asked("import", {"-"}), HasSubstr("expected FILE|- NAME"));
   EXPECT_THAT(image_asked("pull", {}), HasSubstr("expected NAME[:TAG|@DIGEST]"));
   EXPECT_THAT(image_asked("pull", {"a", "b"}), HasSubstr("expected NAME[:TAG|@DIGEST]"));
   EXPECT_THAT(image_asked("pull", {"--frob"}), HasSubstr("unknown option --frob"));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "cli/json_request.h"
@@ -15,6 +16,20 @@ constexpr std::size_t kAny = SIZE_MAX;
 constexpr oci::Option kPullOptions[] = {
     {"quiet", 'q', "", "the name only"},
     {"json", 0, "", "for machines"},
+    {"platform", 0, "OS/ARCH[/VARIANT]", "of an index's images, this one"},
+};
+constexpr oci::Option kLoadOptions[] = {
+    {"input", 'i', "FILE", "in place of stdin"},
+    {"name", 0, "NAME", "of the only image in it, in place of its own"},
+    {"quiet", 'q', "", "the names only"},
+};
+constexpr oci::Option kSaveOptions[] = {
+    {"output", 'o', "FILE", "in place of stdout"},
+    {"platform", 0, "OS/ARCH[/VARIANT]", "of an index's images, this one"},
+};
+constexpr oci::Option kImportOptions[] = {
+    {"change", 'c', "INSTRUCTION", "of a Dockerfile: CMD, ENTRYPOINT, ENV, WORKDIR, USER, …"},
+    {"message", 'm', "TEXT", "in the image's history"},
 };
 constexpr oci::Option kImagesOptions[] = {
     {"quiet", 'q', "", "IDs only"},
@@ -35,6 +50,22 @@ constexpr ImageVerb kVerbs[] = {
      "Asks the registry what the name means now, and fetches what the store does not have. What\n"
      "was begun goes on where it ended (docs/registries.md).",
      kPullOptions, 1, 1, false},
+    {"push", "NAME[:TAG]", "send an image to its registry",
+     "Sends the registry what it does not have of the image, and gives that the name there. Where\n"
+     "the store has a part of an index only, it is the image for linux/amd64 that is sent.",
+     kPullOptions, 1, 1, true},
+    {"load", "", "take the images of an archive",
+     "Takes what docker save, podman save, ctr image export, skopeo and buildah write, perhaps by\n"
+     "gzip or zstd.",
+     kLoadOptions, 0, 0, false, Pipe::kStdin, "input"},
+    {"save", "NAME...", "write images into an archive",
+     "Writes an OCI layout with docker's manifest.json beside it: docker load, podman load, "
+     "skopeo\n"
+     "and ctr image import take it. The same images are the same bytes.",
+     kSaveOptions, 1, kAny, true, Pipe::kStdout, "output"},
+    {"import", "FILE|- NAME", "make an image of a root's tar",
+     "Makes an image of one layer, perhaps by gzip or zstd, and prints its ID.", kImportOptions, 2,
+     2, false, Pipe::kStdin},
     {"images", "[ls] [NAME[:TAG]]", "the images that are there",
      "The images that the store has a name for. SIZE is what an image takes there, what it shares\n"
      "with others included.",
@@ -68,16 +99,26 @@ const ImageVerb* find_image_verb(std::string_view name) {
   return found == std::end(kVerbs) ? nullptr : found;
 }
 
-Result<std::string> image_request(const ImageVerb& verb,
-                                  std::span<const std::string_view> arguments,
-                                  const std::string& store, bool progress) {
+Result<ImageRequest> image_request(const ImageVerb& verb,
+                                   std::span<const std::string_view> arguments,
+                                   const std::string& store, const std::string& spool,
+                                   bool progress) {
   const std::string name(verb.name);
-  RUNHV_TRY_ASSIGN(const oci::Arguments given,
+  RUNHV_TRY_ASSIGN(oci::Arguments given,
                    oci::parse_arguments(name, verb.options, oci::Order::kMixed, arguments));
   const std::size_t count = given.positional.size();
   if (count < verb.least_arguments || count > verb.most_arguments) {
     return Fail{Error{Code::kInvalidArgument, name,
                       "expected " + std::string(verb.usage) + "; see runhv help " + name}};
+  }
+  const auto path_of = [&spool](const std::string& file) {
+    return file == "-" ? spool : absolute_path(file);
+  };
+  bool piped = false;
+  if (verb.pipe != Pipe::kNone && verb.file.empty()) {
+    std::string& file = given.positional.front();
+    piped = file == "-";
+    file = path_of(file);
   }
   JsonRequest request(name);
   auto& json = request.json();
@@ -89,18 +130,21 @@ Result<std::string> image_request(const ImageVerb& verb,
   json.Key("options");
   json.StartObject();
   for (const oci::Option& option : verb.options) {
-    if (!given.has(option.name)) continue;
     std::vector<std::string> values = given.values(option.name);
-    if (option.value == "FILE" || option.value == "DIR") {
-      std::ranges::transform(values, values.begin(),
-                             [](const std::string& path) { return absolute_path(path); });
+    const bool is_piped = option.name == verb.file;
+    if (is_piped && values.empty()) values = {"-"};
+    if (values.empty()) continue;
+    if (is_piped) {
+      piped = values.back() == "-";
+      values = {path_of(values.back())};
     }
     request.write(std::string(option.name).c_str(), values);
   }
   json.EndObject();
   json.Key("progress");
   json.Bool(progress);
-  return request.finish();
+  RUNHV_TRY_ASSIGN(std::string text, request.finish());
+  return ImageRequest{std::move(text), piped};
 }
 
 }  // namespace runhv::cli

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -23,6 +22,8 @@
 #include "cli/prepare.h"
 #include "cli/registries.h"
 #include "cli/run_options.h"
+#include "cli/spool.h"
+#include "cli/sweep.h"
 #include "cli/texts.h"
 #include "control/container_folder.h"
 #include "oci/arguments.h"
@@ -65,19 +66,6 @@ std::string generated_id() {
     id += digits;
   }
   return id;
-}
-
-// Bundles of runs that were killed between Java's answer and the first act of runhv-vmm: a moment,
-// so an old one has nobody.
-void sweep(const std::string& directory) {
-  const auto limit = std::filesystem::file_time_type::clock::now() - std::chrono::minutes(10);
-  std::error_code failure;
-  for (std::filesystem::directory_iterator entry(directory, failure), end; !failure && entry != end;
-       entry.increment(failure)) {
-    std::error_code unknown;
-    const auto written = entry->last_write_time(unknown);
-    if (!unknown && written < limit) (void)platform::remove_tree(entry->path().string());
-  }
 }
 
 // `stays`: for the image service, which gives back what it needs no more.
@@ -163,6 +151,7 @@ Result<std::string> prepare_bundle(const RunOptions& options, const std::string&
                                    std::optional<control::ContainerFolder>& name) {
   RUNHV_TRY_ASSIGN(const std::string image, absolute_image(options.image));
   RUNHV_TRY_ASSIGN(const std::string directory, control::root_folder(root, "bundles"));
+  // Bundles of runs that were killed between Java's answer and the first act of runhv-vmm.
   sweep(directory);
   // Two runs with one name must not touch each other's bundle: which of them may have the name is
   // for runhv-vmm to say.
@@ -375,10 +364,20 @@ Result<std::string> kernels_text(std::span<const std::string_view> arguments) {
 Result<std::string> image_text(const ImageVerb& verb, std::span<const std::string_view> arguments) {
   RUNHV_TRY_ASSIGN(const std::string home, oci::distribution());
   RUNHV_TRY_ASSIGN(const std::string store, store_directory());
-  RUNHV_TRY_ASSIGN(
-      const std::string request,
-      image_request(verb, arguments, store, platform::is_terminal(platform::standard_stream(2))));
-  return ask_java(request, home, "output", std::string(verb.name));
+  const std::string name(verb.name);
+  std::unique_ptr<Spool> spool;
+  if (verb.pipe != Pipe::kNone) {
+    RUNHV_TRY_ASSIGN(spool, Spool::create(name, store, generated_id()));
+  }
+  RUNHV_TRY_ASSIGN(const ImageRequest request,
+                   image_request(verb, arguments, store, spool ? spool->path() : "",
+                                 platform::is_terminal(platform::standard_stream(2))));
+  if (request.piped) {
+    RUNHV_TRY(verb.pipe == Pipe::kStdin ? spool->take_stdin() : spool->require_pipe());
+  }
+  auto text = ask_java(request.text, home, "output", name);
+  if (text && request.piped && verb.pipe == Pipe::kStdout) RUNHV_TRY(spool->give_to_stdout());
+  return text;
 }
 
 Result<std::string> login_text(std::span<const std::string_view> arguments) {

@@ -30,7 +30,7 @@ log:
 storage:
   filesystem:
     rootdirectory: {root}
-http:
+{storage}http:
   addr: localhost:{port}
 """
 GET_BLOB = re.compile(r'"GET (/v2/\S+/blobs/\S+) ')
@@ -42,7 +42,8 @@ class Registry:
 
     folder: pathlib.Path
     port: int
-    more: str = ""
+    more: str = ""  # of its configuration
+    storage: str = ""
     process: subprocess.Popen = None
 
     @property
@@ -54,7 +55,7 @@ class Registry:
 
     def start(self):
         config = self.folder / "config.yml"
-        config.write_text(CONFIG.format(root=self.folder / "data", port=self.port) + self.more)
+        config.write_text(CONFIG.format(root=self.folder / "data", storage=self.storage, port=self.port) + self.more)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
         deadline = time.monotonic() + 30

@@ -2,7 +2,13 @@ package dev.runhv.vmm.cli;
 
 import dev.runhv.vmm.cli.RequestReader.Request;
 import dev.runhv.vmm.content.StoreLease;
+import dev.runhv.vmm.image.ImageImport;
+import dev.runhv.vmm.image.ImageLoad;
+import dev.runhv.vmm.image.ImagePush;
+import dev.runhv.vmm.image.ImageSave;
 import dev.runhv.vmm.image.ImageSource;
+import dev.runhv.vmm.image.Layer;
+import dev.runhv.vmm.image.Platform;
 import dev.runhv.vmm.image.PullPolicy;
 import dev.runhv.vmm.image.PullProgress;
 import dev.runhv.vmm.registry.Reference;
@@ -11,8 +17,10 @@ import dev.runhv.vmm.rootfs.RootfsStore;
 import dev.runhv.vmm.store.ImageStore;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Path;
 import java.time.InstantSource;
 import java.util.List;
+import java.util.Optional;
 
 /** Does what a verb of images asks for, and gives what is printed. How many arguments there are, the native side has seen to. */
 final class ImageVerbs {
@@ -24,6 +32,10 @@ final class ImageVerbs {
         List<String> arguments = request.arguments();
         return switch (request.verb()) {
             case PULL -> pull(request, err);
+            case PUSH -> push(request, err);
+            case LOAD -> load(request, err);
+            case SAVE -> save(request);
+            case IMPORT -> imported(request);
             case IMAGES -> images(store, request, err);
             case RMI -> rmi(store, request, err);
             case TAG -> {
@@ -37,13 +49,71 @@ final class ImageVerbs {
     private static String pull(Request.Image request, PrintStream err) throws IOException, InterruptedException {
         Reference name = Reference.parse(request.arguments().getFirst());
         boolean quiet = request.has("quiet");
-        PullProgress progress = quiet ? PullProgress.NONE : new PullLines(err, request.progress());
+        PullProgress progress = progress(request, err);
+        Platform platform = platform(request).orElse(Platform.HERE);
         try (StoreLease _ = StoreLease.take(request.store());
-                ImageSource source = ImageSource.pull(name, request.store(), PullPolicy.ALWAYS, progress)) {
-            new RootfsStore(request.store())
-                    .prepare(source, quiet ? RootfsProgress.NONE : new ProgressLines(err).warnings());
-            return PullLines.result(request, name, source);
+                ImageSource source = ImageSource.pull(name, request.store(), PullPolicy.ALWAYS, platform, progress)) {
+            if (platform.runsHere()) {
+                new RootfsStore(request.store())
+                        .prepare(source, quiet ? RootfsProgress.NONE : new ProgressLines(err).warnings());
+            } else {
+                source.keep();
+            }
+            return PullLines.result(
+                    request,
+                    name,
+                    source.registryDigest().orElseThrow(),
+                    source.layers().size(),
+                    source.layers().stream().mapToLong(Layer::storedBytes).sum());
         }
+    }
+
+    private static Optional<Platform> platform(Request.Image request) {
+        return request.value("platform").map(Platform::parse);
+    }
+
+    private static PullProgress progress(Request.Image request, PrintStream err) {
+        return request.has("quiet") ? PullProgress.NONE : new PullLines(err, request.progress());
+    }
+
+    private static String push(Request.Image request, PrintStream err) throws IOException, InterruptedException {
+        Reference name = Reference.parse(request.arguments().getFirst());
+        Optional<Platform> platform = platform(request);
+        ImagePush.Pushed pushed = ImagePush.push(name, platform, request.store(), progress(request, err));
+        if (!pushed.whole() && platform.isEmpty()) {
+            err.println("runhv: the store has not all that the index of " + name
+                    + " lists: only the image for linux/amd64 is pushed");
+        }
+        return PullLines.result(request, name, pushed.digest(), pushed.layers(), pushed.bytes());
+    }
+
+    private static String load(Request.Image request, PrintStream err) throws InterruptedException {
+        Path archive = path(request, "input");
+        Optional<Reference> name = request.value("name").map(Reference::parse);
+        StringBuilder text = new StringBuilder();
+        ImageLoad.load(archive, request.store(), name, progress(request, err))
+                .forEach(loaded ->
+                        text.append("Loaded image: ").append(loaded.familiar()).append('\n'));
+        return text.toString();
+    }
+
+    private static String save(Request.Image request) throws InterruptedException {
+        List<Reference> names =
+                request.arguments().stream().map(Reference::parse).toList();
+        ImageSave.save(names, platform(request), request.store(), path(request, "output"));
+        return "";
+    }
+
+    private static String imported(Request.Image request) throws InterruptedException {
+        Reference name = Reference.parse(request.arguments().get(1));
+        List<String> changes = request.options().getOrDefault("change", List.of());
+        String comment = request.value("message").orElse("Imported from a tar");
+        Path tar = Path.of(request.arguments().getFirst());
+        return ImageImport.put(tar, name, changes, comment, request.store()) + "\n";
+    }
+
+    private static Path path(Request.Image request, String option) {
+        return Path.of(request.value(option).orElseThrow());
     }
 
     private static String images(ImageStore store, Request.Image request, PrintStream err) throws IOException {

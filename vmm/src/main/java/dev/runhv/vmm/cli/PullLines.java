@@ -4,8 +4,6 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
 import dev.runhv.vmm.cli.RequestReader.Request;
 import dev.runhv.vmm.content.Digest;
-import dev.runhv.vmm.image.ImageSource;
-import dev.runhv.vmm.image.Layer;
 import dev.runhv.vmm.image.PullProgress;
 import dev.runhv.vmm.registry.Reference;
 import java.io.IOException;
@@ -100,25 +98,27 @@ final class PullLines implements PullProgress {
         return Math.round(bytes / MEBIBYTE * 10) / 10.0;
     }
 
-    /** What is printed in the end. */
-    static String result(Request.Image request, Reference name, ImageSource source) throws IOException {
-        String digest = source.registryDigest().orElseThrow().toString();
+    /**
+     * What is printed in the end, of a push as well.
+     *
+     * @param bytes of the layers as they are stored
+     */
+    static String result(Request.Image request, Reference name, Digest digest, int layers, long bytes)
+            throws IOException {
         if (request.has("quiet")) {
             return name + "\n";
         }
-        return request.has("json") ? json(name, digest, source) : name + "\ndigest: " + digest + "\n";
+        return request.has("json") ? json(name, digest, layers, bytes) : name + "\ndigest: " + digest + "\n";
     }
 
-    private static String json(Reference name, String digest, ImageSource source) throws IOException {
+    private static String json(Reference name, Digest digest, int layers, long bytes) throws IOException {
         StringWriter text = new StringWriter();
         try (JsonGenerator json = new JsonFactory().createGenerator(text)) {
             json.writeStartObject();
             json.writeStringField("name", name.toString());
-            json.writeStringField("digest", digest);
-            json.writeNumberField("layers", source.layers().size());
-            json.writeNumberField(
-                    "bytes",
-                    source.layers().stream().mapToLong(Layer::storedBytes).sum());
+            json.writeStringField("digest", digest.toString());
+            json.writeNumberField("layers", layers);
+            json.writeNumberField("bytes", bytes);
             json.writeEndObject();
         }
         return text + "\n";

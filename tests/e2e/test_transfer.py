@@ -10,13 +10,14 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import tarfile
 import tempfile
 import time
 
 import pytest
-from test_registry import fresh, layered, locked, registry  # noqa: F401
+from test_registry import fresh, javas_of, layered, locked, registry  # noqa: F401
 
 HELLO = ("echo", "hello")
 
@@ -196,6 +197,60 @@ def test_what_podman_saves_runs(fresh, podman, form, tmp_path):
         runs(fresh, "localhost/box:v3")
     shown = checked(fresh("images", "--no-trunc", "--format", "{{.ID}}")).split()
     assert shown == [f"sha256:{image}"]
+
+
+@pytest.fixture
+def buildah():
+    if shutil.which("buildah") is None or os.geteuid() != 0:
+        pytest.skip("no buildah here, or not root")
+    with tempfile.TemporaryDirectory(prefix="transfer-", dir="/tmp") as folder:
+        storage = ["buildah", "--root", f"{folder}/root", "--runroot", f"{folder}/run", "--storage-driver", "vfs"]
+        yield lambda *arguments: subprocess.run([*storage, *arguments], check=True, capture_output=True).stdout.decode()
+
+
+def test_what_buildah_builds_runs_and_what_is_pushed_it_builds_on(fresh, other_store, registry, buildah, tmp_path):
+    registry.push(fresh.image("busybox"), "box:latest")
+    name = registry.name("mine:v1")
+    checked(fresh("pull", "-q", registry.name("box")))
+    checked(fresh("tag", registry.name("box"), name))
+    checked(fresh("push", name))
+    container = buildah("from", "--pull-always", "--tls-verify=false", name).strip()
+    buildah("config", "--entrypoint", '["echo"]', "--cmd", "built", container)
+    built = registry.name("built:v1")
+    buildah("commit", container, built)
+    for form in ("docker-archive", "oci-archive"):
+        buildah("push", built, f"{form}:{tmp_path}/{form}.tar:{built}")
+        assert checked(other_store("load", "-i", tmp_path / f"{form}.tar")) == f"Loaded image: {built}\n"
+        result = other_store("run", "--pull", "never", built)
+        assert (result.returncode, result.stdout) == (0, b"built\n"), result.stderr
+    buildah("push", "--tls-verify=false", built)
+    checked(fresh("pull", "-q", built))
+    assert fresh("run", "--pull", "never", built).stdout == b"built\n"
+
+
+def test_a_load_that_was_killed_gives_a_whole_image_or_no_name(fresh, tmp_path):
+    skopeo("copy", layered(tmp_path / "layered", 8, 3 << 20), f"oci-archive:{tmp_path}/noise.tar")
+    load = ("load", "-i", tmp_path / "noise.tar", "--name", "noise")
+    blobs = fresh.store / "registry/blobs/sha256"
+    ends = []
+    for wanted in (0, 1, 4, 7, 10):
+        process = fresh.popen(*load, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and sum(1 for _ in blobs.glob("*")) < wanted:
+            pass
+        for java in javas_of(fresh):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(java, signal.SIGKILL)
+        ends.append(process.wait(60))
+        for blob in blobs.glob("*"):
+            assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
+        if checked(fresh("images", "-q")):
+            checked(fresh("save", "-o", tmp_path / "whole.tar", "noise"))  # reads all of it
+            checked(fresh("rmi", "noise"))
+        checked(fresh("prune"))
+        assert not list(blobs.glob("*"))
+    assert 125 in ends
+    checked(fresh(*load))
+    assert not list((fresh.store / "registry/partial").iterdir())
 
 
 def test_what_skopeo_writes_needs_a_name(fresh, tmp_path):

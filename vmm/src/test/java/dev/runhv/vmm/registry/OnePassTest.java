@@ -7,6 +7,7 @@ import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RunhvException;
+import dev.runhv.vmm.content.CallerEnvironment;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.image.ImageSource;
 import dev.runhv.vmm.image.PullPolicy;
@@ -32,6 +33,7 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -56,6 +58,9 @@ class OnePassTest {
 
     /** What is sent in place of the layer, by the name of the image: one for each request, then the layer. */
     private final Map<String, ConcurrentLinkedQueue<byte[]>> lies = new ConcurrentHashMap<>();
+    /** How often the layer was asked for by the path of a mirror, which never gives it. */
+    private final AtomicInteger mirrored = new AtomicInteger();
+
     /** From which byte on the layer was asked for, by the name of the image. */
     private final Map<String, List<Integer>> asked = new ConcurrentHashMap<>();
 
@@ -92,7 +97,7 @@ class OnePassTest {
             byte[] body = last.equals("latest") ? manifest() : image.get("blobs/" + last.replace(':', '/'));
             exchange.getResponseHeaders().set("Content-Type", ImageBuilder.MANIFEST);
             if (Arrays.equals(body, stored)) {
-                answerLayer(exchange, path[2]);
+                answerLayer(exchange, path[path.length - 3], path[1].equals("lying"));
             } else {
                 exchange.sendResponseHeaders(200, body.length);
                 exchange.getResponseBody().write(body);
@@ -100,7 +105,13 @@ class OnePassTest {
         }
     }
 
-    private void answerLayer(HttpExchange exchange, String name) throws IOException {
+    private void answerLayer(HttpExchange exchange, String name, boolean lying) throws IOException {
+        if (lying) {
+            mirrored.incrementAndGet();
+            exchange.sendResponseHeaders(200, stored.length);
+            exchange.getResponseBody().write(noise(stored.length));
+            return;
+        }
         String range = exchange.getRequestHeaders().getFirst("Range");
         int from = range == null ? 0 : Integer.parseInt(range.substring("bytes=".length(), range.length() - 1));
         asked.computeIfAbsent(name, key -> new ArrayList<>()).add(from);
@@ -238,6 +249,22 @@ class OnePassTest {
         assertNoLayer("lied");
         lies("lied", lie);
         assertThat(pull("lied").image()).exists();
+    }
+
+    @Test
+    void whatAMirrorDoesNotHaveAsItShouldComesFromTheNext() throws Exception {
+        int port = server.getAddress().getPort();
+        Path hosts = Files.createDirectories(folder.resolve("certs.d/localhost_" + port + "_"));
+        Files.writeString(
+                hosts.resolve("hosts.toml"),
+                "[host.\"http://127.0.0.1:%d/lying\"]\ncapabilities = [\"pull\"]\n".formatted(port));
+
+        CallerEnvironment.within(Map.of("RUNHV_REGISTRIES", hosts.getParent().toString()), () -> pull("mirrored"));
+
+        assertThat(mirrored).hasPositiveValue();
+        assertThat(asked.get("mirrored")).containsExactly(0);
+        assertThat(blob("mirrored")).hasBinaryContent(stored);
+        assertThat(sizes("mirrored", "rootfs")).hasSize(1);
     }
 
     @Test

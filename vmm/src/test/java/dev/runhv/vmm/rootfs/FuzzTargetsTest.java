@@ -2,6 +2,7 @@ package dev.runhv.vmm.rootfs;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.runhv.vmm.content.GzipFuzz;
 import dev.runhv.vmm.content.tar.Corpus;
 import dev.runhv.vmm.content.tar.TarFuzz;
 import dev.runhv.vmm.image.ConfigFuzz;
@@ -42,6 +43,7 @@ class FuzzTargetsTest {
                 target("manifest", ManifestFuzz::fuzzerTestOneInput),
                 target("config", ConfigFuzz::fuzzerTestOneInput),
                 target("tar", TarFuzz::fuzzerTestOneInput),
+                target("gzip", GzipFuzz::fuzzerTestOneInput),
                 target("erofs", ErofsFuzz::fuzzerTestOneInput),
                 target("challenge", ChallengeFuzz::fuzzerTestOneInput),
                 target("auth", AuthFileFuzz::fuzzerTestOneInput),

@@ -44,6 +44,19 @@ constexpr oci::Option kRmiOptions[] = {
 constexpr oci::Option kPruneOptions[] = {
     {"all", 'a', "", "also the names of images from which no container runs"},
 };
+constexpr oci::Option kInspectOptions[] = {
+    {"format", 'f', "TEMPLATE", "as docker's: {{.Id}} {{.Config.Cmd}} {{json .Config}}"},
+};
+constexpr oci::Option kHistoryOptions[] = {
+    {"no-trunc", 0, "", "commands as a whole"},
+    {"format", 0, "TEMPLATE", "as docker's: {{.CreatedBy}} {{.Size}} …, table …, json"},
+};
+constexpr oci::Option kDfOptions[] = {
+    {"format", 0, "TEMPLATE", "as docker's: {{.Type}} {{.Size}} {{.Reclaimable}} …, table …, json"},
+};
+constexpr oci::Option kVerifyOptions[] = {
+    {"repair", 0, "", "remove what is damaged, so that a pull or run has it anew"},
+};
 
 constexpr ImageVerb kVerbs[] = {
     {"pull", "NAME[:TAG|@DIGEST]", "fetch an image from its registry",
@@ -88,6 +101,23 @@ constexpr ImageVerb kVerbs[] = {
      "that ended early, what rmi had to leave. Waits while anything is pulled or started. It asks\n"
      "nothing: what runs stays, and all else can be made again.",
      kPruneOptions, 0, 0, false},
+    {"inspect", "NAME|ID...", "all about images, as JSON",
+     "What docker tells of an image: ID, names, configuration, layers.", kInspectOptions, 1, kAny,
+     true},
+    {"history", "NAME|ID", "the steps that made an image",
+     "The steps that an image's configuration tells of, the last one first. SIZE is the content "
+     "of\n"
+     "the step's layer, where that has been read.",
+     kHistoryOptions, 1, 1, true},
+    {"df", "", "what the store takes",
+     "The files of the store by their kinds: ACTIVE is how many a name or a container needs,\n"
+     "RECLAIMABLE what prune would remove.",
+     kDfOptions, 0, 0, false},
+    {"verify", "", "read all of the store, and say what is damaged",
+     "Reads all: blobs against their digests, layers against their checksums, root file systems "
+     "of\n"
+     "named images against what their layers give.",
+     kVerifyOptions, 0, 0, false},
 };
 
 }  // namespace

@@ -82,7 +82,7 @@ def completed(runhv, *words):
 
 def test_bash_completes_commands_options_and_names(runhv):
     assert completed(runhv, "") == ["run", "create", "start", "list", "state", "kill", "delete", "exec", "ps", "pause", "resume", "events",
-                                    "update", "features", "spec", "checkpoint", "restore", "pull", "images", "rmi", "tag", "prune", "login", "logout", "service", "kernels", "help", "version", "completion"]
+                                    "update", "features", "spec", "checkpoint", "restore", "pull", "push", "load", "save", "import", "images", "rmi", "tag", "prune", "inspect", "history", "df", "verify", "login", "logout", "service", "kernels", "help", "version", "completion"]
     assert completed(runhv, "help", "") == completed(runhv, "")
     assert completed(runhv, "run", "--t") == ["--timings", "--tty"]
     assert completed(runhv, "run", "--engine", "s") == ["soft"]
@@ -104,7 +104,7 @@ def test_fish_completes_commands_options_and_names(runhv):
         return [word.split("\t")[0] for word in result.stdout.splitlines()]
 
     assert completed_by_fish("runhv ") == sorted(completed(runhv, ""))
-    assert completed_by_fish("runhv help ver") == ["version"]
+    assert completed_by_fish("runhv help vers") == ["version"]
     assert completed_by_fish("runhv run --ti") == ["--timings"]
     assert completed_by_fish("runhv run --engine s") == ["soft"]
     assert completed_by_fish("runhv images --no") == ["--no-trunc"]

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import random
 import re
 import signal
 import subprocess
@@ -135,6 +136,73 @@ def test_a_container_at_a_terminal_leaves_no_lease(fresh, pulled):
     while b"up" not in text:
         text += os.read(ours, 1000)
     assert said(fresh("prune")) == "Total reclaimed space: 0B\n"
-    container.send_signal(signal.SIGKILL)
-    container.wait(30)
+    os.write(ours, b"\4")  # Ctrl-D
+    assert container.wait(60) == 0
     os.close(ours)
+
+
+def test_inspect_and_history_tell_what_docker_tells(fresh, registry, pulled):
+    said(fresh("tag", pulled, "mine:2"))
+    (image,) = json.loads(said(fresh("inspect", "mine:2")))
+    config = json.loads(subprocess.run(["skopeo", "inspect", "--config", "--tls-verify=false", f"docker://{pulled}"], check=True,
+                                       timeout=60, stdout=subprocess.PIPE).stdout)
+    assert image["Id"] == said(fresh("images", "-q", "--no-trunc", "mine")).strip()
+    assert image["RepoTags"] == [pulled, "mine:2"] or image["RepoTags"] == ["mine:2", pulled]
+    assert (image["Architecture"], image["Os"]) == ("amd64", "linux") and image["Size"] > 0
+    assert image["Config"] == config["config"] and image["RootFS"]["Layers"] == config["rootfs"]["diff_ids"]
+    assert said(fresh("inspect", "-f", "{{.Id}} {{json .Config.Cmd}}", pulled)) == \
+        f"{image['Id']} {json.dumps(config['config'].get('Cmd'), separators=(',', ':'))}\n"
+    refused(fresh("inspect", "nothing"), "No such image")
+
+    heading, *steps = said(fresh("history", pulled)).splitlines()
+    assert heading.split() == ["IMAGE", "CREATED", "CREATED", "BY", "SIZE", "COMMENT"]
+    assert len(steps) == len(config.get("history", []))
+
+
+def test_df_counts_what_prune_removes(fresh, pulled):
+    def rows():
+        return {row["Type"]: row for row in map(json.loads, said(fresh("df", "--format", "json")).splitlines())}
+
+    assert rows()["Layers"]["Reclaimable"] == "0B" and rows()["Blobs"]["Active"] == "3"
+    said(fresh("run", fresh.image("debian"), "true"))
+    assert rows()["Layers"]["Reclaimable"] != "0B"
+    said(fresh("prune"))
+    assert {row["Reclaimable"] for row in rows().values()} == {"0B"}
+    assert said(fresh("df")).split("\n")[0].split() == ["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"]
+
+
+@pytest.mark.parametrize("damaged", ["layers/*.data", "layers/*.entries", "rootfs/*.erofs", "registry/blobs/sha256/*"])
+def test_what_is_damaged_is_named_and_comes_anew(fresh, registry, pulled, damaged):
+    assert re.fullmatch(r"\d+ names, blobs, layers and root file systems read\n", said(fresh("verify")))
+    for file in fresh.store.glob(damaged):
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    result = fresh("verify")
+    *named, last = result.stderr.decode().splitlines()
+    assert result.returncode == 125 and "runhv verify --repair" in last
+    assert named and all(line.startswith("runhv: damaged: " + damaged[:damaged.index("*")]) for line in named), named
+    assert " damaged ones removed" in said(fresh("verify", "--repair"))
+    said(fresh("pull", "-q", pulled))
+    assert said(fresh("run", "--pull", "never", pulled, "echo", "hi")) == "hi\n"
+    said(fresh("verify"))
+
+
+@pytest.mark.parametrize("verb", [["rmi", "-f"], ["prune", "-a"]])
+def test_a_kill_at_any_moment_leaves_a_store_that_verifies(fresh, registry, pulled, verb):
+    for moment in random.Random(23).sample(range(200, 1000), 6):
+        said(fresh("pull", "-q", pulled))
+        arguments = [*verb, pulled] if verb[0] == "rmi" else verb
+        removal = fresh.popen(*arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              start_new_session=True)
+        try:
+            removal.wait(moment / 1000)
+        except subprocess.TimeoutExpired:
+            os.killpg(removal.pid, signal.SIGKILL)
+            removal.wait(30)
+        said(fresh("verify"))
+        if said(fresh("images", "-q")):
+            assert said(fresh("run", "--pull", "never", pulled, "echo", "hi")) == "hi\n"
+    said(fresh("rmi", "-f", pulled)) if said(fresh("images", "-q")) else None
+    said(fresh("prune"))
+    assert content(fresh.store) == []

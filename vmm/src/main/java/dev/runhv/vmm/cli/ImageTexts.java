@@ -115,17 +115,25 @@ final class ImageTexts {
         return object;
     }
 
-    private static String shortId(Image image) {
+    static String shortId(Image image) {
         return image.id().hex().substring(0, SHORT_ID);
     }
 
     private static Optional<Instant> created(StoredImage image) {
         try {
-            String text = Json.parse(image.configText()).string("created", "");
+            return instant(Json.parse(image.configText()).string("created", ""));
+        } catch (CorruptInputException e) {
+            return Optional.empty();
+        }
+    }
+
+    /** Of RFC 3339; empty for another text. */
+    static Optional<Instant> instant(String text) {
+        try {
             return text.isEmpty()
                     ? Optional.empty()
                     : Optional.of(OffsetDateTime.parse(text).toInstant());
-        } catch (CorruptInputException | DateTimeException e) {
+        } catch (DateTimeException e) {
             return Optional.empty();
         }
     }

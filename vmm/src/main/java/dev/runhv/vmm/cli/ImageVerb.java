@@ -10,5 +10,9 @@ enum ImageVerb {
     IMAGES,
     RMI,
     TAG,
-    PRUNE
+    PRUNE,
+    INSPECT,
+    HISTORY,
+    DF,
+    VERIFY
 }

@@ -1,6 +1,7 @@
 package dev.runhv.vmm.cli;
 
 import dev.runhv.vmm.cli.RequestReader.Request;
+import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.content.StoreLease;
 import dev.runhv.vmm.image.ImageImport;
 import dev.runhv.vmm.image.ImageLoad;
@@ -15,6 +16,7 @@ import dev.runhv.vmm.registry.Reference;
 import dev.runhv.vmm.rootfs.RootfsProgress;
 import dev.runhv.vmm.rootfs.RootfsStore;
 import dev.runhv.vmm.store.ImageStore;
+import dev.runhv.vmm.store.StoreCheck;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Path;
@@ -43,6 +45,10 @@ final class ImageVerbs {
                 yield "";
             }
             case PRUNE -> prune(store, request.has("all"));
+            case INSPECT -> new ImageDocuments(store).inspect(request);
+            case HISTORY -> new ImageDocuments(store).history(request, InstantSource.system());
+            case DF -> new ImageDocuments(store).df(request);
+            case VERIFY -> verify(request, err);
         };
     }
 
@@ -138,6 +144,21 @@ final class ImageVerbs {
                     + " runhv prune");
         }
         return text.toString();
+    }
+
+    private static String verify(Request.Image request, PrintStream err) throws InterruptedException {
+        boolean repair = request.has("repair");
+        StoreCheck.Result result = new StoreCheck(request.store()).verify(repair);
+        int damaged = result.damages().size();
+        result.damages().forEach(damage -> err.println("runhv: damaged: " + damage.what()));
+        if (damaged > 0 && !repair) {
+            throw Failures.corrupt(
+                    "verify the store " + request.store(),
+                    "%d damaged among %d names, blobs, layers and root file systems; runhv verify --repair removes them, and a pull or run has them anew"
+                            .formatted(damaged, result.checked()));
+        }
+        return "%d names, blobs, layers and root file systems read%s\n"
+                .formatted(result.checked(), damaged == 0 ? "" : ", %d damaged ones removed".formatted(damaged));
     }
 
     private static String prune(ImageStore store, boolean all) throws InterruptedException {

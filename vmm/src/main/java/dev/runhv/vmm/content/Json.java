@@ -13,6 +13,7 @@ import java.nio.CharBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -120,6 +121,11 @@ public final class Json {
         return has(name) ? string(name) : absent;
     }
 
+    /** Whether it is there, and true. */
+    public boolean is(String name) throws CorruptInputException {
+        return Boolean.TRUE.equals(find(name));
+    }
+
     public long number(String name) throws CorruptInputException {
         if (find(name) instanceof Long value) {
             return value;
@@ -159,6 +165,11 @@ public final class Json {
             }
         }
         return strings;
+    }
+
+    /** Texts, numbers, truth values, nulls, lists and maps of them by text, as they are there. */
+    public Map<String, Object> members() {
+        return Collections.unmodifiableMap(members);
     }
 
     public List<String> memberNames() {
@@ -239,7 +250,7 @@ public final class Json {
             case START_ARRAY -> list(parser);
             case VALUE_STRING -> parser.getText();
             case VALUE_NUMBER_INT -> integer(parser);
-            case VALUE_NUMBER_FLOAT -> false; // no field that is read is a fraction: "not a whole number"
+            case VALUE_NUMBER_FLOAT -> parser.getDecimalValue();
             case VALUE_TRUE -> true;
             case VALUE_FALSE -> false;
             case VALUE_NULL -> null;
@@ -250,7 +261,7 @@ public final class Json {
     private static Object integer(JsonParser parser) throws IOException {
         return switch (parser.getNumberType()) {
             case INT, LONG -> parser.getLongValue();
-            default -> false; // too large for any field, in the same way
+            default -> parser.getBigIntegerValue();
         };
     }
 }

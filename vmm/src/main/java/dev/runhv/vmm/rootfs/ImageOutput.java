@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
+import java.util.zip.CRC32C;
 
 /**
  * An image file that is written from front to back through one large buffer. Long runs of zeros are skipped, not
@@ -13,9 +14,11 @@ import java.nio.channels.FileChannel;
 final class ImageOutput implements Closeable {
     private static final int BUFFER = 1 << 20;
     private static final int LONG_RUN = 1 << 16;
+    private static final byte[] ZEROS = new byte[LONG_RUN];
 
     private final FileChannel channel;
     private final ByteBuffer buffer = ByteBuffer.allocateDirect(BUFFER).order(ByteOrder.LITTLE_ENDIAN);
+    private final CRC32C checksum = new CRC32C();
     /** Of the first byte in the buffer. */
     private long start;
 
@@ -56,6 +59,9 @@ final class ImageOutput implements Closeable {
         if (count >= LONG_RUN) {
             flush();
             start = position;
+            for (; count > 0; count -= Math.min(count, ZEROS.length)) {
+                checksum.update(ZEROS, 0, (int) Math.min(count, ZEROS.length));
+            }
             return;
         }
         for (; count > 0; count--) {
@@ -67,6 +73,11 @@ final class ImageOutput implements Closeable {
     /** To a multiple of the block size. */
     void align() throws IOException {
         zerosUntil(Erofs.roundUp(position(), Erofs.BLOCK));
+    }
+
+    /** Of all bytes up to the current position, as they come from front to back. REQUIRES: finished. */
+    int checksum() {
+        return (int) checksum.getValue();
     }
 
     /** Writes what is buffered; the file ends at the current position. */
@@ -98,6 +109,7 @@ final class ImageOutput implements Closeable {
     private void flush() throws IOException {
         buffer.flip();
         int count = buffer.remaining();
+        checksum.update(buffer.duplicate());
         writeFully(buffer, start);
         start += count;
         buffer.clear();

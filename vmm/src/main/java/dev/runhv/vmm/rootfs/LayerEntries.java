@@ -15,6 +15,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.zip.CRC32C;
 import java.util.zip.CheckedInputStream;
@@ -22,11 +23,11 @@ import java.util.zip.CheckedOutputStream;
 
 /**
  * The entries of a layer as they came, whiteouts among them, in a file beside the layer's data: what a tree is made of once
- * more without reading the layer. A line that names the format, the entries, the number of data blocks, and a CRC-32C of
- * all that; numbers are big-endian. The same entries give the same bytes.
+ * more without reading the layer. A line that names the format, the entries, the number of data blocks and the CRC-32C of
+ * the data, and a CRC-32C of all that; numbers are big-endian. The same entries give the same bytes.
  */
 final class LayerEntries {
-    private static final String FORMAT = "runhv-layer-1\n";
+    private static final String FORMAT = "runhv-layer-2\n";
     private static final int CHECKSUM_BYTES = 4;
     private static final TarEntry.Type[] TYPES = TarEntry.Type.values();
     /** In place of a type. */
@@ -100,38 +101,47 @@ final class LayerEntries {
             out.write(bytes.getBytes(StandardCharsets.ISO_8859_1));
         }
 
-        /** @param dataBlocks how many blocks the layer's data has */
-        void finish(int dataBlocks) throws IOException {
+        /**
+         * @param dataBlocks how many blocks the layer's data has
+         * @param dataChecksum their CRC-32C
+         */
+        void finish(int dataBlocks, int dataChecksum) throws IOException {
             out.writeByte(END);
             out.writeInt(dataBlocks);
+            out.writeInt(dataChecksum);
             out.writeInt((int) checked.getChecksum().getValue());
             out.flush();
         }
     }
 
+    /** What a file that was checked says of the layer's data. */
+    record Data(int blocks, int checksum) {}
+
     /**
      * Whether the file is there and as it was written; its content is believed afterwards.
      *
-     * @return the number of data blocks; -1 where it is not
+     * @return empty where it is not
      */
-    static int check(Path file) throws IOException {
+    static Optional<Data> check(Path file) throws IOException {
         if (!Files.exists(file)) {
-            return -1;
+            return Optional.empty();
         }
         CRC32C checksum = new CRC32C();
         try (InputStream in = new BufferedInputStream(Files.newInputStream(file), 1 << 16)) {
             CheckedInputStream checked = new CheckedInputStream(in, checksum);
-            long body = Files.size(file) - CHECKSUM_BYTES - Integer.BYTES;
+            long body = Files.size(file) - CHECKSUM_BYTES - 2 * Integer.BYTES;
             if (body < FORMAT.length()
                     || !FORMAT.equals(new String(checked.readNBytes(FORMAT.length()), StandardCharsets.ISO_8859_1))) {
-                return -1;
+                return Optional.empty();
             }
             checked.skipNBytes(body - FORMAT.length());
-            int dataBlocks = new DataInputStream(checked).readInt();
+            DataInputStream end = new DataInputStream(checked);
+            Data data = new Data(end.readInt(), end.readInt());
             int expected = (int) checksum.getValue();
-            return new DataInputStream(in).readInt() == expected && dataBlocks >= 0 ? dataBlocks : -1;
+            boolean whole = new DataInputStream(in).readInt() == expected && data.blocks >= 0;
+            return whole ? Optional.of(data) : Optional.empty();
         } catch (EOFException e) {
-            return -1; // it became shorter meanwhile
+            return Optional.empty(); // it became shorter meanwhile
         }
     }
 

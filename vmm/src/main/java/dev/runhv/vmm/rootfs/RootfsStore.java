@@ -13,6 +13,9 @@ import dev.runhv.vmm.image.ImageReference;
 import dev.runhv.vmm.image.ImageSource;
 import dev.runhv.vmm.image.Layer;
 import java.io.IOException;
+import java.io.InputStream;
+import java.nio.channels.Channels;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileSystemException;
@@ -40,6 +43,8 @@ import java.util.function.LongConsumer;
 public final class RootfsStore {
     /** Changes when the images that are made change, so that old ones are not taken for new ones. */
     private static final String FORMAT = "runhv-erofs-2";
+
+    private static final int COMPARED = 1 << 20;
 
     /** Trees that are made in this JVM at one time: they share its heap. */
     static final int AT_ONCE = 4;
@@ -180,6 +185,63 @@ public final class RootfsStore {
         return layers.data(diffId);
     }
 
+    /** Reads all of a layer that is there: whether it is as it was written. */
+    public boolean verifyLayer(Digest diffId) {
+        try {
+            return layers.verify(diffId);
+        } catch (IOException e) {
+            throw Failures.of("verify layer " + diffId, e);
+        }
+    }
+
+    /**
+     * Makes the tree of an image once more, and compares: the same layers give the same bytes. REQUIRES: its layers are
+     * there, and {@link #verifyLayer} of each.
+     */
+    public boolean verifyTree(ImageConfig config) {
+        String operation = "verify root file system " + tree(config);
+        try {
+            Map<Digest, Integer> blocks = new HashMap<>();
+            for (Digest diffId : config.diffIds()) {
+                blocks.put(diffId, layers.wholeBlocks(diffId));
+            }
+            RootTree made = new RootTree();
+            int dataBlocks = merge(config, operation, blocks, made);
+            makeVolumes(config, operation, made);
+            try (TemporaryFile temporary = TemporaryFile.create(folder, key(config));
+                    FileChannel tree = FileChannel.open(tree(config))) {
+                new ErofsWriter(new ImageOutput(temporary.channel()))
+                        .finishBeforeData(made, uuid(key(config)), dataBlocks);
+                return equal(temporary.channel(), tree);
+            }
+        } catch (IOException e) {
+            throw Failures.of(operation, e);
+        }
+    }
+
+    private static boolean equal(FileChannel one, FileChannel other) throws IOException {
+        if (one.size() != other.size()) {
+            return false;
+        }
+        InputStream left = Channels.newInputStream(one.position(0));
+        InputStream right = Channels.newInputStream(other);
+        byte[] block = left.readNBytes(COMPARED);
+        while (block.length > 0 && Arrays.equals(block, right.readNBytes(COMPARED))) {
+            block = left.readNBytes(COMPARED);
+        }
+        return block.length == 0;
+    }
+
+    /** Where the trees are, {@link #tree} of each. */
+    public Path treesFolder() {
+        return folder;
+    }
+
+    /** Where the layers are: {@link #entries} and {@link #data} of each. */
+    public Path layersFolder() {
+        return layers.folder();
+    }
+
     /** Where all files are that this makes. What of them nobody opens and no image needs may go. */
     public List<Path> folders() {
         return List.of(folder, layers.folder(), archives.folder());
@@ -228,8 +290,9 @@ public final class RootfsStore {
             throws IOException, InterruptedException {
         Map<Digest, Integer> blocks = readLayers(source, progress);
         RootTree tree = new RootTree();
-        int dataBlocks = merge(source, blocks, tree);
-        makeVolumes(source, tree);
+        String image = ImageSource.operation(source.reference());
+        int dataBlocks = merge(source.config(), image, blocks, tree);
+        makeVolumes(source.config(), image, tree);
         TemporaryFile.sweep(folder);
         try (TemporaryFile temporary = TemporaryFile.create(folder, rootfs.key())) {
             ErofsWriter writer = new ErofsWriter(new ImageOutput(temporary.channel()));
@@ -268,45 +331,42 @@ public final class RootfsStore {
             Failures.throwIfInterrupted(e);
             RunhvException failure = Failures.of("write layer " + layers.data(layer.diffId()), e);
             // Reading fills no disk.
-            throw failure.code() == ErrorCode.NO_SPACE ? failure : Failures.of(operation(source, index), e);
+            throw failure.code() == ErrorCode.NO_SPACE
+                    ? failure
+                    : Failures.of(operation(ImageSource.operation(source.reference()), source.config(), index), e);
         }
     }
 
     /** @return how many blocks of data the layers have together, each once */
-    private int merge(ImageSource source, Map<Digest, Integer> blocks, RootTree tree) {
+    private int merge(ImageConfig config, String image, Map<Digest, Integer> blocks, RootTree tree) {
         Map<Digest, Integer> starts = new HashMap<>();
         LayerMerge merge = new LayerMerge(tree);
         int next = 0;
-        for (int i = 0; i < source.layers().size(); i++) {
-            Digest diffId = source.layers().get(i).diffId();
+        for (int i = 0; i < config.diffIds().size(); i++) {
+            Digest diffId = config.diffIds().get(i);
             int count = blocks.get(diffId);
             try {
                 Integer start = starts.putIfAbsent(diffId, next);
                 merge.apply(layers.entries(diffId), start == null ? next : start, count);
                 next += start == null ? count : 0;
             } catch (IOException e) {
-                throw Failures.of(operation(source, i), e);
+                throw Failures.of(operation(image, config, i), e);
             }
         }
         return next;
     }
 
-    private static String operation(ImageSource source, int layer) {
-        return "%s, layer %d of %d"
-                .formatted(
-                        ImageSource.operation(source.reference()),
-                        layer + 1,
-                        source.layers().size());
+    private static String operation(String image, ImageConfig config, int layer) {
+        return "%s, layer %d of %d".formatted(image, layer + 1, config.diffIds().size());
     }
 
     /** Docker makes a folder for each volume that no layer has. */
-    private static void makeVolumes(ImageSource source, RootTree tree) {
-        for (String volume : source.config().volumes()) {
+    private static void makeVolumes(ImageConfig config, String image, RootTree tree) {
+        for (String volume : config.volumes()) {
             try {
                 tree.makeDirectory(new String(volume.getBytes(StandardCharsets.UTF_8), StandardCharsets.ISO_8859_1));
             } catch (CorruptInputException e) {
-                throw Failures.corrupt(
-                        ImageSource.operation(source.reference()) + ", volume " + volume, e.getMessage());
+                throw Failures.corrupt(image + ", volume " + volume, e.getMessage());
             }
         }
     }

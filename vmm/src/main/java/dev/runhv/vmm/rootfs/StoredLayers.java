@@ -7,10 +7,13 @@ import dev.runhv.vmm.content.TemporaryFile;
 import dev.runhv.vmm.image.Layer;
 import java.io.EOFException;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.channels.Channels;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.function.LongConsumer;
+import java.util.zip.CRC32C;
 
 /**
  * The layers that were read so far, each once for all images that have it: {@code layers/<diff_id>.data}, the content of its
@@ -72,11 +75,28 @@ final class StoredLayers {
     }
 
     /** -1 where the layer is not there, or not whole. */
-    private int wholeBlocks(Digest diffId) throws IOException {
-        int blocks = LayerEntries.check(entries(diffId));
+    int wholeBlocks(Digest diffId) throws IOException {
+        Optional<LayerEntries.Data> said = LayerEntries.check(entries(diffId));
         Path data = data(diffId);
-        boolean whole = blocks >= 0 && Files.exists(data) && Files.size(data) == (long) blocks << Erofs.BLOCK_BITS;
-        return whole ? blocks : -1;
+        boolean whole = said.isPresent()
+                && Files.exists(data)
+                && Files.size(data) == (long) said.get().blocks() << Erofs.BLOCK_BITS;
+        return whole ? said.get().blocks() : -1;
+    }
+
+    /** Reads all of a layer that is there: whether it is as it was written. */
+    boolean verify(Digest diffId) throws IOException {
+        if (wholeBlocks(diffId) < 0) {
+            return false;
+        }
+        CRC32C checksum = new CRC32C();
+        byte[] buffer = new byte[1 << 20];
+        try (InputStream in = Files.newInputStream(data(diffId))) {
+            for (int count = in.read(buffer); count >= 0; count = in.read(buffer)) {
+                checksum.update(buffer, 0, count);
+            }
+        }
+        return LayerEntries.check(entries(diffId)).orElseThrow().checksum() == (int) checksum.getValue();
     }
 
     private int read(Layer layer, LongConsumer progress) throws IOException {
@@ -88,7 +108,7 @@ final class StoredLayers {
             LayerEntries.Writer writer = new LayerEntries.Writer(Channels.newOutputStream(entries.channel()));
             new LayerReader(new FileDataWriter(out), writer, RootfsLimits.LAYER_BYTES).read(layer, progress);
             out.finish();
-            writer.finish(out.block());
+            writer.finish(out.block(), out.checksum());
             data.moveTo(data(layer.diffId()));
             entries.moveTo(entries(layer.diffId()));
             return out.block();

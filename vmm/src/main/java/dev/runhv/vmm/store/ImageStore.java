@@ -319,7 +319,7 @@ public final class ImageStore {
         return folders;
     }
 
-    private static List<Path> filesBelow(Path folder) throws IOException {
+    static List<Path> filesBelow(Path folder) throws IOException {
         if (!Files.isDirectory(folder)) {
             return List.of();
         }
@@ -350,6 +350,48 @@ public final class ImageStore {
             }
         }
         return new Collected(deleted, bytes);
+    }
+
+    /**
+     * What one kind of file takes.
+     *
+     * @param needed how many of the files a name or a container needs
+     * @param reclaimableBytes of the others
+     */
+    public record Usage(int files, int needed, long bytes, long reclaimableBytes) {}
+
+    /** By kinds of files, in words. */
+    public Map<String, Usage> usage() {
+        try {
+            Set<Path> named = new HashSet<>();
+            for (Image image : list().images()) {
+                named.addAll(files(image));
+            }
+            Map<String, Usage> usage = new LinkedHashMap<>();
+            usage.put("Blobs", usage(blobs.blobs(), named));
+            usage.put("Partial blobs", usage(blobs.partial(), named));
+            usage.put("Layers", usage(rootfs.layersFolder(), named));
+            usage.put("Root file systems", usage(rootfs.treesFolder(), named));
+            return usage;
+        } catch (IOException e) {
+            throw Failures.of("look at the store " + store, e);
+        }
+    }
+
+    private static Usage usage(Path folder, Set<Path> named) throws IOException {
+        int files = 0;
+        int needed = 0;
+        long bytes = 0;
+        long reclaimable = 0;
+        for (Path file : filesBelow(folder)) {
+            long size = sizeOf(file);
+            boolean isNeeded = named.contains(file) || isOpen(file);
+            files++;
+            needed += isNeeded ? 1 : 0;
+            bytes += size;
+            reclaimable += isNeeded ? 0 : size;
+        }
+        return new Usage(files, needed, bytes, reclaimable);
     }
 
     /** Whether a container runs from the image, or is being made of it. */

@@ -27,6 +27,8 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class ImageStoreTest {
     @TempDir
@@ -216,6 +218,73 @@ class ImageStoreTest {
         store.remove(List.of("one"), false);
         store.prune(false);
         assertThat(files()).isEmpty();
+    }
+
+    @Test
+    void aStoreThatIsWholeVerifies() throws Exception {
+        put("one", image("base", "one"));
+        put("two", image("base", "two"));
+        prepare("one");
+        prepare("two");
+
+        StoreCheck.Result result = new StoreCheck(path).verify(false);
+
+        // Two names, manifests, configurations and trees, three blobs and three layers.
+        assertThat(result).isEqualTo(new StoreCheck.Result(14, List.of()));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {".data", ".entries", ".erofs", "blobs/sha256/"})
+    void whatIsDamagedIsToldAndRepaired(String what) throws Exception {
+        put("one", image("content"));
+        prepare("one");
+        for (Path file : files()) {
+            if (file.toString().contains(what)) {
+                byte[] bytes = Files.readAllBytes(file);
+                bytes[bytes.length / 2] ^= 1;
+                Files.write(file, bytes);
+            }
+        }
+
+        List<StoreCheck.Damage> damages = new StoreCheck(path).verify(false).damages();
+
+        String shown = what.equals(".data") || what.equals(".entries") ? "layers/" : what;
+        assertThat(damages).isNotEmpty().allMatch(damage -> damage.what().contains(shown));
+        assertThat(damages).allMatch(damage -> damage.files().stream().allMatch(Files::exists));
+        damages = new StoreCheck(path).verify(true).damages();
+        assertThat(damages).noneMatch(damage -> damage.files().stream().anyMatch(Files::exists));
+        if (!what.startsWith("blobs")) { // they come from a registry
+            prepare("one");
+            assertThat(new StoreCheck(path).verify(false).damages()).isEmpty();
+        }
+    }
+
+    @Test
+    void aBlobThatIsMissingIsToldByTheNameOfItsImage() throws Exception {
+        Descriptor target = image("content");
+        put("one", target);
+        Files.delete(path.resolve("registry/blobs/sha256/" + target.digest().hex()));
+
+        assertThat(new StoreCheck(path).verify(true).damages())
+                .containsExactly(new StoreCheck.Damage(
+                        "docker.io/library/one:latest: " + target.digest() + " is missing", List.of()));
+    }
+
+    @Test
+    void whatTheStoreTakesIsToldByKinds() throws Exception {
+        put("one", image("content"));
+        prepare("one");
+        Files.writeString(path.resolve("layers/sha256-" + "0".repeat(64) + ".data"), "left");
+
+        Map<String, ImageStore.Usage> usage = store.usage();
+
+        assertThat(usage.keySet()).containsExactly("Blobs", "Partial blobs", "Layers", "Root file systems");
+        assertThat(usage.get("Blobs").files()).isEqualTo(3);
+        assertThat(usage.get("Blobs").reclaimableBytes()).isZero();
+        assertThat(usage.get("Layers").files()).isEqualTo(3);
+        assertThat(usage.get("Layers").needed()).isEqualTo(2);
+        assertThat(usage.get("Layers").reclaimableBytes()).isEqualTo(4);
+        assertThat(usage.get("Root file systems").needed()).isEqualTo(1);
     }
 
     /** A process that reads the file as a micro-VM does. */

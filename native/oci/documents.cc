@@ -74,11 +74,12 @@ constexpr const char* kSpecBegin = R"({
     {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue",
       "options": ["nosuid", "noexec", "nodev"]},
     {"destination": "/sys", "type": "sysfs", "source": "sysfs",
-      "options": ["nosuid", "noexec", "nodev", "ro"]}
+      "options": ["nosuid", "noexec", "nodev", "ro"]},
+    {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+      "options": ["nosuid", "noexec", "nodev", "relatime", "ro"]}
   ],
-  "vm": {"image": {"path": )";
-constexpr const char* kSpecEnd = R"(, "format": "raw"}},
-  "linux": {
+)";
+constexpr const char* kSpecEnd = R"(  "linux": {
     "namespaces": [{"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"},
       {"type": "mount"}, {"type": "cgroup"}],
     "maskedPaths": ["/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
@@ -104,7 +105,14 @@ Result<int> spec_verb(const Call& call) {
   if (platform::file_exists(path)) {
     return Fail{Error{Code::kConflict, "spec", path + " exists; remove it first"}};
   }
-  const std::string text = kSpecBegin + json_string((folder / "rootfs.erofs").string()) + kSpecEnd;
+  const std::string image = (folder / "rootfs.erofs").string();
+  std::string text = kSpecBegin;
+  if (platform::file_exists(image)) {
+    text += R"(  "vm": {"image": {"path": )" + json_string(image) +
+            R"(, "format": "raw"}},)"
+            "\n";
+  }
+  text += kSpecEnd;
   RUNHV_TRY(platform::write_file_atomically(path, as_bytes(std::string_view(text)),
                                             platform::Durability::kUnsynced));
   return 0;

@@ -537,8 +537,13 @@ def test_features_and_spec(shim):
     assert {"bind", "rbind", "nosymfollow", "rrw", "tmpcopyup"} <= set(features["mountOptions"])
     shim.checked("spec", "--bundle", str(shim.folder))
     config = json.loads((shim.folder / "config.json").read_text())
-    assert config["vm"]["image"]["path"] == str(shim.folder / "rootfs.erofs")
+    assert config["root"]["path"] == "rootfs" and "vm" not in config
     assert shim("spec", cwd=shim.folder).returncode == 1, "what is there is not written over"
+    (shim.folder / "config.json").unlink()
+    (shim.folder / "rootfs.erofs").touch()
+    shim.checked("spec", cwd=shim.folder)
+    config = json.loads((shim.folder / "config.json").read_text())
+    assert config["vm"]["image"]["path"] == str(shim.folder / "rootfs.erofs")
     shim.bundle("here", "true")
     shim.made.append("here")
     shim.checked("create", "here", cwd=shim.folder / "here", stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)

@@ -78,6 +78,9 @@ struct ContainerSpec {
   std::vector<HookSpec> start_hooks;
   std::string hook_state;  // the specification's state, for them; its owner's to set
   bool has_host_hooks = false;
+
+  // Of the host; empty where the root is a block image.
+  std::string root_folder() const { return root_is_shared ? shares.front().path : std::string(); }
 };
 
 }  // namespace runhv::container

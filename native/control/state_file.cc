@@ -83,6 +83,7 @@ std::string state_json(const StoredState& state) {
   json.Uint64(kVersion);
   write(json, "id", state.id);
   write(json, "bundle", state.bundle);
+  if (!state.rootfs.empty()) write(json, "rootfs", state.rootfs);
   json.Key("pid");
   json.Uint64(state.pid);
   write(json, "status", state.status);
@@ -111,6 +112,7 @@ Result<StoredState> parse_state(std::string_view json, const std::string& operat
   root["version"].required("1").unsigned_integer(kVersion, kVersion);
   state.id = root["id"].required("a string").string();
   state.bundle = root["bundle"].string();
+  state.rootfs = root["rootfs"].string();
   state.pid = root["pid"].unsigned_integer(0, INT32_MAX);
   state.status = root["status"].required("a string").string();
   state.created_ns = root["created_ns"].unsigned_integer(0, INT64_MAX);
@@ -140,6 +142,7 @@ std::string oci_state_json(const StoredState& state) {
   json.Uint64(state.pid);
   write(json, "status", state.status);
   write(json, "bundle", state.bundle);
+  if (!state.rootfs.empty()) write(json, "rootfs", state.rootfs);
   write(json, "created", rfc3339(state.created_ns));
   // runc: the name of its user, empty where it was not known.
   write(json, "owner", std::string());

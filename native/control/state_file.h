@@ -24,6 +24,7 @@ struct StoredEnd {
 struct StoredState {
   std::string id;
   std::string bundle;
+  std::string rootfs;  // the folder of its root; empty where that is an image
   std::uint64_t pid = 0;
   std::string status;  // "creating", "created", "running", "paused", "stopped"
   std::uint64_t created_ns = 0;

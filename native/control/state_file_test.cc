@@ -13,6 +13,7 @@ StoredState ended() {
   StoredState state;
   state.id = "web";
   state.bundle = "/b \"x\"";
+  state.rootfs = "/b/rootfs";
   state.pid = 77;
   state.status = "stopped";
   state.created_ns = 1'764'316'413'123'456'789;
@@ -33,6 +34,7 @@ TEST(StateFile, IsReadAsItWasWritten) {
   ASSERT_TRUE(read) << to_string(read.error());
   EXPECT_EQ(read->id, "web");
   EXPECT_EQ(read->bundle, "/b \"x\"");
+  EXPECT_EQ(read->rootfs, "/b/rootfs");
   EXPECT_EQ(read->pid, 77u);
   EXPECT_EQ(read->status, "stopped");
   EXPECT_EQ(read->created_ns, 1'764'316'413'123'456'789u);
@@ -75,6 +77,7 @@ TEST(StateFile, TheStateOfTheSpecificationHasItsFields) {
   "pid": 77,
   "status": "stopped",
   "bundle": "/b \"x\"",
+  "rootfs": "/b/rootfs",
   "created": "2025-11-28T07:53:33.123456789Z",
   "owner": "",
   "annotations": {

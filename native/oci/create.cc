@@ -127,6 +127,7 @@ class Creation {
                      container::parse_bundle(text, "read " + path,
                                              stored_.pod.empty() ? container::Joins::kNothing
                                                                  : container::Joins::kMachine));
+    container::find_shares(bundle_folder_, bundle_);
     if (options_.attached) return {};
     // In runc's words.
     if (bundle_.process.terminal && options_.console_socket.empty()) {
@@ -147,6 +148,7 @@ class Creation {
     folder_.emplace(*std::move(taken));
     stored_.id = options_.id;
     stored_.bundle = bundle_folder_;
+    stored_.rootfs = bundle_.container.root_folder();
     stored_.pid = platform::current_process_id();
     stored_.ephemeral = false;
     stored_.status = "creating";

@@ -37,7 +37,7 @@ void fill_defaults(VmmOptions& options, const std::string& share) {
 
 platform::ShownFiles files_of(const container::ContainerSpec& spec) {
   platform::ShownFiles files;
-  if (spec.root_is_shared) files.root = spec.shares.front().path;
+  files.root = spec.root_folder();
   files.read_only = spec.root_read_only;
   for (const container::MountSpec& mount : spec.mounts) {
     platform::ShownMount shown;
@@ -248,6 +248,7 @@ Result<void> Vmm::make_container(const std::string& share) {
   const container::Bundle& bundle = container_->bundle();
   stored_.command = bundle.process.arguments;
   stored_.annotations = bundle.annotations;
+  stored_.rootfs = bundle.container.root_folder();
   if (const auto image = bundle.annotations.find(kImageAnnotation);
       image != bundle.annotations.end()) {
     stored_.image = image->second;

@@ -119,17 +119,14 @@ void read_rules(const JsonNode& syscalls, BpfPolicy& policy) {
   }
 }
 
-// Those of the guest that the profile is for: the native one, which it must be for, first.
+// Those of the guest that the profile is for: the native one, listed or not, first.
 std::vector<linux_abi::Architecture> read_architectures(const JsonNode& architectures) {
-  bool native = !architectures.present();
   bool i386 = false;
   for (const JsonNode& node : architectures.elements()) {
     const std::string name = node.string();
     if (!name.starts_with("SCMP_ARCH_")) node.complain("unknown architecture " + name);
-    native = native || name == "SCMP_ARCH_X86_64";
     i386 = i386 || name == "SCMP_ARCH_X86";
   }
-  if (!native) architectures.complain("SCMP_ARCH_X86_64 is missing; the guest is x86-64");
   std::vector<linux_abi::Architecture> found{linux_abi::Architecture::kX86_64};
   if (i386) found.push_back(linux_abi::Architecture::kI386);
   return found;

@@ -130,6 +130,7 @@ TEST(RunOptions, BundleTakesOneId) {
   EXPECT_EQ(complaint({"--pid-file=p", "oci:x"}), "--pid-file goes with --bundle");
   EXPECT_EQ(parsed({"--pid-file=p", "--preserve-fds=0", "--bundle", "/b", "a"}).pid_file, "p");
   EXPECT_EQ(parsed({"--preserve-fds=2", "--bundle", "/b", "a"}).preserve_fds, 2u);
+  EXPECT_EQ(parsed({"-b", "/b", "a"}).bundle, "/b");
   EXPECT_EQ(complaint({"--preserve-fds=14", "--bundle", "/b", "a"}),
             "--preserve-fds 14: expected a number up to 13");
   EXPECT_EQ(complaint({"--preserve-fds=1", "image"}), "--preserve-fds goes with --bundle");

@@ -32,7 +32,7 @@ constexpr RunOptionSpec kSpecs[] = {
      "keep the container's state when it has ended, until runhv delete"},
     {RunOption::kSysctl, 0, "sysctl", "NAME=VALUE", false, false,
      "set a kernel parameter of the container, as net.core.somaxconn=1024"},
-    {RunOption::kBundle, 0, "bundle", "DIR", false, true,
+    {RunOption::kBundle, 'b', "bundle", "DIR", false, true,
      "run an OCI bundle, without an image and without Java"},
     {RunOption::kDetach, 'd', "detach", "", false, true,
      "with --bundle: leave it running, until runhv delete"},

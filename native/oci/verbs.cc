@@ -169,7 +169,7 @@ constexpr Verb kVerbs[] = {
     {"ps", "ID [PS-OPTION...]",
      "The processes of the host that stand for a container: its VM, and one for each process of "
      "exec.",
-     kPsOptions, Order::kMixed, 1, kAny, kVerbFailed, ps_verb},
+     kPsOptions, Order::kOptionsFirst, 1, kAny, kVerbFailed, ps_verb},
     {"pause",
      "ID",
      "No instruction of the container runs until it is resumed.",

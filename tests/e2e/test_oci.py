@@ -207,6 +207,7 @@ def test_the_vmm_is_in_the_cgroup_that_was_asked_for(shim):
     assert streams.line(streams.stdout) == b"ready\n"
     assert json.loads(shim.checked("ps", "--format", "json", "web")) == [pid]
     assert f"{pid} " in shim.checked("ps", "web").decode()
+    assert f"{pid} " in shim.checked("ps", "web", "-e", "-x").decode(), "options of ps(1) come behind the name"
     shim.checked("update", "--resources", "-", "web", stdin=shares(shim.folder, 256))
     if "cpu.shares" in by_name:
         assert open([path for path in values if path.endswith("cpu.shares")][0]).read().strip() == "256"

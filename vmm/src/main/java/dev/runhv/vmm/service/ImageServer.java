@@ -58,6 +58,7 @@ public final class ImageServer {
     private ScheduledFuture<?> end;
     private ScheduledFuture<?> rest;
     private long requests;
+    private int running;
     private boolean stopping;
 
     /**
@@ -168,14 +169,20 @@ public final class ImageServer {
                 .formatted(
                         ProcessHandle.current().pid(),
                         requests,
-                        // Who asks is a client as well.
-                        clients.size() - 1,
+                        running,
                         Runtime.getRuntime().totalMemory() >> 20,
                         idle.toSeconds());
     }
 
+    /** A client knows that its request was taken. */
     synchronized void begun() {
         requests++;
+        running++;
+    }
+
+    /** Before its client knows that. */
+    synchronized void done() {
+        running--;
     }
 
     String identity() {

@@ -42,7 +42,7 @@ final class SentFrames {
                 }
             } while (frame.type != ServiceFrame.END);
         } catch (InterruptedException e) {
-            return; // nobody interrupts it
+            return; // its client has gone, and will not read the end
         }
     }
 
@@ -64,17 +64,17 @@ final class SentFrames {
         };
     }
 
-    void taken() throws InterruptedException {
-        waiting.put(new Frame(ServiceFrame.TAKEN, new byte[0]));
-    }
-
-    /** The answer and the end, and waits until the client has them or has gone. */
+    /** The answer and the end, and waits until the client has them or has gone. Nothing is written once it has returned. */
     void finish(byte[] output, int status) throws InterruptedException {
-        for (int at = 0; at < output.length; at += PART) {
-            waiting.put(
-                    new Frame(ServiceFrame.OUTPUT, Arrays.copyOfRange(output, at, Math.min(at + PART, output.length))));
+        try {
+            for (int at = 0; at < output.length; at += PART) {
+                waiting.put(new Frame(
+                        ServiceFrame.OUTPUT, Arrays.copyOfRange(output, at, Math.min(at + PART, output.length))));
+            }
+            waiting.put(new Frame(ServiceFrame.END, new byte[] {(byte) status}));
+            writer.join();
+        } finally {
+            writer.interrupt();
         }
-        waiting.put(new Frame(ServiceFrame.END, new byte[] {(byte) status}));
-        writer.join();
     }
 }

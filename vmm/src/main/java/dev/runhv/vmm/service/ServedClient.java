@@ -1,6 +1,7 @@
 package dev.runhv.vmm.service;
 
 import dev.runhv.vmm.content.CallerEnvironment;
+import dev.runhv.vmm.process.ControlFrame;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -75,10 +76,10 @@ final class ServedClient implements Runnable {
         late.cancel(false);
     }
 
-    private void work(ServiceRequest.Answer asked) throws InterruptedException {
+    private void work(ServiceRequest.Answer asked) throws IOException, InterruptedException {
+        ControlFrame.write(channel, ServiceFrame.TAKEN, 0, new byte[0]);
         server.begun();
         SentFrames frames = new SentFrames(channel);
-        frames.taken();
         Thread worker = Thread.ofPlatform().name("runhv-service-request").start(() -> answer(asked, frames));
         awaitEnd();
         worker.interrupt();
@@ -112,6 +113,7 @@ final class ServedClient implements Runnable {
                 e.printStackTrace(errors);
             }
         }
+        server.done();
         Thread.interrupted(); // by a client that went when all was done
         try {
             finish(frames, output.toByteArray(), status);

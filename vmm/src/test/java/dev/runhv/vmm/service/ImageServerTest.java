@@ -53,6 +53,11 @@ class ImageServerTest {
         served.get();
         assertThat(folder).doesNotExist();
         Files.delete(above);
+        for (Thread thread : Thread.getAllStackTraces().keySet()) {
+            if (thread.getName().startsWith("runhv-service-")) {
+                thread.join(); // none stays
+            }
+        }
     }
 
     private void serve(Duration idle, ImageServer.Verbs verbs) throws IOException {

@@ -81,6 +81,16 @@ Result<platform::LocalConnection> connect(const std::string& folder) {
   return connection;
 }
 
+// Folders of services that were killed, or did not come up.
+void sweep(const std::string& services) {
+  std::error_code failure;
+  for (std::filesystem::directory_iterator entry(services, failure), end; !failure && entry != end;
+       entry.increment(failure)) {
+    auto lock = platform::FolderLock::acquire(entry->path().string());
+    if (lock) static_cast<void>((*std::move(lock)).remove_folder());
+  }
+}
+
 Result<void> start(const std::string& folder, const platform::FolderLock& lock,
                    const std::string& home, const std::string& identity,
                    const ServiceProgram& program) {
@@ -264,8 +274,12 @@ Result<ServiceOptions> parse_service_options(const std::string& text) {
 Result<ImageService> ImageService::find(const std::string& home) {
   const std::string identity = identity_of(home);
   RUNHV_TRY_ASSIGN(const std::string folder, service_folder(identity));
-  RUNHV_TRY_ASSIGN(auto connection, connect(folder));
-  return ImageService(std::move(connection), identity);
+  auto connection = connect(folder);
+  if (connection) return ImageService(*std::move(connection), identity);
+  if (connection.error().code == Code::kNotFound) {
+    sweep(std::filesystem::path(folder).parent_path().string());
+  }
+  return Fail{std::move(connection).error()};
 }
 
 Result<ImageService> ImageService::find_or_start(const std::string& home,
@@ -327,19 +341,19 @@ Result<std::string> ImageService::say(std::uint32_t type) && {
 
 Result<std::string> ImageService::status() && { return std::move(*this).say(kStatus); }
 
-Result<void> ImageService::stop() && {
+Result<std::string> ImageService::stop() && {
   RUNHV_TRY_ASSIGN(const std::string pid, std::move(*this).say(kStop));
   std::uint64_t number = 0;
   std::from_chars(pid.data(), pid.data() + pid.size(), number);
   auto end = platform::ProcessEnd::watch(number);
-  if (!end && end.error().code == Code::kNotFound) return {};
+  if (!end && end.error().code == Code::kNotFound) return std::string();
   if (!end) return Fail{end.error()};
   RUNHV_TRY_ASSIGN(const auto loop, platform::EventLoop::create());
   RUNHV_TRY(end->bind(*loop));
   bool ended = false;
   end->on_end([&ended] { ended = true; });
   while (!ended) RUNHV_TRY(loop->run_once(std::nullopt));
-  return {};
+  return std::string();
 }
 
 }  // namespace runhv::cli

@@ -45,10 +45,11 @@ class ImageService {
   // it: nothing of it goes on any more then.
   Result<std::optional<platform::Captured>> ask(const std::string& request,
                                                 platform::SignalQueue* signals) &&;
-  // One line about it.
+  // One line about it. kClosed where it went meanwhile.
   Result<std::string> status() &&;
-  // It takes no further request; waits until it has ended, after those that it has taken.
-  Result<void> stop() &&;
+  // It takes no further request; waits until it has ended, after those that it has taken. Gives an
+  // empty text; kClosed as status().
+  Result<std::string> stop() &&;
 
  private:
   ImageService(platform::LocalConnection connection, std::string identity)

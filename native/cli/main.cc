@@ -99,12 +99,19 @@ Result<platform::Captured> captured_alone(const std::string& request, const std:
                                 signals, kAnswerBegins);
 }
 
+// Whether it names a file by a descriptor, which is this process's and its children's own.
+bool names_a_descriptor(std::string_view request) {
+  return std::ranges::any_of(
+      std::array<std::string_view, 3>{"/dev/fd/", "/dev/std", "/proc/self/"},
+      [&](std::string_view folder) { return request.find(folder) != std::string_view::npos; });
+}
+
 // By the image service, where there is one or one can be started.
 Result<platform::Captured> captured(const std::string& request, const std::string& home,
                                     platform::SignalQueue* signals = nullptr) {
   RUNHV_TRY_ASSIGN(const ServiceOptions options,
                    parse_service_options(platform::environment("RUNHV_SERVICE")));
-  if (!options.used) return captured_alone(request, home, signals);
+  if (!options.used || names_a_descriptor(request)) return captured_alone(request, home, signals);
   auto service = ImageService::find(home);
   if (!service && service.error().code == Code::kNotFound) {
     RUNHV_TRY_ASSIGN(const std::string java, find_java());
@@ -403,9 +410,11 @@ Result<std::string> service_text(std::span<const std::string_view> arguments) {
   auto service = ImageService::find(home);
   if (!service && service.error().code == Code::kNotFound) return std::string("not running\n");
   if (!service) return Fail{service.error()};
-  if (verb == "status") return (*std::move(service)).status();
-  RUNHV_TRY((*std::move(service)).stop());
-  return std::string();
+  const bool stops = verb == "stop";
+  auto told = stops ? (*std::move(service)).stop() : (*std::move(service)).status();
+  // It ended by itself meanwhile.
+  if (!told && told.error().code == Code::kClosed) return std::string(stops ? "" : "not running\n");
+  return told;
 }
 
 int answered(const Result<std::string>& text) {

@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import subprocess
+import tarfile
 import time
 
 import pytest
@@ -161,6 +162,27 @@ def test_errors_are_those_of_a_process_of_its_own(served):
     assert told("600")[0] == 125
 
 
+def test_a_java_that_does_not_come_up_is_told_as_without_a_service(served):
+    def told(service):
+        result = served("kernels", env={"RUNHV_SERVICE": service, "RUNHV_JAVA": "/bin/false"})
+        return result.returncode, result.stdout, result.stderr
+
+    assert told("600") == told("off")
+    assert told("600")[0] == 125 and b"ended with status 1" in told("600")[2]
+    assert not services(served)
+
+
+def test_a_file_may_be_named_by_a_descriptor(served, tmp_path):
+    assert served("kernels").returncode == 0
+    archive = tmp_path / "image.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(served.images / "busybox", ".")
+    with archive.open("rb") as file:
+        result = served("run", f"oci-archive:/dev/fd/{file.fileno()}", "echo", "hi", pass_fds=[file.fileno()])
+    assert (result.returncode, result.stdout) == (0, b"hi\n"), result.stderr
+    assert served.run("echo", "hi").stdout == b"hi\n" and status(served)[1] == 2
+
+
 def test_progress_and_environment_are_the_callers(served, slow_registry, tmp_path):
     os.kill(slow_registry.process.pid, signal.SIGCONT)
     assert served("kernels").returncode == 0
@@ -203,6 +225,7 @@ def test_a_service_that_is_killed_is_one_line_and_the_next_command_starts_anothe
     out, error = client.communicate(timeout=60)
     assert (client.returncode, out, error.count(b"\n")) == (125, b"", 1)
     assert b"image service" in error
+    wait_until(lambda: status(served) is None)
     os.kill(slow_registry.process.pid, signal.SIGCONT)
     pulled = served("pull", "-q", slow_registry.name("noise"))
     assert pulled.returncode == 0, pulled.stderr

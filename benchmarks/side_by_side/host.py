@@ -140,6 +140,8 @@ class Host:
     def environment(self):
         return {
             "XDG_RUNTIME_DIR": str(self.work), "RUNHV_STORE": str(self.store), "RUNHV_HOME": str(self.dist),
+            # What outlives a command is measured by `service` alone.
+            "RUNHV_SERVICE": "off",
         }
 
     @property
@@ -153,7 +155,11 @@ class Host:
         return Process(argv, stdin, self.environment)
 
     def java(self, image, *arguments, memory_mib=128):
-        """What `runhv run` would start to make a bundle of the image: the command, and the request on its stdin.
+        """What `runhv run` would start to make a bundle of the image: the command, and the request on its stdin."""
+        return self.java_of("run", "--engine", "soft", "--memory", f"{memory_mib}m", image, *arguments)
+
+    def java_of(self, *words):
+        """What `runhv WORDS…` would start.
 
         It says so itself: we are its Java for once, and put down what it calls.
         """
@@ -161,7 +167,7 @@ class Host:
         spy.write_text('#!/bin/sh\nprintf "%s\\0" "$@" >"$0.arguments"\ncat >"$0.request"\n')
         spy.chmod(0o755)
         answer = subprocess.run(
-            [self.runhv, "run", "--engine", "soft", "--memory", f"{memory_mib}m", image, *arguments],
+            [self.runhv, *words],
             env={**os.environ, **self.environment, "RUNHV_JAVA": str(spy)}, capture_output=True, check=False)
         request = spy.with_name("java.request")
         if not request.exists():

@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+from conftest import java
 from test_registry import Registry, fresh, registry  # noqa: F401 (fixtures)
 
 
@@ -112,6 +113,29 @@ def test_what_runs_is_refused_and_its_files_stay(fresh, pulled, runs):
     out, error = runs.communicate(b"more\n", timeout=60)
     assert (runs.returncode, out) == (0, b"more\n"), error
     assert said(fresh("prune")).startswith("Total reclaimed space: ")
+    assert content(fresh.store) == []
+
+
+def test_what_is_about_to_run_stays(fresh, pulled, tmp_path):
+    """Between Java's answer, which names files, and the micro-VM that opens them: the answer comes through somebody slow."""
+    said_it, goes_on = tmp_path / "said", tmp_path / "go"
+    os.mkfifo(said_it)
+    os.mkfifo(goes_on)
+    slow = tmp_path / "java"
+    slow.write_text(f'#!/bin/sh\n"{java()}" "$@"\nstatus=$?\necho said >{said_it}\nread _ <{goes_on}\nexit $status\n')
+    slow.chmod(0o755)
+    run = subprocess.Popen([fresh.program, "run", pulled, "echo", "hi"], env={**fresh.environment, "RUNHV_JAVA": str(slow)},
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert said_it.read_text() == "said\n"
+
+    removed = fresh("rmi", pulled)
+    assert said(removed) == f"Untagged: {pulled}\n" and b"stays until runhv prune" in removed.stderr
+    prune = fresh.popen("prune", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    goes_on.write_text("go\n")
+    out, error = run.communicate(timeout=120)
+    assert (run.returncode, out) == (0, b"hi\n"), error
+    assert prune.wait(60) == 0
+    said(fresh("prune"))
     assert content(fresh.store) == []
 
 

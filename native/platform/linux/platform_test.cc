@@ -56,6 +56,42 @@ struct Pipe {
 
 using FileTest = TemporaryFolder;
 
+// Whether nobody has a lock on the file: as Java asks, with a lock of a process.
+bool can_be_had_alone(const std::string& path) {
+  const UniqueHandle file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  return ::fcntl(static_cast<int>(file.get()), F_SETLK, &lock) == 0;
+}
+
+TEST_F(FileTest, ALockThatIsSharedKeepsOutWhoWantsTheFileAlone) {
+  const std::string path = path_ + "/use";
+  auto one = lock_shared(path);
+  auto two = lock_shared(path);
+  ASSERT_TRUE(one && two);
+  UniqueHandle copy(::fcntl(static_cast<int>(two->get()), F_DUPFD_CLOEXEC, 3));
+  one->reset();
+  two->reset();
+  EXPECT_FALSE(can_be_had_alone(path));
+  copy.reset();
+  EXPECT_TRUE(can_be_had_alone(path));
+  EXPECT_FALSE(lock_shared(path_ + "/none/use"));
+}
+
+TEST_F(FileTest, AFileThatIsSharedIsInUseWhileItIsOpen) {
+  const std::string path = path_ + "/disk";
+  ASSERT_TRUE(testing::write_file(path, as_bytes("hello")));
+  {
+    const auto file = File::open(path, File::Access::kRead);
+    ASSERT_TRUE(file);
+    EXPECT_TRUE(can_be_had_alone(path));
+    file->share();
+    EXPECT_FALSE(can_be_had_alone(path));
+  }
+  EXPECT_TRUE(can_be_had_alone(path));
+}
+
 TEST_F(FileTest, ReadsAWholeFileUpToTheLimit) {
   ASSERT_TRUE(testing::write_file(path_ + "/a", as_bytes("hello")));
   const auto bytes = read_file(path_ + "/a", 5);

@@ -69,6 +69,10 @@ final class RegistryFiles implements ImageFiles {
             throw new CorruptInputException(
                     "The registry sent no manifest, but something of the type \"" + found.mediaType() + "\"");
         }
+        // It is here: a registry that counts manifests need not give it by its digest as well.
+        if (!store.has(found.digest())) {
+            store.add(found.digest().algorithm(), new ByteArrayInputStream(found.text()));
+        }
         return new Descriptor(
                 found.mediaType(), found.digest(), found.text().length, new Platform("", "", ""), Map.of());
     }

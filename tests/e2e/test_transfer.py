@@ -253,6 +253,32 @@ def test_a_load_that_was_killed_gives_a_whole_image_or_no_name(fresh, tmp_path):
     assert not list((fresh.store / "registry/partial").iterdir())
 
 
+@pytest.fixture
+def small(tmp_path):
+    """A folder with 2 MiB of room."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", folder], check=False, capture_output=True).returncode != 0:
+        pytest.skip("this machine forbids mounting a tmpfs")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_what_does_not_fit_is_one_line_and_leaves_nothing(fresh, small, tmp_path):
+    skopeo("copy", layered(tmp_path / "layered", 4, 1 << 20), f"oci-archive:{tmp_path}/noise.tar")
+    full = dataclasses.replace(fresh, store=small / "store")
+    one_line(full("load", "-q", "-i", tmp_path / "noise.tar", "--name", "noise"), "No space left")
+    assert checked(full("images", "-q")) == ""
+    checked(full("prune"))
+    with (tmp_path / "noise.tar").open("rb") as archive:
+        one_line(full("load", "-q", "--name", "noise", stdin=archive), "No space left")
+    checked(fresh("load", "-i", tmp_path / "noise.tar", "--name", "noise"))
+    (small / "saved.tar").write_text("before")
+    one_line(fresh("save", "-o", small / "saved.tar", "noise"), "No space left")
+    assert (small / "saved.tar").read_text() == "before"
+    assert [path.name for path in small.rglob("*") if path.is_file() and path.parent.name != "locks"] == ["saved.tar"]
+
+
 def test_what_skopeo_writes_needs_a_name(fresh, tmp_path):
     skopeo("copy", fresh.image("busybox"), f"oci-archive:{tmp_path}/box.tar:latest")
     one_line(fresh("load", "-i", tmp_path / "box.tar"), "says no name", "--name")

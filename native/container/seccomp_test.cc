@@ -232,9 +232,9 @@ TEST(Seccomp, EveryNumberIsDecidedAlsoWhereHalvesAreFarApart) {
 }
 
 TEST(Seccomp, TheNativeArchitectureIsAlwaysOneOfThem) {
-  EXPECT_EQ(run(*compile(R"({"defaultAction":"SCMP_ACT_ERRNO","architectures":["SCMP_ARCH_X86"]})"),
-                {nr("read")}),
-            kEperm);
+  const auto filter =
+      program(R"({"defaultAction":"SCMP_ACT_ERRNO","architectures":["SCMP_ARCH_X86"]})");
+  EXPECT_EQ(run(filter, {nr("read")}), kEperm);
 }
 
 TEST(Seccomp, ComplaintsNameThePath) {

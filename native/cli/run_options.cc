@@ -41,7 +41,7 @@ constexpr RunOptionSpec kSpecs[] = {
     {RunOption::kConsoleSocket, 0, "console-socket", "SOCKET", false, true,
      "with --detach: where the terminal's other end is sent"},
     {RunOption::kPreserveFds, 0, "preserve-fds", "N", false, true,
-     "with --bundle: so many descriptors from 3 on are the program's, as pipes"},
+     "with --bundle: so many descriptors from 3 on are the program's too"},
     {RunOption::kNoPivot, 0, "no-pivot", "", false, true, "accepted, as by create"},
     {RunOption::kNoNewKeyring, 0, "no-new-keyring", "", false, true, "accepted, as by create"},
     {RunOption::kNoSubreaper, 0, "no-subreaper", "", false, true, "accepted, as by exec"},

@@ -20,7 +20,7 @@ constexpr Option kCreateOptions[] = {
     {"bundle", 'b', "DIR", "the bundle's folder (default: this one)"},
     {"console-socket", 0, "SOCKET", "where the terminal's other end is sent"},
     {"pid-file", 0, "FILE", "where the container's pid is written, at last"},
-    {"preserve-fds", 0, "N", "so many descriptors from 3 on are the program's, as pipes"},
+    {"preserve-fds", 0, "N", "so many descriptors from 3 on are the program's too"},
     {"no-pivot", 0, "", "accepted: the guest's root is mounted in its own way"},
     {"no-new-keyring", 0, "", "accepted: the guest has keyrings of its own"},
 };

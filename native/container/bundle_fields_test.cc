@@ -496,7 +496,7 @@ TEST(BundleFields, EveryRangeHasItsEnds) {
        {R"("")", R"("ALLOW")", R"("SCMP_ACT_NOTIFY")"}},
       {"/linux/seccomp/defaultErrnoRet", {"0", "4095"}, {"-1", "4096"}},
       {"/linux/seccomp/listenerPath", {R"("")"}, {R"("/run/x")"}},
-      {"/linux/seccomp/architectures", {}, {"[]", R"(["SCMP_ARCH_ARM"])", R"(["x86"])"}},
+      {"/linux/seccomp/architectures", {"[]", R"(["SCMP_ARCH_ARM"])"}, {R"(["x86"])"}},
       {"/linux/seccomp/flags/0",
        {R"("SECCOMP_FILTER_FLAG_TSYNC")"},
        {R"("")", R"("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV")"}},

@@ -212,6 +212,53 @@ EDITS = [
      "\tif (bd->last && virtblk_kick_prepare(vblk->vqs[qid].vq))\n", 1),
     ("drivers/block/virtio_blk.c", "\tif (notify)\n\t\tvirtqueue_notify(vblk->vqs[qid].vq);\n",
      "\tif (notify)\n\t\tvirtblk_notify(vblk->vqs[qid].vq);\n", 1),
+    # Who waits for the answer of a file system takes it, where it is there when the notification returns: no interrupt,
+    # no worker, no sleep. The end of a request in the background is for a worker: its sender may hold locks.
+    ("fs/fuse/virtio_fs.c",
+     "static void virtio_fs_requests_done_work(struct work_struct *work)\n{\n"
+     "\tstruct virtio_fs_vq *fsvq = container_of(work, struct virtio_fs_vq,\n\t\t\t\t\t\t done_work);\n",
+     "static void virtio_fs_requests_done(struct virtio_fs_vq *fsvq, bool sender)\n{\n", 1),
+    ("fs/fuse/virtio_fs.c", "\t\tif (req->args->may_block) {\n",
+     "\t\tif (req->args->may_block || (sender && test_bit(FR_BACKGROUND, &req->flags))) {\n", 1),
+    ("fs/fuse/virtio_fs.c", "static void virtio_fs_map_queues(",
+     "static void virtio_fs_requests_done_work(struct work_struct *work)\n{\n"
+     "\tvirtio_fs_requests_done(container_of(work, struct virtio_fs_vq, done_work), false);\n}\n\n"
+     "static void virtio_fs_map_queues(", 1),
+    ("fs/fuse/virtio_fs.c", "\tbool notify;\n\tstruct fuse_pqueue *fpq;\n",
+     "\tbool notify;\n\tbool waits = !test_bit(FR_BACKGROUND, &req->flags);\n\tstruct fuse_pqueue *fpq;\n", 1),
+    ("fs/fuse/virtio_fs.c",
+     "\tnotify = virtqueue_kick_prepare(vq);\n\n\tspin_unlock(&fsvq->lock);\n\n"
+     "\tif (notify)\n\t\tvirtqueue_notify(vq);\n\nout:\n",
+     "\tnotify = virtqueue_kick_prepare(vq);\n\tif (waits)\n\t\tvirtqueue_disable_cb(vq);\n\n"
+     "\tspin_unlock(&fsvq->lock);\n\n"
+     "\tif (notify)\n\t\tvirtqueue_notify(vq);\n\tif (waits)\n\t\tvirtio_fs_requests_done(fsvq, true);\n\nout:\n", 1),
+    # A frame that was sent when its notification is over is freed there.
+    ("drivers/net/virtio_net.c",
+     "\tif (kick) {\n"
+     "\t\tif (virtqueue_kick_prepare(sq->vq) && virtqueue_notify(sq->vq)) {\n"
+     "\t\t\tu64_stats_update_begin(&sq->stats.syncp);\n"
+     "\t\t\tu64_stats_inc(&sq->stats.kicks);\n"
+     "\t\t\tu64_stats_update_end(&sq->stats.syncp);\n"
+     "\t\t}\n\t}\n\n\treturn NETDEV_TX_OK;\n",
+     "\tif (kick && virtqueue_kick_prepare(sq->vq)) {\n"
+     "\t\tif (use_napi)\n\t\t\tvirtqueue_disable_cb(sq->vq);\n"
+     "\t\tif (virtqueue_notify(sq->vq)) {\n"
+     "\t\t\tu64_stats_update_begin(&sq->stats.syncp);\n"
+     "\t\t\tu64_stats_inc(&sq->stats.kicks);\n"
+     "\t\t\tu64_stats_update_end(&sq->stats.syncp);\n"
+     "\t\t}\n"
+     "\t\tif (use_napi)\n\t\t\tvirtnet_reap_sent(sq, txq);\n"
+     "\t}\n\n\treturn NETDEV_TX_OK;\n", 1),
+    ("drivers/net/virtio_net.c", "static netdev_tx_t start_xmit(struct sk_buff *skb, struct net_device *dev)\n{",
+     "/* Caller holds the lock of txq. */\n"
+     "static void virtnet_reap_sent(struct send_queue *sq, struct netdev_queue *txq)\n{\n"
+     "\tdo {\n"
+     "\t\tvirtqueue_disable_cb(sq->vq);\n"
+     "\t\tfree_old_xmit(sq, txq, false);\n"
+     "\t} while (unlikely(!virtqueue_enable_cb_delayed(sq->vq)));\n\n"
+     "\tif (sq->vq->num_free >= MAX_SKB_FRAGS + 2)\n"
+     "\t\tnetif_tx_wake_queue(txq);\n}\n\n"
+     "static netdev_tx_t start_xmit(struct sk_buff *skb, struct net_device *dev)\n{", 1),
     # No transport here moves a guest from host to host, which is all that the event queue tells.
     ("net/vmw_vsock/virtio_transport.c", "\t\t{ \"event\", virtio_vsock_event_done },\n",
      "\t\t{ NULL, virtio_vsock_event_done },\n", 1),

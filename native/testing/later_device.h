@@ -66,8 +66,11 @@ class LaterWork {
 
 class LaterDevice final : public devices::VirtioDevice {
  public:
-  explicit LaterDevice(LaterWork& work) : work_(work) {}
-  devices::VirtioTraits traits() const override { return {42, 0, 4, kQueueSizes}; }
+  explicit LaterDevice(LaterWork& work, std::uint64_t notification_waits_ns = 0)
+      : work_(work), notification_waits_ns_(notification_waits_ns) {}
+  devices::VirtioTraits traits() const override {
+    return {42, 0, 4, kQueueSizes, notification_waits_ns_};
+  }
   void read_config(std::uint32_t offset, std::span<std::byte> out) const override {
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = work_.config[offset + i];
   }
@@ -88,6 +91,7 @@ class LaterDevice final : public devices::VirtioDevice {
  private:
   static constexpr std::array<std::uint16_t, 1> kQueueSizes{16};
   LaterWork& work_;
+  const std::uint64_t notification_waits_ns_;
   devices::Virtqueue* queue_ = nullptr;
 };
 

@@ -23,6 +23,10 @@ struct VirtioTraits {
   std::uint64_t features;   // offered, VIRTIO_F_VERSION_1 is added by the transport
   std::uint32_t config_size;
   std::span<const std::uint16_t> queue_sizes;  // maximum of each queue; one per queue
+  // How long a driver that looks for answers as soon as its notification is over, and wants no
+  // interrupt, is worth waiting for: its notification ends with the first chain that is finished,
+  // or then. 0: no time.
+  std::uint64_t notification_waits_ns = 0;
 };
 
 struct Activation {

@@ -25,6 +25,10 @@ constexpr std::byte kServed{0x77};
 
 class FinishLater : public ::testing::Test {
  protected:
+  explicit FinishLater(std::uint64_t notification_waits_ns = 0)
+      : transport(std::make_unique<MmioTransport>(
+            std::make_unique<testing::LaterDevice>(work, notification_waits_ns), memory, irq,
+            later)) {}
   void SetUp() override { ASSERT_TRUE(driver.start(UINT64_MAX)); }
 
   // Makes `count` chains available, each of one byte of its own; the first at kBuffers.
@@ -48,8 +52,7 @@ class FinishLater : public ::testing::Test {
   testing::HeldJobs later;
   testing::RecordingObserver observer;
   std::shared_ptr<memory::GuestMemory> memory = testing::make_guest_memory(&observer);
-  std::unique_ptr<MmioTransport> transport = std::make_unique<MmioTransport>(
-      std::make_unique<testing::LaterDevice>(work), memory, irq, later);
+  std::unique_ptr<MmioTransport> transport;
   testing::VirtioDriver driver{*transport, *memory, kRings};
 
  private:
@@ -77,6 +80,58 @@ TEST_F(FinishLater, InAnyOrderFromAnyThread) {
   EXPECT_EQ(used(), 1u);
   EXPECT_EQ(used(), 0u);
   EXPECT_EQ(irq.pulses, 2) << "the driver has not looked yet";
+}
+
+// A device whose driver is worth waiting for, for longer than any test takes.
+class NotificationWaits : public FinishLater {
+ protected:
+  static constexpr std::uint64_t kForEver = 3'600'000'000'000;
+  NotificationWaits() : FinishLater(kForEver) {}
+  // Makes a chain available; the device's worker finishes it when it comes.
+  void ask_and_serve() {
+    std::thread worker([this] {
+      while (!work.serve(0)) std::this_thread::yield();
+    });
+    ask(1);
+    worker.join();
+  }
+};
+
+TEST_F(NotificationWaits, ForAChainWhereTheDriverWantsNoInterrupt) {
+  driver.queue(0).ask_interrupt_after(0);
+  ask_and_serve();
+  EXPECT_EQ(used(), 0u);
+  EXPECT_EQ(irq.pulses, 0);
+}
+
+TEST_F(NotificationWaits, NotWhereTheDriverWantsAnInterrupt) {
+  ask(1);
+  EXPECT_FALSE(used());
+  EXPECT_TRUE(work.serve(0));
+  EXPECT_EQ(used(), 0u);
+  EXPECT_EQ(irq.pulses, 1);
+}
+
+TEST_F(NotificationWaits, NoLongerThanUntilAPause) {
+  driver.queue(0).ask_interrupt_after(0);
+  std::thread pauses([this] {
+    while (work.size() == 0) std::this_thread::yield();
+    EXPECT_TRUE(transport->pause(UINT64_MAX));
+  });
+  ask(1);
+  pauses.join();
+  EXPECT_FALSE(used());
+  transport->resume();
+  EXPECT_TRUE(work.serve(0));
+  EXPECT_EQ(used(), 0u);
+}
+
+TEST_F(NotificationWaits, OnlyForWhatItBrought) {
+  ask(1);
+  driver.queue(0).ask_interrupt_after(0);
+  driver.queue(0).force_kick();
+  EXPECT_FALSE(used());
+  EXPECT_TRUE(work.serve(0));
 }
 
 TEST_F(FinishLater, ADriverThatAsksForMoreThanItsQueueHoldsBreaksIt) {

@@ -145,6 +145,7 @@ bool MmioTransport::pause(std::uint64_t deadline_ns) {
   std::unique_lock lock(handle_->mutex);
   if (stopped_) return true;
   paused_ = true;
+  handle_->changed.notify_all();
   const bool quiet = handle_->changed.wait_until(lock, steady_time(deadline_ns),
                                                  [this] { return at_work_ == 0 || stopped_; });
   if (!quiet) resume_locked();
@@ -180,9 +181,10 @@ std::uint64_t MmioTransport::read(std::uint64_t offset, unsigned size_bytes) {
 bool MmioTransport::write(std::uint64_t offset, unsigned size_bytes, std::uint64_t value) {
   if (offset >= kSizeBytes) return true;
   const auto at = static_cast<std::uint32_t>(offset);
-  const std::lock_guard lock(handle_->mutex);
+  std::unique_lock lock(handle_->mutex);
   if (stopped_) return true;
   if (paused_) return false;
+  const std::size_t in_flight_before = in_flight();
   call_device([&] {
     if (at >= kConfig) {
       write_config(at - kConfig, size_bytes, value);
@@ -193,7 +195,21 @@ bool MmioTransport::write(std::uint64_t offset, unsigned size_bytes, std::uint64
   // Linux 6.12 (vm_reset) does not look whether its reset has come to an end: it executes the write
   // until it has.
   const bool reset_waits = resetting_ && at == kStatus && value == 0;
-  return !unfinished() && !reset_waits;
+  const bool complete = !unfinished() && !reset_waits;
+  const bool more_in_flight = in_flight() > in_flight_before;
+  if (complete && more_in_flight && driver_waits(static_cast<std::uint32_t>(value))) {
+    handle_->changed.wait_for(lock, std::chrono::nanoseconds(traits_.notification_waits_ns),
+                              [this, before = finished_] {
+                                return finished_ != before || !running_ || paused_ || stopped_;
+                              });
+  }
+  return complete;
+}
+
+// Of a queue that was notified.
+bool MmioTransport::driver_waits(std::uint32_t queue_index) const {
+  return traits_.notification_waits_ns != 0 && running_ && queue_index < queues_.size() &&
+         queues_[queue_index].wants_no_interrupt();
 }
 
 // `work`, which may touch the device, is one turn of its queues.
@@ -235,6 +251,7 @@ void MmioTransport::go_on() {
 void MmioTransport::give_back(Finished finished) {
   call_device(
       [&] { queues_[finished.chain.queue_index_].push(finished.chain, finished.written_bytes); });
+  ++finished_;
   if (resetting_ && in_flight() == 0) finish_reset();
 }
 

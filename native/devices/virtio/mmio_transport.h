@@ -33,6 +33,7 @@ class MmioTransport final : public BusDevice {
   std::uint64_t read(std::uint64_t offset, unsigned size_bytes) override;
   // False, so that the guest executes the instruction again: a queue's turn has ended before the
   // queue was empty; a reset waits for chains in flight; the transport is paused.
+  // Waits as VirtioTraits::notification_waits_ns says.
   bool write(std::uint64_t offset, unsigned size_bytes, std::uint64_t value) override;
 
   // Until resume() the device touches no guest memory and interrupts nobody; what it would give
@@ -64,6 +65,7 @@ class MmioTransport final : public BusDevice {
   template <class Work>
   void call_device(Work&& work);
   bool unfinished() const;
+  bool driver_waits(std::uint32_t queue_index) const;
   void keep_for_later();
   void go_on();
   void give_back(Finished finished);
@@ -104,6 +106,7 @@ class MmioTransport final : public BusDevice {
   bool paused_ = false;
   bool stopped_ = false;         // stop() of the transport
   std::size_t at_work_ = 0;      // chains between begin() and finish()
+  std::uint64_t finished_ = 0;   // chains that were given back to the driver
   std::vector<bool> left_over_;  // by queue: its last turn ended before it was empty
   bool going_on_ = false;        // `later` has a job of ours
   std::vector<std::function<void()>> kept_work_;  // of enter(), while paused

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -247,11 +248,18 @@ void Virtqueue::suppress_notifications() {
 
 bool Virtqueue::take_interrupt() {
   if (!enabled_ || broken_ || next_used_ == signalled_used_) return false;
-  const std::uint16_t before = signalled_used_;
-  signalled_used_ = next_used_;
+  return asks_interrupt(next_used_, std::exchange(signalled_used_, next_used_));
+}
+
+bool Virtqueue::wants_no_interrupt() const {
+  return enabled_ && !broken_ && !asks_interrupt(plus(next_used_, 1), next_used_);
+}
+
+// For the chains used from `before` to `after`.
+bool Virtqueue::asks_interrupt(std::uint16_t after, std::uint16_t before) const {
   if (event_idx_) {
     const std::uint16_t event = load16(avail_, avail_bytes(size_) - 2, std::memory_order_seq_cst);
-    return passes_event(event, next_used_, before);
+    return passes_event(event, after, before);
   }
   return (load16(avail_, kFlagsOffset, std::memory_order_seq_cst) & virtio::kAvailNoInterrupt) == 0;
 }

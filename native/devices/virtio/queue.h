@@ -108,12 +108,15 @@ class Virtqueue {
   // For the transport, once after each call of the device: whether the chains pushed since the last
   // time ask for an interrupt (§2.7.7).
   bool take_interrupt();
+  // Whether a chain pushed now would ask for none: the driver looks by itself.
+  bool wants_no_interrupt() const;
 
  private:
   struct Descriptor;
   bool read_chain(std::uint16_t head, DescriptorChain& chain);
   bool append(const Descriptor& descriptor, DescriptorChain& chain);
   void request_notifications();
+  bool asks_interrupt(std::uint16_t after, std::uint16_t before) const;
 
   std::shared_ptr<const memory::GuestMemory> memory_;
   std::uint16_t index_;

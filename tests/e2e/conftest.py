@@ -22,6 +22,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # test_service.py has the image service; elsewhere its processes would outlive the tests that began them.
+    os.environ.setdefault("RUNHV_SERVICE", "off")
     config.addinivalue_line("markers", "instrumented: also run with sanitizers in the native programs (tools/dev sanitize)")
 
 
@@ -81,9 +83,7 @@ class Runhv:
 
     @property
     def environment(self):
-        # test_service.py has the image service; elsewhere its processes would outlive the tests that began them.
-        return {**os.environ, "XDG_RUNTIME_DIR": str(self.runtime), "RUNHV_STORE": str(self.store),
-                "RUNHV_SERVICE": os.environ.get("RUNHV_SERVICE", "off")}
+        return {**os.environ, "XDG_RUNTIME_DIR": str(self.runtime), "RUNHV_STORE": str(self.store)}
 
     def image(self, name):
         return f"oci:{self.images / name}:latest"

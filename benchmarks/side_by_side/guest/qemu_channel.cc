@@ -58,7 +58,7 @@ int vsock_connect(std::uint32_t, int) {
   return sent == size ? ends[0] : -EIO;
 }
 
-bool Streams::open(const runhv_stdio& stdio, Failure& failure) {
+bool Streams::open(const runhv_stdio& stdio, std::span<const runhv_descriptor>, Failure& failure) {
   // Not on /dev, where the agent will mount it: it cannot be mounted twice in one place.
   long result = sys::mkdir("/ports", 0700);
   if (result == 0) result = sys::mount("dev", "/ports", "devtmpfs", 0, nullptr);
@@ -70,6 +70,7 @@ bool Streams::open(const runhv_stdio& stdio, Failure& failure) {
     if (result < 0) return failure.set(result, "make a pipe");
     lane.agent = ends[0];
     lane.container = ends[1];
+    lane.output = true;
     const std::uint32_t port = stream == 1 ? stdio.stdout_port : stdio.stderr_port;
     lane.connection = wait_for_port(port - RUNHV_CONTROL_PORT);
     if (lane.connection < 0) return failure.set(lane.connection, "open a virtio-serial port");
@@ -101,6 +102,10 @@ void Streams::move(unsigned stream) {
   if (sys::splice(lane.agent, lane.connection, kStep, 0) > 0) return;
   sys::close(lane.agent);
   lane.agent = -1;
+}
+
+void Streams::move_outputs() {
+  for (const unsigned stream : {1u, 2u}) move(stream);
 }
 
 // The first process is the only one, without input and without a terminal.

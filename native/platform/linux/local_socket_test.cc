@@ -121,19 +121,30 @@ TEST_F(LocalSocketTest, ANameIsTakenOnceAndGoneAfterwards) {
   EXPECT_EQ(LocalConnection::connect(path).error().code, Code::kNotFound);
 }
 
+// A name is there no sooner than its listener listens. Each listener stays: at its end a connection
+// that is under way is refused.
 TEST_F(LocalSocketTest, WhoFindsTheNameCanConnect) {
-  const std::string path = folder_ + "/control";
+  constexpr int kNames = 200;
   std::atomic<bool> over{false};
   int refused = 0;
   std::thread peer([&] {
-    while (!over) {
-      const auto connection = LocalConnection::connect(path);
-      if (!connection && connection.error().os_code == ECONNREFUSED) ++refused;
+    for (int i = 0; i < kNames; ++i) {
+      const std::string path = folder_ + "/" + std::to_string(i);
+      auto connection = LocalConnection::connect(path);
+      while (!connection && !over) {
+        if (connection.error().os_code == ECONNREFUSED) ++refused;
+        connection = LocalConnection::connect(path);
+      }
     }
   });
-  for (int i = 0; i < 2000; ++i) EXPECT_TRUE(LocalListener::bind(folder_, "control"));
-  over = true;
+  std::vector<LocalListener> listeners;
+  for (int i = 0; i < kNames; ++i) {
+    auto listener = LocalListener::bind(folder_, std::to_string(i));
+    if (listener) listeners.push_back(*std::move(listener));
+  }
+  over = listeners.size() != kNames;
   peer.join();
+  EXPECT_FALSE(over);
   EXPECT_EQ(refused, 0);
 }
 

@@ -7,6 +7,7 @@ import itertools
 import json
 import pathlib
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -209,6 +210,11 @@ def watched(runhv, faults, log, folder, *arguments, at=None, act="none"):
     return result, log.read_text("utf-8", "replace").splitlines() if log.exists() else []
 
 
+def calls_of_java(calls):
+    """Those after the launcher's, which ends with its lease. Each process counts its own."""
+    return calls[next(i for i, call in enumerate(calls) if call.endswith("/locks/use")) + 1:]
+
+
 def test_nothing_outside_the_store_is_touched(runhv, make, faults, tmp_path):
     victim = tmp_path / "victim"
     victim.mkdir()
@@ -251,6 +257,7 @@ def test_no_space_at_any_point_is_one_error_and_leaves_nothing(runhv, make, faul
     assert result.returncode == 0, result.stderr
     whole = image_bytes(runhv)
     assert [call.split()[0] for call in calls].count("write") > 4, calls
+    calls = calls_of_java(calls)
     for at in range(1, len(calls) + 1):
         shutil.rmtree(runhv.store, ignore_errors=True)
         result, _ = watched(runhv, faults, tmp_path / "calls", runhv.store, image, "true", at=at, act="full")
@@ -294,9 +301,10 @@ def test_a_kill_at_any_point_leaves_a_whole_image_or_none(runhv, make, faults, t
         result, _ = watched(runhv, faults, tmp_path / "calls", runhv.store, image, "true", at=at, act="kill")
         if result.returncode == 0:
             break
-        refused(result, "137")
+        if result.returncode != -signal.SIGKILL:  # the launcher itself
+            refused(result, "137")
         assert all(left.read_bytes() == whole[left.name] for left in files_of_images(runhv)), at
-    assert at > len(calls) - 5
+    assert at > len(calls_of_java(calls)) - 5
     assert runhv("run", image, "true").returncode == 0
     assert image_bytes(runhv) == whole
     assert (len(stored(runhv)), half_made(runhv)) == (1, []), "an import sweeps what killed ones left"

@@ -53,7 +53,8 @@ class World:
     def __init__(self, stack):
         self.stack = stack
         self.name = self.namespace("host")
-        ip("link", "add", "br0", "type", "bridge", namespace=self.name)
+        # With an address of its own: a bridge has else that of a port, and another one when ports come and go.
+        ip("link", "add", "br0", "address", "02:00:00:00:00:01", "type", "bridge", namespace=self.name)
         ip("address", "add", "10.88.0.1/24", "dev", "br0", namespace=self.name)
         ip("address", "add", "fd88::1/64", "dev", "br0", "nodad", namespace=self.name)
         ip("link", "set", "br0", "up", namespace=self.name)

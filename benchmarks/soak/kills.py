@@ -110,7 +110,10 @@ class Cycle:
 
     def leftovers(self):
         def left():
-            found = [each for each in self.daemon.left() if self.name in each]
+            try:
+                found = [each for each in self.daemon.left() if self.name in each]
+            except FileNotFoundError as gone:
+                return [f"a folder of another container that went while it was listed: {gone}"]  # look again
             return found + [f"container {each}" for each in self.daemon.ctr("container", "ls", "-q").stdout.split() if each == self.name]
         end = time.monotonic() + PATIENCE_S
         while (found := left()) and time.monotonic() < end:

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -24,6 +25,10 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     # test_service.py has the image service; elsewhere its processes would outlive the tests that began them.
     os.environ.setdefault("RUNHV_SERVICE", "off")
+    # Programs inherit that a signal is ignored, and runhv leaves it so: nohup, or a shell's background, would change what is tested.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     config.addinivalue_line("markers", "instrumented: also run with sanitizers in the native programs (tools/dev sanitize)")
 
 

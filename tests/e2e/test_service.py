@@ -13,10 +13,10 @@ import socket
 import struct
 import subprocess
 import tarfile
-import time
 
 import pytest
 
+from shim import alive, wait_until
 from test_registry import Registry, layered
 
 HELLO, ENVIRONMENT, REQUEST = 1, 2, 3
@@ -68,13 +68,6 @@ def status(runhv):
         return None
     told = re.match(rb"pid (\d+): (\d+) requests so far, (\d+) now;", result.stdout)
     return tuple(int(number) for number in told.groups())
-
-
-def wait_until(holds):
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def running(runhv, count):
@@ -315,7 +308,8 @@ def test_a_socket_that_is_left_is_replaced(served):
     assert served("kernels").returncode == 0
     pid, = services(served)
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not services(served))
+    # Its memory, and with that its command line, goes before its socket.
+    wait_until(lambda: not alive(pid))
     assert (folder_of(served) / "socket").is_socket()
     assert served("kernels").returncode == 0
     assert len(services(served)) == 1

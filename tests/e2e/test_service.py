@@ -146,6 +146,35 @@ def test_twenty_first_users_at_once_share_one(served):
     assert len(services(served)) == 1 and status(served)[1] == 20
 
 
+def reads(pid):
+    """How many system calls of the process have read something."""
+    return int(re.search(r"syscr: (\d+)", pathlib.Path(f"/proc/{pid}/io").read_text())[1])
+
+
+@pytest.mark.parametrize("options", [["--format", "{{.Repository}} {{.Tag}} {{.ID}} {{.Size}}"], ["-q"], ["--json"]])
+def test_what_it_has_read_of_images_it_does_not_read_again(served, tmp_path, options):
+    with tarfile.open(tmp_path / "root.tar", "w") as root:
+        root.addfile(tarfile.TarInfo("file"))
+    count = 30
+    for number in range(count):
+        assert served("import", "-c", f"ENV N={number}", tmp_path / "root.tar", f"image:{number}").returncode == 0
+    names = served.store / "registry/names"
+    os.utime(names, (0, 0))  # so that its next change has another time
+    first = served("images", *options).stdout
+    pid, = services(served)
+    before = reads(pid)
+    assert served("images", *options).stdout == first
+    assert reads(pid) - before < count  # those of the conversation; each image was more than one
+    # What has changed is seen.
+    assert served("tag", "image:0", "other").returncode == 0
+    assert served("images", *options).stdout != first
+    assert served("rmi", "other").returncode == 0
+    assert served("images", *options).stdout == first
+    for blob in (served.store / "registry/blobs/sha256").iterdir():
+        blob.unlink()
+    assert served("images", *options).stdout != first
+
+
 def test_errors_are_those_of_a_process_of_its_own(served):
     def told(service):
         result = served("run", "oci:/nowhere", "true", env={"RUNHV_SERVICE": service})

@@ -33,8 +33,9 @@ final class ImageDocuments {
     /** An array with docker's members of each image, or a line for each by a template. */
     String inspect(Request.Image request) throws IOException {
         List<Map<String, Object>> objects = new ArrayList<>();
+        ImageStore.Listing listing = store.list();
         for (String text : request.arguments()) {
-            objects.add(object(store.find(text)));
+            objects.add(object(listing, listing.find(text)));
         }
         Optional<String> format = request.value("format");
         if (format.isPresent()) {
@@ -55,7 +56,7 @@ final class ImageDocuments {
                         "It cannot be read, or is not for linux/amd64; runhv verify says what is damaged"));
     }
 
-    private Map<String, Object> object(List<Image> names) throws IOException {
+    private Map<String, Object> object(ImageStore.Listing listing, List<Image> names) throws IOException {
         Image image = names.getFirst();
         StoredImage content = content(image);
         Json config = Json.parse(content.configText());
@@ -63,7 +64,7 @@ final class ImageDocuments {
         object.put("Id", image.id().toString());
         List<String> tags = new ArrayList<>();
         List<String> digests = new ArrayList<>();
-        for (Image named : store.find(image.id().toString())) {
+        for (Image named : listing.find(image.id().toString())) {
             if (named.name().digest().isEmpty()) {
                 tags.add(named.name().familiar());
             }

@@ -1,10 +1,7 @@
 package dev.runhv.vmm.cli;
 
 import dev.runhv.vmm.cli.RequestReader.Request;
-import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Failures;
-import dev.runhv.vmm.content.Json;
-import dev.runhv.vmm.image.StoredImage;
 import dev.runhv.vmm.registry.Reference;
 import dev.runhv.vmm.store.Image;
 import dev.runhv.vmm.store.ImageStore;
@@ -48,20 +45,17 @@ final class ImageTexts {
         if (wanted.size() > 1) {
             throw Failures.invalid("images", "One NAME at most; see runhv help images");
         }
-        List<Map<String, Object>> rows = new ArrayList<>();
-        boolean json = request.has("json");
-        for (Image image : images) {
-            if (wanted.isEmpty() || isNamed(image.name(), wanted.getFirst())) {
-                rows.add(json ? object(image) : row(image, request.has("no-trunc")));
-            }
-        }
-        if (json) {
-            return JsonText.of(rows) + "\n";
+        List<Image> listed = images.stream()
+                .filter(image -> wanted.isEmpty() || isNamed(image.name(), wanted.getFirst()))
+                .toList();
+        if (request.has("json")) {
+            return JsonText.of(objects(listed)) + "\n";
         }
         String columns = "table {{.Repository}}\t{{.Tag}}\t%s{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
                 .formatted(request.has("digests") ? "{{.Digest}}\t" : "");
         String chosen = request.value("format").orElse(request.has("quiet") ? "{{.ID}}" : columns);
-        return Template.parse(chosen).text(HEADINGS, rows);
+        Template template = Template.parse(chosen);
+        return template.text(HEADINGS, rows(listed, template, request.has("no-trunc")));
     }
 
     private static final Map<String, String> HEADINGS = Map.of(
@@ -89,42 +83,57 @@ final class ImageTexts {
                 : name.registry().equals(other.registry()) && name.repository().equals(other.repository());
     }
 
-    private Map<String, Object> row(Image image, boolean whole) {
-        Optional<Instant> created = image.content().flatMap(ImageTexts::created);
-        Map<String, Object> row = new LinkedHashMap<>();
-        row.put("Repository", image.name().familiarRepository());
-        row.put("Tag", image.name().tag().isEmpty() ? NONE : image.name().tag());
-        row.put("Digest", image.target().digest().toString());
-        row.put("ID", whole ? image.id().toString() : shortId(image));
-        row.put(
-                "CreatedAt",
-                created.map(at -> CREATED_AT.format(at.atOffset(ZoneOffset.UTC)))
-                        .orElse("N/A"));
-        row.put("CreatedSince", created.map(this::since).orElse("N/A"));
-        row.put("Size", size(store.size(image)));
-        return row;
+    /** With the fields that are asked for: some cost a look at files. */
+    private List<Map<String, Object>> rows(List<Image> images, Template template, boolean whole) {
+        List<Long> sizes = template.asks("Size") ? store.sizes(images) : List.of();
+        List<Map<String, Object>> rows = new ArrayList<>();
+        for (int i = 0; i < images.size(); i++) {
+            Image image = images.get(i);
+            Map<String, Object> row = new LinkedHashMap<>();
+            row.put("Repository", image.name().familiarRepository());
+            row.put("Tag", image.name().tag().isEmpty() ? NONE : image.name().tag());
+            row.put("Digest", image.target().digest().toString());
+            row.put("ID", whole ? image.id().toString() : shortId(image));
+            if (template.asks("CreatedAt")) {
+                row.put("CreatedAt", created(image).map(ImageTexts::at).orElse("N/A"));
+            }
+            if (template.asks("CreatedSince")) {
+                row.put("CreatedSince", created(image).map(this::since).orElse("N/A"));
+            }
+            if (template.asks("Size")) {
+                row.put("Size", size(sizes.get(i)));
+            }
+            rows.add(row);
+        }
+        return rows;
     }
 
-    private Map<String, Object> object(Image image) {
-        Map<String, Object> object = new LinkedHashMap<>();
-        object.put("name", image.name().toString());
-        object.put("id", image.id().toString());
-        object.put("digest", image.target().digest().toString());
-        image.content().flatMap(ImageTexts::created).ifPresent(created -> object.put("created", created.toString()));
-        object.put("bytes", store.size(image));
-        return object;
+    private List<Map<String, Object>> objects(List<Image> images) {
+        List<Long> sizes = store.sizes(images);
+        List<Map<String, Object>> objects = new ArrayList<>();
+        for (int i = 0; i < images.size(); i++) {
+            Image image = images.get(i);
+            Map<String, Object> object = new LinkedHashMap<>();
+            object.put("name", image.name().toString());
+            object.put("id", image.id().toString());
+            object.put("digest", image.target().digest().toString());
+            created(image).ifPresent(created -> object.put("created", created.toString()));
+            object.put("bytes", sizes.get(i));
+            objects.add(object);
+        }
+        return objects;
     }
 
     static String shortId(Image image) {
         return image.id().hex().substring(0, SHORT_ID);
     }
 
-    private static Optional<Instant> created(StoredImage image) {
-        try {
-            return instant(Json.parse(image.configText()).string("created", ""));
-        } catch (CorruptInputException e) {
-            return Optional.empty();
-        }
+    private static Optional<Instant> created(Image image) {
+        return image.content().flatMap(content -> instant(content.config().created()));
+    }
+
+    private static String at(Instant created) {
+        return CREATED_AT.format(created.atOffset(ZoneOffset.UTC));
     }
 
     /** Of RFC 3339; empty for another text. */

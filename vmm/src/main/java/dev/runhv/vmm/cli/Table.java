@@ -10,15 +10,19 @@ final class Table {
 
     /** @param rows the headings first; each has as many words */
     static String text(List<List<String>> rows) {
+        int[] widths = new int[rows.getFirst().size()];
+        for (List<String> row : rows) {
+            for (int column = 0; column < widths.length; column++) {
+                widths[column] = Math.max(widths[column], row.get(column).length());
+            }
+        }
         StringBuilder text = new StringBuilder();
         for (List<String> row : rows) {
             StringBuilder line = new StringBuilder();
-            for (int column = 0; column < row.size(); column++) {
-                int at = column;
-                int width =
-                        rows.stream().mapToInt(r -> r.get(at).length()).max().orElse(0);
+            for (int column = 0; column < widths.length; column++) {
                 line.append(row.get(column));
-                line.append(" ".repeat(width + BETWEEN - row.get(column).length()));
+                line.append(
+                        " ".repeat(widths[column] + BETWEEN - row.get(column).length()));
             }
             text.append(line.toString().stripTrailing()).append('\n');
         }

@@ -58,6 +58,13 @@ final class Template {
         return new Part(null, path.isEmpty() ? List.of() : List.of(path.split("\\.", -1)), field.group(1) != null);
     }
 
+    /** Whether anything of the field is in a line. */
+    boolean asks(String field) {
+        return parts.stream()
+                .filter(part -> part.text == null)
+                .anyMatch(part -> part.path.isEmpty() || part.path.getFirst().equals(field));
+    }
+
     /**
      * A line for each row.
      *

@@ -15,6 +15,7 @@ import java.util.Map;
  * @param architecture perhaps unsaid
  * @param diffIds the digests of the uncompressed layers, lowest first
  * @param env {@code NAME=value}, in the image's order
+ * @param created as it is said: a time of RFC 3339, where it is one
  */
 public record ImageConfig(
         String os,
@@ -28,7 +29,8 @@ public record ImageConfig(
         String stopSignal,
         List<String> exposedPorts,
         List<String> volumes,
-        Map<String, String> labels) {
+        Map<String, String> labels,
+        String created) {
 
     public ImageConfig {
         diffIds = List.copyOf(diffIds);
@@ -65,7 +67,8 @@ public record ImageConfig(
                 config.string("StopSignal", ""),
                 config.objectOrEmpty("ExposedPorts").memberNames(),
                 config.objectOrEmpty("Volumes").memberNames(),
-                config.objectOrEmpty("Labels").stringMembers());
+                config.objectOrEmpty("Labels").stringMembers(),
+                json.stringMembers().getOrDefault("created", ""));
     }
 
     /** False where it is for linux/amd64 only because it does not say otherwise. */

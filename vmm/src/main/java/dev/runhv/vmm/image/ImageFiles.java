@@ -4,8 +4,10 @@ import dev.runhv.vmm.content.CorruptInputException;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Optional;
 
 /** The files of an image, by name with forward slashes: those of a folder, or those in an archive. */
@@ -63,8 +65,12 @@ interface ImageFiles extends Closeable {
     record Directory(Path root) implements ImageFiles {
         @Override
         public long size(String name) throws IOException {
-            Path file = root.resolve(name);
-            return Files.isRegularFile(file) ? Files.size(file) : -1;
+            try {
+                BasicFileAttributes file = Files.readAttributes(root.resolve(name), BasicFileAttributes.class);
+                return file.isRegularFile() ? file.size() : -1;
+            } catch (FileSystemException e) {
+                return -1;
+            }
         }
 
         @Override

@@ -86,7 +86,7 @@ public final class ImageSource implements AutoCloseable {
         String operation = operation(reference);
         try {
             RegistryFiles files = new RegistryFiles(name, store, policy, progress);
-            return finish(reference, files, () -> new OciReader(operation, files, platform).read(""));
+            return finish(reference, files, () -> new OciReader(operation, files, platform, Documents.READ).read(""));
         } catch (IOException e) {
             Failures.throwIfInterrupted(e);
             throw Failures.of(operation, e);

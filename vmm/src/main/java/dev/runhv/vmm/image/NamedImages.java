@@ -15,11 +15,15 @@ import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
 
 /**
  * What the names of images mean in the store: {@code registry/names/<sha256 of the name>.json}, each the index of a layout
@@ -28,6 +32,14 @@ import java.util.Optional;
  */
 public final class NamedImages {
     private static final String NAME = "io.containerd.image.name";
+
+    /** How long ago a folder must have changed for its next change to have another time, whatever its file system counts in. */
+    private static final Duration SETTLED = Duration.ofSeconds(2);
+
+    /** Of the store that was looked at last. */
+    private static volatile Known known = new Known(Path.of(""), FileTime.fromMillis(0), Listing.EMPTY);
+
+    private record Known(Path folder, FileTime changed, Listing listing) {}
 
     private final Path folder;
 
@@ -44,7 +56,9 @@ public final class NamedImages {
      * @param unknown files that say no name: damaged, or those of a runhv that kept the name's digest only. {@link #find}
      *     takes the latter over
      */
-    public record Listing(List<Named> images, List<Path> unknown) {}
+    public record Listing(List<Named> images, List<Path> unknown) {
+        private static final Listing EMPTY = new Listing(List.of(), List.of());
+    }
 
     public Path folder() {
         return folder;
@@ -91,23 +105,45 @@ public final class NamedImages {
         return Files.deleteIfExists(file(name));
     }
 
+    /**
+     * As {@link #list}, without a look at each name where none came or went since the last time. A host's file system that is
+     * another host's may say so late: who removes what has no name must list them.
+     */
+    public Listing known() throws IOException {
+        FileTime changed;
+        try {
+            changed = Files.getLastModifiedTime(folder);
+        } catch (NoSuchFileException e) {
+            return Listing.EMPTY;
+        }
+        Known before = known;
+        if (before.folder.equals(folder) && before.changed.equals(changed)) {
+            return before.listing;
+        }
+        boolean settled = changed.toInstant().plus(SETTLED).isBefore(Instant.now());
+        Listing listing = list();
+        if (settled) {
+            known = new Known(folder, changed, listing);
+        }
+        return listing;
+    }
+
     public Listing list() throws IOException {
-        List<Named> images = new ArrayList<>();
+        SortedMap<String, Named> images = new TreeMap<>();
         List<Path> unknown = new ArrayList<>();
         try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, "[0-9a-f]*.json")) {
             for (Path file : files) {
                 Optional<Named> image = named(file);
                 if (image.isPresent()) {
-                    images.add(image.get());
+                    images.put(image.get().name().toString(), image.get());
                 } else if (Files.exists(file)) {
                     unknown.add(file);
                 }
             }
         } catch (NoSuchFileException e) {
-            return new Listing(List.of(), List.of());
+            return Listing.EMPTY;
         }
-        images.sort(Comparator.comparing(image -> image.name().toString()));
-        return new Listing(List.copyOf(images), List.copyOf(unknown));
+        return new Listing(List.copyOf(images.values()), List.copyOf(unknown));
     }
 
     private Optional<Named> named(Path file) throws IOException {

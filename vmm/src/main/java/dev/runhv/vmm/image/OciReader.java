@@ -18,19 +18,28 @@ final class OciReader {
     private final String operation;
     private final ImageFiles files;
     private final Platform wanted;
+    private final Documents documents;
 
     OciReader(String operation, ImageFiles files) {
         this(operation, files, Platform.HERE);
     }
 
     OciReader(String operation, ImageFiles files, Platform wanted) {
+        this(operation, files, wanted, new Documents(0));
+    }
+
+    /** @param documents that need not be read once more where their files are there */
+    OciReader(String operation, ImageFiles files, Platform wanted, Documents documents) {
         this.operation = operation;
         this.files = files;
         this.wanted = wanted;
+        this.documents = documents;
     }
 
     /** An image without its layers. */
     record Resolved(Descriptor manifest, Manifest image, ImageConfig config, byte[] configText) {}
+
+    private record Configuration(ImageConfig config, byte[] text) {}
 
     ImageSource.Contents read(String tag) throws IOException {
         Resolved found = resolve(tag);
@@ -55,18 +64,28 @@ final class OciReader {
     /** The one of the candidates that is wanted. */
     Resolved resolve(List<Descriptor> candidates) throws IOException {
         Descriptor manifest = forPlatform(candidates, 1);
-        Manifest image = parsed(
-                "manifest " + manifest.digest(),
-                () -> Manifest.parse(blob("manifest", manifest, ImageLimits.MANIFEST_BYTES)));
+        Manifest image = document("manifest", manifest, ImageLimits.MANIFEST_BYTES, Manifest.class, Manifest::parse);
         if (image.config().type() != MediaType.CONFIG) {
             throw Failures.unsupported(
                     operation,
                     "It is not a container image: its configuration has the unknown media type \""
                             + image.config().mediaType() + "\"");
         }
-        String what = "configuration " + image.config().digest();
-        byte[] text = parsed(what, () -> blob("configuration", image.config(), ImageLimits.CONFIG_BYTES));
-        return new Resolved(manifest, image, parsed(what, () -> ImageConfig.parse(text)), text);
+        Configuration configuration = document(
+                "configuration",
+                image.config(),
+                ImageLimits.CONFIG_BYTES,
+                Configuration.class,
+                text -> new Configuration(ImageConfig.parse(text), text));
+        return new Resolved(manifest, image, configuration.config, configuration.text);
+    }
+
+    private <T> T document(String what, Descriptor descriptor, int limit, Class<T> type, Documents.Parser<T> parser)
+            throws IOException {
+        return parsed(what + " " + descriptor.digest(), () -> {
+            requireSmall(what, descriptor, limit);
+            return documents.get(type, descriptor, () -> parser.parse(text(what, descriptor)));
+        });
     }
 
     /** All that the layout holds. */
@@ -162,9 +181,8 @@ final class OciReader {
                     throw Failures.corrupt(
                             operation, "Its indexes are nested more than %d deep".formatted(ImageLimits.INDEX_DEPTH));
                 }
-                ImageIndex nested = parsed(
-                        "index " + chosen.digest(),
-                        () -> ImageIndex.parse(blob("index", chosen, ImageLimits.MANIFEST_BYTES)));
+                ImageIndex nested =
+                        document("index", chosen, ImageLimits.MANIFEST_BYTES, ImageIndex.class, ImageIndex::parse);
                 yield forPlatform(nested.manifests(), depth + 1);
             }
             case SCHEMA1 ->
@@ -199,10 +217,18 @@ final class OciReader {
     }
 
     byte[] blob(String what, Descriptor descriptor, int limit) throws IOException {
+        requireSmall(what, descriptor, limit);
+        return text(what, descriptor);
+    }
+
+    private void requireSmall(String what, Descriptor descriptor, int limit) throws IOException {
         if (descriptor.size() > limit) {
             throw new CorruptInputException("It has %d bytes, more than %d".formatted(descriptor.size(), limit));
         }
         requireSize(what, descriptor);
+    }
+
+    private byte[] text(String what, Descriptor descriptor) throws IOException {
         try (InputStream in = open(what, descriptor)) {
             return in.readAllBytes();
         }

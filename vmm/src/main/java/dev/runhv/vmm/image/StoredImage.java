@@ -4,13 +4,12 @@ import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.registry.Reference;
-import java.io.ByteArrayInputStream;
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -36,8 +35,9 @@ public record StoredImage(
      * @throws RunhvException where a part of it is missing or damaged, or it is for another platform only
      */
     public static StoredImage read(Path store, Reference name, Descriptor target) throws IOException {
-        OciReader reader = new OciReader("read image " + name, new Named(store, name, target));
-        OciReader.Resolved found = reader.resolve("");
+        ImageFiles stored = new ImageFiles.Directory(store.resolve("registry"));
+        OciReader reader = new OciReader("read image " + name, stored, Platform.HERE, Documents.READ);
+        OciReader.Resolved found = reader.resolve(List.of(target));
         return new StoredImage(
                 target,
                 found.manifest(),
@@ -65,7 +65,7 @@ public record StoredImage(
 
     private static void reach(ImageFiles files, Descriptor blob, int depth, Set<Descriptor> reached)
             throws IOException {
-        if (!reached.add(blob) || files.size(OciReader.path(blob.digest())) != blob.size()) {
+        if (!reached.add(blob)) {
             return;
         }
         for (Descriptor child : children(files, blob, depth)) {
@@ -79,13 +79,13 @@ public record StoredImage(
                 case INDEX ->
                     depth > ImageLimits.INDEX_DEPTH
                             ? List.of()
-                            : ImageIndex.parse(text(files, blob)).manifests();
-                case MANIFEST -> {
-                    Manifest manifest = Manifest.parse(text(files, blob));
-                    List<Descriptor> children = new ArrayList<>(manifest.layers());
-                    children.add(manifest.config());
-                    yield children;
-                }
+                            : document(files, blob, ImageIndex.class, ImageIndex::parse)
+                                    .map(ImageIndex::manifests)
+                                    .orElse(List.of());
+                case MANIFEST ->
+                    document(files, blob, Manifest.class, Manifest::parse)
+                            .map(StoredImage::parts)
+                            .orElse(List.of());
                 case CONFIG, LAYER, SCHEMA1, UNKNOWN -> List.of();
             };
         } catch (CorruptInputException e) {
@@ -93,27 +93,20 @@ public record StoredImage(
         }
     }
 
-    private static byte[] text(ImageFiles files, Descriptor blob) throws IOException {
-        return files.read(OciReader.path(blob.digest()), ImageLimits.MANIFEST_BYTES);
+    private static List<Descriptor> parts(Manifest manifest) {
+        List<Descriptor> parts = new ArrayList<>(manifest.layers());
+        parts.add(manifest.config());
+        return parts;
     }
 
-    /** The layout that has this one image. */
-    private record Named(ImageFiles stored, byte[] index) implements ImageFiles {
-        Named(Path store, Reference name, Descriptor target) throws IOException {
-            this(new Directory(store.resolve("registry")), NamedImages.index(name, target));
+    /** Empty where its file is not there as a whole; as far as that can be read, it is not verified here. */
+    private static <T> Optional<T> document(
+            ImageFiles files, Descriptor blob, Class<T> type, Documents.Parser<T> parser) throws IOException {
+        String file = OciReader.path(blob.digest());
+        if (files.size(file) != blob.size()) {
+            return Optional.empty();
         }
-
-        @Override
-        public long size(String file) throws IOException {
-            return file.equals("index.json") ? index.length : stored.size(file);
-        }
-
-        @Override
-        public InputStream open(String file) throws IOException {
-            return file.equals("index.json") ? new ByteArrayInputStream(index) : stored.open(file);
-        }
-
-        @Override
-        public void close() {}
+        Optional<T> known = Documents.READ.find(type, blob);
+        return known.isPresent() ? known : Optional.of(parser.parse(files.read(file, ImageLimits.MANIFEST_BYTES)));
     }
 }

@@ -21,6 +21,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -59,19 +60,41 @@ public final class ImageStore {
      * @param images in the order of their names
      * @param nameless how many files of names say none: they are those of a runhv that kept only a name's digest, or damaged
      */
-    public record Listing(List<Image> images, int nameless) {}
+    public record Listing(List<Image> images, int nameless) {
+        /**
+         * The image that a user means by a name, by a name with the digest of what it means, by an ID, or by as much of its
+         * beginning as no other ID has.
+         *
+         * @return that of the name, or all names of the ID; never empty
+         * @throws RunhvException {@code NOT_FOUND}; {@code INVALID_ARGUMENT} where several IDs begin so
+         */
+        public List<Image> find(String text) {
+            String operation = "find image " + text;
+            List<Image> found = byName(images, text);
+            if (found.isEmpty()) {
+                found = byId(operation, images, text);
+            }
+            if (found.isEmpty()) {
+                throw Failures.notFound(operation, "No such image; runhv images lists those that are there");
+            }
+            return found;
+        }
+    }
 
     public Listing list() {
         try {
-            NamedImages.Listing listing = names.list();
-            List<Image> images = new ArrayList<>();
-            for (NamedImages.Named named : listing.images()) {
-                images.add(image(named));
-            }
-            return new Listing(List.copyOf(images), listing.unknown().size());
+            return listing(names.known());
         } catch (IOException e) {
             throw Failures.of("list the images in " + store, e);
         }
+    }
+
+    private Listing listing(NamedImages.Listing named) throws IOException {
+        List<Image> images = new ArrayList<>();
+        for (NamedImages.Named image : named.images()) {
+            images.add(image(image));
+        }
+        return new Listing(List.copyOf(images), named.unknown().size());
     }
 
     private Image image(NamedImages.Named named) throws IOException {
@@ -84,24 +107,9 @@ public final class ImageStore {
         return new Image(named.name(), named.target(), content);
     }
 
-    /**
-     * The image that a user means by a name, by a name with the digest of what it means, by an ID, or by as much of its
-     * beginning as no other ID has.
-     *
-     * @return that of the name, or all names of the ID; never empty
-     * @throws RunhvException {@code NOT_FOUND}; {@code INVALID_ARGUMENT} where several IDs begin so
-     */
+    /** {@link Listing#find} in what there is now. */
     public List<Image> find(String text) {
-        List<Image> images = list().images();
-        String operation = "find image " + text;
-        List<Image> found = byName(images, text);
-        if (found.isEmpty()) {
-            found = byId(operation, images, text);
-        }
-        if (found.isEmpty()) {
-            throw Failures.notFound(operation, "No such image; runhv images lists those that are there");
-        }
-        return found;
+        return list().find(text);
     }
 
     private static List<Image> byName(List<Image> images, String text) {
@@ -151,32 +159,45 @@ public final class ImageStore {
 
     /** The bytes of an image in the store: those of its files, whoever else needs them. */
     public long size(Image image) {
-        try {
-            long size = 0;
-            for (Path file : files(image)) {
-                size += sizeOf(file);
+        return sizes(List.of(image)).getFirst();
+    }
+
+    /** {@link #size} of each, in their order: what they share is looked at once. */
+    public List<Long> sizes(List<Image> images) {
+        Map<Digest, Long> ofTargets = new HashMap<>();
+        Map<Path, Long> ofFiles = new HashMap<>();
+        List<Long> sizes = new ArrayList<>();
+        for (Image image : images) {
+            try {
+                Long size = ofTargets.get(image.target().digest());
+                if (size == null) {
+                    size = size(image, ofFiles);
+                    ofTargets.put(image.target().digest(), size);
+                }
+                sizes.add(size);
+            } catch (IOException e) {
+                throw Failures.of("look at image " + image.name(), e);
             }
-            return size;
-        } catch (IOException e) {
-            throw Failures.of("look at image " + image.name(), e);
         }
+        return sizes;
+    }
+
+    private long size(Image image, Map<Path, Long> known) throws IOException {
+        long sum = 0;
+        for (Path file : files(image)) {
+            sum += known.computeIfAbsent(file, ImageStore::sizeOf);
+        }
+        return sum;
     }
 
     /** The bytes of a layer's content; empty where it has not been read yet. */
     public Optional<Long> layerSize(Digest diffId) {
-        try {
-            return Files.exists(rootfs.entries(diffId)) ? Optional.of(sizeOf(rootfs.data(diffId))) : Optional.empty();
-        } catch (IOException e) {
-            throw Failures.of("look at layer " + diffId, e);
-        }
+        return Files.exists(rootfs.entries(diffId)) ? Optional.of(sizeOf(rootfs.data(diffId))) : Optional.empty();
     }
 
-    private static long sizeOf(Path file) throws IOException {
-        try {
-            return Files.size(file);
-        } catch (NoSuchFileException e) {
-            return 0;
-        }
+    /** 0 where there is none. */
+    private static long sizeOf(Path file) {
+        return file.toFile().length(); // nothing is thrown for what is not there, as much may be
     }
 
     /** Of those that are there, and those that may come. */
@@ -223,18 +244,19 @@ public final class ImageStore {
     }
 
     private Removed remove(List<String> texts, boolean force, boolean alone) throws IOException {
+        Listing before = listing(names.list());
         Map<Reference, Image> going = new LinkedHashMap<>();
         for (String text : texts) {
-            List<Image> found = find(text);
+            List<Image> found = before.find(text);
             if (!force && repositories(found) > 1) {
                 throw conflict(text, "It has names in several repositories: remove these, or use -f");
             }
             found.forEach(image -> going.put(image.name(), image));
         }
-        Set<Digest> kept = list().images().stream()
+        List<Image> staying = before.images().stream()
                 .filter(image -> !going.containsKey(image.name()))
-                .map(Image::id)
-                .collect(Collectors.toSet());
+                .toList();
+        Set<Digest> kept = staying.stream().map(Image::id).collect(Collectors.toSet());
         Map<Digest, Image> last = new LinkedHashMap<>();
         for (Image image : going.values()) {
             if (!kept.contains(image.id())) {
@@ -257,7 +279,7 @@ public final class ImageStore {
         for (Image image : last.values()) {
             candidates.addAll(files(image));
         }
-        Collected collected = collect(candidates);
+        Collected collected = collect(candidates, staying);
         Set<Digest> deleted = new LinkedHashSet<>(last.keySet());
         for (Image image : last.values()) {
             image.content().stream()
@@ -293,18 +315,22 @@ public final class ImageStore {
      */
     public Pruned prune(boolean all) throws InterruptedException {
         try (StoreLease _ = StoreLease.takeAlone(store)) {
+            NamedImages.Listing named = names.list();
+            List<Image> staying = new ArrayList<>();
             List<Reference> untagged = new ArrayList<>();
-            for (Image image : all ? list().images() : List.<Image>of()) {
-                if (!isRunning(image)) {
+            for (Image image : listing(named).images()) {
+                if (!all || isRunning(image)) {
+                    staying.add(image);
+                } else {
                     names.remove(image.name());
                     untagged.add(image.name());
                 }
             }
-            Set<Path> candidates = new LinkedHashSet<>(names.list().unknown());
+            Set<Path> candidates = new LinkedHashSet<>(named.unknown());
             for (Path folder : folders()) {
                 candidates.addAll(filesBelow(folder));
             }
-            Collected collected = collect(candidates);
+            Collected collected = collect(candidates, staying);
             return new Pruned(List.copyOf(untagged), collected.files.size(), collected.bytes);
         } catch (IOException e) {
             Failures.throwIfInterrupted(e);
@@ -330,10 +356,14 @@ public final class ImageStore {
 
     private record Collected(Set<Path> files, long bytes) {}
 
-    /** Deletes those of the files that nobody needs. REQUIRES: a lease alone. */
-    private Collected collect(Collection<Path> candidates) throws IOException {
+    /**
+     * Deletes those of the files that nobody needs. REQUIRES: a lease alone.
+     *
+     * @param staying all that have a name
+     */
+    private Collected collect(Collection<Path> candidates, List<Image> staying) throws IOException {
         Set<Path> needed = new HashSet<>();
-        for (Image image : list().images()) {
+        for (Image image : staying) {
             needed.addAll(files(image));
         }
         Set<Path> deleted = new LinkedHashSet<>();

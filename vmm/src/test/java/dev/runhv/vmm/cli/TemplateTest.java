@@ -36,6 +36,21 @@ class TemplateTest {
         assertThat(Template.parse("table {{.ID}}").text(Map.of(), List.of())).isEqualTo("ID\n");
     }
 
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+                    {{.Size}}         | true
+                    {{json .Size}}    | true
+                    {{.Size.Part}}    | true
+                    table {{.Size}}   | true
+                    {{json .}}        | true
+                    json              | true
+                    Size {{.ID}}      | false
+                    {{.Config.Size}}  | false
+                    """)
+    void aFieldIsAskedForWhereALineNeedsIt(String format, boolean asked) {
+        assertThat(Template.parse(format).asks("Size")).isEqualTo(asked);
+    }
+
     @Test
     void jsonIsAllFieldsOfEachRow() throws IOException {
         assertThat(Template.parse("json").text(Map.of(), List.of(Map.of("a", 1L), Map.of("a", true))))

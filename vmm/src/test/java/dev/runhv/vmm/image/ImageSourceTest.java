@@ -455,7 +455,8 @@ class ImageSourceTest {
                             "",
                             List.of(),
                             List.of(),
-                            Map.of()));
+                            Map.of(),
+                            ""));
         }
     }
 

@@ -188,6 +188,18 @@ class ProcessPlanTest {
 
     private static ImageConfig image(List<String> cmd, List<String> entrypoint, List<String> env, String workingDir) {
         return new ImageConfig(
-                "linux", "amd64", List.of(), entrypoint, cmd, env, "", workingDir, "", List.of(), List.of(), Map.of());
+                "linux",
+                "amd64",
+                List.of(),
+                entrypoint,
+                cmd,
+                env,
+                "",
+                workingDir,
+                "",
+                List.of(),
+                List.of(),
+                Map.of(),
+                "");
     }
 }

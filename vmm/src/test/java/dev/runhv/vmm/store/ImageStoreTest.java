@@ -21,6 +21,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -218,6 +219,40 @@ class ImageStoreTest {
         store.remove(List.of("one"), false);
         store.prune(false);
         assertThat(files()).isEmpty();
+    }
+
+    @Test
+    void aListingTellsWhatCameAndWentSinceTheLast() throws Exception {
+        Descriptor target = image("a");
+        put("one", target);
+        // So long ago that the next change has another time.
+        Files.setLastModifiedTime(path.resolve("registry/names"), FileTime.fromMillis(0));
+        assertThat(names(store.list().images())).containsExactly("docker.io/library/one:latest");
+
+        put("two", target);
+        assertThat(store.list().images()).hasSize(2);
+        store.remove(List.of("one"), false);
+        assertThat(names(store.list().images())).containsExactly("docker.io/library/two:latest");
+
+        Path manifest = path.resolve("registry/blobs/sha256/" + target.digest().hex());
+        assertThat(store.list().images().getFirst().content()).isPresent();
+        Files.delete(manifest);
+        assertThat(store.list().images().getFirst().content()).isEmpty();
+    }
+
+    @Test
+    void sizesAreThoseOfEachImage() throws Exception {
+        put("one", image("base", "one"));
+        put("two", image("base", "of another length"));
+        store.tag("one", Reference.parse("again"));
+        prepare("one");
+        List<Image> images = store.list().images();
+
+        assertThat(store.sizes(images))
+                .containsExactlyElementsOf(images.stream().map(store::size).toList());
+        assertThat(store.size(images.get(0))) // "again", with its tree
+                .isEqualTo(store.size(images.get(1)))
+                .isGreaterThan(store.size(images.get(2)));
     }
 
     @Test

@@ -2,27 +2,20 @@ package dev.runhv.vmm.registry;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import com.sun.net.httpserver.HttpExchange;
-import com.sun.net.httpserver.HttpServer;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.image.ImageReference;
 import dev.runhv.vmm.rootfs.RootfsProgress;
 import dev.runhv.vmm.rootfs.RootfsStore;
 import dev.runhv.vmm.testing.ImageBuilder;
+import dev.runhv.vmm.testing.LoopbackRegistry;
 import dev.runhv.vmm.testing.TarBuilder;
 import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.Arrays;
-import java.util.HashMap;
-import java.util.Map;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -42,32 +35,16 @@ class OnePassHeapTest {
     @TempDir
     private Path folder;
 
-    private final ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
-    private final Map<String, byte[]> served = new HashMap<>();
-    private HttpServer server;
+    private LoopbackRegistry registry;
 
     @BeforeEach
     void serve() throws IOException {
-        server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-        server.setExecutor(threads);
-        server.createContext("/", this::answer);
-        server.start();
+        registry = new LoopbackRegistry();
     }
 
     @AfterEach
     void stop() {
-        server.stop(0);
-        threads.shutdownNow();
-    }
-
-    private void answer(HttpExchange exchange) throws IOException {
-        try (exchange) {
-            String path = exchange.getRequestURI().getPath();
-            byte[] body = served.get(path.substring(path.lastIndexOf('/') + 1).replace("sha256:", ""));
-            exchange.getResponseHeaders().set("Content-Type", ImageBuilder.MANIFEST);
-            exchange.sendResponseHeaders(200, body.length);
-            exchange.getResponseBody().write(body);
-        }
+        registry.close();
     }
 
     /** A layer in pieces, each compressed for itself: gzip members one behind the other are one file (RFC 1952 §2.2). */
@@ -86,14 +63,13 @@ class OnePassHeapTest {
     }
 
     private void serve(Pieces layer) {
-        ImageBuilder image = new ImageBuilder()
-                .layer(
-                        ImageBuilder.LAYER + "+gzip",
-                        layer.stored.toByteArray(),
-                        Digest.of(Digest.Algorithm.SHA256, layer.tar));
-        served.put("latest", ImageBuilder.bytes(image.manifestText()));
-        image.layout("latest")
-                .forEach((name, content) -> served.put(name.substring(name.lastIndexOf('/') + 1), content));
+        registry.serve(
+                "latest",
+                new ImageBuilder()
+                        .layer(
+                                ImageBuilder.LAYER + "+gzip",
+                                layer.stored.toByteArray(),
+                                Digest.of(Digest.Algorithm.SHA256, layer.tar)));
     }
 
     private static byte[] withoutEnd(TarBuilder tar) {
@@ -136,7 +112,7 @@ class OnePassHeapTest {
     }
 
     private void pullInSmallHeap() throws Exception {
-        String name = "localhost:" + server.getAddress().getPort() + "/large";
+        String name = registry.authority() + "/large";
         Process child = new ProcessBuilder(
                         Path.of(System.getProperty("java.home"), "bin/java").toString(),
                         HEAP,

@@ -1,10 +1,10 @@
 package dev.runhv.vmm.registry;
 
+import static dev.runhv.vmm.testing.LoopbackRegistry.send;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.sun.net.httpserver.HttpExchange;
-import com.sun.net.httpserver.HttpServer;
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
@@ -17,11 +17,10 @@ import dev.runhv.vmm.rootfs.PreparedRootfs;
 import dev.runhv.vmm.rootfs.RootfsProgress;
 import dev.runhv.vmm.rootfs.RootfsStore;
 import dev.runhv.vmm.testing.ImageBuilder;
+import dev.runhv.vmm.testing.LoopbackRegistry;
 import dev.runhv.vmm.testing.TarBuilder;
 import java.io.IOException;
 import java.io.OutputStream;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -41,8 +40,6 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -52,13 +49,6 @@ import org.junit.jupiter.api.io.TempDir;
 /** Pulls from a registry of our own, which behaves or does not. */
 @Timeout(60)
 class RegistryTest {
-    private static final String MANIFEST = "application/vnd.oci.image.manifest.v1+json";
-
-    /** What the registry does with a request; true where it has answered. */
-    private interface Misbehaviour {
-        boolean answer(HttpExchange exchange) throws IOException;
-    }
-
     @TempDir
     Path folder;
 
@@ -68,62 +58,38 @@ class RegistryTest {
     private final List<Duration> pauses = new CopyOnWriteArrayList<>();
     private final List<String> requests = new CopyOnWriteArrayList<>();
     private final ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
-    private volatile Misbehaviour misbehaviour = exchange -> false;
-    private HttpServer server;
-    private Path layout;
+    private volatile LoopbackRegistry.Answer misbehaviour = exchange -> false;
+    private LoopbackRegistry registry;
+    private ImageBuilder image;
 
     @BeforeEach
     void serve() throws IOException {
-        layout = folder.resolve("layout");
-        new ImageBuilder()
+        registry = new LoopbackRegistry(exchange -> {
+            requests.add(exchange.getRequestURI().getPath());
+            return misbehaviour.answer(exchange);
+        });
+        serve(new ImageBuilder()
                 .gzipLayer(new TarBuilder().file("a", "one").bytes())
-                .layer(new TarBuilder().file("b", "two").bytes())
-                .writeTo(layout, "latest");
-        server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-        server.setExecutor(threads);
-        server.createContext("/", this::answer);
-        server.start();
+                .layer(new TarBuilder().file("b", "two").bytes()));
+    }
+
+    private void serve(ImageBuilder served) {
+        image = served;
+        registry.serve("latest", image);
     }
 
     @AfterEach
     void stop() {
-        server.stop(0);
+        registry.close();
         threads.shutdownNow();
     }
 
-    private void answer(HttpExchange exchange) throws IOException {
-        try (exchange) {
-            String path = exchange.getRequestURI().getPath();
-            requests.add(path);
-            if (misbehaviour.answer(exchange)) {
-                return;
-            }
-            String last = path.substring(path.lastIndexOf('/') + 1);
-            String digest = last.equals("latest") ? manifestDigest() : last;
-            Path file = layout.resolve("blobs").resolve(digest.replace(':', '/'));
-            if (!Files.exists(file)) {
-                exchange.sendResponseHeaders(404, -1);
-                return;
-            }
-            exchange.getResponseHeaders().set("Content-Type", MANIFEST);
-            send(exchange, 200, Files.readAllBytes(file));
-        }
-    }
-
-    private String manifestDigest() throws IOException {
-        Matcher digest = Pattern.compile("sha256:[0-9a-f]{64}").matcher(Files.readString(layout.resolve("index.json")));
-        assertThat(digest.find()).isTrue();
-        return digest.group();
-    }
-
-    private static boolean send(HttpExchange exchange, int status, byte[] body) throws IOException {
-        exchange.sendResponseHeaders(status, body.length == 0 ? -1 : body.length);
-        exchange.getResponseBody().write(body);
-        return true;
+    private String manifestDigest() {
+        return Digest.sha256(ImageBuilder.bytes(image.manifestText())).toString();
     }
 
     private String name() {
-        return "localhost:" + server.getAddress().getPort() + "/web";
+        return registry.authority() + "/web";
     }
 
     private Path store() {
@@ -174,10 +140,9 @@ class RegistryTest {
         pull(PullPolicy.NEVER, PullProgress.NONE).close();
         assertThat(requests).isEmpty();
         // The name means something else now, of which one layer is known.
-        new ImageBuilder()
+        serve(new ImageBuilder()
                 .gzipLayer(new TarBuilder().file("a", "one").bytes())
-                .layer(new TarBuilder().file("c", "three").bytes())
-                .writeTo(layout, "latest");
+                .layer(new TarBuilder().file("c", "three").bytes()));
         pull(PullPolicy.MISSING, PullProgress.NONE).close();
         assertThat(requests).isEmpty();
         try (ImageSource source = pull(PullPolicy.ALWAYS, PullProgress.NONE)) {
@@ -188,11 +153,11 @@ class RegistryTest {
 
     @Test
     void fetchesThreeLayersAtOnceAndTellsHowFarTheyAre() throws Exception {
-        ImageBuilder image = new ImageBuilder();
+        ImageBuilder eight = new ImageBuilder();
         for (int i = 0; i < 8; i++) {
-            image.layer(new TarBuilder().file("file" + i, "content").bytes());
+            eight.layer(new TarBuilder().file("file" + i, "content").bytes());
         }
-        image.writeTo(layout, "latest");
+        serve(eight);
         List<String> layers = new CopyOnWriteArrayList<>();
         CountDownLatch three = new CountDownLatch(3);
         AtomicInteger inFlight = new AtomicInteger();
@@ -255,15 +220,11 @@ class RegistryTest {
     @Test
     void tokenGoesToTheRegistryAndNotWhereItRedirects() throws Exception {
         List<String> leaked = new CopyOnWriteArrayList<>();
-        HttpServer other = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-        other.createContext("/", exchange -> {
+        LoopbackRegistry other = new LoopbackRegistry(exchange -> {
             leaked.addAll(exchange.getRequestHeaders().getOrDefault("Authorization", List.of()));
-            String path = exchange.getRequestURI().getPath();
-            try (exchange) {
-                send(exchange, 200, Files.readAllBytes(layout.resolve("blobs" + path.replace(':', '/'))));
-            }
+            return false;
         });
-        other.start();
+        other.serve("latest", image);
         misbehaviour = exchange -> {
             String path = exchange.getRequestURI().getPath();
             if (path.equals("/token")) {
@@ -276,18 +237,13 @@ class RegistryTest {
             }
             if (path.contains("/blobs/")) {
                 exchange.getResponseHeaders()
-                        .set(
-                                "Location",
-                                "http://127.0.0.1:" + other.getAddress().getPort()
-                                        + path.substring(path.lastIndexOf('/')));
+                        .set("Location", "http://127.0.0.1:" + other.port() + path.substring(path.lastIndexOf('/')));
                 return send(exchange, 307, new byte[0]);
             }
             return false;
         };
-        try {
+        try (other) {
             assertThat(pull().image()).exists();
-        } finally {
-            other.stop(0);
         }
         assertThat(leaked).isEmpty();
     }
@@ -365,19 +321,12 @@ class RegistryTest {
     void passwordDoesNotGoWhereAnotherHostAsksForIt() throws Exception {
         keep("{\"auths\":{\"HOST\":{\"auth\":\"bWU6c2VjcmV0\"}}}");
         List<String> leaked = new CopyOnWriteArrayList<>();
-        HttpServer other = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-        other.createContext("/", exchange -> {
+        try (LoopbackRegistry other = new LoopbackRegistry(exchange -> {
             leaked.addAll(exchange.getRequestHeaders().getOrDefault("Authorization", List.of()));
-            try (exchange) {
-                challenges(exchange, "Basic realm=\"there\"");
-            }
-        });
-        other.start();
-        String elsewhere = "http://127.0.0.1:" + other.getAddress().getPort() + "/";
-        try {
+            return challenges(exchange, "Basic realm=\"there\"");
+        })) {
+            String elsewhere = "http://127.0.0.1:" + other.port() + "/";
             refuses(exchange -> redirect(exchange, elsewhere), ErrorCode.ACCESS_DENIED, "does not say how to be asked");
-        } finally {
-            other.stop(0);
         }
         assertThat(leaked).isEmpty();
     }
@@ -409,24 +358,20 @@ class RegistryTest {
     @Test
     void mirrorIsAskedFirstAndTheRegistryWhereThatFails() throws Exception {
         List<String> mirrored = new CopyOnWriteArrayList<>();
-        HttpServer mirror = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-        mirror.createContext("/", exchange -> {
+        LoopbackRegistry mirror = new LoopbackRegistry(exchange -> {
             mirrored.add(exchange.getRequestURI() + " "
                     + exchange.getRequestHeaders().getFirst("X-Asked"));
-            try (exchange) {
-                String path = exchange.getRequestURI().getPath();
-                send(exchange, path.contains("manifests") ? 404 : 503, new byte[0]);
-            }
+            String path = exchange.getRequestURI().getPath();
+            return send(exchange, path.contains("manifests") ? 404 : 503, new byte[0]);
         });
-        mirror.start();
         hosts("""
                 [host."http://127.0.0.1:%d/cache"]
                 capabilities = ["pull", "resolve"]
                 [host."http://127.0.0.1:%d/cache".header]
                 x-asked = "by us"
-                """.formatted(mirror.getAddress().getPort(), mirror.getAddress().getPort()));
+                """.formatted(mirror.port(), mirror.port()));
         keep("{\"auths\":{\"HOST\":{\"auth\":\"bWU6c2VjcmV0\"}}}");
-        try {
+        try (mirror) {
             pulls();
             Digest digest = Digest.sha256(new byte[1]);
             misbehaviour = exchange -> send(exchange, 404, new byte[0]);
@@ -435,8 +380,6 @@ class RegistryTest {
                         .hasMessageContaining(Reference.parse(name()).registry() + " does not have it; 127.0.0.1:")
                         .hasMessageContaining("answers with the status 503");
             }
-        } finally {
-            mirror.stop(0);
         }
         assertThat(mirrored.getFirst())
                 .isEqualTo("/cache/v2/web/manifests/latest?ns="
@@ -481,7 +424,7 @@ class RegistryTest {
     }
 
     /** The first answer brings 200,000 bytes and no more until {@code over}; those from a range on are whole. */
-    private static Misbehaviour stallsFirst(byte[] content, CountDownLatch over, List<String> ranges) {
+    private static LoopbackRegistry.Answer stallsFirst(byte[] content, CountDownLatch over, List<String> ranges) {
         return exchange -> {
             String range = exchange.getRequestHeaders().getFirst("Range");
             if (range == null) {
@@ -634,7 +577,7 @@ class RegistryTest {
         return send(exchange, 302, new byte[0]);
     }
 
-    private void refuses(Misbehaviour doing, ErrorCode code, String words) {
+    private void refuses(LoopbackRegistry.Answer doing, ErrorCode code, String words) {
         misbehaviour = doing;
         try (RegistryClient client = client()) {
             assertThatThrownBy(client::manifest)

@@ -4,15 +4,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.sun.net.httpserver.HttpExchange;
-import com.sun.net.httpserver.HttpServer;
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.testing.ImageBuilder;
+import dev.runhv.vmm.testing.LoopbackRegistry;
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -48,11 +46,6 @@ class RegistryUploadTest {
     private static final Digest DIGEST = Digest.sha256(CONTENT);
     private static final String UPLOADS = "/v2/web/blobs/uploads/";
 
-    /** What the registry does with a request; true where it has answered. */
-    private interface Misbehaviour {
-        boolean answer(HttpExchange exchange) throws IOException;
-    }
-
     @TempDir
     Path folder;
 
@@ -64,58 +57,47 @@ class RegistryUploadTest {
     private final Map<String, byte[]> taken = new ConcurrentHashMap<>();
     private final AtomicInteger sessions = new AtomicInteger();
     private final ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
-    private volatile Misbehaviour misbehaviour = exchange -> false;
-    private HttpServer server;
+    private volatile LoopbackRegistry.Answer misbehaviour = exchange -> false;
+    private LoopbackRegistry registry;
 
     @BeforeEach
     void serve() throws IOException {
-        server = started(this::answer);
+        registry = new LoopbackRegistry(this::answer);
         Path blob = store().path(DIGEST);
         Files.createDirectories(blob.getParent());
         Files.write(blob, CONTENT);
     }
 
-    private HttpServer started(com.sun.net.httpserver.HttpHandler handler) throws IOException {
-        HttpServer made = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-        made.setExecutor(threads);
-        made.createContext("/", handler);
-        made.start();
-        return made;
-    }
-
     @AfterEach
     void stop() {
-        server.stop(0);
+        registry.close();
         threads.shutdownNow();
     }
 
     /** OCI distribution 1.1, as far as a push needs it. */
-    private void answer(HttpExchange exchange) throws IOException {
-        try (exchange) {
-            String method = exchange.getRequestMethod();
-            requests.add(method + " " + exchange.getRequestURI());
-            if (misbehaviour.answer(exchange)) {
-                return;
-            }
-            String path = exchange.getRequestURI().getPath();
-            switch (method) {
-                case "HEAD" -> send(exchange, taken.containsKey(path.replaceFirst(".*/", "")) ? 200 : 404);
-                case "POST" -> begun(exchange, UPLOADS + sessions.incrementAndGet() + "?_state=a%2Fb");
-                case "PUT" -> put(exchange, path);
-                default -> send(exchange, 405);
-            }
+    private boolean answer(HttpExchange exchange) throws IOException {
+        String method = exchange.getRequestMethod();
+        requests.add(method + " " + exchange.getRequestURI());
+        if (misbehaviour.answer(exchange)) {
+            return true;
         }
+        String path = exchange.getRequestURI().getPath();
+        return switch (method) {
+            case "HEAD" -> send(exchange, taken.containsKey(path.replaceFirst(".*/", "")) ? 200 : 404);
+            case "POST" -> begun(exchange, UPLOADS + sessions.incrementAndGet() + "?_state=a%2Fb");
+            case "PUT" -> put(exchange, path);
+            default -> send(exchange, 405);
+        };
     }
 
-    private void put(HttpExchange exchange, String path) throws IOException {
+    private boolean put(HttpExchange exchange, String path) throws IOException {
         byte[] body = exchange.getRequestBody().readAllBytes();
         String query = String.valueOf(exchange.getRequestURI().getRawQuery());
         if (path.startsWith(UPLOADS)) {
             assertThat(query).startsWith("_state=a%2Fb&digest=");
             String digest = query.substring(query.lastIndexOf('=') + 1);
             if (!digest.equals(Digest.sha256(body).toString())) {
-                refuse(exchange, 400, "DIGEST_INVALID", "provided digest did not match");
-                return;
+                return refuse(exchange, 400, "DIGEST_INVALID", "provided digest did not match");
             }
             taken.put(digest, body);
         } else {
@@ -123,7 +105,7 @@ class RegistryUploadTest {
             exchange.getResponseHeaders()
                     .set("Docker-Content-Digest", Digest.sha256(body).toString());
         }
-        send(exchange, 201);
+        return send(exchange, 201);
     }
 
     private static boolean begun(HttpExchange exchange, String location) throws IOException {
@@ -132,8 +114,7 @@ class RegistryUploadTest {
     }
 
     private static boolean send(HttpExchange exchange, int status) throws IOException {
-        exchange.sendResponseHeaders(status, -1);
-        return true;
+        return LoopbackRegistry.send(exchange, status, new byte[0]);
     }
 
     private static boolean refuse(HttpExchange exchange, int status, String code, String message) throws IOException {
@@ -148,7 +129,7 @@ class RegistryUploadTest {
     }
 
     private String registry() {
-        return "localhost:" + server.getAddress().getPort();
+        return registry.authority();
     }
 
     private BlobStore store() {
@@ -323,34 +304,27 @@ class RegistryUploadTest {
     @Test
     void tokenIsForBothRepositoriesAndGoesToTheRegistryOnly() throws Exception {
         List<String> elsewhere = new CopyOnWriteArrayList<>();
-        HttpServer other = started(exchange -> {
+        LoopbackRegistry other = new LoopbackRegistry(exchange -> {
             elsewhere.addAll(exchange.getRequestHeaders().getOrDefault("Authorization", List.of()));
-            try (exchange) {
-                elsewhere.add(exchange.getRequestMethod() + " "
-                        + exchange.getRequestBody().readAllBytes().length);
-                send(exchange, 201);
-            }
+            elsewhere.add(exchange.getRequestMethod() + " "
+                    + exchange.getRequestBody().readAllBytes().length);
+            return send(exchange, 201);
         });
         List<String> queries = new CopyOnWriteArrayList<>();
         misbehaviour = exchange -> {
             if (exchange.getRequestURI().getPath().equals("/token")) {
                 queries.add(exchange.getRequestURI().getQuery());
-                byte[] token = ImageBuilder.bytes("{\"token\":\"secret\"}");
-                exchange.sendResponseHeaders(200, token.length);
-                exchange.getResponseBody().write(token);
-                return true;
+                return LoopbackRegistry.send(exchange, 200, ImageBuilder.bytes("{\"token\":\"secret\"}"));
             }
             if (!"Bearer secret".equals(exchange.getRequestHeaders().getFirst("Authorization"))) {
                 exchange.getResponseHeaders().set("WWW-Authenticate", "Bearer realm=\"/token\",service=\"s\"");
                 return send(exchange, 401);
             }
             return is(exchange, "POST", UPLOADS)
-                    && begun(exchange, "http://127.0.0.1:" + other.getAddress().getPort() + "/put?signed=1");
+                    && begun(exchange, "http://127.0.0.1:" + other.port() + "/put?signed=1");
         };
-        try {
+        try (other) {
             push(Optional.of("base"));
-        } finally {
-            other.stop(0);
         }
         assertThat(queries).containsExactly("scope=repository:web:pull,push&scope=repository:base:pull&service=s");
         assertThat(elsewhere).containsExactly("PUT " + CONTENT.length);
@@ -414,7 +388,7 @@ class RegistryUploadTest {
         assertThat(taken).isEmpty();
     }
 
-    private void refuses(String method, Misbehaviour doing, ErrorCode code, String words) {
+    private void refuses(String method, LoopbackRegistry.Answer doing, ErrorCode code, String words) {
         misbehaviour = exchange -> exchange.getRequestMethod().equals(method) && doing.answer(exchange);
         assertThatThrownBy(this::push)
                 .isInstanceOfSatisfying(

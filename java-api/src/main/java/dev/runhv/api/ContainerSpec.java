@@ -54,7 +54,8 @@ public final class ContainerSpec {
     /**
      * Starts to describe a container of an image.
      *
-     * @param reference {@code oci:DIR[:TAG]}, {@code oci-archive:FILE[:TAG]} or {@code docker-archive:FILE[:NAME]}
+     * @param reference {@code [REGISTRY/]NAME[:TAG]}, which is pulled where the store does not have it,
+     *     {@code oci:DIR[:TAG]}, {@code oci-archive:FILE[:TAG]} or {@code docker-archive:FILE[:NAME]}
      * @return with nothing else said
      */
     public static Builder image(String reference) {

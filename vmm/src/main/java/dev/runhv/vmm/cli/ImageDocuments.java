@@ -5,8 +5,8 @@ import com.fasterxml.jackson.core.JsonGenerator;
 import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
 import dev.runhv.vmm.cli.RequestReader.Request;
 import dev.runhv.vmm.content.Digest;
-import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.content.Json;
+import dev.runhv.vmm.image.ImageConfig;
 import dev.runhv.vmm.image.StoredImage;
 import dev.runhv.vmm.store.Image;
 import dev.runhv.vmm.store.ImageStore;
@@ -49,16 +49,9 @@ final class ImageDocuments {
         return text + "\n";
     }
 
-    private static StoredImage content(Image image) {
-        return image.content()
-                .orElseThrow(() -> Failures.corrupt(
-                        "read image " + image.name(),
-                        "It cannot be read, or is not for linux/amd64; runhv verify says what is damaged"));
-    }
-
     private Map<String, Object> object(ImageStore.Listing listing, List<Image> names) throws IOException {
         Image image = names.getFirst();
-        StoredImage content = content(image);
+        StoredImage content = image.readable();
         Json config = Json.parse(content.configText());
         Map<String, Object> object = new LinkedHashMap<>();
         object.put("Id", image.id().toString());
@@ -105,7 +98,7 @@ final class ImageDocuments {
     /** Newest first. */
     String history(Request.Image request, InstantSource clock) throws IOException {
         Image image = store.find(request.arguments().getFirst()).getFirst();
-        StoredImage content = content(image);
+        StoredImage content = image.readable();
         ImageTexts texts = new ImageTexts(store, clock);
         boolean whole = request.has("no-trunc");
         List<Map<String, Object>> rows = new ArrayList<>();
@@ -116,7 +109,7 @@ final class ImageDocuments {
                     ? Optional.of(0L)
                     : store.layerSize(content.config().diffIds().get(layer));
             layer += empty ? 0 : 1;
-            Optional<Instant> created = ImageTexts.instant(step.string("created", ""));
+            Optional<Instant> created = ImageConfig.instant(step.string("created", ""));
             String command = step.string("created_by", "").replaceAll("\\s+", " ");
             Map<String, Object> row = new LinkedHashMap<>();
             row.put("ID", "<missing>");

@@ -2,15 +2,14 @@ package dev.runhv.vmm.cli;
 
 import dev.runhv.vmm.cli.RequestReader.Request;
 import dev.runhv.vmm.content.Failures;
+import dev.runhv.vmm.image.ImageConfig;
 import dev.runhv.vmm.registry.Reference;
 import dev.runhv.vmm.store.Image;
 import dev.runhv.vmm.store.ImageStore;
 import java.io.IOException;
-import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
-import java.time.OffsetDateTime;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
@@ -129,22 +128,12 @@ final class ImageTexts {
     }
 
     private static Optional<Instant> created(Image image) {
-        return image.content().flatMap(content -> instant(content.config().created()));
+        return image.content()
+                .flatMap(content -> ImageConfig.instant(content.config().created()));
     }
 
     private static String at(Instant created) {
         return CREATED_AT.format(created.atOffset(ZoneOffset.UTC));
-    }
-
-    /** Of RFC 3339; empty for another text. */
-    static Optional<Instant> instant(String text) {
-        try {
-            return text.isEmpty()
-                    ? Optional.empty()
-                    : Optional.of(OffsetDateTime.parse(text).toInstant());
-        } catch (DateTimeException e) {
-            return Optional.empty();
-        }
     }
 
     /** In docker's words. */

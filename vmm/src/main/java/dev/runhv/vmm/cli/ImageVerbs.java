@@ -2,19 +2,14 @@ package dev.runhv.vmm.cli;
 
 import dev.runhv.vmm.cli.RequestReader.Request;
 import dev.runhv.vmm.content.Failures;
-import dev.runhv.vmm.content.StoreLease;
 import dev.runhv.vmm.image.ImageImport;
 import dev.runhv.vmm.image.ImageLoad;
 import dev.runhv.vmm.image.ImagePush;
 import dev.runhv.vmm.image.ImageSave;
-import dev.runhv.vmm.image.ImageSource;
-import dev.runhv.vmm.image.Layer;
 import dev.runhv.vmm.image.Platform;
-import dev.runhv.vmm.image.PullPolicy;
 import dev.runhv.vmm.image.PullProgress;
 import dev.runhv.vmm.registry.Reference;
 import dev.runhv.vmm.rootfs.RootfsProgress;
-import dev.runhv.vmm.rootfs.RootfsStore;
 import dev.runhv.vmm.store.ImageStore;
 import dev.runhv.vmm.store.StoreCheck;
 import java.io.IOException;
@@ -33,7 +28,7 @@ final class ImageVerbs {
         ImageStore store = new ImageStore(request.store());
         List<String> arguments = request.arguments();
         return switch (request.verb()) {
-            case PULL -> pull(request, err);
+            case PULL -> pull(store, request, err);
             case PUSH -> push(request, err);
             case LOAD -> load(request, err);
             case SAVE -> save(request);
@@ -52,26 +47,15 @@ final class ImageVerbs {
         };
     }
 
-    private static String pull(Request.Image request, PrintStream err) throws IOException, InterruptedException {
+    private static String pull(ImageStore store, Request.Image request, PrintStream err)
+            throws IOException, InterruptedException {
         Reference name = Reference.parse(request.arguments().getFirst());
-        boolean quiet = request.has("quiet");
-        PullProgress progress = progress(request, err);
-        Platform platform = platform(request).orElse(Platform.HERE);
-        try (StoreLease _ = StoreLease.take(request.store());
-                ImageSource source = ImageSource.pull(name, request.store(), PullPolicy.ALWAYS, platform, progress)) {
-            if (platform.runsHere()) {
-                new RootfsStore(request.store())
-                        .prepare(source, quiet ? RootfsProgress.NONE : new ProgressLines(err).warnings());
-            } else {
-                source.keep();
-            }
-            return PullLines.result(
-                    request,
-                    name,
-                    source.registryDigest().orElseThrow(),
-                    source.layers().size(),
-                    source.layers().stream().mapToLong(Layer::storedBytes).sum());
-        }
+        ImageStore.Pulled pulled = store.pull(
+                name,
+                platform(request).orElse(Platform.HERE),
+                progress(request, err),
+                request.has("quiet") ? RootfsProgress.NONE : new ProgressLines(err));
+        return PullLines.result(request, name, pulled.digest(), pulled.layers(), pulled.bytes());
     }
 
     private static Optional<Platform> platform(Request.Image request) {

@@ -3,9 +3,13 @@ package dev.runhv.vmm.image;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.Json;
+import java.time.DateTimeException;
+import java.time.Instant;
+import java.time.OffsetDateTime;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * What an image says about the process to run, and what its layers must be (OCI image 1.1 config.md). Strings are empty
@@ -74,6 +78,17 @@ public record ImageConfig(
     /** False where it is for linux/amd64 only because it does not say otherwise. */
     public boolean saysPlatform() {
         return !os.isEmpty() && !architecture.isEmpty();
+    }
+
+    /** A time in a configuration, of RFC 3339; empty for another text. */
+    public static Optional<Instant> instant(String text) {
+        try {
+            return text.isEmpty()
+                    ? Optional.empty()
+                    : Optional.of(OffsetDateTime.parse(text).toInstant());
+        } catch (DateTimeException e) {
+            return Optional.empty();
+        }
     }
 
     // docker and podman take [""] for an entry point that was reset.

@@ -13,6 +13,14 @@ public interface PullProgress {
      */
     void fetched(Digest layer, long bytes, long totalBytes);
 
+    /**
+     * What the name means is known; its layers come next.
+     *
+     * @param image the manifest, or the index of manifests
+     * @param totalBytes of all layers as they are stored
+     */
+    default void resolved(Digest image, int layers, long totalBytes) {}
+
     /** The layer is in the store, verified, as it came and as a part of a root file system. */
     default void ready(Digest layer, long totalBytes) {}
 }

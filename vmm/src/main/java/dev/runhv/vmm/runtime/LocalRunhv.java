@@ -5,7 +5,6 @@ import dev.runhv.api.ContainerEvent;
 import dev.runhv.api.ContainerSpec;
 import dev.runhv.api.Engine;
 import dev.runhv.api.Images;
-import dev.runhv.api.PreparedImage;
 import dev.runhv.api.Runhv;
 import dev.runhv.api.StartStage;
 import dev.runhv.vmm.content.StoreLease;
@@ -37,7 +36,7 @@ final class LocalRunhv implements Runhv {
     private final ContainerRoot root;
     private final Engine engine;
     private final Thread atExit = new Thread(this::closeAll, "runhv-exit");
-    private final Images images = new LocalImages();
+    private final Images images;
     private final Object lock = new Object();
     // All guarded by the lock.
     private final Set<LocalContainer> containers = new HashSet<>();
@@ -49,32 +48,13 @@ final class LocalRunhv implements Runhv {
         this.store = store;
         this.root = root;
         this.engine = engine;
+        this.images = new LocalImages(this, store);
         Runtime.getRuntime().addShutdownHook(atExit);
     }
 
     @Override
     public Images images() {
         return images;
-    }
-
-    private final class LocalImages implements Images {
-        @Override
-        public PreparedImage prepare(String reference, Consumer<? super ContainerEvent.ImageProgress> listener)
-                throws InterruptedException {
-            return making("prepare image " + reference, () -> {
-                try (StoreLease _ = StoreLease.take(store)) {
-                    PreparedRootfs rootfs = BundlePreparation.rootfs(reference, store, progress(listener));
-                    return new LocalImage(reference, rootfs.key());
-                }
-            });
-        }
-    }
-
-    private record LocalImage(String reference, String rootfsKey) implements PreparedImage {}
-
-    private static RootfsProgress progress(Consumer<? super ContainerEvent.ImageProgress> listener) {
-        return (layer, layers, bytes, total) ->
-                listener.accept(new ContainerEvent.ImageProgress(layer, layers, bytes, total));
     }
 
     /** Also what a person should know of the image. */
@@ -201,7 +181,7 @@ final class LocalRunhv implements Runhv {
                 spec.process().terminal().orElse(null));
     }
 
-    private interface Work<T> {
+    interface Work<T> {
         T run() throws InterruptedException;
     }
 
@@ -212,7 +192,7 @@ final class LocalRunhv implements Runhv {
     }
 
     /** Does what {@link #close()} ends early. */
-    private <T> T making(String operation, Work<T> work) throws InterruptedException {
+    <T> T making(String operation, Work<T> work) throws InterruptedException {
         Making making = new Making();
         synchronized (lock) {
             checkOpen(operation);
@@ -238,7 +218,7 @@ final class LocalRunhv implements Runhv {
         throw interrupted;
     }
 
-    private void checkOpen(String operation) {
+    void checkOpen(String operation) {
         synchronized (lock) {
             if (closed) {
                 throw Errors.closed(operation, "Runhv was closed", null);

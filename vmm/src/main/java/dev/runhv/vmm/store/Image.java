@@ -1,6 +1,8 @@
 package dev.runhv.vmm.store;
 
+import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.Digest;
+import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.image.Descriptor;
 import dev.runhv.vmm.image.StoredImage;
 import dev.runhv.vmm.registry.Reference;
@@ -16,5 +18,12 @@ public record Image(Reference name, Descriptor target, Optional<StoredImage> con
     /** That of its configuration, in docker's words; of an image that cannot be read that of its target. */
     public Digest id() {
         return content.map(StoredImage::id).orElse(target.digest());
+    }
+
+    /** @throws RunhvException with {@code CORRUPT_INPUT} where the store cannot read it */
+    public StoredImage readable() {
+        return content.orElseThrow(() -> Failures.corrupt(
+                "read image " + name,
+                "It cannot be read, or is not for linux/amd64; runhv verify says what is damaged"));
     }
 }

@@ -37,6 +37,9 @@ class Server {
   // by when_read() although it has not said HELLO yet.
   Result<void> add_launcher(platform::LocalConnection connection);
 
+  // Whether anybody is connected.
+  bool has_clients() const { return !clients_.empty(); }
+
   // Tells every client that wants events, and those that come later as far as it concerns them.
   void tell(const runhv_event& event);
   // Before the end: the last numbers, as an answer that nobody asked for (request 0).

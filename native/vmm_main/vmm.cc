@@ -338,8 +338,11 @@ api::AbiEnd Vmm::tell_people(const runhv_event& event) const {
 
 void Vmm::finish(const runhv_event& event) {
   terminal_mode_.reset();
+  // Asking for them looks through all of the process's memory, and the kernel's file.
+  const bool counts =
+      container_ && (server_.has_clients() || options_.timings != TimingsFormat::kNone);
   auto numbers = api::sized<runhv_statistics>();
-  if (container_) numbers = api::to_abi(container_->statistics());
+  if (counts) numbers = api::to_abi(container_->statistics());
   // Who is told of the end may use the name again at once.
   if (folder_ && options_.keep) {
     stored_.status = container::status_name(container::ContainerStatus::kStopped);
@@ -351,7 +354,7 @@ void Vmm::finish(const runhv_event& event) {
   } else if (folder_) {
     if (const auto removed = folder_->remove(); !removed) platform::complain(removed.error());
   }
-  if (container_) server_.tell_last(numbers);
+  if (counts) server_.tell_last(numbers);
   server_.tell(event);
   end_ = tell_people(event);
   if (container_ && options_.timings != TimingsFormat::kNone) {

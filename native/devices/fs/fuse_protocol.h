@@ -62,7 +62,6 @@ enum class Opcode : std::uint32_t {
 };
 
 // INIT
-inline constexpr std::uint64_t kAsyncRead = 1ull << 0;
 inline constexpr std::uint64_t kAtomicOTrunc = 1ull << 3;
 inline constexpr std::uint64_t kBigWrites = 1ull << 5;
 inline constexpr std::uint64_t kDontMask = 1ull << 6;

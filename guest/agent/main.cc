@@ -35,6 +35,11 @@ constexpr std::uint32_t kChildrenToken = kControlToken + 1;
 constexpr std::uint32_t kResolverToken = kChildrenToken + 1;  // and those behind it
 constexpr std::uint32_t kAgent = UINT32_MAX;                  // no container's number
 
+// linux/pidfd.h, since Linux 6.11.
+constexpr unsigned long kPidfdGetIpcNamespace = _IO(0xff, 2);
+constexpr unsigned long kPidfdGetMountNamespace = _IO(0xff, 3);
+constexpr unsigned long kPidfdGetNetworkNamespace = _IO(0xff, 4);
+
 [[noreturn]] void power_off() {
   for (;;) sys::outb(RUNHV_PORT_EXIT, 0);
 }
@@ -458,6 +463,19 @@ class Agent {
            failure.set(container.pidfd, "open the container's first process");
   }
 
+  // Open for good, for they end with the machine: the kernel takes mounts, interfaces and queues
+  // apart for longer than many a program runs. What outlives the machine is with the host by then:
+  // the guest writes no shared file later, and a mapping of one when it goes. A kernel before 6.11
+  // does not know of this.
+  static void keep_namespaces(Container& container) {
+    Failure failure;
+    if (!open_first_process(container, failure)) return;
+    for (const unsigned long which :
+         {kPidfdGetIpcNamespace, kPidfdGetMountNamespace, kPidfdGetNetworkNamespace}) {
+      sys::ioctl(container.pidfd, which, nullptr);
+    }
+  }
+
   // A process cannot change its own pid namespace, but that of its children. Null: the agent's.
   bool choose_pid_namespace(const Container* container, Failure& failure) {
     const std::uint32_t wanted = container == nullptr ? kAgent : container->number;
@@ -548,6 +566,7 @@ class Agent {
       sys::outb(RUNHV_PORT_STAGE, RUNHV_STAGE_PORT_FIRST_INSTRUCTION);
     }
     if (process.is_first()) find_container(process.id)->pid = process.pid;
+    if (process.id == 0) keep_namespaces(first_);
     process.state = Process::State::kRunning;
     process.streams.close_container_ends();
     send_id(RUNHV_MSG_STARTED, process.id);

@@ -19,7 +19,7 @@ CAPABILITIES = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CA
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("programs")
-    for name in ("files", "stress"):
+    for name in ("files", "mapping", "stress"):
         subprocess.run(["gcc", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-o", folder / name,
                         ROOT / f"tests/fixtures/guest/{name}.c"], check=True)
     return folder
@@ -217,6 +217,18 @@ def test_content_and_names_stay_right_under_random_changes(bundle, programs, tmp
     assert result.stdout == b"equal\n", (result.stdout, result.stderr)
 
 
+@pytest.mark.parametrize("where, script", [
+    ("/", "exec mapping /file"), ("/data", "exec mapping /data/file"),
+    ("/data", "mapping /data/file killed & wait"),
+])
+def test_what_a_mapping_holds_is_the_hosts_when_the_machine_has_ended(bundle, programs, tmp_path, where, script):
+    shutil.copy(programs / "mapping", bundle.rootfs / "bin/mapping")
+    (tmp_path / "data").mkdir()
+    bundle.bind(tmp_path / "data", "/data")
+    bundle("sh", "-c", script)
+    assert ((bundle.rootfs if where == "/" else tmp_path / "data") / "file").read_bytes()[4096:4100] == b"seen"
+
+
 @as_root
 def test_an_ordinary_user_is_shown_as_root(bundle, tmp_path):
     for path in (tmp_path, *tmp_path.parents):
@@ -243,3 +255,13 @@ def test_a_start_from_a_folder_keeps_its_budget(runhv, bundle):
     folder = min(json.loads(bundle("true", before=["--timings=json"]).stderr.splitlines()[-1])["instructions_to_first_instruction"]
                  for _ in range(3))
     assert folder <= 1.3 * block
+
+
+def test_a_whole_life_keeps_its_budget(bundle):
+    """Of `true`: nothing is taken apart that ends with the machine, and no answer of a file is an interrupt."""
+    lines = [json.loads(bundle("true", before=["--timings=json"]).stderr.splitlines()[-1]) for _ in range(5)]
+    instructions = min(line["instructions_total"] for line in lines)
+    exits = min(line["exits_total"]["all"] for line in lines)
+    print("instructions:", instructions, "exits:", exits)
+    assert instructions <= 10_600_000
+    assert exits <= 200

@@ -81,10 +81,15 @@ public final class TemporaryFile implements Closeable {
 
     /** The file is on disk, then it has its name: after this call, and after any crash, it is there whole. */
     public void moveTo(Path target) throws IOException {
+        moveToCache(target);
+        forceFolder(target.getParent());
+    }
+
+    /** As {@link #moveTo}, but a crash may take the name: for what can be made again. The file is there whole, or not at all. */
+    public void moveToCache(Path target) throws IOException {
         channel.force(true);
         Files.move(path, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         moved = true;
-        forceFolder(target.getParent());
     }
 
     private static void forceFolder(Path folder) {

@@ -97,7 +97,7 @@ final class KnownArchives {
             while (bytes.hasRemaining()) {
                 temporary.channel().write(bytes);
             }
-            temporary.moveTo(folder.resolve(after.key));
+            temporary.moveToCache(folder.resolve(after.key));
         }
     }
 

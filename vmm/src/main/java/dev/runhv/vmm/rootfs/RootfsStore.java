@@ -373,7 +373,7 @@ public final class RootfsStore {
 
     private static void moveTo(PreparedRootfs rootfs, TemporaryFile temporary) throws IOException {
         try {
-            temporary.moveTo(rootfs.image());
+            temporary.moveToCache(rootfs.image());
         } catch (FileSystemException e) {
             // Windows replaces no file that a micro-VM has open. Where it is whole it is as good.
             if (!isWhole(rootfs)) {

@@ -109,8 +109,8 @@ final class StoredLayers {
             new LayerReader(new FileDataWriter(out), writer, RootfsLimits.LAYER_BYTES).read(layer, progress);
             out.finish();
             writer.finish(out.block(), out.checksum());
-            data.moveTo(data(layer.diffId()));
-            entries.moveTo(entries(layer.diffId()));
+            data.moveToCache(data(layer.diffId()));
+            entries.moveToCache(entries(layer.diffId()));
             return out.block();
         }
     }

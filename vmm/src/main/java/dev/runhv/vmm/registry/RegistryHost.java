@@ -42,7 +42,8 @@ final class RegistryHost implements AutoCloseable {
     private final List<String> scopes;
     private final Lookup credentials;
     private final Patience patience;
-    private final HttpClient http;
+    private final ProxySelector proxies;
+    private volatile HttpClient http; // null until it is asked: it costs threads, and Java's list of authorities
     private volatile String authorization = "";
 
     /** Where credentials come from once they are asked for. */
@@ -63,14 +64,26 @@ final class RegistryHost implements AutoCloseable {
         this.scopes = scopes;
         this.credentials = credentials;
         this.patience = patience;
-        HttpClient.Builder builder = HttpClient.newBuilder()
-                .connectTimeout(CONNECT)
-                .followRedirects(HttpClient.Redirect.NEVER)
-                .proxy(proxies);
-        if (endpoint.tls() != null) {
-            builder.sslContext(endpoint.tls());
+        this.proxies = proxies;
+    }
+
+    private HttpClient http() {
+        HttpClient made = http;
+        return made == null ? makeHttp() : made;
+    }
+
+    private synchronized HttpClient makeHttp() {
+        if (http == null) {
+            HttpClient.Builder builder = HttpClient.newBuilder()
+                    .connectTimeout(CONNECT)
+                    .followRedirects(HttpClient.Redirect.NEVER)
+                    .proxy(proxies);
+            if (endpoint.tls() != null) {
+                builder.sslContext(endpoint.tls());
+            }
+            http = builder.build();
         }
-        this.http = builder.build();
+        return http;
     }
 
     Endpoint endpoint() {
@@ -189,7 +202,7 @@ final class RegistryHost implements AutoCloseable {
         }
         try (Content.Sending sending = content.new Sending(patience.stall())) {
             return sending.send(
-                    http, request.method(method, sending.publisher()).build(), answerHandler());
+                    http(), request.method(method, sending.publisher()).build(), answerHandler());
         } catch (IOException e) {
             throw named(request.build().uri(), e);
         }
@@ -197,7 +210,7 @@ final class RegistryHost implements AutoCloseable {
 
     private HttpResponse<InputStream> send(HttpRequest request) throws IOException, InterruptedException {
         try {
-            return http.send(request, answerHandler());
+            return http().send(request, answerHandler());
         } catch (IOException e) {
             throw named(request.uri(), e);
         }
@@ -341,6 +354,9 @@ final class RegistryHost implements AutoCloseable {
 
     @Override
     public void close() {
-        http.shutdownNow();
+        HttpClient made = http;
+        if (made != null) {
+            made.shutdownNow();
+        }
     }
 }

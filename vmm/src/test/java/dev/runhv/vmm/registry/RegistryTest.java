@@ -32,6 +32,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -40,6 +41,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -120,6 +122,25 @@ class RegistryTest {
         requests.clear();
         pull();
         assertThat(requests).isEmpty();
+    }
+
+    @Test
+    void anImageThatIsThereNeedsNoHttpClient() throws Exception {
+        pull(PullPolicy.MISSING, PullProgress.NONE).close();
+        Set<String> before = threadsOfHttpClients();
+        try (ImageSource _ = pull(PullPolicy.MISSING, PullProgress.NONE)) {
+            assertThat(threadsOfHttpClients()).isSubsetOf(before);
+        }
+        try (ImageSource _ = pull(PullPolicy.ALWAYS, PullProgress.NONE)) {
+            assertThat(threadsOfHttpClients()).isNotEmpty();
+        }
+    }
+
+    private static Set<String> threadsOfHttpClients() {
+        return Thread.getAllStackTraces().keySet().stream()
+                .map(Thread::getName)
+                .filter(name -> name.startsWith("HttpClient-"))
+                .collect(Collectors.toSet());
     }
 
     private ImageSource pull(PullPolicy policy, PullProgress progress) throws InterruptedException {

@@ -17,6 +17,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * One JSON object of somebody else's, with typed access that names the place of what is wrong
@@ -95,6 +96,15 @@ public final class Json {
     /** False where the member is null, too. */
     public boolean has(String name) throws CorruptInputException {
         return find(name) != null;
+    }
+
+    /** Refuses members that are none of these, in this very spelling: of a document that asks for something. */
+    public void requireOnly(Set<String> known) throws CorruptInputException {
+        for (String member : members.keySet()) {
+            if (!known.contains(member)) {
+                throw new CorruptInputException(place(member) + ": unknown member");
+            }
+        }
     }
 
     private Object find(String name) throws CorruptInputException {

@@ -15,6 +15,9 @@ interface ImageFiles extends Closeable {
     /** Tells that a blob will be read, before anything is asked about its file: it may have to be fetched. */
     default void need(Descriptor descriptor) throws IOException {}
 
+    /** Tells which manifest is wanted, before anything of what it lists: it may have to be let in. */
+    default void chosen(Descriptor manifest) throws IOException {}
+
     /** Whether layers come when they are read: before, there need be no files of them. */
     default boolean areLayersToCome() {
         return false;

@@ -10,6 +10,7 @@ import dev.runhv.vmm.content.StoreLease;
 import dev.runhv.vmm.content.tar.TarReader;
 import dev.runhv.vmm.registry.BlobStore;
 import dev.runhv.vmm.registry.Reference;
+import dev.runhv.vmm.trust.SignaturePolicy;
 import java.io.BufferedInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -40,6 +41,7 @@ public final class ImageImport {
         String operation = "import " + tar;
         ImportedConfig config = new ImportedConfig(operation, changes);
         try (StoreLease _ = StoreLease.take(store)) {
+            SignaturePolicy.current().require(operation, "tarball", List.of());
             byte[] text = config.text(diffId(tar), Instant.now().truncatedTo(ChronoUnit.SECONDS), comment);
             new NamedImages(store).put(name, put(new BlobStore(store.resolve("registry")), tar, text));
             return Digest.sha256(text);

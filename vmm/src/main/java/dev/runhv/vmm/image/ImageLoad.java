@@ -8,6 +8,7 @@ import dev.runhv.vmm.content.StoreLease;
 import dev.runhv.vmm.content.VerifyingInputStream;
 import dev.runhv.vmm.registry.BlobStore;
 import dev.runhv.vmm.registry.Reference;
+import dev.runhv.vmm.trust.SignaturePolicy;
 import java.io.BufferedInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -61,6 +62,12 @@ public final class ImageLoad {
         }
         try (StoreLease _ = StoreLease.take(store);
                 ImageFiles files = ArchiveFiles.open(archive)) {
+            boolean layout = files.size("index.json") >= 0;
+            SignaturePolicy.current()
+                    .require(
+                            operation,
+                            layout ? "oci-archive" : "docker-archive",
+                            layout ? List.of(archive) : List.of());
             BlobStore blobs = new BlobStore(store.resolve("registry"));
             NamedImages named = new NamedImages(store);
             List<Reference> names = new ArrayList<>();

@@ -4,6 +4,7 @@ import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.registry.Reference;
+import dev.runhv.vmm.trust.SignaturePolicy;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -45,15 +46,16 @@ public final class ImageSource implements AutoCloseable {
                     if (!Files.isDirectory(directory)) {
                         throw Failures.notFound(operation, "No such image: there is no folder " + directory);
                     }
+                    requireAdmitted(reference);
                     ImageFiles files = new ImageFiles.Directory(directory);
                     yield new ImageSource(reference, files, new OciReader(operation, files).read(tag));
                 }
                 case ImageReference.OciArchive(Path file, String tag) -> {
-                    ImageFiles files = openArchive(operation, file);
+                    ImageFiles files = openArchive(reference, file);
                     yield finish(reference, files, () -> new OciReader(operation, files).read(tag));
                 }
                 case ImageReference.DockerArchive(Path file, String name) -> {
-                    ImageFiles files = openArchive(operation, file);
+                    ImageFiles files = openArchive(reference, file);
                     yield finish(reference, files, () -> new DockerReader(operation, files).read(name));
                 }
                 case ImageReference.InRegistry(Reference name) ->
@@ -133,6 +135,29 @@ public final class ImageSource implements AutoCloseable {
         }
     }
 
+    /**
+     * Asks the signature policy whether an image of this host may come in, which {@link #open} does too; one of a registry is
+     * looked at when it is pulled.
+     *
+     * @throws RunhvException where it may not
+     */
+    public static void requireAdmitted(ImageReference reference) {
+        String operation = operation(reference);
+        SignaturePolicy policy = SignaturePolicy.current();
+        try {
+            switch (reference) {
+                case ImageReference.OciLayout(Path directory, String _) ->
+                    policy.require(operation, "oci", List.of(directory));
+                case ImageReference.OciArchive(Path file, String _) ->
+                    policy.require(operation, "oci-archive", List.of(file));
+                case ImageReference.DockerArchive _ -> policy.require(operation, "docker-archive", List.of());
+                case ImageReference.InRegistry _ -> {}
+            }
+        } catch (IOException e) {
+            throw Failures.of(operation, e);
+        }
+    }
+
     public ImageReference reference() {
         return reference;
     }
@@ -182,10 +207,11 @@ public final class ImageSource implements AutoCloseable {
         }
     }
 
-    private static ImageFiles openArchive(String operation, Path file) throws IOException {
+    private static ImageFiles openArchive(ImageReference reference, Path file) throws IOException {
         if (!Files.exists(file)) {
-            throw Failures.notFound(operation, "No such image: there is no file " + file);
+            throw Failures.notFound(operation(reference), "No such image: there is no file " + file);
         }
+        requireAdmitted(reference);
         return ArchiveFiles.open(file);
     }
 }

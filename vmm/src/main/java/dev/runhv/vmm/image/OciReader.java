@@ -64,6 +64,7 @@ final class OciReader {
     /** The one of the candidates that is wanted. */
     Resolved resolve(List<Descriptor> candidates) throws IOException {
         Descriptor manifest = forPlatform(candidates, 1);
+        files.chosen(manifest);
         Manifest image = document("manifest", manifest, ImageLimits.MANIFEST_BYTES, Manifest.class, Manifest::parse);
         if (image.config().type() != MediaType.CONFIG) {
             throw Failures.unsupported(

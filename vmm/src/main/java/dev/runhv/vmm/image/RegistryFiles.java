@@ -6,6 +6,7 @@ import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.registry.BlobStore;
 import dev.runhv.vmm.registry.Reference;
 import dev.runhv.vmm.registry.RegistryClient;
+import dev.runhv.vmm.trust.SignaturePolicy;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -28,6 +29,7 @@ final class RegistryFiles implements ImageFiles {
     private final RegistryClient client;
     private final NamedImages names;
     private Descriptor target; // null until the name has been looked up
+    private boolean asked; // whether the registry has said what it means, just now
 
     /** @param store that has the blobs and the names */
     RegistryFiles(Reference reference, Path store, PullPolicy policy, PullProgress progress) {
@@ -65,6 +67,7 @@ final class RegistryFiles implements ImageFiles {
     private Descriptor lookedUp() throws IOException {
         requireMayAsk();
         RegistryClient.Found found = interruptible(client::manifest);
+        asked = true;
         if (MediaType.of(found.mediaType()) == MediaType.UNKNOWN) {
             throw new CorruptInputException(
                     "The registry sent no manifest, but something of the type \"" + found.mediaType() + "\"");
@@ -81,6 +84,17 @@ final class RegistryFiles implements ImageFiles {
     @Override
     public void complete() throws IOException {
         names.put(reference, target());
+    }
+
+    /** What the store has under its name was let in when it came; an index there may list what it does not have. */
+    @Override
+    public void chosen(Descriptor manifest) throws IOException {
+        if (asked || !isThere(manifest)) {
+            interruptible(() -> {
+                SignaturePolicy.current().require(reference, manifest.digest());
+                return null;
+            });
+        }
     }
 
     @Override

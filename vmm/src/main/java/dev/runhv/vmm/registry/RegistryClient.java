@@ -11,6 +11,7 @@ import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.net.ConnectException;
 import java.net.http.HttpResponse;
+import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -146,6 +147,32 @@ public final class RegistryClient implements AutoCloseable {
         String path = reference.repository() + "/blobs/" + digest;
         Turns turns = new Turns(Endpoint.Capability.PULL);
         return store.open(digest, size, offset -> new Content(turns, path, offset, size), progress);
+    }
+
+    /**
+     * A small blob whole.
+     *
+     * @param size in bytes
+     * @throws RunhvException when the registry does not give it, also after several attempts
+     * @throws CorruptInputException when it is not what the digest says
+     */
+    public byte[] blob(Digest digest, int size) throws IOException, InterruptedException {
+        String path = reference.repository() + "/blobs/" + digest;
+        Turns turns = new Turns(Endpoint.Capability.PULL);
+        while (true) {
+            byte[] bytes;
+            try (Content content = new Content(turns, path, 0, size)) {
+                bytes = content.readAllBytes();
+            }
+            MessageDigest running = digest.algorithm().newMessageDigest();
+            running.update(bytes);
+            Digest actual = Digest.of(digest.algorithm(), running);
+            if (actual.equals(digest)) {
+                return bytes;
+            }
+            turns.next(new CorruptInputException(
+                    "The registry sent %s for %s: it does not match its digest".formatted(actual, digest)));
+        }
     }
 
     /** The body of a path from a byte on, asked for again where it breaks off. */

@@ -97,6 +97,7 @@ public final class RootfsStore {
         if (!ImageSource.isCompressedArchive(reference)) {
             return readAndPrepare(reference, progress).rootfs;
         }
+        ImageSource.requireAdmitted(reference);
         try {
             KnownArchives.Snapshot before = KnownArchives.snapshot(reference, file);
             Optional<PreparedRootfs> known = known(before);

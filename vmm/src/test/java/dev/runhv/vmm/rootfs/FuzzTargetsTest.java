@@ -12,6 +12,8 @@ import dev.runhv.vmm.registry.AuthFileFuzz;
 import dev.runhv.vmm.registry.ChallengeFuzz;
 import dev.runhv.vmm.registry.HostsFuzz;
 import dev.runhv.vmm.service.ServiceFuzz;
+import dev.runhv.vmm.trust.PolicyFuzz;
+import dev.runhv.vmm.trust.SignatureFuzz;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -48,7 +50,9 @@ class FuzzTargetsTest {
                 target("challenge", ChallengeFuzz::fuzzerTestOneInput),
                 target("auth", AuthFileFuzz::fuzzerTestOneInput),
                 target("hosts", HostsFuzz::fuzzerTestOneInput),
-                target("service", ServiceFuzz::fuzzerTestOneInput));
+                target("service", ServiceFuzz::fuzzerTestOneInput),
+                target("policy", PolicyFuzz::fuzzerTestOneInput),
+                target("signature", SignatureFuzz::fuzzerTestOneInput));
     }
 
     private static Arguments target(String name, Target target) {

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assumptions.assumeThat;
 
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RunhvException;
+import dev.runhv.vmm.content.CallerEnvironment;
 import dev.runhv.vmm.image.ImageReference;
 import dev.runhv.vmm.image.ImageSource;
 import dev.runhv.vmm.image.Layer;
@@ -363,6 +364,22 @@ class RootfsStoreTest {
                         .containsExactly("/" + name);
             }
         }
+    }
+
+    @Test
+    void anArchiveThatIsKnownIsAskedAboutAgain() throws Exception {
+        Path file = Files.write(folder.resolve("oci.tar.gz"), archive("one"));
+        ImageReference reference = new ImageReference.OciArchive(file, "");
+        RootfsStore later =
+                new RootfsStore(folder.resolve("store"), () -> Instant.now().plusSeconds(60));
+        later.prepare(reference, RootfsProgress.NONE);
+        Path policy = Files.writeString(folder.resolve("policy.json"), "{\"default\":[{\"type\":\"reject\"}]}");
+        Map<String, String> environment = Map.of("RUNHV_SIGNATURE_POLICY", policy.toString());
+
+        assertThatThrownBy(() ->
+                        CallerEnvironment.within(environment, () -> later.prepare(reference, RootfsProgress.NONE)))
+                .isInstanceOf(RunhvException.class)
+                .hasMessageContaining("rejects it");
     }
 
     @Test

@@ -262,10 +262,14 @@ def test_a_pull_after_one_that_was_killed_succeeds(fresh, registry, moment):
     deadline = time.monotonic() + 60
     while not any(fresh.store.glob(moment)):
         assert killed.poll() is None and time.monotonic() < deadline
-    for java in javas_of(fresh):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(java, signal.SIGKILL)
-    _, error = killed.communicate(timeout=60)
+    os.kill(registry.process.pid, signal.SIGSTOP)  # so that it does not end while its process is looked for
+    try:
+        for java in javas_of(fresh):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(java, signal.SIGKILL)
+        _, error = killed.communicate(timeout=60)
+    finally:
+        os.kill(registry.process.pid, signal.SIGCONT)
     assert killed.returncode == 125, error
     result = fresh("run", registry.name("debian"), "echo", "hi")
     assert (result.returncode, result.stdout) == (0, b"hi\n"), result.stderr

@@ -110,19 +110,21 @@ void give_controllers(const fs::path& folder) {
   }
 }
 
-// cpuset(7), v1: nobody can enter a new one before it has processors and memory.
+// cpuset(7), v1: nobody can enter one before it has processors and memory, nor has one more than
+// its parent, which somebody else may have made without.
 Result<void> inherit_cpuset(const fs::path& folder) {
   for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
     const std::string path = (folder / file).string();
     if (!platform::file_exists(path) || has(folder.string(), "cgroup.controllers")) continue;
     if (!read_line(path).empty()) continue;
+    RUNHV_TRY(inherit_cpuset(folder.parent_path()));
     RUNHV_TRY(write(path, read_line((folder.parent_path() / file).string())));
   }
   return {};
 }
 
 Result<void> make_folder(const fs::path& folder) {
-  if (platform::file_exists(folder.string())) return {};
+  if (platform::file_exists(folder.string())) return inherit_cpuset(folder);
   RUNHV_TRY(make_folder(folder.parent_path()));
   give_controllers(folder.parent_path());
   std::error_code failure;

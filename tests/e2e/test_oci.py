@@ -251,6 +251,17 @@ def test_a_guest_that_uses_all_its_memory_keeps_within_the_limit(shim, tmp_path)
 
 
 @needs_cgroups
+@pytest.mark.skipif(not os.path.exists("/sys/fs/cgroup/cpuset/cpuset.cpus"), reason="no cpuset of version 1 is mounted here")
+def test_a_folder_that_others_made_without_processors_gets_its_parents(shim):
+    pathlib.Path("/sys/fs/cgroup/cpuset/runhv-test").mkdir()
+    bundle = shim.bundle("web", "true", change=lambda config: config["linux"].update(cgroupsPath="/runhv-test/web"))
+    pid, streams = shim.create("web", bundle)
+    shim.checked("start", "web")
+    assert shim.wait(pid) == 0
+    streams.close()
+
+
+@needs_cgroups
 def test_a_cgroup_of_others_is_refused_and_left_alone(shim):
     folder = pathlib.Path(cgroups("/")[0], "runhv-test/others")
     folder.mkdir(parents=True)

@@ -201,13 +201,15 @@ public final class Json {
         if (!(value instanceof String text)) {
             throw expected(name, "a string");
         }
-        for (int i = 0; i < text.length(); i++) {
-            char c = text.charAt(i);
-            boolean pair = i + 1 < text.length() && Character.isSurrogatePair(c, text.charAt(i + 1));
-            if (c == 0 || Character.isSurrogate(c) && !pair) {
+        boolean isHalf = false;
+        for (char c : text.toCharArray()) {
+            if (c == 0 || Character.isLowSurrogate(c) != isHalf) {
                 throw expected(name, "a string without NUL or half a surrogate pair");
             }
-            i += pair ? 1 : 0;
+            isHalf = Character.isHighSurrogate(c);
+        }
+        if (isHalf) {
+            throw expected(name, "a string without NUL or half a surrogate pair");
         }
         return text;
     }

@@ -131,7 +131,7 @@ public final class NamedImages {
     public Listing list() throws IOException {
         SortedMap<String, Named> images = new TreeMap<>();
         List<Path> unknown = new ArrayList<>();
-        try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, "[0-9a-f]*.json")) {
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, NamedImages::isName)) {
             for (Path file : files) {
                 Optional<Named> image = named(file);
                 if (image.isPresent()) {
@@ -144,6 +144,12 @@ public final class NamedImages {
             return Listing.EMPTY;
         }
         return new Listing(List.copyOf(images.values()), List.copyOf(unknown));
+    }
+
+    /** By hand: a start would wait for the JVM's globs. */
+    private static boolean isName(Path file) {
+        String name = file.getFileName().toString();
+        return name.endsWith(".json") && Character.digit(name.charAt(0), 16) >= 0;
     }
 
     private Optional<Named> named(Path file) throws IOException {

@@ -76,7 +76,7 @@ public record Reference(String registry, String repository, String tag, Optional
         if (registry.equals(DOCKER) && !repository.contains("/")) {
             repository = LIBRARY + repository;
         }
-        if (!HOST.matcher(registry).matches() || !isAuthority(registry)) {
+        if (!registry.equals(DOCKER) && (!HOST.matcher(registry).matches() || !isAuthority(registry))) {
             throw Failures.invalid(operation, "\"%s\" is no registry: write HOST[:PORT]/NAME".formatted(registry));
         }
         for (String component : repository.split("/", -1)) {

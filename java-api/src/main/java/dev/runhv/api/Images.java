@@ -1,5 +1,7 @@
 package dev.runhv.api;
 
+import java.io.InputStream;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Consumer;
 
@@ -126,4 +128,117 @@ public interface Images {
      * @throws HostException where the store cannot be written
      */
     RemovedImages delete(String nameOrId);
+
+    /**
+     * Opens a regular file in an image. Symbolic links on the way are followed inside the image. The image's root file system
+     * is made first where that was not done before.
+     *
+     * @param nameOrId of an image in the store
+     * @param path absolute
+     * @return its content, for one thread, to be closed. What is deleted from the store meanwhile can still be read
+     * @throws RequestException where there is no such image or file, or it is no regular file
+     * @throws HostException where the host fails
+     * @throws InterruptedException where the thread is interrupted; what was half made is removed
+     */
+    InputStream openFile(String nameOrId, String path) throws InterruptedException;
+
+    /**
+     * Opens a layer, or something else that an image names by its digest, as it is stored: a layer is a tar, perhaps
+     * compressed ({@link ImageLayer#mediaType()}).
+     *
+     * @param digest {@link ImageLayer#digest()} or {@link Image#digest()}
+     * @return the bytes, for one thread, to be closed. Where they do not match the digest, reading the last of them throws
+     *     {@link java.io.IOException}
+     * @throws RequestException where the store does not have it, or it is no digest
+     * @throws HostException where the host fails
+     */
+    InputStream openBlob(String digest);
+
+    /**
+     * Takes the images of an archive into the store: an OCI layout in a tar, or what {@code docker save}, {@code podman save},
+     * {@code ctr image export}, {@code skopeo} and {@code buildah} write, perhaps compressed by gzip or zstd.
+     *
+     * @param archive the file
+     * @return the names that mean these images from now on
+     * @throws RequestException where there is no such file, it is damaged, holds no image, or one without a name
+     * @throws HostException where the host fails
+     * @throws InterruptedException where the thread is interrupted; then no name means anything new
+     */
+    default List<String> load(Path archive) throws InterruptedException {
+        return load(archive, event -> {});
+    }
+
+    /**
+     * The same, and tells of each layer that is there.
+     *
+     * @param archive the file
+     * @param listener is called by the calling thread; what it throws ends the load, and is thrown here
+     * @return the names that mean these images from now on
+     * @throws RunhvException as {@link #load(Path)}
+     * @throws InterruptedException where the thread is interrupted; then no name means anything new
+     */
+    List<String> load(Path archive, Consumer<? super ImageEvent> listener) throws InterruptedException;
+
+    /**
+     * Takes the only image of an archive into the store, by a name of one's own.
+     *
+     * @param archive the file
+     * @param name in place of those that the archive says
+     * @param listener is called by the calling thread; what it throws ends the load, and is thrown here
+     * @return the name
+     * @throws RunhvException as {@link #load(Path)}; also where the archive holds several images
+     * @throws InterruptedException where the thread is interrupted; the name means what it meant before
+     */
+    List<String> load(Path archive, String name, Consumer<? super ImageEvent> listener) throws InterruptedException;
+
+    /**
+     * Writes images into one archive that {@link #load(Path)}, docker, podman, containerd and skopeo take. Of an image for
+     * several platforms all are in it where the store has all, else that for linux/amd64. The same images are the same bytes.
+     *
+     * @param names of images in the store
+     * @param archive the file, which has its name, and replaces another, when all is written
+     * @throws RequestException where the store does not have one of them, or it is damaged
+     * @throws HostException where the host fails
+     * @throws InterruptedException where the thread is interrupted; the file is as it was
+     */
+    void save(List<String> names, Path archive) throws InterruptedException;
+
+    /**
+     * Makes an image for linux/amd64 of one layer: the tar of a root file system, perhaps compressed by gzip or zstd.
+     *
+     * @param tar the file
+     * @param name that means the image from now on
+     * @param changes of its configuration, by the instructions of a Dockerfile that {@code runhv import --change} takes
+     * @return the {@link Image#id()}
+     * @throws RequestException where there is no such file, it is no tar, or a change is not understood
+     * @throws HostException where the host fails
+     * @throws InterruptedException where the thread is interrupted; the name means what it meant before
+     */
+    String importTar(Path tar, String name, List<String> changes) throws InterruptedException;
+
+    /**
+     * Writes an EROFS image, uncompressed, as a block device of a guest may have it. The same entries give the same bytes.
+     *
+     * @param entries each after the folder that it is in, where that has an entry, and hard links after what they name. Of
+     *     two with one path the later one counts
+     * @param image the file, which has its name, and replaces another, when all is written
+     * @throws RequestException where an entry cannot be, named with its path; no file is left
+     * @throws UnsupportedException where a name begins with {@code .wh.}; no file is left
+     * @throws HostException where the host fails
+     * @throws InterruptedException where the thread is interrupted; no file is left
+     */
+    void writeErofs(List<TreeEntry> entries, Path image) throws InterruptedException;
+
+    /**
+     * Writes an EROFS image of a folder of the host, with modes, owners, times, links and devices, and extended attributes of
+     * the namespace {@code user}: others the JDK does not read. The same tree gives the same bytes.
+     *
+     * @param directory becomes the root
+     * @param image the file, which has its name, and replaces another, when all is written
+     * @throws RequestException where there is no such folder; {@link UnsupportedException} where it holds a socket or a name
+     *     that is no UTF-8, or the host has no such attributes
+     * @throws HostException where the host fails
+     * @throws InterruptedException where the thread is interrupted; no file is left
+     */
+    void writeErofs(Path directory, Path image) throws InterruptedException;
 }

@@ -97,7 +97,7 @@ final class ImageVerbs {
     private static String imported(Request.Image request) throws InterruptedException {
         Reference name = Reference.parse(request.arguments().get(1));
         List<String> changes = request.options().getOrDefault("change", List.of());
-        String comment = request.value("message").orElse("Imported from a tar");
+        String comment = request.value("message").orElse(ImageImport.USUAL_COMMENT);
         Path tar = Path.of(request.arguments().getFirst());
         return ImageImport.put(tar, name, changes, comment, request.store()) + "\n";
     }

@@ -25,6 +25,9 @@ import java.util.List;
 
 /** Makes an image of one layer of a root file system's tar. */
 public final class ImageImport {
+    /** Of who says none. */
+    public static final String USUAL_COMMENT = "Imported from a tar";
+
     private ImageImport() {}
 
     /**

@@ -2,10 +2,12 @@ package dev.runhv.vmm.kernel;
 
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.ExitStatus;
+import dev.runhv.api.FileContent;
 import dev.runhv.api.Output;
 import dev.runhv.api.RunhvException;
 import dev.runhv.api.StartStage;
 import dev.runhv.api.StartTimings;
+import dev.runhv.api.TreeEntry;
 import dev.runhv.vmm.abi.VmStatistics;
 import dev.runhv.vmm.bundle.Annotations;
 import dev.runhv.vmm.bundle.Bundle;
@@ -14,7 +16,7 @@ import dev.runhv.vmm.process.Distribution;
 import dev.runhv.vmm.process.Launch;
 import dev.runhv.vmm.process.Outcome;
 import dev.runhv.vmm.process.VmmProcess;
-import dev.runhv.vmm.rootfs.ProgramImage;
+import dev.runhv.vmm.rootfs.TreeImage;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -63,7 +65,11 @@ final class BootProbe {
     Result boot(String operation, Path folder, Path image, Path kernel, Path modules)
             throws IOException, InterruptedException {
         Path root = folder.resolve("program.erofs");
-        ProgramImage.write(root, "program", PROGRAM);
+        TreeImage.write(
+                root,
+                List.of(TreeEntry.file("/program", FileContent.of(PROGRAM))
+                        .mode(0755)
+                        .build()));
         Path bundle = Files.createDirectory(folder.resolve("bundle"));
         bundle(kernel, modules, root).write(bundle.resolve("config.json"));
         Launch launch = new Launch(

@@ -1,10 +1,12 @@
 package dev.runhv.vmm.rootfs;
 
 import dev.runhv.api.RunhvException;
+import dev.runhv.vmm.content.BlockInputStream;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Failures;
 import java.io.Closeable;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -24,6 +26,9 @@ import java.util.TreeMap;
  */
 public final class ErofsReader implements Closeable {
     private static final int SYMBOLIC_LINKS = 40;
+    /** Read at once of a file that is read from its start to its end. */
+    private static final int PIECE = 1 << 18;
+
     private static final int TYPE_MASK = 0170000;
 
     private final Path path;
@@ -98,25 +103,83 @@ public final class ErofsReader implements Closeable {
      * @throws RunhvException when it is no regular file, has more bytes than the limit, or the image is damaged
      */
     public byte[] readFile(String file, int limit) {
-        String operation = "read " + file + " in root file system " + path;
+        String operation = operation(file);
         try {
             ErofsInode inode = find(bytesOf(file));
             if (inode == null) {
                 return null;
             }
-            if (!inode.isRegular()) {
-                throw Failures.invalid(operation, "It is not a regular file");
-            }
+            requireRegular(operation, inode);
             if (inode.size() > limit) {
                 throw Failures.corrupt(operation, "It has more than %d bytes".formatted(limit));
             }
             return content(inode, 0, (int) inode.size());
-        } catch (CorruptInputException e) {
-            // Its makers saw to it that it was whole: something has written to it since.
-            throw Failures.corrupt(operation, e.getMessage() + ": delete " + path + ", and it is made again");
         } catch (IOException e) {
-            throw Failures.of(operation, e);
+            throw failure(operation, e);
         }
+    }
+
+    /**
+     * Opens a regular file; symbolic links on the way are followed inside the image.
+     *
+     * @param file an absolute path, such as {@code /etc/passwd}
+     * @return its content, which is read by one thread; closing it closes this, too
+     * @throws RunhvException when there is no such file, it is no regular one, or the image is damaged
+     */
+    public InputStream openFile(String file) {
+        String operation = operation(file);
+        try {
+            ErofsInode inode = find(bytesOf(file));
+            if (inode == null) {
+                throw Failures.notFound(operation, "There is no such file in the image");
+            }
+            requireRegular(operation, inode);
+            return new Content(inode);
+        } catch (IOException e) {
+            throw failure(operation, e);
+        }
+    }
+
+    private final class Content extends BlockInputStream {
+        private final ErofsInode inode;
+        private long position;
+
+        Content(ErofsInode inode) {
+            this.inode = inode;
+        }
+
+        @Override
+        public int read(byte[] buffer, int offset, int length) throws IOException {
+            int count = (int) Math.min(Math.min(length, PIECE), inode.size() - position);
+            if (count == 0) {
+                return length == 0 ? 0 : -1;
+            }
+            System.arraycopy(content(inode, position, count), 0, buffer, offset, count);
+            position += count;
+            return count;
+        }
+
+        @Override
+        public void close() {
+            ErofsReader.this.close();
+        }
+    }
+
+    private String operation(String file) {
+        return "read " + file + " in root file system " + path;
+    }
+
+    private static void requireRegular(String operation, ErofsInode inode) {
+        if (!inode.isRegular()) {
+            throw Failures.invalid(operation, "It is not a regular file");
+        }
+    }
+
+    private RunhvException failure(String operation, IOException cause) {
+        // Its makers saw to it that it was whole: something has written to it since.
+        return cause instanceof CorruptInputException
+                ? Failures.corrupt(operation, cause.getMessage() + ": delete " + path + ", and it is made again")
+                : Failures.of(operation, cause);
     }
 
     /** Is shown what a file system holds. */

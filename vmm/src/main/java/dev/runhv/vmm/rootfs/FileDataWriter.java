@@ -4,6 +4,7 @@ import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.tar.Sparse;
 import dev.runhv.vmm.content.tar.TarReader;
 import java.io.IOException;
+import java.io.InputStream;
 import java.util.Arrays;
 
 /** Stores the content of files as it comes, each from the start of a block on. The same calls give the same bytes. */
@@ -22,12 +23,32 @@ final class FileDataWriter {
         this.out = out;
     }
 
-    /** Stores the data of the entry at which the reader stands. */
-    FileData append(TarReader tar, long size, Sparse sparse) throws IOException {
+    private interface Source {
+        int read(byte[] bytes, int offset, int length) throws IOException;
+    }
+
+    /** Stores data without holes. */
+    FileData append(InputStream in, long size) throws IOException {
+        requireSize(size);
+        if (size == 0) {
+            return new FileData.Flat(0, 0);
+        }
+        int startBlock = out.block();
+        copy(in::read, size);
+        out.align();
+        return new FileData.Flat(size, startBlock);
+    }
+
+    private static void requireSize(long size) throws CorruptInputException {
         if (size > RootfsLimits.FILE_BYTES) {
             throw new CorruptInputException(
                     "it claims %d bytes, more than %d".formatted(size, RootfsLimits.FILE_BYTES));
         }
+    }
+
+    /** Stores the data of the entry at which the reader stands. */
+    FileData append(TarReader tar, long size, Sparse sparse) throws IOException {
+        requireSize(size);
         if (size == 0) {
             return new FileData.Flat(0, 0);
         }
@@ -37,11 +58,11 @@ final class FileDataWriter {
         int startBlock = out.block();
         long start = out.position();
         if (sparse.pieces() == 0) {
-            copy(tar, tar.remaining());
+            copy(tar::read, tar.remaining());
         } else {
             for (int i = 0; i < sparse.pieces(); i++) {
                 out.zerosUntil(start + sparse.offsets()[i]);
-                copy(tar, sparse.lengths()[i]);
+                copy(tar::read, sparse.lengths()[i]);
             }
         }
         out.zerosUntil(start + size);
@@ -74,7 +95,7 @@ final class FileDataWriter {
                 long base = ((long) blocks[chunk] << Erofs.BLOCK_BITS) - chunkStart;
                 long pieceEnd = Math.min(end, chunkEnd);
                 out.zerosUntil(base + at);
-                copy(tar, pieceEnd - at);
+                copy(tar::read, pieceEnd - at);
                 // The next piece may begin in this chunk: its rest is filled when the chunk is known to be done.
                 boolean last = i + 1 == sparse.pieces() || sparse.offsets()[i + 1] >= chunkEnd;
                 if (pieceEnd == chunkEnd || last) {
@@ -87,15 +108,15 @@ final class FileDataWriter {
         return new FileData.Chunked(size, chunkBits, blocks);
     }
 
-    private void copy(TarReader tar, long length) throws IOException {
+    private void copy(Source source, long length) throws IOException {
         if (out.position() + length > RootfsLimits.DATA_BYTES) {
             throw new CorruptInputException(
                     "the image would have more than %d bytes of data".formatted(RootfsLimits.DATA_BYTES));
         }
         while (length > 0) {
-            int count = tar.read(buffer, 0, (int) Math.min(buffer.length, length));
+            int count = source.read(buffer, 0, (int) Math.min(buffer.length, length));
             if (count < 0) {
-                throw new CorruptInputException("its data is shorter than its map says");
+                throw new CorruptInputException("its data is shorter than it says");
             }
             out.write(buffer, 0, count);
             length -= count;

@@ -1,6 +1,7 @@
 package dev.runhv.vmm.rootfs;
 
 import dev.runhv.vmm.image.ImageConfig;
+import java.io.InputStream;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -21,6 +22,25 @@ public record PreparedRootfs(Path image, List<Path> layers, ImageConfig config) 
     public String key() {
         String file = image.getFileName().toString();
         return file.substring(0, file.lastIndexOf('.'));
+    }
+
+    /**
+     * Opens a regular file, as {@link ErofsReader#openFile}.
+     *
+     * @param file an absolute path
+     */
+    public InputStream openFile(String file) {
+        ErofsReader reader = open();
+        boolean opened = false;
+        try {
+            InputStream content = reader.openFile(file);
+            opened = true;
+            return content;
+        } finally {
+            if (!opened) {
+                reader.close();
+            }
+        }
     }
 
     /** Looks into the file system; to be closed. */

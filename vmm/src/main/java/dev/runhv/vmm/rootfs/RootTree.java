@@ -109,13 +109,18 @@ final class RootTree {
         return last;
     }
 
+    /** Whether the entry says that something is not there. */
+    static boolean isWhiteout(TarEntry entry) throws CorruptInputException {
+        List<String> path = cleaned(entry.name());
+        return !path.isEmpty() && path.getLast().startsWith(WHITEOUT);
+    }
+
     /** Whether applying the entry will ask for data: that of a whiteout or of the root is of no use. */
     static boolean wantsData(TarEntry entry) throws CorruptInputException {
         if (entry.type() != TarEntry.Type.FILE) {
             return false;
         }
-        List<String> path = cleaned(entry.name());
-        return !path.isEmpty() && !path.getLast().startsWith(WHITEOUT);
+        return !cleaned(entry.name()).isEmpty() && !isWhiteout(entry);
     }
 
     private Inode inode(TarEntry entry, FileData data) throws CorruptInputException {

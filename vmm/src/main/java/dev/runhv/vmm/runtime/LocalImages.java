@@ -8,14 +8,24 @@ import dev.runhv.api.Images;
 import dev.runhv.api.PreparedImage;
 import dev.runhv.api.PullSpec;
 import dev.runhv.api.RemovedImages;
+import dev.runhv.api.TreeEntry;
+import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
+import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.content.StoreLease;
+import dev.runhv.vmm.image.ImageImport;
+import dev.runhv.vmm.image.ImageLoad;
+import dev.runhv.vmm.image.ImageSave;
 import dev.runhv.vmm.image.Platform;
 import dev.runhv.vmm.registry.Reference;
+import dev.runhv.vmm.rootfs.HostTree;
 import dev.runhv.vmm.rootfs.PreparedRootfs;
+import dev.runhv.vmm.rootfs.TreeImage;
 import dev.runhv.vmm.store.ImageStore;
+import java.io.InputStream;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Consumer;
 
 /** The images of a store, on the threads of whoever asks. */
@@ -29,6 +39,17 @@ final class LocalImages implements Images {
         this.runhv = runhv;
         this.store = store;
         this.images = new ImageStore(store);
+    }
+
+    private interface Work {
+        void run() throws InterruptedException;
+    }
+
+    private void making(String operation, Work work) throws InterruptedException {
+        runhv.making(operation, () -> {
+            work.run();
+            return operation;
+        });
     }
 
     private record Prepared(String reference, String rootfsKey) implements PreparedImage {}
@@ -91,12 +112,77 @@ final class LocalImages implements Images {
     }
 
     @Override
+    public InputStream openFile(String nameOrId, String path) throws InterruptedException {
+        String operation = "read %s in image %s".formatted(path, nameOrId);
+        if (!path.startsWith("/")) {
+            throw Failures.invalid(operation, "The path is not absolute: it begins with /");
+        }
+        return runhv.making(operation, () -> images.openFile(nameOrId, path));
+    }
+
+    @Override
+    public InputStream openBlob(String digest) {
+        String operation = "read blob " + digest;
+        runhv.checkOpen(operation);
+        Digest parsed;
+        try {
+            parsed = Digest.parse(digest);
+        } catch (CorruptInputException e) {
+            throw Failures.invalid(operation, e.getMessage());
+        }
+        return images.openBlob(parsed);
+    }
+
+    @Override
+    public List<String> load(Path archive, Consumer<? super ImageEvent> listener) throws InterruptedException {
+        return load(archive, Optional.empty(), listener);
+    }
+
+    @Override
+    public List<String> load(Path archive, String name, Consumer<? super ImageEvent> listener)
+            throws InterruptedException {
+        return load(archive, Optional.of(Reference.parse(name)), listener);
+    }
+
+    private List<String> load(Path archive, Optional<Reference> name, Consumer<? super ImageEvent> listener)
+            throws InterruptedException {
+        String operation = "load " + archive;
+        return runhv.making(
+                operation,
+                () -> ImageLoad.load(archive, store, name, new ImageEvents(operation, listener)).stream()
+                        .map(Reference::toString)
+                        .toList());
+    }
+
+    @Override
+    public void save(List<String> names, Path archive) throws InterruptedException {
+        List<Reference> saved = names.stream().map(Reference::parse).toList();
+        making("save " + archive, () -> ImageSave.save(saved, Optional.empty(), store, archive));
+    }
+
+    @Override
+    public String importTar(Path tar, String name, List<String> changes) throws InterruptedException {
+        Reference added = Reference.parse(name);
+        return runhv.making(
+                "import " + tar,
+                () -> ImageImport.put(tar, added, changes, ImageImport.USUAL_COMMENT, store)
+                        .toString());
+    }
+
+    @Override
+    public void writeErofs(List<TreeEntry> entries, Path image) throws InterruptedException {
+        making("write file system " + image, () -> TreeImage.write(image, entries));
+    }
+
+    @Override
+    public void writeErofs(Path directory, Path image) throws InterruptedException {
+        making("write file system " + image, () -> TreeImage.write(image, HostTree.entries(directory)));
+    }
+
+    @Override
     public void tag(String nameOrId, String name) throws InterruptedException {
         Reference added = Reference.parse(name);
-        runhv.making("name image " + added, () -> {
-            images.tag(nameOrId, added);
-            return added;
-        });
+        making("name image " + added, () -> images.tag(nameOrId, added));
     }
 
     @Override

@@ -6,6 +6,7 @@ import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.content.StoreLease;
+import dev.runhv.vmm.content.VerifyingInputStream;
 import dev.runhv.vmm.image.Descriptor;
 import dev.runhv.vmm.image.ImageSource;
 import dev.runhv.vmm.image.Layer;
@@ -19,6 +20,7 @@ import dev.runhv.vmm.registry.Reference;
 import dev.runhv.vmm.rootfs.RootfsProgress;
 import dev.runhv.vmm.rootfs.RootfsStore;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.file.Files;
@@ -186,6 +188,42 @@ public final class ImageStore {
                 source.keep();
             }
             return pulled;
+        }
+    }
+
+    /**
+     * Opens a regular file in an image, whose root file system is made where that was not done before. What is removed from
+     * the store meanwhile can still be read.
+     *
+     * @param text as {@link Listing#find} takes it
+     * @param file an absolute path
+     * @throws RunhvException where there is no such image or file, or the image is damaged or not for linux/amd64
+     * @throws InterruptedException while the root file system is made; what was begun is gone
+     */
+    public InputStream openFile(String text, String file) throws InterruptedException {
+        try (StoreLease _ = StoreLease.take(store);
+                ImageSource source =
+                        ImageSource.pull(find(text).getFirst().name(), store, PullPolicy.NEVER, PullProgress.NONE)) {
+            return rootfs.prepare(source, RootfsProgress.NONE).openFile(file);
+        }
+    }
+
+    /**
+     * Opens what an image names by its digest, a layer for instance: the bytes as they are stored, verified when they are
+     * read to the end.
+     *
+     * @throws RunhvException {@code NOT_FOUND}
+     */
+    public InputStream openBlob(Digest digest) {
+        String operation = "read blob " + digest;
+        Path file = blobs.path(digest);
+        try {
+            long size = Files.size(file);
+            return new VerifyingInputStream(Files.newInputStream(file), "blob " + digest, digest, size);
+        } catch (NoSuchFileException e) {
+            throw Failures.notFound(operation, "The store does not have it");
+        } catch (IOException e) {
+            throw Failures.of(operation, e);
         }
     }
 

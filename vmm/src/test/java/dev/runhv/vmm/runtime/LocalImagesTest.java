@@ -7,6 +7,7 @@ import com.sun.net.httpserver.HttpExchange;
 import dev.runhv.api.ClosedException;
 import dev.runhv.api.Engine;
 import dev.runhv.api.ErrorCode;
+import dev.runhv.api.FileContent;
 import dev.runhv.api.Image;
 import dev.runhv.api.ImageDetails;
 import dev.runhv.api.ImageEvent;
@@ -15,6 +16,7 @@ import dev.runhv.api.Images;
 import dev.runhv.api.PullSpec;
 import dev.runhv.api.RemovedImages;
 import dev.runhv.api.RunhvException;
+import dev.runhv.api.TreeEntry;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.process.ContainerRoot;
 import dev.runhv.vmm.process.FakeVmm;
@@ -22,6 +24,7 @@ import dev.runhv.vmm.testing.ImageBuilder;
 import dev.runhv.vmm.testing.LoopbackRegistry;
 import dev.runhv.vmm.testing.TarBuilder;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -299,6 +302,114 @@ class LocalImagesTest {
         assertThat(images.list()).isEmpty();
         assertThat(files("layers")).isEmpty();
         assertThat(files("registry/blobs")).isEmpty();
+    }
+
+    @Test
+    void filesAndLayersOfAnImageAreOpened() throws Exception {
+        images.pull(name);
+
+        try (InputStream motd = images.openFile(id(), "/etc/motd");
+                InputStream noise = images.openFile(name, "/noise");
+                InputStream layer =
+                        images.openBlob(images.inspect(name).layers().getFirst().digest())) {
+            images.delete(name);
+            assertThat(motd).hasContent("hello\n");
+            assertThat(noise.readAllBytes()).isEqualTo(noise());
+            assertThat(layer.readAllBytes()).isEqualTo(ImageBuilder.gzip(BASE));
+        }
+        assertFails(ErrorCode.NOT_FOUND, () -> images.openFile(name, "/etc/motd"));
+    }
+
+    @Test
+    void whatIsNoFileOfAnImageIsRefused() throws Exception {
+        images.pull(name);
+        String layer = images.inspect(name).layers().getFirst().digest();
+
+        assertFails(ErrorCode.NOT_FOUND, () -> images.openFile(name, "/none"));
+        assertFails(ErrorCode.INVALID_ARGUMENT, () -> images.openFile(name, "/etc"));
+        assertFails(ErrorCode.INVALID_ARGUMENT, () -> images.openFile(name, "etc/motd"));
+        assertFails(ErrorCode.INVALID_ARGUMENT, () -> images.openBlob("none"));
+        assertFails(
+                ErrorCode.NOT_FOUND,
+                () -> images.openBlob(Digest.sha256(new byte[1]).toString()));
+        Path blob = store().resolve("registry/blobs").resolve(layer.replace(':', '/'));
+        byte[] damaged = Files.readAllBytes(blob);
+        damaged[20] ^= 1;
+        Files.write(blob, damaged);
+        try (InputStream bytes = images.openBlob(layer)) {
+            assertThatThrownBy(bytes::readAllBytes)
+                    .isInstanceOf(IOException.class)
+                    .hasMessageContaining("does not match its digest");
+        }
+    }
+
+    @Test
+    void archivesAreWrittenAndTakenBack() throws Exception {
+        images.pull(name);
+        images.tag(name, "mine:1");
+        Path archive = folder.resolve("images.tar");
+
+        images.save(List.of(name, "mine:1"), archive);
+        images.delete(name);
+        images.delete("mine:1");
+        List<ImageEvent> events = new CopyOnWriteArrayList<>();
+        List<String> loaded = images.load(archive, events::add);
+
+        assertThat(loaded).containsExactlyInAnyOrder(name, "docker.io/library/mine:1");
+        assertThat(images.resolve("mine:1")).isEqualTo(id());
+        assertThat(events).hasSize(2).allMatch(ImageEvent.LayerReady.class::isInstance);
+        try (InputStream motd = images.openFile("mine:1", "/etc/motd")) {
+            assertThat(motd).as("of what has never run").hasContent("hello\n");
+        }
+        byte[] first = Files.readAllBytes(archive);
+        images.save(loaded, archive);
+        assertThat(archive).hasBinaryContent(first);
+    }
+
+    @Test
+    void anArchiveOfDockersAndATarBecomeImages() throws Exception {
+        Path docker = Files.write(
+                folder.resolve("docker.tar"), image.dockerArchive("theirs:1").bytes());
+        assertThat(images.load(docker)).containsExactly("docker.io/library/theirs:1");
+        assertThat(images.load(docker, "mine:2", event -> {})).containsExactly("docker.io/library/mine:2");
+        Path tar = Files.write(folder.resolve("root.tar"), BASE);
+
+        String imported = images.importTar(tar, "mine:3", List.of("CMD /init", "USER web"));
+
+        assertThat(images.resolve("mine:3")).isEqualTo(imported);
+        assertThat(images.inspect("mine:3").user()).contains("web");
+        assertThat(images.list()).hasSize(3);
+    }
+
+    @Test
+    void whatIsNoArchiveIsRefusedAndNamesNothing() throws Exception {
+        Path none = Files.writeString(folder.resolve("none.tar"), "no tar");
+        assertFails(ErrorCode.CORRUPT_INPUT, () -> images.load(none));
+        assertFails(ErrorCode.CORRUPT_INPUT, () -> images.importTar(none, "mine:1", List.of()));
+        assertFails(ErrorCode.NOT_FOUND, () -> images.load(folder.resolve("absent.tar")));
+        assertFails(ErrorCode.NOT_FOUND, () -> images.save(List.of("mine:1"), folder.resolve("out.tar")));
+        assertThat(images.list()).isEmpty();
+        assertThat(folder.resolve("out.tar")).doesNotExist();
+    }
+
+    @Test
+    void aTreeBecomesAnImage() throws Exception {
+        Path root = Files.createDirectories(folder.resolve("tree"));
+        Files.writeString(root.resolve("file"), "content");
+        Path fromFolder = folder.resolve("folder.erofs");
+        Path fromEntries = folder.resolve("entries.erofs");
+
+        images.writeErofs(root, fromFolder);
+        images.writeErofs(
+                List.of(TreeEntry.file("/file", FileContent.of(root.resolve("file")))
+                        .build()),
+                fromEntries);
+
+        // EROFS: its magic number is at byte 1024.
+        for (Path written : List.of(fromFolder, fromEntries)) {
+            assertThat(Arrays.copyOfRange(Files.readAllBytes(written), 1024, 1028))
+                    .containsExactly(0xe2, 0xe1, 0xf5, 0xe0);
+        }
     }
 
     @Test

@@ -14,14 +14,18 @@ import dev.runhv.api.ExecProcess;
 import dev.runhv.api.ExecSpec;
 import dev.runhv.api.ExitStatus;
 import dev.runhv.api.HypervisorException;
+import dev.runhv.api.Image;
 import dev.runhv.api.RequestException;
 import dev.runhv.api.Runhv;
 import dev.runhv.api.Signal;
 import dev.runhv.api.StartStage;
 import dev.runhv.api.StartTimings;
+import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.process.Distribution;
 import dev.runhv.vmm.testing.InstalledDistribution;
+import dev.runhv.vmm.testing.LoopbackRegistry;
 import java.io.BufferedReader;
+import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -95,6 +99,26 @@ class LocalRunhvIT {
             assertThat(container.stderr()).isEmpty();
             assertThat(container.waitFor()).isEqualTo(new ExitStatus.Exited(0));
             container.resize(80, 25); // of no effect
+        }
+    }
+
+    @Test
+    void aPulledImageRunsByItsName() throws Exception {
+        try (Runhv runhv = open()) {
+            Image image;
+            try (LoopbackRegistry registry = new LoopbackRegistry()) {
+                registry.serve("latest", InstalledDistribution.sources().resolve("build/images/busybox"));
+                image = runhv.images().pull(registry.authority() + "/busybox");
+            }
+            // It asks nobody any more.
+            try (Container container = runhv.start(ContainerSpec.image(image.name())
+                            .command("sha256sum", "/bin/busybox")
+                            .build());
+                    InputStream program = runhv.images().openFile(image.id(), "/bin/busybox")) {
+                String digest = Digest.sha256(program.readAllBytes()).hex();
+                assertThat(container.stdout()).hasContent(digest + "  /bin/busybox");
+                assertThat(container.waitFor()).isEqualTo(new ExitStatus.Exited(0));
+            }
         }
     }
 

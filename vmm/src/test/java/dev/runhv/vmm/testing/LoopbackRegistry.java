@@ -2,13 +2,17 @@ package dev.runhv.vmm.testing;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
+import dev.runhv.vmm.content.Json;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.stream.Stream;
 
 /**
  * A registry at a port of the loopback interface. It gives images by their tags and digests, whatever repository is asked
@@ -70,6 +74,17 @@ public final class LoopbackRegistry implements AutoCloseable {
                 .forEach((name, content) -> served.put(
                         name.substring(name.lastIndexOf('/') + 1).replaceFirst("^[0-9a-f]{64}$", "sha256:$0"),
                         content));
+    }
+
+    /** From now on the tag means the first image of a layout on the disk. */
+    public void serve(String tag, Path layout) throws IOException {
+        try (Stream<Path> blobs = Files.list(layout.resolve("blobs/sha256"))) {
+            for (Path blob : blobs.toList()) {
+                served.put("sha256:" + blob.getFileName(), Files.readAllBytes(blob));
+            }
+        }
+        Json index = Json.parse(Files.readAllBytes(layout.resolve("index.json")));
+        served.put(tag, served.get(index.objects("manifests").getFirst().string("digest")));
     }
 
     public int port() {

@@ -54,6 +54,10 @@ constexpr oci::Option kHistoryOptions[] = {
 constexpr oci::Option kDfOptions[] = {
     {"format", 0, "TEMPLATE", "as docker's: {{.Type}} {{.Size}} {{.Reclaimable}} …, table …, json"},
 };
+constexpr oci::Option kSbomOptions[] = {
+    {"output", 'o', "FILE", "in place of stdout"},
+    {"type", 0, "spdx|cyclonedx", "of several documents, the first of this kind"},
+};
 constexpr oci::Option kVerifyOptions[] = {
     {"repair", 0, "", "remove what is damaged, so that a pull or run has it anew"},
 };
@@ -118,6 +122,10 @@ constexpr ImageVerb kVerbs[] = {
      "of\n"
      "named images against what their layers give.",
      kVerifyOptions, 0, 0, false},
+    {"sbom", "NAME|ID", "the bill of materials of an image",
+     "Writes the SBOM that the image's builder attests, or that refers to it in its registry, as\n"
+     "it is there (docs/trust.md).",
+     kSbomOptions, 1, 1, true, Pipe::kText, "output"},
 };
 
 }  // namespace

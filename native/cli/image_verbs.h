@@ -12,7 +12,12 @@
 namespace runhv::cli {
 
 // What stands for a FILE that is not named.
-enum class Pipe { kNone, kStdin, kStdout };
+enum class Pipe {
+  kNone,
+  kStdin,
+  kStdout,
+  kText,  // stdout, and that may be a terminal
+};
 
 struct ImageVerb {
   std::string_view name;   // also of the request

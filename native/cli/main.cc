@@ -379,11 +379,10 @@ Result<std::string> image_text(const ImageVerb& verb, std::span<const std::strin
   RUNHV_TRY_ASSIGN(const ImageRequest request,
                    image_request(verb, arguments, store, spool ? spool->path() : "",
                                  platform::is_terminal(platform::standard_stream(2))));
-  if (request.piped) {
-    RUNHV_TRY(verb.pipe == Pipe::kStdin ? spool->take_stdin() : spool->require_pipe());
-  }
+  if (request.piped && verb.pipe == Pipe::kStdin) RUNHV_TRY(spool->take_stdin());
+  if (request.piped && verb.pipe == Pipe::kStdout) RUNHV_TRY(spool->require_pipe());
   auto text = ask_java(request.text, home, "output", name);
-  if (text && request.piped && verb.pipe == Pipe::kStdout) RUNHV_TRY(spool->give_to_stdout());
+  if (text && request.piped && verb.pipe != Pipe::kStdin) RUNHV_TRY(spool->give_to_stdout());
   return text;
 }
 

@@ -14,5 +14,6 @@ enum ImageVerb {
     INSPECT,
     HISTORY,
     DF,
-    VERIFY
+    VERIFY,
+    SBOM
 }

@@ -2,21 +2,26 @@ package dev.runhv.vmm.cli;
 
 import dev.runhv.vmm.cli.RequestReader.Request;
 import dev.runhv.vmm.content.Failures;
+import dev.runhv.vmm.content.TemporaryFile;
 import dev.runhv.vmm.image.ImageImport;
 import dev.runhv.vmm.image.ImageLoad;
 import dev.runhv.vmm.image.ImagePush;
 import dev.runhv.vmm.image.ImageSave;
+import dev.runhv.vmm.image.ImageSboms;
 import dev.runhv.vmm.image.Platform;
 import dev.runhv.vmm.image.PullProgress;
 import dev.runhv.vmm.registry.Reference;
 import dev.runhv.vmm.rootfs.RootfsProgress;
+import dev.runhv.vmm.store.Image;
 import dev.runhv.vmm.store.ImageStore;
 import dev.runhv.vmm.store.StoreCheck;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.time.InstantSource;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 
 /** Does what a verb of images asks for, and gives what is printed. How many arguments there are, the native side has seen to. */
@@ -44,6 +49,7 @@ final class ImageVerbs {
             case HISTORY -> new ImageDocuments(store).history(request, InstantSource.system());
             case DF -> new ImageDocuments(store).df(request);
             case VERIFY -> verify(request, err);
+            case SBOM -> sbom(store, request, err);
         };
     }
 
@@ -143,6 +149,44 @@ final class ImageVerbs {
         }
         return "%d names, blobs, layers and root file systems read%s\n"
                 .formatted(result.checked(), damaged == 0 ? "" : ", %d damaged ones removed".formatted(damaged));
+    }
+
+    private static String sbom(ImageStore store, Request.Image request, PrintStream err) throws InterruptedException {
+        Image image = store.find(request.arguments().getFirst()).getFirst();
+        List<ImageSboms.Sbom> found = ImageSboms.find(
+                image.name(),
+                image.readable(),
+                request.value("type").map(text -> format(image.name(), text)),
+                request.store());
+        if (found.size() > 1) {
+            err.println("runhv: " + image.name() + " has " + found.size() + " of them: the first one is written");
+        }
+        write(path(request, "output"), found.getFirst().document());
+        return "";
+    }
+
+    /** As a whole, or not. */
+    private static void write(Path file, byte[] content) {
+        try (TemporaryFile temporary = TemporaryFile.create(
+                file.getParent(), file.getFileName().toString())) {
+            ByteBuffer bytes = ByteBuffer.wrap(content);
+            while (bytes.hasRemaining()) {
+                temporary.channel().write(bytes);
+            }
+            temporary.moveTo(file);
+        } catch (IOException e) {
+            throw Failures.of("write " + file, e);
+        }
+    }
+
+    private static ImageSboms.Format format(Reference image, String text) {
+        for (ImageSboms.Format format : ImageSboms.Format.values()) {
+            if (format.name().toLowerCase(Locale.ROOT).equals(text)) {
+                return format;
+            }
+        }
+        throw Failures.invalid(
+                "find an SBOM of image " + image, "--type: expected spdx or cyclonedx, not \"" + text + "\"");
     }
 
     private static String prune(ImageStore store, boolean all) throws InterruptedException {

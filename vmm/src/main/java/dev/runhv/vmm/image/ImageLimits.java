@@ -11,6 +11,9 @@ final class ImageLimits {
     static final int LAYERS = 512;
 
     static final int MANIFESTS_OF_AN_INDEX = 4096;
+    /** A bill of materials, as a whole in memory: those of a whole distribution have some 10 MiB. */
+    static final int SBOM_BYTES = 64 << 20;
+
     static final int ARCHIVE_ENTRIES = 65_536;
     /** All names and link targets in an archive: they wait in memory. Such names are some 80 bytes long. */
     static final int ARCHIVE_NAME_BYTES = 16 << 20;

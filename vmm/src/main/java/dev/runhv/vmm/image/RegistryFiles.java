@@ -140,6 +140,11 @@ final class RegistryFiles implements ImageFiles {
         });
     }
 
+    /** An index of what refers to a manifest in the registry, of whoever may push there. */
+    Optional<byte[]> referrers(Digest manifest) throws IOException {
+        return interruptible(() -> client.referrers(manifest));
+    }
+
     private static LongConsumer told(Descriptor descriptor, PullProgress listener) {
         return bytes -> listener.fetched(descriptor.digest(), bytes, descriptor.size());
     }

@@ -1,5 +1,6 @@
 package dev.runhv.vmm.registry;
 
+import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.BlockInputStream;
 import dev.runhv.vmm.content.CallerEnvironment;
@@ -14,6 +15,7 @@ import java.net.http.HttpResponse;
 import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.LongConsumer;
@@ -88,11 +90,19 @@ public final class RegistryClient implements AutoCloseable {
     public Found manifest() throws IOException, InterruptedException {
         Endpoint.Capability needed =
                 reference.digest().isPresent() ? Endpoint.Capability.PULL : Endpoint.Capability.RESOLVE;
-        String path = reference.repository() + "/manifests/" + reference.tagOrDigest();
+        return manifest(reference.repository() + "/manifests/" + reference.tagOrDigest(), needed, this::found);
+    }
+
+    private interface Reading<T> {
+        T read(HttpResponse<InputStream> response) throws IOException;
+    }
+
+    private <T> T manifest(String path, Endpoint.Capability needed, Reading<T> reading)
+            throws IOException, InterruptedException {
         Turns turns = new Turns(needed);
         while (true) {
             try {
-                return found(turns.host().get(path, ACCEPT, 0));
+                return reading.read(turns.host().get(path, ACCEPT, 0));
             } catch (RunhvException e) {
                 turns.next(e);
             } catch (ConnectException | SSLException e) {
@@ -103,8 +113,32 @@ public final class RegistryClient implements AutoCloseable {
         }
     }
 
+    /**
+     * An index of the manifests that refer to one (OCI distribution 1.1, "Listing Referrers"): its first page, or what the tag
+     * means that stands for it in registries without that.
+     *
+     * @return empty where there is none
+     */
+    public Optional<byte[]> referrers(Digest manifest) throws IOException, InterruptedException {
+        String algorithm = manifest.algorithm().name().toLowerCase(Locale.ROOT);
+        for (String path : List.of("/referrers/" + manifest, "/manifests/" + algorithm + "-" + manifest.hex())) {
+            try {
+                return Optional.of(manifest(reference.repository() + path, Endpoint.Capability.RESOLVE, this::text));
+            } catch (RunhvException e) {
+                if (e.code() != ErrorCode.NOT_FOUND) {
+                    throw e;
+                }
+            }
+        }
+        return Optional.empty();
+    }
+
+    private byte[] text(HttpResponse<InputStream> response) throws IOException {
+        return RegistryHost.bounded(response, MANIFEST_BYTES, "manifest");
+    }
+
     private Found found(HttpResponse<InputStream> response) throws IOException {
-        byte[] text = RegistryHost.bounded(response, MANIFEST_BYTES, "manifest");
+        byte[] text = text(response);
         Digest digest = Digest.sha256(text);
         if (reference.digest().isPresent() && !reference.digest().get().equals(digest)) {
             throw new CorruptInputException("The registry sent the manifest %s for %s"

@@ -609,6 +609,24 @@ class RegistryTest {
     }
 
     @Test
+    void whatRefersToAManifestIsToldByTheApiElseByATag() throws Exception {
+        Digest manifest = Digest.sha256(new byte[] {1});
+        byte[] index = "{\"manifests\":[]}".getBytes(StandardCharsets.UTF_8);
+        try (RegistryClient client = client()) {
+            assertThat(client.referrers(manifest)).isEmpty();
+            misbehaviour =
+                    exchange -> exchange.getRequestURI().getPath().endsWith("/manifests/sha256-" + manifest.hex())
+                            && send(exchange, 200, index);
+            assertThat(client.referrers(manifest)).contains(index);
+            misbehaviour = exchange ->
+                    exchange.getRequestURI().getPath().endsWith("/referrers/" + manifest) && send(exchange, 200, index);
+            assertThat(client.referrers(manifest)).contains(index);
+            misbehaviour = exchange -> send(exchange, 403, new byte[0]);
+            assertThatThrownBy(() -> client.referrers(manifest)).isInstanceOf(RunhvException.class);
+        }
+    }
+
+    @Test
     void endlessManifestEndsAtItsLimit() {
         misbehaviour = exchange -> {
             exchange.sendResponseHeaders(200, 0);

@@ -8,6 +8,7 @@ import dev.runhv.vmm.content.tar.TarFuzz;
 import dev.runhv.vmm.image.ConfigFuzz;
 import dev.runhv.vmm.image.ManifestFuzz;
 import dev.runhv.vmm.image.ReferenceFuzz;
+import dev.runhv.vmm.image.StatementFuzz;
 import dev.runhv.vmm.registry.AuthFileFuzz;
 import dev.runhv.vmm.registry.ChallengeFuzz;
 import dev.runhv.vmm.registry.HostsFuzz;
@@ -52,7 +53,8 @@ class FuzzTargetsTest {
                 target("hosts", HostsFuzz::fuzzerTestOneInput),
                 target("service", ServiceFuzz::fuzzerTestOneInput),
                 target("policy", PolicyFuzz::fuzzerTestOneInput),
-                target("signature", SignatureFuzz::fuzzerTestOneInput));
+                target("signature", SignatureFuzz::fuzzerTestOneInput),
+                target("statement", StatementFuzz::fuzzerTestOneInput));
     }
 
     private static Arguments target(String name, Target target) {

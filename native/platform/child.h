@@ -69,7 +69,8 @@ struct Placement {
   bool new_network_namespace = false;
   std::optional<int> oom_score_adj;
 };
-// Puts this process there. kUnsupported: the network namespace is its own.
+// Puts this process there, which has no second thread yet. kUnsupported: the network namespace is
+// its own.
 Result<void> place_this_process(const Placement& placement);
 
 // Makes these its stdin, stdout and stderr.

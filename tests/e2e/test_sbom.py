@@ -70,8 +70,8 @@ def test_what_refers_to_an_image_is_written_as_it_is(fresh, registry):
     checked(fresh("pull", name))
     one_line(fresh("sbom", name), name, "none")
 
-    def refer(subject):
-        layer = {"mediaType": "application/spdx+json", **put_blob(registry, "plain", SPDX)}
+    def refer(subject, document=SPDX):
+        layer = {"mediaType": "application/spdx+json", **put_blob(registry, "plain", document)}
         subject = {"mediaType": MANIFEST, "digest": subject, "size": size}
         referrer = put_manifest(registry, "plain", [layer], subject=subject, artifactType="application/spdx+json")
         put_index(registry, f"plain:{digest.replace(':', '-')}", [{**referrer, "artifactType": "application/spdx+json"}])
@@ -81,6 +81,8 @@ def test_what_refers_to_an_image_is_written_as_it_is(fresh, registry):
     one_line(fresh("sbom", "--type", "cyclonedx", name), name, "another format")
     refer("sha256:" + "0" * 64)
     one_line(fresh("sbom", name), name, "does not")
+    refer(digest, b'{"name": "\x1b[2J"}')
+    one_line(fresh("sbom", name), name, "no JSON")
 
 
 def test_what_is_about_another_image_is_refused(fresh, registry, tmp_path):

@@ -1,5 +1,8 @@
 package dev.runhv.vmm.image;
 
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonProcessingException;
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
@@ -20,6 +23,7 @@ import java.util.Optional;
  * them says; that they are of this image, a digest says.
  */
 public final class ImageSboms {
+    private static final JsonFactory FACTORY = new JsonFactory();
     private static final String BUILDKIT_TYPE = "vnd.docker.reference.type";
     private static final String BUILDKIT_DIGEST = "vnd.docker.reference.digest";
     private static final String ATTESTATION = "attestation-manifest";
@@ -133,7 +137,9 @@ public final class ImageSboms {
         for (Descriptor layer : manifest.layers()) {
             Format format = MEDIA_TYPES.get(layer.mediaType());
             if (format != null) {
-                found.add(new Sbom(format, reader.blob("SBOM", layer, ImageLimits.SBOM_BYTES)));
+                byte[] document = reader.blob("SBOM", layer, ImageLimits.SBOM_BYTES);
+                requireJson(document);
+                found.add(new Sbom(format, document));
             } else if (layer.mediaType().equals(IN_TOTO)) {
                 String type = layer.annotations().getOrDefault(PREDICATE_TYPE, "");
                 Optional<Format> attested = formatOf(type);
@@ -141,6 +147,17 @@ public final class ImageSboms {
                     found.add(new Sbom(attested.get(), predicate(layer, type)));
                 }
             }
+        }
+    }
+
+    /** Which has no control characters, wherever it is written to. */
+    private static void requireJson(byte[] document) throws IOException {
+        try (JsonParser json = FACTORY.createParser(document)) {
+            while (json.nextToken() != null) {
+                json.skipChildren();
+            }
+        } catch (JsonProcessingException e) {
+            throw new CorruptInputException("The SBOM is no JSON: " + e.getOriginalMessage(), e);
         }
     }
 

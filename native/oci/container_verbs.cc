@@ -338,19 +338,21 @@ Result<int> state_verb(const Call& call) {
 
 Result<int> kill_verb(const Call& call) {
   int number = container::linux_abi::kSigterm;
-  if (call.arguments.positional.size() == 2) {
+  const bool only_looks =
+      call.arguments.positional.size() == 2 && call.arguments.positional[1] == "0";
+  if (call.arguments.positional.size() == 2 && !only_looks) {
     const std::string& name = call.arguments.positional[1];
     const auto found = container::linux_abi::find_signal(name);
     if (!found) {
       return refuse(
           "kill", Code::kInvalidArgument,
-          "signal \"" + name + "\": expected a name as TERM or RTMIN+1, or a number from 1 to 64");
+          "signal \"" + name + "\": expected a name as TERM or RTMIN+1, or a number up to 64");
     }
     number = *found;
   }
   RUNHV_TRY_ASSIGN(const auto container, find_for(call, "kill"));
   if (is_there(container)) {
-    RUNHV_TRY(signal("kill", container, number));
+    if (!only_looks) RUNHV_TRY(signal("kill", container, number));
     return 0;
   }
   // Whoever wants nobody to be left has it.

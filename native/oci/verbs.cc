@@ -156,7 +156,8 @@ constexpr Verb kVerbs[] = {
      state_verb},
     {"kill", "ID [SIGNAL]",
      "Sends a signal to the container's first process: a name (TERM, SIGHUP, RTMIN+1) or a\n"
-     "number; without it TERM. KILL ends the container at once.",
+     "number; without it TERM. KILL ends the container at once. 0 sends none, and fails where the\n"
+     "process has ended.",
      kKillOptions, Order::kMixed, 1, 2, kVerbFailed, kill_verb},
     {"delete", "ID",
      "Removes what is left of a container that has ended, or one that was not started.",

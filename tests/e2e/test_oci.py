@@ -58,6 +58,18 @@ def test_a_stream_that_the_program_closes_has_ended(shim):
     streams.close()
 
 
+def test_signal_0_looks_whether_it_is_there(shim):
+    pid, streams = shim.create("web", shim.bundle("web", "cat"))
+    shim.checked("start", "web")
+    shim.checked("kill", "web", "0")
+    streams.end_input()
+    assert shim.wait(pid) == 0
+    result = shim("kill", "web", "0")
+    assert result.returncode == 1 and b"container not running" in result.stderr
+    shim.checked("kill", "--all", "web", "0")
+    streams.close()
+
+
 def test_signals_and_the_end_by_one(shim):
     pid, streams = shim.create("web", shim.bundle("web", "sh", "-c", ECHO))
     shim.checked("start", "web")

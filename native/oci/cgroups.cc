@@ -196,9 +196,14 @@ Result<void> limit_cgroups(const std::vector<std::string>& folders, const Resour
                   (quota && *quota > 0 ? std::to_string(*quota) : "max") + " " +
                       std::to_string(period.value_or(100'000))));
   } else {
-    if (period && *period != 0)
-      RUNHV_TRY(set(folders, "cpu.cfs_period_us", std::to_string(*period)));
+    const auto set_period = [&]() -> Result<void> {
+      if (!period || *period == 0) return {};
+      return set(folders, "cpu.cfs_period_us", std::to_string(*period));
+    };
+    // With the quota as it is, a shorter one may be more than a cgroup above allows.
+    const bool too_early = !set_period();
     if (quota && *quota != 0) RUNHV_TRY(set(folders, "cpu.cfs_quota_us", std::to_string(*quota)));
+    if (too_early) RUNHV_TRY(set_period());
   }
   if (!resources.cpus.empty()) RUNHV_TRY(set(folders, "cpuset.cpus", resources.cpus));
   if (!resources.memory_nodes.empty()) {

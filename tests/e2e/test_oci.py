@@ -231,6 +231,25 @@ def test_the_vmm_is_in_the_cgroup_that_was_asked_for(shim):
     streams.close()
 
 
+@pytest.mark.skipif(not os.access("/sys/fs/cgroup/cpu/cgroup.procs", os.W_OK), reason="no cgroup v1 of processors is here for this user to write")
+def test_a_cgroup_below_one_that_is_limited_can_have_a_shorter_period(shim):
+    above = CGROUPS / "cpu/runhv-test/pod"
+    above.mkdir(parents=True)
+    (above / "cpu.cfs_quota_us").write_text("50000")
+    pid, streams = shim.create("web", shim.bundle("web", "cat", change=lambda config: config["linux"].update(cgroupsPath="/runhv-test/pod/web")))
+    result = shim("update", "--cpu-quota", "60000", "web")
+    assert result.returncode == 1 and b"cpu.cfs_quota_us to 60000" in result.stderr
+    # With the period alone its part would be more than that.
+    shim.checked("update", "--cpu-quota", "30000", "web")
+    shim.checked("update", "--cpu-period", "10000", "--cpu-quota", "3000", "web")
+    assert [(above / "web" / name).read_text() for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")] == ["3000\n", "10000\n"]
+    shim.checked("delete", "--force", "web")
+    assert shim.wait(pid) == 137
+    for folder in cgroups("/runhv-test/pod"):
+        os.rmdir(folder)
+    streams.close()
+
+
 @needs_cgroups
 def test_a_guest_that_uses_all_its_memory_keeps_within_the_limit(shim, tmp_path):
     (tmp_path / "shared").mkdir()

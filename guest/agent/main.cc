@@ -533,6 +533,8 @@ class Agent {
 
   void on_prepared(Process& process) {
     process.state = Process::State::kPrepared;
+    // Others can join it already.
+    if (process.is_first()) find_container(process.id)->pid = process.pid;
     if (process.launch->process.wants_terminal()) {
       const int child = sys::pidfd_open(process.pid);
       const int terminal = child < 0 ? child : sys::pidfd_getfd(child, process.launch->terminal);

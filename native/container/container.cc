@@ -315,7 +315,7 @@ Result<void> Container::Impl::check_can_begin(const std::string& operation) cons
   const auto refuse = [&](const std::string& why) {
     return Fail{Error{Code::kConflict, operation, why}};
   };
-  if (phase_ != Phase::kRunning) return refuse("it does not run");
+  if (phase_ != Phase::kCreated && phase_ != Phase::kRunning) return refuse("it does not run");
   if (paused_) return refuse("it is paused");
   if (processes_.size() >= kMaxProcesses) {
     return refuse("it has " + std::to_string(kMaxProcesses) + " processes, the most it may have");

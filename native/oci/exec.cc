@@ -155,7 +155,7 @@ Result<int> exec_process(const Globals& globals, const ExecOptions& options) {
   if (container.state.status == "paused") {
     return refuse(Code::kConflict, "cannot exec in a paused container");
   }
-  if (container.state.status != "running") {
+  if (container.state.status != "running" && container.state.status != "created") {
     return refuse(Code::kConflict, "container not running: it is " + container.state.status);
   }
   RUNHV_TRY_ASSIGN(const std::string config, control::kept_config(container.folder));

@@ -153,6 +153,16 @@ def test_a_terminal_over_the_console_socket(shim, web):
     terminal.close()
 
 
+def test_a_container_that_is_not_started_can_be_entered(shim):
+    pid, streams = shim.create("web", shim.bundle("web", "sh", "-c", "cat /tmp/before"))
+    shim.checked("exec", "web", "sh", "-c", "echo made before > /tmp/before")
+    assert shim.state("web")["status"] == "created"
+    shim.checked("start", "web")
+    assert streams.line(streams.stdout) == b"made before\n"
+    assert shim.wait(pid) == 0
+    streams.close()
+
+
 def test_resizing_reaches_the_process(shim, web):
     terminal = Terminal(shim.folder)
     file = shim.folder / "process.json"

@@ -350,14 +350,21 @@ Result<void> Container::Impl::update(std::string_view json, UpdateDone done) {
   };
   RUNHV_TRY_ASSIGN(const auto settings, parse_cgroup_settings(json, "read the resources"));
   if (phase_ < Phase::kPreparing || phase_ > Phase::kRunning) return refuse("it does not run");
-  if (paused_) return refuse("it is paused");
   if (update_done_) return refuse("it is being updated");
   if (!bundle_.container.cgroup) {
     return refuse("it was made without linux.resources and linux.cgroupsPath", Code::kUnsupported);
   }
   RUNHV_TRY_ASSIGN(std::vector<std::byte> frame, encode_resources(settings));
   channel_.send(std::move(frame));
-  update_done_ = std::move(done);
+  if (paused_) {
+    // The guest hears of it when it goes on.
+    update_done_ = [this](const Result<void>& set) {
+      if (!set) warn(kFirstProcess, set.error());
+    };
+    tell([done = std::move(done)](ContainerEvents&) { done({}); });
+  } else {
+    update_done_ = std::move(done);
+  }
   look_.request();
   return {};
 }

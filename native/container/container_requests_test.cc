@@ -263,14 +263,26 @@ TEST(ContainerUpdate, IsForAnAgentThatCanAnswer) {
   scene.run();
   EXPECT_EQ(scene.container->update(R"({"pids":{"limit":-2}})", into(said)).error().code,
             Code::kCorruptInput);
-  ASSERT_TRUE(scene.container->pause());
-  EXPECT_EQ(scene.container->update("{}", into(said)).error().detail, "it is paused");
-  ASSERT_TRUE(scene.container->resume());
   scene.guest.say(RUNHV_MSG_RESOURCES_SET, runhv_resources_set{0, 0});
   ASSERT_TRUE(scene.wait_for_end());
   EXPECT_EQ(last(scene),
             "ended with listen to the agent: RESOURCES_SET came, and no RESOURCES was sent");
   EXPECT_THAT(said, ElementsAre());
+}
+
+TEST(ContainerUpdate, OfAPausedGuestIsHeardWhenItGoesOn) {
+  Scene scene;
+  scene.run();
+  ASSERT_TRUE(scene.container->pause());
+  std::vector<std::string> said;
+  ASSERT_TRUE(scene.container->update("{}", into(said)));
+  scene.turn();
+  EXPECT_THAT(said, ElementsAre("done"));
+  EXPECT_EQ(scene.container->update("{}", into(said)).error().detail, "it is being updated");
+  ASSERT_TRUE(scene.container->resume());
+  scene.guest.say(RUNHV_MSG_RESOURCES_SET, runhv_resources_set{22, 0}, "set pids.max");
+  scene.turn();
+  EXPECT_EQ(last(scene), "warning 0 update container scene: set pids.max (errno 22 in the guest)");
 }
 
 TEST(ContainerAttach, OutputWaitsForAnotherEnd) {

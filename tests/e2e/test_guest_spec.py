@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from shim import wait_until
+
 # Says a line for each that it reads, so that the test may look at any time.
 LISTENS = "echo ready; while read line; do eval \"$line\"; done"
 CGROUP = "cd /sys/fs/cgroup; "
@@ -79,6 +81,14 @@ def test_update_while_it_runs(shim, listening):
     shim.checked("update", "--pids-limit", "-1", "--memory", str(32 << 20), "--memory-swap", str(40 << 20), "web")
     assert listening("cat /sys/fs/cgroup/pids.max") == "max"
     assert listening("cat /sys/fs/cgroup/memory.swap.max") == str(8 << 20)
+
+
+def test_what_a_paused_container_is_told_holds_when_it_goes_on(shim, listening):
+    shim.checked("pause", "web")
+    shim.checked("update", "--pids-limit", "30", "web")
+    assert shim.state("web")["status"] == "paused"
+    shim.checked("resume", "web")
+    wait_until(lambda: listening("cat /sys/fs/cgroup/pids.max") == "30")
 
 
 def test_an_update_that_cannot_be_says_so(shim, listening):

@@ -6,6 +6,7 @@
 #include "container/container_scene.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "platform/local_socket.h"
 
 namespace runhv::container {
 namespace {
@@ -242,11 +243,31 @@ TEST_F(ContainerProcesses, ATerminalIsOneConnectionForBothDirections) {
 
   in.writer.reset();
   scene.turn();
-  EXPECT_TRUE(scene.guest.host_has_finished(port_of(*number, 0))) << "hangs up";
+  EXPECT_FALSE(scene.guest.host_has_finished(port_of(*number, 0)))
+      << "nothing more is typed, and the terminal is there";
   scene.guest.says_exited(*number, 0);
   scene.guest.shut_down(port_of(*number, 0));
   scene.turn();
   EXPECT_EQ(last(scene), "process 1 exited 0");
+}
+
+TEST_F(ContainerProcesses, ATerminalHangsUpWithASocket) {
+  Scene scene;
+  scene.run();
+  auto ends = platform::LocalConnection::pair();
+  ASSERT_TRUE(ends);
+  auto theirs = platform::Stream::adopt_owned(std::move(ends->second).release(), true);
+  ASSERT_TRUE(theirs);
+  ProcessConfig config{.json = R"({"args":["sh"]})",
+                       .streams = {*std::move(theirs), out.write_end(), std::nullopt},
+                       .terminal = true};
+  const auto number = scene.container->start_process(std::move(config));
+  ASSERT_TRUE(number);
+  scene.turn();
+  ASSERT_TRUE(scene.guest.connect(port_of(*number, 0)));
+  { const auto closed = std::move(ends->first); }
+  scene.turn();
+  EXPECT_TRUE(scene.guest.host_has_finished(port_of(*number, 0)));
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ class StreamPort::Endpoint final : public devices::VsockEndpoint {
   }
   bool send_finished() const override {
     const std::lock_guard lock(port_->mutex_);
-    return port_->input_ended_;
+    return port_->input_ended_ && port_->tells_end_of_input_;
   }
   bool closed() const override {
     const std::lock_guard lock(port_->mutex_);
@@ -54,6 +54,10 @@ std::unique_ptr<devices::VsockEndpoint> StreamPort::connect(devices::VsockConnec
 }
 
 Result<void> StreamPort::attach_input(std::optional<platform::Stream> end) {
+  if (end && direction_ == Direction::kBoth) {
+    const std::lock_guard lock(mutex_);
+    tells_end_of_input_ = end->ends_both_ways();
+  }
   return attach(input_, input_ended_, std::move(end));
 }
 

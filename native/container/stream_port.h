@@ -41,7 +41,8 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   bool takes_input() const { return direction_ != Direction::kToHost; }
   bool takes_output() const { return direction_ != Direction::kToGuest; }
 
-  // Gives the host's end, or takes it away. kConflict where the stream has ended.
+  // Gives the host's end, or takes it away. kConflict where the stream has ended. With both
+  // directions, the end of a pipe or a file is not told to the guest, whose terminal would hang up.
   Result<void> attach_input(std::optional<platform::Stream> end);
   Result<void> attach_output(std::optional<platform::Stream> end);
 
@@ -89,6 +90,7 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   std::uint64_t output_bytes_ = 0;
   bool blocked_ = false;
   bool input_ended_ = false;
+  bool tells_end_of_input_ = true;
   bool finished_ = false;          // nothing goes either way
   bool delivery_awaited_ = false;  // somebody waits for the host to have all
   bool flush_watched_ = false;

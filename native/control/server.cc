@@ -392,9 +392,9 @@ Result<container::HostStreams> Server::take_streams(const ProcessStartRequest& r
   container::HostStreams streams;
   for (std::size_t i = 0; i < request.ends.size(); ++i) {
     RUNHV_TRY_ASSIGN(platform::UniqueHandle end, take_end(request.ends[i], handles));
-    if (!end.is_open() || (terminal && i != 0)) continue;
-    // A terminal's one end carries both directions.
-    if (terminal) {
+    if (!end.is_open() || (terminal && i == 2)) continue;
+    // Where nothing else is given, a terminal's first end carries both directions.
+    if (terminal && i == 0) {
       RUNHV_TRY_ASSIGN(streams[1], platform::Stream::adopt(end.get(), false));
     }
     RUNHV_TRY_ASSIGN(streams[i], platform::Stream::adopt_owned(std::move(end), i == 0));

@@ -32,7 +32,7 @@ class StandIn {
  public:
   StandIn(const Globals& globals, Client client) : globals_(globals), client_(std::move(client)) {}
 
-  // `streams`: the process's; with a terminal the first alone.
+  // `streams`: the process's; with a terminal what is typed and what is shown.
   Result<void> start(const ProcessJson& process, const std::array<platform::OsHandle, 3>& streams) {
     auto request = api::sized<runhv_control_process_start>();
     if (process.terminal) {
@@ -47,7 +47,7 @@ class StandIn {
     client_.set_deadline(std::nullopt);
     RUNHV_TRY_ASSIGN(
         process_, client_.begin(RUNHV_CONTROL_PROCESS_START, request, process.json,
-                                std::span(streams).first(process.terminal ? 1 : streams.size())));
+                                std::span(streams).first(process.terminal ? 2 : streams.size())));
     return {};
   }
 
@@ -172,12 +172,9 @@ Result<int> exec_process(const Globals& globals, const ExecOptions& options) {
   if (!options.console_socket.empty()) {
     RUNHV_TRY_ASSIGN(console, Console::open(options.console_socket));
   }
-  if (process.terminal && !console && !platform::is_terminal(platform::standard_stream(0))) {
-    return refuse(Code::kInvalidArgument, "--tty: stdin is no terminal");
-  }
   std::array<platform::OsHandle, 3> streams{
       platform::standard_stream(0), platform::standard_stream(1), platform::standard_stream(2)};
-  if (console) streams[0] = console->slave();
+  if (console) streams[0] = streams[1] = console->slave();
   if (options.detach) {
     RUNHV_TRY_ASSIGN(const platform::Child child,
                      leave_behind(globals, container, process, streams, console));
@@ -191,7 +188,7 @@ Result<int> exec_process(const Globals& globals, const ExecOptions& options) {
 
   RUNHV_TRY_ASSIGN(const auto signals, platform::SignalQueue::create_for_all());
   std::optional<platform::TerminalMode> mode;
-  if (process.terminal) {
+  if (process.terminal && platform::is_terminal(streams[0])) {
     RUNHV_TRY_ASSIGN(mode, platform::TerminalMode::save(streams[0]));
     RUNHV_TRY(platform::make_terminal_raw(streams[0]));
   }

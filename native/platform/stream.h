@@ -47,6 +47,9 @@ class Stream {
   // Waits for nothing: what flush() calls pending may be lost. close() is who waits.
   ~Stream();
 
+  // It is a terminal or a socket, whose end is that of both directions. REQUIRES: not yet bound.
+  bool ends_both_ways() const;
+
   // kEnd: the writers have closed, or the file has ended. kWouldBlock also for an empty `out`.
   IoResult read(std::span<std::byte> out);
   // kEnd: the readers have closed (EPIPE). kWouldBlock also for an empty `in`. kFailed of a bound

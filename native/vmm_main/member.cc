@@ -187,7 +187,7 @@ Result<void> Member::start() {
   }
   client_.set_deadline(platform::monotonic_ns() + kAnswerNs);
   auto begun = client_.begin(RUNHV_CONTROL_JOIN, request, config_.id,
-                             std::span(streams).first(terminal ? 1 : streams.size()));
+                             std::span(streams).first(terminal ? 2 : streams.size()));
   if (!begun) {
     // A pod that is paused may be asked again.
     if (begun.error().code != Code::kConflict) end(api::ended_event(Fail{begun.error()}));
@@ -242,7 +242,7 @@ Result<container::ProcessNumber> Member::start_process(container::ProcessConfig 
   client_.set_deadline(platform::monotonic_ns() + kAnswerNs);
   RUNHV_TRY_ASSIGN(const runhv_process number,
                    client_.begin(RUNHV_CONTROL_PROCESS_START, request, config.json,
-                                 std::span(ends).first(config.terminal ? 1 : ends.size())));
+                                 std::span(ends).first(config.terminal ? 2 : ends.size())));
   others_.insert(number);
   return number;
 }

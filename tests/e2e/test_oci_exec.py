@@ -108,7 +108,7 @@ def test_what_cannot_be_started_is_an_error_of_exec(shim, web):
         assert not (shim.folder / "none.pid").exists()
     for options, words in [(["--user", "root", "web", "true"], "number of a user"), (["--preserve-fds", "3", "web", "true"], "--preserve-fds 3"),
                            (["web"], "expected a command"),
-                           (["--process", "/nowhere", "web"], "/nowhere"), (["-t", "web", "true"], "stdin is no terminal"),
+                           (["--process", "/nowhere", "web"], "/nowhere"),
                            (["-t", "--detach", "web", "true"], "without setting console socket"),
                            (["--console-socket", "/x", "web", "true"], "cannot use console socket")]:
         result = shim("exec", *options)
@@ -151,6 +151,20 @@ def test_a_terminal_over_the_console_socket(shim, web):
     assert Streams.to_end(master) == b"typed\r\ngot typed\r\n"
     assert shim.wait(pid) == 4
     terminal.close()
+
+
+def test_what_a_terminal_shows_goes_where_stdout_does(shim, web):
+    # `checked` gives it no terminal: stdin has ended at once, and the program's terminal does not hang up.
+    assert shim.checked("exec", "-t", "web", "sh", "-c", "tty; tty") == b"/dev/pts/0\r\n/dev/pts/0\r\n"
+    # At a prompt whose output is captured.
+    prompt, (ours, theirs) = pty.openpty(), os.pipe()
+    process = subprocess.Popen(shim.arguments("exec", "-t", "web", "sh", "-c", "read x; echo got $x"), stdin=prompt[1], stdout=theirs,
+                               stderr=subprocess.DEVNULL, env=shim.runhv.environment)
+    os.close(theirs)
+    os.write(prompt[0], b"typed\n")
+    assert Streams.to_end(ours, 60) == b"typed\r\ngot typed\r\n" and process.wait(60) == 0
+    for end in (*prompt, ours):
+        os.close(end)
 
 
 def test_a_container_that_is_not_started_can_be_entered(shim):

@@ -84,6 +84,10 @@ Result<Stream> Stream::adopt_owned(UniqueHandle handle, bool for_reading) {
   return Stream(std::move(handle), kind, pollable);
 }
 
+bool Stream::ends_both_ways() const {
+  return kind_ == Kind::kSocket || ::isatty(static_cast<int>(handle_.get())) == 1;
+}
+
 Result<void> Stream::bind(EventLoop& loop) {
   if (pollable_) return readiness_.bind(loop, handle_.get());
   RUNHV_CHECK(file_ == nullptr);

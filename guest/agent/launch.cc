@@ -130,8 +130,8 @@ bool make_container(Launch& launch) {
   int shares = -1;
   if (!open_shares(container, shares, failure) || !enter_root(container, failure) ||
       !make_files(container, failure) || !make_mounts(container, shares, failure) ||
-      !make_devices(container, failure) || !finish_mounts(container, failure) ||
-      !set_names(container, failure) || !bring_up_loopback(failure) ||
+      !make_devices(container, failure) || !set_names(container, failure) ||
+      !bring_up_loopback(failure) ||
       (container.netlink_count != 0 && !configure_network(container.records, failure)) ||
       !attach(launch)) {
     return false;
@@ -140,9 +140,9 @@ bool make_container(Launch& launch) {
       !(set_kernel_parameters(container, proc, failure) && set_oom_score(process, proc, failure))) {
     return false;
   }
-  // The working directory is made before the root may become read-only.
-  return enter_working_directory(process, failure) && finish_root(container, failure) &&
-         hide_paths(container, failure);
+  // The working directory and the terminal are made before what they lie on may become read-only.
+  return enter_working_directory(process, failure) && finish_mounts(container, failure) &&
+         finish_root(container, failure) && hide_paths(container, failure);
 }
 
 bool join_container(Launch& launch) {

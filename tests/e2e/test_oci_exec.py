@@ -213,6 +213,23 @@ def test_the_containers_own_terminal(shim):
     terminal.close()
 
 
+def test_a_terminal_with_a_dev_that_is_read_only(shim):
+    terminal = Terminal(shim.folder)
+
+    def change(config):
+        config["process"]["terminal"] = True
+        (dev,) = [mount for mount in config["mounts"] if mount["destination"] == "/dev"]
+        dev["options"] = [*dev.get("options", []), "ro"]
+    bundle = shim.bundle("tty", "sh", "-c", "tty; test -c /dev/console && ! touch /dev/new 2>/dev/null && echo kept", change=change)
+    pid, streams = shim.create("tty", bundle, "--console-socket", str(terminal.path))
+    master = terminal.take()
+    shim.checked("start", "tty")
+    assert Streams.to_end(master) == b"/dev/pts/0\r\nkept\r\n"
+    assert shim.wait(pid) == 0
+    terminal.close()
+    streams.close()
+
+
 class Prompt:
     """A command at a terminal of its own."""
 

@@ -279,6 +279,11 @@ void Vmm::on_event(const runhv_event& event) {
       if (!end_) finish(event);
       return;
     case RUNHV_EVENT_CREATED:
+      keep_state();
+      server_.tell(event);
+      // While nobody waits, and before it can run. The places of its mounts are made by now.
+      if (options_.created) show_files();
+      return;
     case RUNHV_EVENT_PAUSED:
     case RUNHV_EVENT_RESUMED:
       keep_state();
@@ -286,10 +291,9 @@ void Vmm::on_event(const runhv_event& event) {
     case RUNHV_EVENT_STARTED:
       was_started_ = true;
       keep_state();
-      if (options_.created) show_files();
+      server_.tell(event);
       // Leftovers of others, now that nobody waits.
-      control::sweep_containers(root_);
-      break;
+      return control::sweep_containers(root_);
     case RUNHV_EVENT_WARNING:
       if (!is_told_elsewhere())
         platform::complain("warning: " + to_string(api::from_abi(event.error)));
@@ -308,7 +312,6 @@ void Vmm::keep_state() {
   if (const auto written = folder_->write(stored_); !written) platform::complain(written.error());
 }
 
-// Before anybody is told that it runs. The places of its mounts are made by now.
 void Vmm::show_files() {
   const auto shown = first_thread_.show(files_of(bundle()->container));
   // Who may make no mount namespace has none of the host's rights to lose.

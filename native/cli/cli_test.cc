@@ -11,6 +11,7 @@
 #include "cli/image_verbs.h"
 #include "cli/java_runtime.h"
 #include "cli/kernels.h"
+#include "cli/man_pages.h"
 #include "cli/prepare.h"
 #include "cli/registries.h"
 #include "cli/run_options.h"
@@ -25,6 +26,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 using Arguments = std::vector<std::string_view>;
 
@@ -407,7 +409,21 @@ TEST(Texts, HelpNamesEveryOptionAndFitsTheTerminal) {
   EXPECT_THAT(help, HasSubstr("      --timings[=json]          print where the time"));
 }
 
-TEST(Texts, CompletionIsForThreeShells) {
+TEST(Texts, ManPagesAreOfEveryCommandAndInAscii) {
+  EXPECT_FALSE(man_page("nothing"));
+  const std::string all = *man_page("");
+  for (const std::string& command : commands()) {
+    const auto page = man_page(command);
+    ASSERT_TRUE(page) << command;
+    EXPECT_THAT(*page, HasSubstr(".SH NAME\nrunhv\\-" + command + " \\- ")) << command;
+    EXPECT_THAT(*page, Not(HasSubstr("\\- \n"))) << command;
+    EXPECT_THAT(all, HasSubstr(".BR runhv\\-" + command + " (1)"));
+    for (const char c : *page) ASSERT_GT(c, 0) << command;
+  }
+  EXPECT_THAT(*man_page("pull"), HasSubstr("\\-\\-platform OS/ARCH"));
+}
+
+TEST(Texts, CompletionIsForFourShells) {
   EXPECT_THAT(*completion_script("bash"), HasSubstr("complete -o default -F _runhv runhv"));
   EXPECT_THAT(*completion_script("zsh"), HasSubstr("bashcompinit"));
   for (const ImageVerb& verb : image_verbs()) {
@@ -415,6 +431,7 @@ TEST(Texts, CompletionIsForThreeShells) {
     EXPECT_THAT(help_text(), HasSubstr("runhv " + name + " "));
     EXPECT_THAT(*completion_script("bash"), HasSubstr("= " + name + " ]"));
     EXPECT_THAT(*completion_script("fish"), HasSubstr("subcommand_from " + name + "'"));
+    EXPECT_THAT(*completion_script("powershell"), HasSubstr("'" + name + "' { "));
   }
   EXPECT_THAT(*completion_script("fish"), HasSubstr("-l memory -s m -r -d 'the guest\\'s memory"));
   EXPECT_FALSE(completion_script("tcsh"));

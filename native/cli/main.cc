@@ -19,6 +19,7 @@
 #include "cli/image_verbs.h"
 #include "cli/java_runtime.h"
 #include "cli/kernels.h"
+#include "cli/man_pages.h"
 #include "cli/prepare.h"
 #include "cli/registries.h"
 #include "cli/run_options.h"
@@ -451,10 +452,13 @@ bool asks_for_help(std::span<const std::string_view> arguments) {
 }
 
 int help(std::span<const std::string_view> arguments) {
-  if (arguments.empty()) return print(help_text());
-  const auto text = help_text(arguments.front());
-  if (!text)
-    return platform::complain("no help for " + std::string(arguments.front()) + "; see runhv help");
+  const bool as_man_page = !arguments.empty() && arguments.front() == "--man";
+  const auto words = arguments.subspan(as_man_page ? 1 : 0);
+  const std::string_view command = words.empty() ? "" : words.front();
+  const auto text = as_man_page       ? man_page(command)
+                    : command.empty() ? std::optional(help_text())
+                                      : help_text(command);
+  if (!text) return platform::complain("no help for " + std::string(command) + "; see runhv help");
   return print(*text);
 }
 
@@ -465,7 +469,7 @@ int version(std::span<const std::string_view> arguments) {
 
 int complete(std::span<const std::string_view> arguments) {
   const auto script = arguments.size() == 1 ? completion_script(arguments.front()) : std::nullopt;
-  if (!script) return platform::complain("completion: expected bash, zsh or fish");
+  if (!script) return platform::complain("completion: expected bash, zsh, fish or powershell");
   return print(*script);
 }
 

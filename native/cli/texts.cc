@@ -1,7 +1,7 @@
 #include "cli/texts.h"
 
 #include <algorithm>
-#include <iterator>
+#include <utility>
 
 #include "cli/image_verbs.h"
 #include "cli/run_options.h"
@@ -13,12 +13,13 @@ namespace {
 constexpr std::size_t kHelpColumn = 32;
 constexpr std::size_t kCommandsColumn = 47;
 
+constexpr const char* kShells = "bash zsh fish powershell";
+
 // Every command, for completion.
-std::string commands() {
-  std::string words = "run";
-  for (const oci::Verb& verb : oci::verbs()) words += " " + std::string(verb.name);
-  for (const ImageVerb& verb : image_verbs()) words += " " + std::string(verb.name);
-  return words + " login logout service kernels help version completion";
+std::string all_commands() {
+  std::string words;
+  for (const std::string& command : commands()) words += (words.empty() ? "" : " ") + command;
+  return words;
 }
 
 // Of the verbs that take the name of a container.
@@ -42,14 +43,69 @@ std::string quoted(std::string_view text) {
 constexpr const char* kImageNames =
     "runhv images --format \"{{.Repository}}:{{.Tag}}\" 2>/dev/null";
 
-std::string bash_image_verbs() {
-  std::string script;
+constexpr const char* kContainerNames = "runhv list -q 2>/dev/null";
+
+// What can follow a command, before any file.
+struct Offer {
+  std::string command;
+  std::vector<std::string> words;
+  bool images = false, containers = false;
+};
+
+std::vector<Offer> offers() {
+  std::vector<Offer> offers{{"kernels", {"add", "remove", "--image", "--modules", "--json"}},
+                            {"service", {"status", "stop"}},
+                            {"login", {"--username", "--password-stdin"}},
+                            {"list", {"--format", "--json", "--quiet"}},
+                            {"run", {}}};
+  for (const RunOptionSpec& spec : run_option_specs()) {
+    offers.back().words.push_back("--" + std::string(spec.name));
+  }
   for (const ImageVerb& verb : image_verbs()) {
-    std::string options;
-    for (const oci::Option& option : verb.options) options += "--" + std::string(option.name) + " ";
-    script += "  elif [ \"${COMP_WORDS[1]}\" = " + std::string(verb.name) + " ]; then\n";
-    script += "    COMPREPLY=($(compgen -W \"" + options +
-              (verb.of_images ? "$(" + std::string(kImageNames) + ")" : "") + "\" -- \"$word\"))\n";
+    Offer offer{std::string(verb.name), {}, verb.of_images};
+    for (const oci::Option& option : verb.options) {
+      offer.words.push_back("--" + std::string(option.name));
+    }
+    offers.push_back(std::move(offer));
+  }
+  for (const oci::Verb& verb : oci::verbs()) {
+    if (verb.most_arguments != 0) offers.push_back({std::string(verb.name), {}, false, true});
+  }
+  return offers;
+}
+
+std::string bash_offers() {
+  std::string script;
+  for (const Offer& offer : offers()) {
+    std::string words;
+    for (const std::string& word : offer.words) words += word + " ";
+    if (offer.images) words += "$(" + std::string(kImageNames) + ")";
+    if (offer.containers) words += "$(" + std::string(kContainerNames) + ")";
+    script += "  elif [ \"${COMP_WORDS[1]}\" = " + offer.command +
+              " ]; then\n    COMPREPLY=($(compgen -W \"" + words + "\" -- \"$word\"))\n";
+  }
+  return script;
+}
+
+// As a list of PowerShell's.
+std::string powershell_list(std::string_view words) {
+  std::string list;
+  for (std::size_t begin = 0; begin < words.size();) {
+    const std::size_t end = std::min(words.find(' ', begin), words.size());
+    list += (list.empty() ? "'" : ", '") + std::string(words.substr(begin, end - begin)) + "'";
+    begin = end + 1;
+  }
+  return list;
+}
+
+std::string powershell_offers() {
+  std::string script;
+  for (const Offer& offer : offers()) {
+    std::string words;
+    for (const std::string& word : offer.words) words += "'" + word + "'; ";
+    if (offer.images) words += "runhv images --format '{{.Repository}}:{{.Tag}}' 2>$null; ";
+    if (offer.containers) words += "runhv list -q 2>$null; ";
+    script += "      '" + offer.command + "' { " + words + "}\n";
   }
   return script;
 }
@@ -88,8 +144,6 @@ std::string option_line(const RunOptionSpec& spec) {
 }
 
 std::string bash_script() {
-  std::string options;
-  for (const RunOptionSpec& spec : run_option_specs()) options += " --" + std::string(spec.name);
   return std::string("_runhv() {\n") +
          "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}\n"
          "  case $before in\n"
@@ -98,33 +152,17 @@ std::string bash_script() {
          "    --bundle) COMPREPLY=($(compgen -d -- \"$word\")); return ;;\n"
          "    --kernel) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
          "    help) COMPREPLY=($(compgen -W '" +
-         commands() +
+         all_commands() +
          "' -- \"$word\")); return ;;\n"
          "    --image) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
          "    --modules) COMPREPLY=($(compgen -d -- \"$word\")); return ;;\n"
-         "    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$word\")); return ;;\n"
+         "    completion) COMPREPLY=($(compgen -W '" +
+         std::string(kShells) +
+         "' -- \"$word\")); return ;;\n"
          "  esac\n"
          "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
          "    COMPREPLY=($(compgen -W '" +
-         commands() +
-         "' -- \"$word\"))\n"
-         "  elif [ \"${COMP_WORDS[1]}\" = kernels ]; then\n"
-         "    COMPREPLY=($(compgen -W 'add remove --image --modules --json' -- \"$word\"))\n" +
-         bash_image_verbs() +
-         "  elif [ \"${COMP_WORDS[1]}\" = service ]; then\n"
-         "    COMPREPLY=($(compgen -W 'status stop' -- \"$word\"))\n"
-         "  elif [ \"${COMP_WORDS[1]}\" = login ]; then\n"
-         "    COMPREPLY=($(compgen -W '--username --password-stdin' -- \"$word\"))\n"
-         "  elif [ \"${COMP_WORDS[1]}\" = list ]; then\n"
-         "    COMPREPLY=($(compgen -W '--format --json --quiet' -- \"$word\"))\n"
-         "  elif [[ ${COMP_WORDS[1]} = @(" +
-         verbs_with_name("|") +
-         ") ]]; then\n"
-         "    COMPREPLY=($(compgen -W \"$(runhv list -q 2>/dev/null)\" -- \"$word\"))\n"
-         "  elif [ \"${COMP_WORDS[1]}\" = run ]; then\n"
-         "    COMPREPLY=($(compgen -W '" +
-         options.substr(1) +
-         "' -- \"$word\"))\n"
+         all_commands() + "' -- \"$word\"))\n" + bash_offers() +
          "  fi\n"
          "}\n"
          "complete -o default -F _runhv runhv\n";
@@ -132,8 +170,8 @@ std::string bash_script() {
 
 std::string fish_script() {
   std::string script =
-      std::string("complete -c runhv -n __fish_use_subcommand -f -a '") + commands() + "'\n" +
-      "complete -c runhv -n '__fish_seen_subcommand_from help' -f -a '" + commands() + "'\n" +
+      std::string("complete -c runhv -n __fish_use_subcommand -f -a '") + all_commands() + "'\n" +
+      "complete -c runhv -n '__fish_seen_subcommand_from help' -f -a '" + all_commands() + "'\n" +
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -f -a 'add remove'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l json -d 'for machines'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l image -r -d 'what to add'\n"
@@ -142,7 +180,9 @@ std::string fish_script() {
       "complete -c runhv -n '__fish_seen_subcommand_from login' -l password-stdin "
       "-d 'the password is read from stdin'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from service' -f -a 'status stop'\n"
-      "complete -c runhv -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'\n"
+      "complete -c runhv -n '__fish_seen_subcommand_from completion' -f -a '" +
+      kShells +
+      "'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from " +
       verbs_with_name(" ") +
       "' -f -a '(runhv list -q 2>/dev/null)'\n"
@@ -162,6 +202,38 @@ std::string fish_script() {
       "complete -c runhv -n '__fish_seen_subcommand_from run' -l pull -x "
       "-a 'always missing never'\n";
   return script + fish_image_verbs();
+}
+
+// An array's elements are what a block gives. Where nothing is offered, PowerShell offers files.
+std::string powershell_script() {
+  const std::string commands = powershell_list(all_commands());
+  return "Register-ArgumentCompleter -Native -CommandName runhv -ScriptBlock {\n"
+         "  param($word, $line, $cursor)\n"
+         "  $before = @($line.CommandElements | Where-Object { $_.Extent.EndOffset -lt $cursor } "
+         "|\n"
+         "    ForEach-Object { $_.Extent.Text })\n"
+         "  $offered = switch -CaseSensitive ($before[-1]) {\n"
+         "    '--engine' { 'auto', 'soft', 'kvm', 'whp' }\n"
+         "    '--pull' { 'always', 'missing', 'never' }\n"
+         "    'help' { " +
+         commands +
+         " }\n"
+         "    'completion' { " +
+         powershell_list(kShells) +
+         " }\n"
+         "  }\n"
+         "  if ($before.Count -eq 1) { $offered = " +
+         commands +
+         " }\n"
+         "  if ($null -eq $offered) {\n"
+         "    $offered = switch -CaseSensitive ($before[1]) {\n" +
+         powershell_offers() +
+         "    }\n"
+         "  }\n"
+         "  $offered | Where-Object { $_.StartsWith($word) } | ForEach-Object {\n"
+         "    [System.Management.Automation.CompletionResult]::new($_, $_, 'ParameterValue', $_)\n"
+         "  }\n"
+         "}\n";
 }
 
 std::string kernels_help_text() {
@@ -190,6 +262,17 @@ std::string run_help_text() {
 
 }  // namespace
 
+std::vector<std::string> commands() {
+  std::vector<std::string> names{"run"};
+  for (const oci::Verb& verb : oci::verbs()) names.emplace_back(verb.name);
+  for (const ImageVerb& verb : image_verbs()) names.emplace_back(verb.name);
+  for (const char* name :
+       {"login", "logout", "service", "kernels", "help", "version", "completion"}) {
+    names.emplace_back(name);
+  }
+  return names;
+}
+
 std::string help_text() {
   std::string images;
   for (const ImageVerb& verb : image_verbs()) {
@@ -215,7 +298,7 @@ std::string help_text() {
          "  runhv kernels [add|remove]                   kernels that containers can have\n"
          "  runhv help [COMMAND]                         this text, or that of a command\n"
          "  runhv version                                version, engine, licences\n"
-         "  runhv completion bash|zsh|fish               a completion script\n"
+         "  runhv completion bash|zsh|fish|powershell    a completion script\n"
          "\n"
          "IMAGE is NAME[:TAG|@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG] or\n"
          "docker-archive:FILE[:NAME].\n"
@@ -255,16 +338,18 @@ std::optional<std::string> help_text(std::string_view command) {
   }
   if (const oci::Verb* const verb = oci::find_verb(command)) return oci::help_text(*verb);
   if (command == "help") {
-    return "runhv help [COMMAND]\n\n"
-           "What runhv can do, or what the command takes; COMMAND --help is the same.\n";
+    return "runhv help [--man] [COMMAND]\n\n"
+           "What runhv can do, or what the command takes; COMMAND --help is the same. --man: as a\n"
+           "manual page, which man -l - shows.\n";
   }
   if (command == "version") {
     return "runhv version\n\nVersion and revision, the engine, and where the licences are.\n";
   }
   if (command == "completion") {
-    return "runhv completion bash|zsh|fish\n\n"
+    return "runhv completion bash|zsh|fish|powershell\n\n"
            "Prints a completion script. bash: source <(runhv completion bash); zsh: the same,\n"
-           "after compinit; fish: runhv completion fish | source\n";
+           "after compinit; fish: runhv completion fish | source; PowerShell:\n"
+           "runhv completion powershell | Out-String | Invoke-Expression\n";
   }
   return std::nullopt;
 }
@@ -273,6 +358,7 @@ std::optional<std::string> completion_script(std::string_view shell) {
   if (shell == "bash") return bash_script();
   if (shell == "zsh") return "autoload -U +X bashcompinit && bashcompinit\n" + bash_script();
   if (shell == "fish") return fish_script();
+  if (shell == "powershell") return powershell_script();
   return std::nullopt;
 }
 

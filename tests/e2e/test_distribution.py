@@ -110,6 +110,42 @@ def test_fish_completes_commands_options_and_names(runhv):
     assert completed_by_fish("runhv images --no") == ["--no-trunc"]
 
 
+def test_powershell_is_offered_what_bash_is(runhv):
+    script = runhv("completion", "powershell").stdout.decode()
+    code = re.sub(r"'[^'\n]*'", "", script)  # without what is quoted, where nothing has to be paired
+    assert "'" not in code
+    for opened, closed in ("{}", "()", "[]"):
+        assert code.count(opened) == code.count(closed)
+    offered = {arm[1]: re.findall(r"'([^']+)'", arm[2]) for arm in re.finditer(r"^ +'([\w-]+)' \{ (.*)\}$", script, flags=re.M)}
+    assert offered["help"] == completed(runhv, "")
+    assert offered["--engine"] == ["auto", "soft", "kvm", "whp"]
+    for command in ("run", "pull", "save", "kernels", "service", "list", "login"):
+        assert offered[command][:len(completed(runhv, command, ""))] == completed(runhv, command, "")
+    assert "'rmi' { '--force'; runhv images --format" in script and "'kill' { runhv list -q" in script
+    if not shutil.which("pwsh"):
+        pytest.skip("there is no PowerShell here: that it takes the script was not seen")
+    line = "runhv images --no"
+    seen = subprocess.run(
+        ["pwsh", "-NoProfile", "-Command", script + f"(TabExpansion2 '{line}' {len(line)}).CompletionMatches.CompletionText"],
+        env={**runhv.environment, "PATH": f"{runhv.dist / 'bin'}:{os.environ['PATH']}"}, capture_output=True, text=True, check=True)
+    assert seen.stdout.split() == ["--no-trunc"]
+
+
+def test_every_command_has_a_manual_page(runhv):
+    pages = runhv.dist / "share/man/man1"
+    assert {page.name for page in pages.iterdir()} == {"runhv.1"} | {f"runhv-{name}.1" for name in completed(runhv, "")}
+    assert (pages / "runhv-pull.1").read_bytes() == runhv("help", "--man", "pull").stdout
+    assert runhv("help", "--man", "nothing").returncode == 125
+    if not shutil.which("groff"):
+        pytest.skip("there is no groff here: how the pages look was not seen")
+    for page in pages.iterdir():
+        shown = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-P-cbou", page], capture_output=True, text=True, check=True)
+        assert shown.stderr == "" and "NAME" in shown.stdout, page.name
+    shown = subprocess.run(["groff", "-man", "-Tutf8", "-P-cbou", pages / "runhv-run.1"], capture_output=True, text=True, check=True).stdout
+    for line in runhv("help", "run").stdout.decode().splitlines():
+        assert line.strip() in shown, line
+
+
 def test_zsh_completes_commands_and_options(runhv, tmp_path):
     if not shutil.which("zsh"):
         pytest.skip("there is no zsh here")

@@ -60,6 +60,8 @@ constexpr oci::Option kSbomOptions[] = {
 };
 constexpr oci::Option kVerifyOptions[] = {
     {"repair", 0, "", "remove what is damaged, so that a pull or run has it anew"},
+    {"distribution", 0, "", "in place of the store, the files of runhv itself"},
+    {"key", 0, "FILE", "with --distribution: the public key that must have signed them"},
 };
 
 constexpr ImageVerb kVerbs[] = {
@@ -120,7 +122,8 @@ constexpr ImageVerb kVerbs[] = {
     {"verify", "", "read all of the store, and say what is damaged",
      "Reads all: blobs against their digests, layers against their checksums, root file systems "
      "of\n"
-     "named images against what their layers give.",
+     "named images against what their layers give. With --distribution: the files of runhv itself\n"
+     "against the list that they were built with (docs/trust.md).",
      kVerifyOptions, 0, 0, false},
     {"sbom", "NAME|ID", "the bill of materials of an image",
      "Writes the SBOM that the image's builder attests, or that refers to it in its registry, as\n"
@@ -175,6 +178,8 @@ Result<ImageRequest> image_request(const ImageVerb& verb,
     if (is_piped) {
       piped = values.back() == "-";
       values = {path_of(values.back())};
+    } else if (option.value == "FILE") {
+      std::ranges::transform(values, values.begin(), absolute_path);
     }
     request.write(std::string(option.name).c_str(), values);
   }

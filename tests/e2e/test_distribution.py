@@ -231,3 +231,70 @@ def test_kernel_and_agent_take_at_most_20_mb(runhv):
     size = (share / "vmlinux-minimal").stat().st_size + (share / "agent.cpio").stat().st_size
     print("kernel and agent:", size)
     assert size <= 20_000_000
+
+
+@pytest.fixture
+def copied(runhv, tmp_path):
+    """One that a test may damage."""
+    dist = tmp_path / "copied"
+    # Without the times Java's start cache does not fit, and Java finds itself by other names.
+    shutil.copytree(runhv.dist, dist, symlinks=True, copy_function=shutil.copy)
+    return dataclasses.replace(runhv, dist=dist)
+
+
+def test_its_files_are_as_they_were_built(runhv):
+    manifest = runhv.dist / "share/runhv/SHA256SUMS"
+    files = len(manifest.read_text().splitlines())
+    result = runhv("verify", "--distribution")
+    assert (result.returncode, result.stderr) == (0, b""), result.stderr
+    assert result.stdout.decode().startswith(f"{files} files are as they were built; ")
+    # Debian's program sees the same.
+    subprocess.run(["sha256sum", "--check", "--quiet", "--strict", manifest], cwd=runhv.dist, check=True)
+
+
+def test_a_changed_missing_or_added_file_is_named(copied):
+    kernel = copied.dist / "share/runhv/vmlinux-minimal"
+    with kernel.open("r+b") as file:
+        file.seek(1 << 20)
+        byte = file.read(1)
+        file.seek(1 << 20)
+        file.write(bytes([byte[0] ^ 1]))
+    (copied.dist / "share/doc/runhv/NOTICE").unlink()
+    (copied.dist / "lib/librunhv-more.so").write_bytes(b"")
+    result = copied("verify", "--distribution")
+    lines = result.stderr.decode().splitlines()
+    assert result.returncode == 125 and lines[:-1] == [
+        "runhv: damaged: share/doc/runhv/NOTICE is missing",
+        "runhv: damaged: share/runhv/vmlinux-minimal is not what it was built as",
+        "runhv: damaged: lib/librunhv-more.so is not a part of it",
+    ], lines
+    assert "3 of its files are damaged" in lines[-1]
+
+
+def test_its_list_is_signed_by_the_key_that_is_named_or_not(copied, tmp_path):
+    manifest = copied.dist / "share/runhv/SHA256SUMS"
+    signature = manifest.with_name("SHA256SUMS.sig")
+    signature.unlink(missing_ok=True)
+    for name in "ours", "another":
+        private = tmp_path / f"{name}.key"
+        subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", private], check=True)
+        subprocess.run(["openssl", "ec", "-in", private, "-pubout", "-out", tmp_path / f"{name}.pub"], check=True)
+
+    def verified(*arguments):
+        result = copied("verify", "--distribution", *arguments, cwd=tmp_path)
+        return result.returncode, (result.stdout + result.stderr).decode()
+
+    status, text = verified()
+    assert status == 0 and text.endswith("; unsigned\n"), text
+    status, text = verified("--key", "ours.pub")
+    assert status == 125 and "It is unsigned" in text, text
+    subprocess.run(["openssl", "dgst", "-sha256", "-sign", tmp_path / "ours.key", "-out", signature, manifest], check=True)
+    status, text = verified()
+    assert status == 0 and "--key FILE" in text, text
+    status, text = verified("--key", "ours.pub")
+    assert status == 0 and text.endswith(f"; signed by the key {tmp_path}/ours.pub\n"), text
+    status, text = verified("--key", "another.pub")
+    assert status == 125 and "is not what the key" in text, text
+    manifest.write_bytes(manifest.read_bytes().replace(b"  lib/librunhv.so\n", b"  lib/librunhv.os\n"))
+    status, text = verified("--key", "ours.pub")
+    assert status == 125 and "is not what the key" in text, text

@@ -10,11 +10,13 @@ import dev.runhv.vmm.image.ImageSave;
 import dev.runhv.vmm.image.ImageSboms;
 import dev.runhv.vmm.image.Platform;
 import dev.runhv.vmm.image.PullProgress;
+import dev.runhv.vmm.process.Distribution;
 import dev.runhv.vmm.registry.Reference;
 import dev.runhv.vmm.rootfs.RootfsProgress;
 import dev.runhv.vmm.store.Image;
 import dev.runhv.vmm.store.ImageStore;
 import dev.runhv.vmm.store.StoreCheck;
+import dev.runhv.vmm.trust.DistributionCheck;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.ByteBuffer;
@@ -138,6 +140,16 @@ final class ImageVerbs {
 
     private static String verify(Request.Image request, PrintStream err) throws InterruptedException {
         boolean repair = request.has("repair");
+        Optional<Path> key = request.value("key").map(Path::of);
+        if (request.has("distribution")) {
+            if (repair) {
+                throw Failures.invalid("verify", "--repair is for the store: install the distribution once more");
+            }
+            return verifyDistribution(key, err);
+        }
+        if (key.isPresent()) {
+            throw Failures.invalid("verify", "--key is for --distribution");
+        }
         StoreCheck.Result result = new StoreCheck(request.store()).verify(repair);
         int damaged = result.damages().size();
         result.damages().forEach(damage -> err.println("runhv: damaged: " + damage.what()));
@@ -149,6 +161,24 @@ final class ImageVerbs {
         }
         return "%d names, blobs, layers and root file systems read%s\n"
                 .formatted(result.checked(), damaged == 0 ? "" : ", %d damaged ones removed".formatted(damaged));
+    }
+
+    private static String verifyDistribution(Optional<Path> key, PrintStream err) {
+        DistributionCheck.Result result =
+                DistributionCheck.check(Distribution.find().home(), key);
+        result.damages().forEach(damage -> err.println("runhv: damaged: " + damage));
+        if (!result.damages().isEmpty()) {
+            throw Failures.corrupt(
+                    "verify the distribution " + result.home(),
+                    "%d of its files are damaged: install it once more"
+                            .formatted(result.damages().size()));
+        }
+        String signed = switch (result.signed()) {
+            case NOT -> "unsigned";
+            case UNKNOWN -> "signed, by whom --key FILE says";
+            case BY_THE_KEY -> "signed by the key " + key.orElseThrow();
+        };
+        return "%d files are as they were built; %s\n".formatted(result.files(), signed);
     }
 
     private static String sbom(ImageStore store, Request.Image request, PrintStream err) throws InterruptedException {
@@ -167,8 +197,8 @@ final class ImageVerbs {
 
     /** As a whole, or not. */
     private static void write(Path file, byte[] content) {
-        try (TemporaryFile temporary = TemporaryFile.create(
-                file.getParent(), file.getFileName().toString())) {
+        try (TemporaryFile temporary =
+                TemporaryFile.create(file.getParent(), file.getFileName().toString())) {
             ByteBuffer bytes = ByteBuffer.wrap(content);
             while (bytes.hasRemaining()) {
                 temporary.channel().write(bytes);

@@ -8,8 +8,6 @@ import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.registry.Reference;
 import dev.runhv.vmm.registry.RegistryClient;
 import java.io.IOException;
-import java.io.InputStream;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.PublicKey;
 import java.util.ArrayList;
@@ -79,27 +77,19 @@ final class AttachedSignatures {
         return Optional.empty();
     }
 
-    private List<PublicKey> keys(Requirement.SigstoreSigned required) {
+    private static List<PublicKey> keys(Requirement.SigstoreSigned required) {
         List<PublicKey> keys = new ArrayList<>();
         for (byte[] pem : required.keys()) {
-            keys.add(key("of the signature policy", pem));
-        }
-        for (Path path : required.keyPaths()) {
-            try (InputStream in = Files.newInputStream(path)) {
-                keys.add(key(path.toString(), in.readNBytes(PublicKeys.BYTES)));
-            } catch (IOException e) {
-                throw Failures.of("read the public key " + path, e);
+            try {
+                keys.add(PublicKeys.parse(pem));
+            } catch (CorruptInputException e) {
+                throw Failures.of("read the public key of the signature policy", e);
             }
         }
-        return keys;
-    }
-
-    private static PublicKey key(String which, byte[] pem) {
-        try {
-            return PublicKeys.parse(pem);
-        } catch (CorruptInputException e) {
-            throw Failures.of("read the public key " + which, e);
+        for (Path path : required.keyPaths()) {
+            keys.add(PublicKeys.read(path));
         }
+        return keys;
     }
 
     private List<Signed> signatures() throws IOException, InterruptedException {

@@ -1,7 +1,13 @@
 package dev.runhv.vmm.trust;
 
+import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.Failures;
+import java.io.IOException;
+import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.KeyFactory;
 import java.security.PublicKey;
@@ -19,6 +25,15 @@ final class PublicKeys {
             Pattern.compile("\\s*-----BEGIN PUBLIC KEY-----\\s([A-Za-z0-9+/=\\s]+)-----END PUBLIC KEY-----\\s*");
 
     private PublicKeys() {}
+
+    /** @throws RunhvException where the file is no key, or cannot be read */
+    static PublicKey read(Path file) {
+        try (InputStream in = Files.newInputStream(file)) {
+            return parse(in.readNBytes(BYTES));
+        } catch (IOException e) {
+            throw Failures.of("read the public key " + file, e);
+        }
+    }
 
     /** Of one key, and nothing else. */
     static PublicKey parse(byte[] pem) throws CorruptInputException {

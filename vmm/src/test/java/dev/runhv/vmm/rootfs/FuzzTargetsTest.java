@@ -13,6 +13,7 @@ import dev.runhv.vmm.registry.AuthFileFuzz;
 import dev.runhv.vmm.registry.ChallengeFuzz;
 import dev.runhv.vmm.registry.HostsFuzz;
 import dev.runhv.vmm.service.ServiceFuzz;
+import dev.runhv.vmm.trust.FileListFuzz;
 import dev.runhv.vmm.trust.PolicyFuzz;
 import dev.runhv.vmm.trust.SignatureFuzz;
 import java.io.IOException;
@@ -54,7 +55,8 @@ class FuzzTargetsTest {
                 target("service", ServiceFuzz::fuzzerTestOneInput),
                 target("policy", PolicyFuzz::fuzzerTestOneInput),
                 target("signature", SignatureFuzz::fuzzerTestOneInput),
-                target("statement", StatementFuzz::fuzzerTestOneInput));
+                target("statement", StatementFuzz::fuzzerTestOneInput),
+                target("filelist", FileListFuzz::fuzzerTestOneInput));
     }
 
     private static Arguments target(String name, Target target) {

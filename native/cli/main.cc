@@ -82,6 +82,12 @@ std::vector<std::string> java_arguments(const std::string& home, bool stays) {
       // Enough for an image that is at every limit of docs/limits.md at once.
       "-Xmx1g", "--enable-native-access=dev.runhv.vmm,com.github.luben.zstd_jni"};
   if (stays) arguments.push_back("-Xms16m");
+  // What a JVM that fails writes is not for its folder, which is the distribution.
+  std::error_code failure;
+  const auto temporary = std::filesystem::temp_directory_path(failure);
+  if (!failure) {
+    arguments.push_back("-XX:ErrorFile=" + (temporary / "runhv-java-%p.log").string());
+  }
   if (const std::string cache = share + "/runhv.aot"; platform::file_exists(cache)) {
     arguments.push_back("-XX:AOTCache=" + cache);
   }

@@ -262,12 +262,20 @@ public final class Json {
             case START_ARRAY -> list(parser);
             case VALUE_STRING -> parser.getText();
             case VALUE_NUMBER_INT -> integer(parser);
-            case VALUE_NUMBER_FLOAT -> parser.getDecimalValue();
+            case VALUE_NUMBER_FLOAT -> decimal(parser);
             case VALUE_TRUE -> true;
             case VALUE_FALSE -> false;
             case VALUE_NULL -> null;
             case null, default -> throw new CorruptInputException("Not JSON: it ends too early");
         };
+    }
+
+    private static Object decimal(JsonParser parser) throws IOException {
+        try {
+            return parser.getDecimalValue();
+        } catch (NumberFormatException e) {
+            throw new CorruptInputException("Not JSON: a number has an exponent beyond all bounds", e);
+        }
     }
 
     private static Object integer(JsonParser parser) throws IOException {

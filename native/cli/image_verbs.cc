@@ -46,6 +46,7 @@ constexpr oci::Option kPruneOptions[] = {
 };
 constexpr oci::Option kInspectOptions[] = {
     {"format", 'f', "TEMPLATE", "as docker's: {{.Id}} {{.Config.Cmd}} {{json .Config}}"},
+    {"platform", 0, "OS/ARCH[/VARIANT]", "of an index's images, this one"},
 };
 constexpr oci::Option kHistoryOptions[] = {
     {"no-trunc", 0, "", "commands as a whole"},

@@ -401,7 +401,7 @@ def test_a_root_becomes_an_image(fresh, tmp_path):
     one_line(fresh("run", "--pull", "never", "box:2"), "command")
 
 
-def test_another_platform_is_pulled_pushed_and_saved_but_not_run(fresh, registry, tmp_path):
+def test_another_platform_is_kept_and_sent_but_not_run(fresh, registry, tmp_path):
     index = tmp_path / "index"
     skopeo("copy", fresh.image("busybox"), f"oci:{index}:amd64")
     entry = json.loads((index / "index.json").read_text())["manifests"][0]
@@ -427,6 +427,12 @@ def test_another_platform_is_pulled_pushed_and_saved_but_not_run(fresh, registry
     one_line(fresh("pull", "--platform", "linux/s390x", name), "no image for linux/s390x", "linux/arm64/v8")
     one_line(fresh("pull", "--platform", "arm64", name), "OS/ARCHITECTURE")
     checked(fresh("pull", "--platform", "linux/arm64", name))
+    one_line(fresh("inspect", name), "not for linux/amd64")
+    one_line(fresh("inspect", "--platform", "linux/s390x", name), "no image for linux/s390x")
+    checked(fresh("prune"))
+    told, = json.loads(checked(fresh("inspect", "--platform", "linux/arm64", name)))
+    assert (told["Architecture"], told["Id"]) == ("arm64", text["config"]["digest"])
+    checked(fresh("verify"))
     single = registry.name("single:v1")
     checked(fresh("tag", name, single))
     part = fresh("push", "--platform", "linux/arm64", single)

@@ -7,6 +7,7 @@ import dev.runhv.vmm.cli.RequestReader.Request;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.Json;
 import dev.runhv.vmm.image.ImageConfig;
+import dev.runhv.vmm.image.Platform;
 import dev.runhv.vmm.image.StoredImage;
 import dev.runhv.vmm.store.Image;
 import dev.runhv.vmm.store.ImageStore;
@@ -33,9 +34,12 @@ final class ImageDocuments {
     /** An array with docker's members of each image, or a line for each by a template. */
     String inspect(Request.Image request) throws IOException {
         List<Map<String, Object>> objects = new ArrayList<>();
+        Optional<Platform> platform = request.value("platform").map(Platform::parse);
         ImageStore.Listing listing = store.list();
         for (String text : request.arguments()) {
-            objects.add(object(listing, listing.find(text)));
+            Image image = listing.find(text).getFirst();
+            StoredImage content = platform.isPresent() ? store.read(image, platform.get()) : image.readable();
+            objects.add(object(listing, image, content));
         }
         Optional<String> format = request.value("format");
         if (format.isPresent()) {
@@ -49,12 +53,11 @@ final class ImageDocuments {
         return text + "\n";
     }
 
-    private Map<String, Object> object(ImageStore.Listing listing, List<Image> names) throws IOException {
-        Image image = names.getFirst();
-        StoredImage content = image.readable();
+    private Map<String, Object> object(ImageStore.Listing listing, Image image, StoredImage content)
+            throws IOException {
         Json config = Json.parse(content.configText());
         Map<String, Object> object = new LinkedHashMap<>();
-        object.put("Id", image.id().toString());
+        object.put("Id", content.id().toString());
         List<String> tags = new ArrayList<>();
         List<String> digests = new ArrayList<>();
         for (Image named : listing.find(image.id().toString())) {

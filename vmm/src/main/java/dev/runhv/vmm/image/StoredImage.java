@@ -35,8 +35,29 @@ public record StoredImage(
      * @throws RunhvException where a part of it is missing or damaged, or it is for another platform only
      */
     public static StoredImage read(Path store, Reference name, Descriptor target) throws IOException {
+        return resolved(store, operation(name), target, Platform.HERE);
+    }
+
+    /**
+     * That of its images which is for a platform; nothing is fetched.
+     *
+     * @throws RunhvException where it has none that the store has, or a part of that is damaged
+     */
+    public static StoredImage read(Path store, Reference name, Descriptor target, Platform platform)
+            throws IOException {
+        StoredImage image = resolved(store, operation(name), target, platform);
+        ImageContents.requireFit(operation(name), platform, image.config, image.layers.size());
+        return image;
+    }
+
+    private static String operation(Reference name) {
+        return "read image " + name;
+    }
+
+    private static StoredImage resolved(Path store, String operation, Descriptor target, Platform platform)
+            throws IOException {
         ImageFiles stored = new ImageFiles.Directory(store.resolve("registry"));
-        OciReader reader = new OciReader("read image " + name, stored, Platform.HERE, Documents.READ);
+        OciReader reader = new OciReader(operation, stored, platform, Documents.READ);
         OciReader.Resolved found = reader.resolve(List.of(target));
         return new StoredImage(
                 target,

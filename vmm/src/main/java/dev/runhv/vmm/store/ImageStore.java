@@ -227,6 +227,19 @@ public final class ImageStore {
         }
     }
 
+    /**
+     * That of an index's images which is for a platform.
+     *
+     * @throws RunhvException where the store does not have it, or it is damaged
+     */
+    public StoredImage read(Image image, Platform platform) {
+        try {
+            return StoredImage.read(store, image.name(), image.target(), platform);
+        } catch (IOException e) {
+            throw Failures.of("read image " + image.name(), e);
+        }
+    }
+
     /** Gives an image one more name, in place of what the name meant before. */
     public void tag(String source, Reference name) throws InterruptedException {
         try (StoreLease _ = StoreLease.take(store)) {

@@ -118,6 +118,9 @@ class FileNode {
   // Below a directory. `name`: one component, not "." or "..". Without `cross_mounts` what another
   // file system of the host covers is EXDEV.
   int look_up(const std::string& name, bool cross_mounts, FileNode& out) const;
+  // The same from what the host has in memory, so that status() of it does not wait either: EAGAIN
+  // where that does not tell, or the name leads onto another file system.
+  int look_up_at_once(const std::string& name, FileNode& out) const;
   // A new file: EEXIST where there is one.
   int create(const std::string& name, std::uint32_t mode, FileAccess access, OpenFile& file,
              FileNode& node) const;

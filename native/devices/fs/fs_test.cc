@@ -125,6 +125,24 @@ TEST_F(FsTest, ReadsAtOnceWhatTheHostHasInMemory) {
   EXPECT_EQ(ask(Opcode::kRead, file, wrong), 16u) << "a handle that is not known";
 }
 
+TEST_F(FsTest, LooksUpAtOnceWhatTheHostHasInMemory) {
+  platform::FileNode found;
+  if (platform::FileNode::open(folder)->look_up_at_once("file", found) != 0) {
+    GTEST_SKIP() << "the file system of " << folder << " is none that answers from memory alone";
+  }
+  ask(Opcode::kInit, 0, testing::fuse_init_body());
+  ask(Opcode::kLookup, 1, FuseBody().name("0"));
+  const std::uint64_t top = u64_at(kFar);
+  ask(Opcode::kLookup, top, FuseBody().name("file"));
+  const std::uint64_t file = u64_at(kFar);
+  jobs.refuse();
+  EXPECT_EQ(ask(Opcode::kLookup, top, FuseBody().name("file")), 16u + 128) << "no thread was asked";
+  EXPECT_EQ(u64_at(kFar), file);
+  EXPECT_EQ(ask(Opcode::kLookup, top, FuseBody().name("..")), 16u);
+  EXPECT_EQ(ask(Opcode::kLookup, 12345, FuseBody().name("file")), 16u)
+      << "a node that is not known";
+}
+
 TEST_F(FsTest, NothingIsServedAfterAReset) {
   EXPECT_GT(ask(Opcode::kInit, 0, testing::fuse_init_body()), 0u);
   const auto request = testing::fuse_request(Opcode::kGetattr, 1, FuseBody().zeros(16).written());

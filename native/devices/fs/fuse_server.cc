@@ -195,7 +195,7 @@ std::optional<std::uint32_t> FuseServer::answer(std::span<const ReadSegment> in,
   FuseArguments fields(header);
   const std::uint32_t length = fields.u32();
   const auto opcode = static_cast<Opcode>(fields.u32());
-  if (!may_wait && opcode != Opcode::kRead) return std::nullopt;
+  if (!may_wait && opcode != Opcode::kRead && opcode != Opcode::kLookup) return std::nullopt;
   const std::uint64_t unique = fields.u64();
   const std::uint64_t node = fields.u64();
   const std::uint32_t uid = fields.u32();
@@ -400,13 +400,12 @@ int FuseServer::writable_node_of(std::uint64_t id, Node& node) const {
   return node->read_only ? fuse::kErofs : 0;
 }
 
-int FuseServer::find_in(const TreeNode& parent, const std::string& name, Node& node,
+int FuseServer::find_in(const TreeNode& parent, const std::string& name, bool may_wait, Node& node,
                         platform::FileStatus& status) {
   platform::FileNode file;
-  if (const int failed = parent.file->look_up(name, parent.cross_mounts, file); failed != 0) {
-    return failed;
-  }
-  return tree_.adopt(parent, std::move(file), node, status);
+  const int failed = may_wait ? parent.file->look_up(name, parent.cross_mounts, file)
+                              : parent.file->look_up_at_once(name, file);
+  return failed != 0 ? failed : tree_.adopt(parent, std::move(file), node, status);
 }
 
 int FuseServer::look_up(Request& request) {
@@ -423,6 +422,7 @@ int FuseServer::look_up(Request& request) {
     append_entry(0, platform::FileStatus(), request);
     return 0;
   }
+  if (!request.may_wait) return fuse::kEagain;  // the host's file system may be any
   std::size_t index = 0;
   const auto [end, wrong] = std::from_chars(name.data(), name.data() + name.size(), index);
   if (wrong != std::errc() || end != name.data() + name.size()) return fuse::kEnoent;
@@ -435,7 +435,9 @@ int FuseServer::look_up(Request& request) {
 int FuseServer::answer_entry(const TreeNode& parent, const std::string& name, Request& request) {
   Node node;
   platform::FileStatus status;
-  if (const int failed = find_in(parent, name, node, status); failed != 0) return failed;
+  if (const int failed = find_in(parent, name, request.may_wait, node, status); failed != 0) {
+    return failed;
+  }
   append_entry(node->id, status, request);
   return 0;
 }
@@ -1002,7 +1004,7 @@ int FuseServer::read_directory(Request& request, bool with_attributes) {
       Node node;
       platform::FileStatus status;
       if (entry.name != "." && !is_link_up &&
-          find_in(parent, std::string(entry.name), node, status) == 0) {
+          find_in(parent, std::string(entry.name), true, node, status) == 0) {
         append_entry(node->id, status, request);
       } else {
         request.answer.zeros(fuse::kEntryBytes);  // the guest looks it up when it wants to know

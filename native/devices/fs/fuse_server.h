@@ -91,7 +91,7 @@ class FuseServer {
 
   int node_of(std::uint64_t id, Node& node) const;
   int writable_node_of(std::uint64_t id, Node& node) const;
-  int find_in(const TreeNode& parent, const std::string& name, Node& node,
+  int find_in(const TreeNode& parent, const std::string& name, bool may_wait, Node& node,
               platform::FileStatus& status);
   int answer_entry(const TreeNode& parent, const std::string& name, Request& request);
   void append_entry(std::uint64_t id, const platform::FileStatus& status, Request& request) const;

@@ -50,6 +50,15 @@ class HeldPath {
   std::array<char, 32> text_;
 };
 
+// Of a file system that keeps its inodes, and what is written to them, for this host alone.
+bool is_of_this_host(const UniqueHandle& handle) {
+  struct statfs info {};
+  if (::fstatfs(number(handle), &info) != 0) return false;
+  constexpr std::array<unsigned long, 4> kKnown{EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,
+                                                BTRFS_SUPER_MAGIC, TMPFS_MAGIC};
+  return std::ranges::find(kKnown, static_cast<unsigned long>(info.f_type)) != kKnown.end();
+}
+
 FileTime time_of(const statx_timestamp& time) { return {time.tv_sec, time.tv_nsec}; }
 
 int open_flags(FileAccess access) {
@@ -160,14 +169,7 @@ int OpenFile::flush() const {
   return result(copy < 0 ? copy : ::close(copy));
 }
 
-bool OpenFile::flush_may_tell() const {
-  struct statfs info {};
-  if (::fstatfs(number(handle_), &info) != 0) return true;
-  constexpr std::array<unsigned long, 4> kTellNothing{EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,
-                                                      BTRFS_SUPER_MAGIC, TMPFS_MAGIC};
-  return std::ranges::find(kTellNothing, static_cast<unsigned long>(info.f_type)) ==
-         kTellNothing.end();
-}
+bool OpenFile::flush_may_tell() const { return !is_of_this_host(handle_); }
 
 int OpenFile::sync(bool data_only) const {
   return result(data_only ? ::fdatasync(number(handle_)) : ::fsync(number(handle_)));
@@ -286,6 +288,17 @@ int FileNode::look_up(const std::string& name, bool cross_mounts, FileNode& out)
   if (!cross_mounts) how.resolve |= RESOLVE_NO_XDEV;
   out.handle_.reset(::syscall(SYS_openat2, number(handle_), name.c_str(), &how, sizeof how));
   return out.handle_.is_open() ? 0 : errno;
+}
+
+int FileNode::look_up_at_once(const std::string& name, FileNode& out) const {
+  if (!is_of_this_host(handle_)) return EAGAIN;
+  open_how how{};
+  how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV | RESOLVE_CACHED;
+  out.handle_.reset(::syscall(SYS_openat2, number(handle_), name.c_str(), &how, sizeof how));
+  if (out.handle_.is_open()) return 0;
+  // A kernel before 5.12 does not know RESOLVE_CACHED.
+  return errno == EXDEV || errno == EINVAL ? EAGAIN : errno;
 }
 
 int FileNode::create(const std::string& name, std::uint32_t mode, FileAccess access, OpenFile& file,

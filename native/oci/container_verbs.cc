@@ -23,6 +23,7 @@
 #include "oci/container.h"
 #include "oci/hooks.h"
 #include "oci/log.h"
+#include "oci/network_use.h"
 #include "oci/wait.h"
 #include "platform/clock.h"
 #include "platform/process.h"
@@ -97,7 +98,8 @@ std::string command_of(std::uint64_t pid) {
   return escape_controls(command);
 }
 
-// The statistics as runc prints them, as far as the host knows them.
+// The statistics as runc prints them, as far as the host knows them; of interfaces it has Go's
+// names.
 std::string statistics_line(const FoundContainer& container, const runhv_statistics& statistics,
                             std::size_t process_count) {
   rapidjson::StringBuffer buffer;
@@ -136,6 +138,23 @@ std::string statistics_line(const FoundContainer& container, const runhv_statist
   json.StartObject();
   number("current", process_count);
   json.EndObject();
+  json.Key("network_interfaces");
+  json.StartArray();
+  for (const InterfaceUse& use : network_use(pid_of(container))) {
+    json.StartObject();
+    json.Key("Name");
+    json.String(use.name.c_str());
+    number("RxBytes", use.received.bytes);
+    number("RxPackets", use.received.packets);
+    number("RxErrors", use.received.errors);
+    number("RxDropped", use.received.dropped);
+    number("TxBytes", use.sent.bytes);
+    number("TxPackets", use.sent.packets);
+    number("TxErrors", use.sent.errors);
+    number("TxDropped", use.sent.dropped);
+    json.EndObject();
+  }
+  json.EndArray();
   json.EndObject();
   json.EndObject();
   return std::string(buffer.GetString(), buffer.GetSize()) + "\n";

@@ -8,8 +8,10 @@
 #include "oci/create.h"
 #include "oci/host_spec.h"
 #include "oci/log.h"
+#include "oci/network_use.h"
 #include "oci/process_json.h"
 #include "oci/verbs.h"
+#include "platform/process.h"
 
 namespace runhv::oci {
 namespace {
@@ -179,6 +181,24 @@ TEST(PreservedDescriptors, AreCountedAndMustBeUsable) {
   // A hundred, of which one is none.
   EXPECT_THAT(to_string(check_preserved("create", 100).error()),
               HasSubstr("create: --preserve-fds 100: use descriptor "));
+}
+
+TEST(NetworkUse, IsOfTheContainersInterfacesAlone) {
+  const auto found = parse_network_use(
+      "Inter-|   Receive                            |  Transmit\n"
+      " face |bytes packets errs drop fifo frame compressed multicast|bytes packets errs drop\n"
+      "    lo:      11   12    0    0    0     0          0         0       11   12    0    0\n"
+      "runhv2:      21   22    0    0    0     0          0         0       21   22    0    0\n"
+      "  eth0:      31   32   33   34    0     0          0         0       35   36   37   38\n"
+      "eth0:1: 1 2 3\n"
+      "  odd\n");
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].name, "eth0");
+  EXPECT_EQ(found[0].received.bytes, 31u);
+  EXPECT_EQ(found[0].received.dropped, 34u);
+  EXPECT_EQ(found[0].sent.bytes, 35u);
+  EXPECT_EQ(found[0].sent.dropped, 38u);
+  EXPECT_TRUE(network_use(platform::current_process_id()).empty()) << "those are the caller's";
 }
 
 TEST(Cgroups, NoPathLeadsOutOfTheHierarchy) {

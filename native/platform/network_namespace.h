@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -74,6 +75,9 @@ struct NetworkInterface {
 
 inline constexpr std::array<std::uint8_t, 4> kResolverAddress{127, 0, 0, 11};
 inline constexpr std::uint16_t kResolverPort = 53;
+
+// A tap is called so, with the index of its interface behind.
+inline constexpr std::string_view kTapPrefix = "runhv";
 
 // While it lives, every frame that arrives at one of the interfaces goes to the interface's tap,
 // and every frame written to the tap leaves by the interface; the host's kernel hears none of them.

@@ -14,6 +14,7 @@ import sys
 import pytest
 
 import control
+from shim import wait_until
 
 MIB = 1 << 20
 PATTERN = b"0123456789abcde\n"
@@ -329,6 +330,18 @@ def taps(namespace):
 def filters(namespace):
     return subprocess.run(["ip", "netns", "exec", namespace, "tc", "qdisc", "show", "dev", "eth0", "ingress"], check=True, text=True,
                           stdout=subprocess.PIPE).stdout
+
+
+def test_statistics_count_what_the_guest_sends_and_hears(world, runhv, bundle):
+    folder = bundle(f"/run/netns/{world.container(2)}", "sh", "-c", "exec >/dev/null 2>&1; ping -c 3 10.88.0.1; exec sleep 1000")
+    assert runhv("run", "--bundle", str(folder), "--detach", "counted").returncode == 0
+
+    def counted():
+        (interface,) = json.loads(runhv("events", "--stats", "counted").stdout)["data"]["network_interfaces"]
+        assert interface["Name"] == "eth0"
+        return min(interface["RxPackets"], interface["TxPackets"]) >= 3 and min(interface["RxBytes"], interface["TxBytes"]) >= 3 * 98
+    wait_until(counted)
+    assert runhv("delete", "--force", "counted").returncode == 0
 
 
 def test_nothing_is_left_in_the_namespace(world, popen):

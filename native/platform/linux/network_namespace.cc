@@ -37,7 +37,6 @@
 namespace runhv::platform {
 namespace {
 
-constexpr std::string_view kTapPrefix = "runhv";
 // Of our filters: what a machine that was killed has left is found by it. Others' come first.
 constexpr std::uint32_t kFilterPriority = 0x5256;
 constexpr std::uint32_t kIngress = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);

@@ -329,6 +329,11 @@ Result<std::optional<platform::Captured>> ImageService::ask(const std::string& r
   return std::optional(std::move(answer));
 }
 
+Result<std::string> ImageService::place() const {
+  RUNHV_TRY_ASSIGN(const std::string folder, service_folder(identity_));
+  return folder + "/" + kSocket + "\n" + identity_ + "\n";
+}
+
 Result<std::string> ImageService::say(std::uint32_t type) && {
   Frames frames(std::move(connection_), nullptr);
   RUNHV_TRY(frames.open());

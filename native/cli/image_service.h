@@ -45,6 +45,8 @@ class ImageService {
   // it: nothing of it goes on any more then.
   Result<std::optional<platform::Captured>> ask(const std::string& request,
                                                 platform::SignalQueue* signals) &&;
+  // For a client that is no command: the socket's path, a newline, and what it says first.
+  Result<std::string> place() const;
   // One line about it. kClosed where it went meanwhile.
   Result<std::string> status() &&;
   // It takes no further request; waits until it has ended, after those that it has taken. Gives an

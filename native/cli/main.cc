@@ -113,18 +113,21 @@ bool names_a_descriptor(std::string_view request) {
       [&](std::string_view folder) { return request.find(folder) != std::string_view::npos; });
 }
 
+Result<ImageService> service_of(const std::string& home, const ServiceOptions& options) {
+  auto service = ImageService::find(home);
+  if (service || service.error().code != Code::kNotFound) return service;
+  RUNHV_TRY_ASSIGN(const std::string java, find_java());
+  return ImageService::find_or_start(home,
+                                     {java, java_arguments(home, true), options.idle_seconds});
+}
+
 // By the image service, where there is one or one can be started.
 Result<platform::Captured> captured(const std::string& request, const std::string& home,
                                     platform::SignalQueue* signals = nullptr) {
   RUNHV_TRY_ASSIGN(const ServiceOptions options,
                    parse_service_options(platform::environment("RUNHV_SERVICE")));
   if (!options.used || names_a_descriptor(request)) return captured_alone(request, home, signals);
-  auto service = ImageService::find(home);
-  if (!service && service.error().code == Code::kNotFound) {
-    RUNHV_TRY_ASSIGN(const std::string java, find_java());
-    service =
-        ImageService::find_or_start(home, {java, java_arguments(home, true), options.idle_seconds});
-  }
+  auto service = service_of(home, options);
   if (!service) {
     debug_log("cli", "%s", to_string(service.error()).c_str());
     return captured_alone(request, home, signals);
@@ -407,12 +410,24 @@ Result<std::string> logout_text(std::span<const std::string_view> arguments) {
   return ask_java_alone(request, home, "output", "log out");
 }
 
+// Where it listens, for a program that is no command.
+Result<std::string> started_service(const std::string& home) {
+  RUNHV_TRY_ASSIGN(const ServiceOptions options,
+                   parse_service_options(platform::environment("RUNHV_SERVICE")));
+  if (!options.used) {
+    return Fail{Error{Code::kUnsupported, "start the image service", "RUNHV_SERVICE says off"}};
+  }
+  RUNHV_TRY_ASSIGN(const ImageService service, service_of(home, options));
+  return service.place();
+}
+
 Result<std::string> service_text(std::span<const std::string_view> arguments) {
   const std::string_view verb = arguments.size() == 1 ? arguments.front() : "";
-  if (verb != "status" && verb != "stop") {
-    return Fail{Error{Code::kInvalidArgument, "service", "expected status or stop"}};
+  if (verb != "start" && verb != "status" && verb != "stop") {
+    return Fail{Error{Code::kInvalidArgument, "service", "expected start, status or stop"}};
   }
   RUNHV_TRY_ASSIGN(const std::string home, oci::distribution());
+  if (verb == "start") return started_service(home);
   auto service = ImageService::find(home);
   if (!service && service.error().code == Code::kNotFound) return std::string("not running\n");
   if (!service) return Fail{service.error()};

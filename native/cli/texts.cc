@@ -54,7 +54,7 @@ struct Offer {
 
 std::vector<Offer> offers() {
   std::vector<Offer> offers{{"kernels", {"add", "remove", "--image", "--modules", "--json"}},
-                            {"service", {"status", "stop"}},
+                            {"service", {"start", "status", "stop"}},
                             {"login", {"--username", "--password-stdin"}},
                             {"list", {"--format", "--json", "--quiet"}},
                             {"run", {}}};
@@ -179,7 +179,7 @@ std::string fish_script() {
       "complete -c runhv -n '__fish_seen_subcommand_from login' -l username -s u -x -d 'who'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from login' -l password-stdin "
       "-d 'the password is read from stdin'\n"
-      "complete -c runhv -n '__fish_seen_subcommand_from service' -f -a 'status stop'\n"
+      "complete -c runhv -n '__fish_seen_subcommand_from service' -f -a 'start status stop'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from completion' -f -a '" +
       kShells +
       "'\n"
@@ -294,7 +294,7 @@ std::string help_text() {
          "(docs/oci.md)\n" +
          images +
          "  runhv login|logout [REGISTRY]                credentials for a registry\n"
-         "  runhv service status|stop                    the process that reads images\n"
+         "  runhv service start|status|stop              the process that reads images\n"
          "  runhv kernels [add|remove]                   kernels that containers can have\n"
          "  runhv help [COMMAND]                         this text, or that of a command\n"
          "  runhv version                                version, engine, licences\n"
@@ -328,11 +328,12 @@ std::optional<std::string> help_text(std::string_view command) {
     return "runhv logout [REGISTRY]\n\nForgets what runhv login keeps.\n";
   }
   if (command == "service") {
-    return "runhv service status|stop\n"
+    return "runhv service start|status|stop\n"
            "\n"
            "What reads images stays for a while, so that the next command need not wait for its "
            "start\n"
-           "(docs/service.md). stop ends it once it has done what it was asked for.\n"
+           "(docs/service.md). start starts it where there is none, and says where it listens.\n"
+           "stop ends it once it has done what it was asked for.\n"
            "RUNHV_SERVICE=off: commands do without. RUNHV_SERVICE=SECONDS: it ends after so long\n"
            "without a request, in place of 600.\n";
   }

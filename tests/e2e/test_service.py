@@ -124,6 +124,19 @@ def test_it_is_nobodys_child_and_has_nothing_of_who_started_it(served):
     assert [os.readlink(process / "fd" / name) for name in "12"] == ["/dev/null"] * 2
 
 
+def test_start_tells_a_client_that_is_no_command_what_it_needs(served):
+    started = served("service", "start")
+    assert started.returncode == 0, started.stderr
+    assert status(served)[1:] == (0, 0)
+    path, _, said = started.stdout.partition(b"\n")
+    assert path == os.fsencode(folder_of(served) / "socket")
+    assert said == identity(served) + b"\n"
+    assert served("service", "start").stdout == started.stdout
+    assert len(services(served)) == 1
+    off = served("service", "start", env={"RUNHV_SERVICE": "off"})
+    assert off.returncode == 125 and off.stderr.count(b"\n") == 1 and b"RUNHV_SERVICE says off" in off.stderr
+
+
 def test_off_is_a_process_of_its_own(served):
     result = served("kernels", env={"RUNHV_SERVICE": "off"})
     assert result.returncode == 0 and status(served) is None

@@ -172,7 +172,7 @@ public interface Images {
      * The same, and tells of each layer that is there.
      *
      * @param archive the file
-     * @param listener is called by the calling thread; what it throws ends the load, and is thrown here
+     * @param listener is called by one thread, not always the caller's; what it throws ends the load, and is thrown here
      * @return the names that mean these images from now on
      * @throws RunhvException as {@link #load(Path)}
      * @throws InterruptedException where the thread is interrupted; then no name means anything new
@@ -184,7 +184,7 @@ public interface Images {
      *
      * @param archive the file
      * @param name in place of those that the archive says
-     * @param listener is called by the calling thread; what it throws ends the load, and is thrown here
+     * @param listener is called by one thread, not always the caller's; what it throws ends the load, and is thrown here
      * @return the name
      * @throws RunhvException as {@link #load(Path)}; also where the archive holds several images
      * @throws InterruptedException where the thread is interrupted; the name means what it meant before

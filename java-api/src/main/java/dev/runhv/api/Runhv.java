@@ -103,6 +103,7 @@ public interface Runhv extends AutoCloseable {
         private @Nullable Path store;
         private @Nullable Path root;
         private Engine engine = Engine.AUTO;
+        private boolean imageService;
 
         private Builder() {}
 
@@ -156,10 +157,23 @@ public interface Runhv extends AutoCloseable {
         }
 
         /**
+         * Lets the image service that {@code runhv} commands of this user share do what {@link Images} has of pull, load, save
+         * and import: with its memory and processor, and warm. It is started where there is none, and stays for ten minutes
+         * after the last request. Where nothing is said, this JVM does it.
+         *
+         * @return this
+         */
+        public Builder imageService() {
+            imageService = true;
+            return this;
+        }
+
+        /**
          * Opens it.
          *
          * @return to be closed
          * @throws RequestException when the implementation or the distribution is not found
+         * @throws UnsupportedException where the image service is asked for, and the distribution has no command
          */
         public Runhv open() {
             return ServiceLoader.load(RunhvProvider.class, Runhv.class.getClassLoader())
@@ -172,7 +186,11 @@ public interface Runhv extends AutoCloseable {
                             null,
                             null))
                     .open(new Configuration(
-                            Optional.ofNullable(home), Optional.ofNullable(store), Optional.ofNullable(root), engine));
+                            Optional.ofNullable(home),
+                            Optional.ofNullable(store),
+                            Optional.ofNullable(root),
+                            engine,
+                            imageService));
         }
     }
 }

@@ -11,5 +11,7 @@ import java.util.Optional;
  * @param store of root file systems
  * @param root of running containers
  * @param engine of containers that do not say
+ * @param imageService whether images come and go by the user's image service
  */
-public record Configuration(Optional<Path> home, Optional<Path> store, Optional<Path> root, Engine engine) {}
+public record Configuration(
+        Optional<Path> home, Optional<Path> store, Optional<Path> root, Engine engine, boolean imageService) {}

@@ -4,17 +4,18 @@ import dev.runhv.vmm.cli.RequestReader.Request;
 import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.content.TemporaryFile;
 import dev.runhv.vmm.image.ImageImport;
-import dev.runhv.vmm.image.ImageLoad;
 import dev.runhv.vmm.image.ImagePush;
-import dev.runhv.vmm.image.ImageSave;
 import dev.runhv.vmm.image.ImageSboms;
+import dev.runhv.vmm.image.PacedProgress;
 import dev.runhv.vmm.image.Platform;
 import dev.runhv.vmm.image.PullProgress;
 import dev.runhv.vmm.process.Distribution;
 import dev.runhv.vmm.registry.Reference;
 import dev.runhv.vmm.rootfs.RootfsProgress;
 import dev.runhv.vmm.store.Image;
+import dev.runhv.vmm.store.ImageService;
 import dev.runhv.vmm.store.ImageStore;
+import dev.runhv.vmm.store.LocalImageService;
 import dev.runhv.vmm.store.StoreCheck;
 import dev.runhv.vmm.trust.DistributionCheck;
 import java.io.IOException;
@@ -33,13 +34,14 @@ final class ImageVerbs {
     /** @param err for progress, and for what a person should know besides */
     static String output(Request.Image request, PrintStream err) throws IOException, InterruptedException {
         ImageStore store = new ImageStore(request.store());
+        ImageService service = new LocalImageService(request.store());
         List<String> arguments = request.arguments();
         return switch (request.verb()) {
-            case PULL -> pull(store, request, err);
+            case PULL -> pull(service, request, err);
             case PUSH -> push(request, err);
-            case LOAD -> load(request, err);
-            case SAVE -> save(request);
-            case IMPORT -> imported(request);
+            case LOAD -> load(service, request, err);
+            case SAVE -> save(service, request);
+            case IMPORT -> imported(service, request);
             case IMAGES -> images(store, request, err);
             case RMI -> rmi(store, request, err);
             case TAG -> {
@@ -55,14 +57,11 @@ final class ImageVerbs {
         };
     }
 
-    private static String pull(ImageStore store, Request.Image request, PrintStream err)
+    private static String pull(ImageService service, Request.Image request, PrintStream err)
             throws IOException, InterruptedException {
         Reference name = Reference.parse(request.arguments().getFirst());
-        ImageStore.Pulled pulled = store.pull(
-                name,
-                platform(request).orElse(Platform.HERE),
-                progress(request, err),
-                request.has("quiet") ? RootfsProgress.NONE : new ProgressLines(err));
+        ImageService.Pulled pulled = service.pull(
+                name, platform(request).orElse(Platform.HERE), progress(request, err), warnings(request, err));
         return PullLines.result(request, name, pulled.digest(), pulled.layers(), pulled.bytes());
     }
 
@@ -70,7 +69,17 @@ final class ImageVerbs {
         return request.value("platform").map(Platform::parse);
     }
 
+    private static RootfsProgress warnings(Request.Image request, PrintStream err) {
+        if (request.has("records")) {
+            return new ProgressRecords(err);
+        }
+        return request.has("quiet") ? RootfsProgress.NONE : new ProgressLines(err);
+    }
+
     private static PullProgress progress(Request.Image request, PrintStream err) {
+        if (request.has("records")) {
+            return new PacedProgress(new ProgressRecords(err));
+        }
         return request.has("quiet") ? PullProgress.NONE : new PullLines(err, request.progress());
     }
 
@@ -85,29 +94,30 @@ final class ImageVerbs {
         return PullLines.result(request, name, pushed.digest(), pushed.layers(), pushed.bytes());
     }
 
-    private static String load(Request.Image request, PrintStream err) throws InterruptedException {
+    private static String load(ImageService service, Request.Image request, PrintStream err)
+            throws InterruptedException {
         Path archive = path(request, "input");
         Optional<Reference> name = request.value("name").map(Reference::parse);
         StringBuilder text = new StringBuilder();
-        ImageLoad.load(archive, request.store(), name, progress(request, err))
+        service.load(archive, name, progress(request, err))
                 .forEach(loaded ->
                         text.append("Loaded image: ").append(loaded.familiar()).append('\n'));
         return text.toString();
     }
 
-    private static String save(Request.Image request) throws InterruptedException {
+    private static String save(ImageService service, Request.Image request) throws InterruptedException {
         List<Reference> names =
                 request.arguments().stream().map(Reference::parse).toList();
-        ImageSave.save(names, platform(request), request.store(), path(request, "output"));
+        service.save(names, platform(request), path(request, "output"));
         return "";
     }
 
-    private static String imported(Request.Image request) throws InterruptedException {
+    private static String imported(ImageService service, Request.Image request) throws InterruptedException {
         Reference name = Reference.parse(request.arguments().get(1));
         List<String> changes = request.options().getOrDefault("change", List.of());
         String comment = request.value("message").orElse(ImageImport.USUAL_COMMENT);
         Path tar = Path.of(request.arguments().getFirst());
-        return ImageImport.put(tar, name, changes, comment, request.store()) + "\n";
+        return service.importTar(tar, name, changes, comment) + "\n";
     }
 
     private static Path path(Request.Image request, String option) {

@@ -59,6 +59,11 @@ public record Distribution(Path home) {
         return home.resolve("bin").resolve(WINDOWS ? "runhv-vmm.exe" : "runhv-vmm");
     }
 
+    /** The program that people use; not there where the distribution came out of jars. */
+    public Path command() {
+        return home.resolve("bin").resolve(WINDOWS ? "runhv.exe" : "runhv");
+    }
+
     /** The core as a library for Java. */
     public Path jniLibrary() {
         return home.resolve("lib").resolve(System.mapLibraryName("runhv-jni"));

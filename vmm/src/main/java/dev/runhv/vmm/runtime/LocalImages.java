@@ -14,13 +14,13 @@ import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.content.StoreLease;
 import dev.runhv.vmm.image.ImageImport;
-import dev.runhv.vmm.image.ImageLoad;
-import dev.runhv.vmm.image.ImageSave;
+import dev.runhv.vmm.image.PacedProgress;
 import dev.runhv.vmm.image.Platform;
 import dev.runhv.vmm.registry.Reference;
 import dev.runhv.vmm.rootfs.HostTree;
 import dev.runhv.vmm.rootfs.PreparedRootfs;
 import dev.runhv.vmm.rootfs.TreeImage;
+import dev.runhv.vmm.store.ImageService;
 import dev.runhv.vmm.store.ImageStore;
 import java.io.InputStream;
 import java.nio.file.Path;
@@ -28,17 +28,22 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
 
-/** The images of a store, on the threads of whoever asks. */
+/** The images of a store. */
 final class LocalImages implements Images {
     private final LocalRunhv runhv;
     private final Path store;
     private final ImageStore images;
+    private final ImageService service;
 
-    /** @param runhv ends what is being done here when it is closed */
-    LocalImages(LocalRunhv runhv, Path store) {
+    /**
+     * @param runhv ends what is being done here when it is closed
+     * @param service does what takes long
+     */
+    LocalImages(LocalRunhv runhv, Path store, ImageService service) {
         this.runhv = runhv;
         this.store = store;
         this.images = new ImageStore(store);
+        this.service = service;
     }
 
     private interface Work {
@@ -81,7 +86,7 @@ final class LocalImages implements Images {
         String operation = "pull image " + name;
         return runhv.making(operation, () -> {
             ImageEvents events = new ImageEvents(operation, listener);
-            images.pull(name, platform, events, events);
+            service.pull(name, platform, new PacedProgress(events), events);
             return named(images.find(name.toString()).getFirst());
         });
     }
@@ -149,7 +154,7 @@ final class LocalImages implements Images {
         String operation = "load " + archive;
         return runhv.making(
                 operation,
-                () -> ImageLoad.load(archive, store, name, new ImageEvents(operation, listener)).stream()
+                () -> service.load(archive, name, new PacedProgress(new ImageEvents(operation, listener))).stream()
                         .map(Reference::toString)
                         .toList());
     }
@@ -157,7 +162,7 @@ final class LocalImages implements Images {
     @Override
     public void save(List<String> names, Path archive) throws InterruptedException {
         List<Reference> saved = names.stream().map(Reference::parse).toList();
-        making("save " + archive, () -> ImageSave.save(saved, Optional.empty(), store, archive));
+        making("save " + archive, () -> service.save(saved, Optional.empty(), archive));
     }
 
     @Override
@@ -165,7 +170,7 @@ final class LocalImages implements Images {
         Reference added = Reference.parse(name);
         return runhv.making(
                 "import " + tar,
-                () -> ImageImport.put(tar, added, changes, ImageImport.USUAL_COMMENT, store)
+                () -> service.importTar(tar, added, changes, ImageImport.USUAL_COMMENT)
                         .toString());
     }
 

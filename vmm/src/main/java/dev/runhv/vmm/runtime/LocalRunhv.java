@@ -14,6 +14,7 @@ import dev.runhv.vmm.process.Distribution;
 import dev.runhv.vmm.process.Launch;
 import dev.runhv.vmm.rootfs.PreparedRootfs;
 import dev.runhv.vmm.rootfs.RootfsProgress;
+import dev.runhv.vmm.store.ImageService;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashSet;
@@ -43,12 +44,12 @@ final class LocalRunhv implements Runhv {
     private final Set<Making> makings = new HashSet<>();
     private boolean closed;
 
-    LocalRunhv(Distribution distribution, Path store, ContainerRoot root, Engine engine) {
+    LocalRunhv(Distribution distribution, Path store, ContainerRoot root, Engine engine, ImageService service) {
         this.distribution = distribution;
         this.store = store;
         this.root = root;
         this.engine = engine;
-        this.images = new LocalImages(this, store);
+        this.images = new LocalImages(this, store, service);
         Runtime.getRuntime().addShutdownHook(atExit);
     }
 

@@ -3,8 +3,14 @@ package dev.runhv.vmm.runtime;
 import dev.runhv.api.Runhv;
 import dev.runhv.api.spi.Configuration;
 import dev.runhv.api.spi.RunhvProvider;
+import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.process.ContainerRoot;
 import dev.runhv.vmm.process.Distribution;
+import dev.runhv.vmm.service.ServedImages;
+import dev.runhv.vmm.service.ServicePlace;
+import dev.runhv.vmm.store.ImageService;
+import dev.runhv.vmm.store.LocalImageService;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 
@@ -12,17 +18,30 @@ import java.util.Map;
 public final class LocalRunhvProvider implements RunhvProvider {
     @Override
     public Runhv open(Configuration configuration) {
+        Distribution distribution = configuration.home().map(Distribution::at).orElseGet(Distribution::find);
+        Path store = configuration
+                .store()
+                .map(Path::toAbsolutePath)
+                .orElseGet(() -> store(System.getProperty("runhv.store", ""), System.getenv()));
         return new LocalRunhv(
-                configuration.home().map(Distribution::at).orElseGet(Distribution::find),
-                configuration
-                        .store()
-                        .map(Path::toAbsolutePath)
-                        .orElseGet(() -> store(System.getProperty("runhv.store", ""), System.getenv())),
+                distribution,
+                store,
                 configuration
                         .root()
                         .map(path -> new ContainerRoot(path.toAbsolutePath()))
                         .orElseGet(() -> ContainerRoot.find(System.getenv())),
-                configuration.engine());
+                configuration.engine(),
+                configuration.imageService() ? served(distribution, store) : new LocalImageService(store));
+    }
+
+    private static ImageService served(Distribution distribution, Path store) {
+        if (!Files.isExecutable(distribution.command())) {
+            throw Failures.unsupported(
+                    "use the image service",
+                    "There is no program " + distribution.command() + ": say home() with a whole distribution, or"
+                            + " leave imageService() out");
+        }
+        return new ServedImages(store, () -> ServicePlace.started(distribution));
     }
 
     static Path store(String property, Map<String, String> environment) {

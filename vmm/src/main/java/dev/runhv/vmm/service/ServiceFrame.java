@@ -7,6 +7,7 @@ final class ServiceFrame {
     static final int REQUEST = 3;
     static final int STATUS = 4;
     static final int STOP = 5;
+    static final int CANCEL = 6;
     static final int TAKEN = 0x8001;
     static final int ERRORS = 0x8002;
     static final int OUTPUT = 0x8003;

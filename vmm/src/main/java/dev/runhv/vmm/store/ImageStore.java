@@ -9,7 +9,6 @@ import dev.runhv.vmm.content.StoreLease;
 import dev.runhv.vmm.content.VerifyingInputStream;
 import dev.runhv.vmm.image.Descriptor;
 import dev.runhv.vmm.image.ImageSource;
-import dev.runhv.vmm.image.Layer;
 import dev.runhv.vmm.image.NamedImages;
 import dev.runhv.vmm.image.Platform;
 import dev.runhv.vmm.image.PullPolicy;
@@ -153,42 +152,6 @@ public final class ImageStore {
             throw Failures.invalid(operation, "The IDs of several images begin so: give more of it");
         }
         return found;
-    }
-
-    /**
-     * @param digest of what the name means: a manifest, or an index of manifests
-     * @param layers how many the image has
-     * @param bytes of its layers as they are stored
-     */
-    public record Pulled(Digest digest, int layers, long bytes) {}
-
-    /**
-     * Brings an image from its registry, and lets its name mean it; where it is for this machine, its root file system is
-     * made while it comes.
-     *
-     * @param platform of an index's images, the one that is wanted
-     * @param progress is told how the layers come
-     * @param making is told what a person should know of the image
-     * @throws RunhvException as {@link ImageSource#pull(Reference, Path, PullPolicy, Platform, PullProgress)}
-     * @throws InterruptedException while it comes; what has come stays for the next time
-     */
-    public Pulled pull(Reference name, Platform platform, PullProgress progress, RootfsProgress making)
-            throws InterruptedException {
-        try (StoreLease _ = StoreLease.take(store);
-                ImageSource source = ImageSource.pull(name, store, PullPolicy.ALWAYS, platform, progress)) {
-            List<Layer> layers = source.layers();
-            Pulled pulled = new Pulled(
-                    source.registryDigest().orElseThrow(),
-                    layers.size(),
-                    layers.stream().mapToLong(Layer::storedBytes).sum());
-            progress.resolved(pulled.digest, pulled.layers, pulled.bytes);
-            if (platform.runsHere()) {
-                rootfs.prepare(source, making.warnings());
-            } else {
-                source.keep();
-            }
-            return pulled;
-        }
     }
 
     /**

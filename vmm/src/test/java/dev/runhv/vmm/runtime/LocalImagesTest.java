@@ -20,6 +20,7 @@ import dev.runhv.api.TreeEntry;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.process.ContainerRoot;
 import dev.runhv.vmm.process.FakeVmm;
+import dev.runhv.vmm.store.LocalImageService;
 import dev.runhv.vmm.testing.ImageBuilder;
 import dev.runhv.vmm.testing.LoopbackRegistry;
 import dev.runhv.vmm.testing.TarBuilder;
@@ -80,7 +81,11 @@ class LocalImagesTest {
         registry.serve("latest", image);
         name = registry.authority() + "/web:latest";
         runhv = new LocalRunhv(
-                new FakeVmm(folder).distribution(), store(), new ContainerRoot(folder.resolve("root")), Engine.AUTO);
+                new FakeVmm(folder).distribution(),
+                store(),
+                new ContainerRoot(folder.resolve("root")),
+                Engine.AUTO,
+                new LocalImageService(store()));
         images = runhv.images();
     }
 

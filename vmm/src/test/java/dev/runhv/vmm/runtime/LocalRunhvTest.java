@@ -23,6 +23,7 @@ import dev.runhv.vmm.abi.VmEvent.Kind;
 import dev.runhv.vmm.process.ContainerRoot;
 import dev.runhv.vmm.process.FakeVmm;
 import dev.runhv.vmm.process.FakeVmm.Vm;
+import dev.runhv.vmm.store.LocalImageService;
 import dev.runhv.vmm.testing.ImageBuilder;
 import dev.runhv.vmm.testing.TarBuilder;
 import java.io.IOException;
@@ -67,7 +68,11 @@ class LocalRunhvTest {
                 .bytes();
         new ImageBuilder().layer(layer).writeTo(folder.resolve("oci"), "latest");
         runhv = new LocalRunhv(
-                fake.distribution(), folder.resolve("store"), new ContainerRoot(folder.resolve("root")), Engine.AUTO);
+                fake.distribution(),
+                folder.resolve("store"),
+                new ContainerRoot(folder.resolve("root")),
+                Engine.AUTO,
+                new LocalImageService(folder.resolve("store")));
         spec = ContainerSpec.image("oci:" + folder.resolve("oci"))
                 .name("web")
                 .command("serve")

@@ -1,0 +1,62 @@
+package dev.runhv.vmm.store;
+
+import dev.runhv.vmm.content.Digest;
+import dev.runhv.vmm.content.StoreLease;
+import dev.runhv.vmm.image.ImageImport;
+import dev.runhv.vmm.image.ImageLoad;
+import dev.runhv.vmm.image.ImageSave;
+import dev.runhv.vmm.image.ImageSource;
+import dev.runhv.vmm.image.Layer;
+import dev.runhv.vmm.image.Platform;
+import dev.runhv.vmm.image.PullPolicy;
+import dev.runhv.vmm.image.PullProgress;
+import dev.runhv.vmm.registry.Reference;
+import dev.runhv.vmm.rootfs.RootfsProgress;
+import dev.runhv.vmm.rootfs.RootfsStore;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * On the thread of whoever asks, in this JVM's heap.
+ *
+ * @param store made when it is needed
+ */
+public record LocalImageService(Path store) implements ImageService {
+    @Override
+    public Pulled pull(Reference name, Platform platform, PullProgress progress, RootfsProgress making)
+            throws InterruptedException {
+        try (StoreLease _ = StoreLease.take(store);
+                ImageSource source = ImageSource.pull(name, store, PullPolicy.ALWAYS, platform, progress)) {
+            List<Layer> layers = source.layers();
+            Pulled pulled = new Pulled(
+                    source.registryDigest().orElseThrow(),
+                    layers.size(),
+                    layers.stream().mapToLong(Layer::storedBytes).sum());
+            progress.resolved(pulled.digest(), pulled.layers(), pulled.bytes());
+            if (platform.runsHere()) {
+                new RootfsStore(store).prepare(source, making.warnings());
+            } else {
+                source.keep();
+            }
+            return pulled;
+        }
+    }
+
+    @Override
+    public List<Reference> load(Path archive, Optional<Reference> given, PullProgress progress)
+            throws InterruptedException {
+        return ImageLoad.load(archive, store, given, progress);
+    }
+
+    @Override
+    public void save(List<Reference> names, Optional<Platform> platform, Path archive) throws InterruptedException {
+        ImageSave.save(names, platform, store, archive);
+    }
+
+    @Override
+    public Digest importTar(Path tar, Reference name, List<String> changes, String comment)
+            throws InterruptedException {
+        return ImageImport.put(tar, name, changes, comment, store);
+    }
+}

@@ -14,7 +14,6 @@ import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
@@ -101,17 +100,17 @@ final class ServiceCall {
                 case Throwable failure -> throw new IllegalStateException(failure);
             }
         } catch (InterruptedException e) {
-            ControlFrame.write(channel, ServiceFrame.CANCEL, 0, new byte[0]);
-            awaitEnd(reading);
+            cancel(reading);
             throw e;
         }
     }
 
-    private static void awaitEnd(FutureTask<byte[]> reading) throws InterruptedException {
+    private void cancel(FutureTask<byte[]> reading) throws InterruptedException {
         try {
+            ControlFrame.write(channel, ServiceFrame.CANCEL, 0, new byte[0]);
             reading.get(CLEANING_SECONDS, TimeUnit.SECONDS);
-        } catch (ExecutionException | CancellationException | TimeoutException e) {
-            // It was asked to end, and has; or it takes too long, and sees that we have gone.
+        } catch (IOException | ExecutionException | TimeoutException e) {
+            // It has ended, or has gone; or it takes too long, and sees that we go.
             return;
         }
     }

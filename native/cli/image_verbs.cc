@@ -78,7 +78,7 @@ constexpr ImageVerb kVerbs[] = {
      "Takes what docker save, podman save, ctr image export, skopeo and buildah write, perhaps by\n"
      "gzip or zstd.",
      kLoadOptions, 0, 0, false, Pipe::kStdin, "input"},
-    {"save", "NAME...", "write images into an archive",
+    {"save", "NAME|ID...", "write images into an archive",
      "Writes an OCI layout with docker's manifest.json beside it: docker load, podman load, "
      "skopeo\n"
      "and ctr image import take it. The same images are the same bytes.",

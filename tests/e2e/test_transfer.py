@@ -148,6 +148,9 @@ def test_what_is_saved_others_load(fresh, registry, saved, podman, tmp_path):
     again = tmp_path / "again.tar"
     checked(fresh("save", "-o", again, name, registry.name("other/box:v2")))
     assert again.read_bytes() == archive.read_bytes()
+    checked(fresh("save", "-o", again, name))
+    checked(fresh("save", "-o", tmp_path / "by-id.tar", config_digest(name)[:19]))
+    assert (tmp_path / "by-id.tar").read_bytes() == again.read_bytes()
     podman("load", "-i", archive)
     for each in (name, registry.name("other/box:v2")):
         assert podman("image", "inspect", "--format", "{{.Id}}", each).strip() == config_digest(name).partition(":")[2]

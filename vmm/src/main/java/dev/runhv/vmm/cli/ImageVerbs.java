@@ -1,5 +1,7 @@
 package dev.runhv.vmm.cli;
 
+import dev.runhv.api.ErrorCode;
+import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.cli.RequestReader.Request;
 import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.content.TemporaryFile;
@@ -40,7 +42,7 @@ final class ImageVerbs {
             case PULL -> pull(service, request, err);
             case PUSH -> push(request, err);
             case LOAD -> load(service, request, err);
-            case SAVE -> save(service, request);
+            case SAVE -> save(store, service, request);
             case IMPORT -> imported(service, request);
             case IMAGES -> images(store, request, err);
             case RMI -> rmi(store, request, err);
@@ -105,11 +107,25 @@ final class ImageVerbs {
         return text.toString();
     }
 
-    private static String save(ImageService service, Request.Image request) throws InterruptedException {
+    private static String save(ImageStore store, ImageService service, Request.Image request)
+            throws InterruptedException {
+        ImageStore.Listing listing = store.list();
         List<Reference> names =
-                request.arguments().stream().map(Reference::parse).toList();
+                request.arguments().stream().map(text -> name(listing, text)).toList();
         service.save(names, platform(request), path(request, "output"));
         return "";
+    }
+
+    /** That of what a user means; of what is not there, as a name. */
+    private static Reference name(ImageStore.Listing listing, String text) {
+        try {
+            return listing.find(text).getFirst().name();
+        } catch (RunhvException e) {
+            if (e.code() == ErrorCode.NOT_FOUND) {
+                return Reference.parse(text);
+            }
+            throw e;
+        }
     }
 
     private static String imported(ImageService service, Request.Image request) throws InterruptedException {

@@ -50,6 +50,8 @@ def test_a_joined_container_has_the_life_of_every_container(podman, pod):
     wait_until(lambda: podman.checked("logs", "c1") == "begun")
     result = podman("exec", "--env", "A=b", "--workdir", "/tmp", "c1", "sh", "-c", "echo $A $PWD; grep -c begun /proc/1/cmdline; exit 7")
     assert (result.returncode, result.stdout) == (7, "b /tmp\n1\n"), result.stderr
+    result = podman("exec", "c1", "/no/such/program")
+    assert (result.returncode, "no such file or directory" in result.stderr) == (127, True), result.stderr
     result = podman("pause", "c1")
     assert result.returncode != 0 and "it is in the VM of container" in result.stderr
     podman.checked("stop", "--time", "30", "c1")

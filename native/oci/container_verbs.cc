@@ -433,7 +433,6 @@ Result<int> ps_verb(const Call& call) {
     return refuse("ps", Code::kInvalidArgument, "--format " + format + ": expected table or json");
   }
   RUNHV_TRY_ASSIGN(const auto container, find_for(call, "ps"));
-  if (!is_there(container)) return refuse("ps", Code::kConflict, "container not running");
   std::string text = format == "json" ? "[" : "PID       COMMAND\n";
   bool first = true;
   for (const std::uint64_t pid : processes(container)) {

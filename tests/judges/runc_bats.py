@@ -1,6 +1,7 @@
 """runc's own tests (bats) of Debian's source package. They call the runtime by its words, on a root folder of busybox, which is
 made here, as is what receives their terminals."""
 
+import contextlib
 import os
 import pathlib
 import shlex
@@ -74,12 +75,15 @@ def write_program(path, text):
     path.chmod(0o755)
 
 
-def remove_made_hierarchies(before):
+def remove_made_cgroups(before):
     """A test makes a folder in every hierarchy of cgroups that the kernel knows, mounted or not: those that are not are folders
-    of a tmpfs, and who finds them there takes them for cgroups."""
+    of a tmpfs, and who finds them there takes them for cgroups. In that of version 2 it leaves them."""
     for folder in set(CGROUPS.iterdir()) - before:
         if not folder.is_mount():
             shutil.rmtree(folder)
+    for folder in sorted(CGROUPS.glob("*/runc-cgroups-integration-test/**/"), reverse=True):
+        with contextlib.suppress(OSError):  # who was killed may be there yet
+            folder.rmdir()
 
 
 def run(prepared, runtime, work, only):
@@ -108,5 +112,5 @@ def run(prepared, runtime, work, only):
         text = said.read_text(errors="replace")
         print(text, flush=True)
         cases.update(of_tap(text, f"{group.stem}: "))
-    remove_made_hierarchies(hierarchies)
+    remove_made_cgroups(hierarchies)
     return cases

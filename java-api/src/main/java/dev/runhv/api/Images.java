@@ -61,7 +61,7 @@ public interface Images {
      * @param name {@code [REGISTRY/]NAME[:TAG]} or {@code [REGISTRY/]NAME@DIGEST}, with docker's defaults
      * @return what the name means now
      * @throws RequestException where there is no such image, it is damaged, or it is not for linux/amd64
-     * @throws HostException where the host fails, the registry cannot be reached, or it refuses
+     * @throws HostException where the host fails, the registry cannot be reached, or it or the signature policy refuses
      * @throws ClosedException where the {@link Runhv} was closed, before or meanwhile
      * @throws InterruptedException where the thread is interrupted; what has come stays for the next time
      */
@@ -161,7 +161,7 @@ public interface Images {
      * @param archive the file
      * @return the names that mean these images from now on
      * @throws RequestException where there is no such file, it is damaged, holds no image, or one without a name
-     * @throws HostException where the host fails
+     * @throws HostException where the host fails, or the signature policy refuses
      * @throws InterruptedException where the thread is interrupted; then no name means anything new
      */
     default List<String> load(Path archive) throws InterruptedException {

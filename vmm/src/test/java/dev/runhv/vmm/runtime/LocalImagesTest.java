@@ -17,6 +17,7 @@ import dev.runhv.api.PullSpec;
 import dev.runhv.api.RemovedImages;
 import dev.runhv.api.RunhvException;
 import dev.runhv.api.TreeEntry;
+import dev.runhv.vmm.content.CallerEnvironment;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.process.ContainerRoot;
 import dev.runhv.vmm.process.FakeVmm;
@@ -30,6 +31,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
@@ -395,6 +397,19 @@ class LocalImagesTest {
         assertFails(ErrorCode.NOT_FOUND, () -> images.save(List.of("mine:1"), folder.resolve("out.tar")));
         assertThat(images.list()).isEmpty();
         assertThat(folder.resolve("out.tar")).doesNotExist();
+    }
+
+    @Test
+    void whatTheSignaturePolicyRefusesIsNamedByNothing() throws Exception {
+        Path archive = Files.write(
+                folder.resolve("docker.tar"), image.dockerArchive("theirs:1").bytes());
+        Path policy = Files.writeString(folder.resolve("policy.json"), "{\"default\":[{\"type\":\"reject\"}]}");
+        Map<String, String> environment = Map.of("RUNHV_SIGNATURE_POLICY", policy.toString());
+
+        assertFails(ErrorCode.ACCESS_DENIED, () -> CallerEnvironment.within(environment, () -> images.load(archive)));
+        assertFails(ErrorCode.ACCESS_DENIED, () -> CallerEnvironment.within(environment, () -> images.pull(name)));
+
+        assertThat(images.list()).isEmpty();
     }
 
     @Test

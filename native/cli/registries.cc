@@ -33,15 +33,12 @@ Result<std::string> whole_stdin() {
   return text;
 }
 
-// A line that is typed; nullopt: Ctrl-C.
-Result<std::optional<std::string>> typed_line(bool echo) {
-  const platform::OsHandle terminal = platform::standard_stream(0);
-  RUNHV_TRY_ASSIGN(const platform::TerminalMode mode, platform::TerminalMode::save(terminal));
-  RUNHV_TRY(platform::make_terminal_raw(terminal));
+// A line that is typed at a raw terminal; nullopt: Ctrl-C.
+std::optional<std::string> typed_line(const char* prompt, bool echo) {
+  std::fputs(prompt, stderr);
   std::string line;
-  for (int c = std::fgetc(stdin); c != EOF && c != '\r' && c != '\n' && c != kCtrlD;
-       c = std::fgetc(stdin)) {
-    if (c == kCtrlC) return std::optional<std::string>();
+  int c = std::fgetc(stdin);
+  for (; c != EOF && c != '\r' && c != '\n' && c != kCtrlD && c != kCtrlC; c = std::fgetc(stdin)) {
     if (c == kBackspace || c == kDelete) {
       if (line.empty()) continue;
       line.pop_back();
@@ -51,16 +48,24 @@ Result<std::optional<std::string>> typed_line(bool echo) {
       if (echo) std::fputc(c, stderr);
     }
   }
-  return std::optional(line);
+  std::fputs("\r\n", stderr);
+  if (c == kCtrlC) return std::nullopt;
+  return line;
 }
 
-Result<std::string> ask(const char* prompt, bool echo) {
-  std::fputs(prompt, stderr);
-  auto line = typed_line(echo);
-  std::fputc('\n', stderr);
-  if (!line) return Fail{line.error()};
-  if (!*line) platform::end_by_signal(kInterrupt);
-  return **line;
+// Asks for the user, where that is empty, and for the password, which is given; nullopt: Ctrl-C.
+// The terminal is raw from before the first question on: a password that is typed early is not
+// shown either.
+Result<std::optional<std::string>> ask(std::string& user) {
+  const platform::OsHandle terminal = platform::standard_stream(0);
+  RUNHV_TRY_ASSIGN(const platform::TerminalMode mode, platform::TerminalMode::save(terminal));
+  RUNHV_TRY(platform::make_terminal_raw(terminal));
+  if (user.empty()) {
+    auto typed = typed_line("Username: ", true);
+    if (!typed) return typed;
+    user = *std::move(typed);
+  }
+  return typed_line("Password: ", false);
 }
 
 }  // namespace
@@ -95,10 +100,9 @@ Result<std::string> read_password(LoginOptions& options) {
   if (options.password_stdin) {
     RUNHV_TRY_ASSIGN(password, whole_stdin());
   } else if (platform::is_terminal(platform::standard_stream(0))) {
-    if (options.user.empty()) {
-      RUNHV_TRY_ASSIGN(options.user, ask("Username: ", true));
-    }
-    RUNHV_TRY_ASSIGN(password, ask("Password: ", false));
+    RUNHV_TRY_ASSIGN(auto typed, ask(options.user));
+    if (!typed) platform::end_by_signal(kInterrupt);
+    password = *std::move(typed);
   } else {
     return bad("login", "stdin is no terminal: give --username and --password-stdin");
   }

@@ -17,7 +17,7 @@ struct cpuid_function_t;
 
 // What these cost, in instructions of 4 ns.
 constexpr Bit64u kStampTableCost = 50000;
-constexpr Bit64u kInstructionCacheCost = 20000;
+constexpr Bit64u kInstructionCacheCost = 40000;
 constexpr Bit64u kResetCost = 2000;
 
 struct bx_machine_t {

@@ -324,6 +324,9 @@ Result<std::optional<platform::Captured>> ImageService::ask(const std::string& r
     answer.asked_to_end = frames.signal();
     return std::optional(std::move(answer));
   }
+  if (!taken && taken.error().code == Code::kClosed) {
+    return Fail{Error{Code::kNotFound, kOperation, "it went before it took the request"}};
+  }
   if (!taken || (*taken)->header.type != kTaken) return std::optional<platform::Captured>();
   RUNHV_TRY_ASSIGN(platform::Captured answer, read_answer_frames(frames, std::nullopt));
   return std::optional(std::move(answer));

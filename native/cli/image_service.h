@@ -40,9 +40,9 @@ class ImageService {
   // Starts one where none runs. Of several that come at once, one does.
   static Result<ImageService> find_or_start(const std::string& home, const ServiceProgram& program);
 
-  // The answer to a request; what it says meanwhile goes to our stderr. nullopt: it went, or was
-  // not for us, before it had taken the request. A signal in `signals` that asks us to end cancels
-  // it: nothing of it goes on any more then.
+  // The answer to a request; what it says meanwhile goes to our stderr. nullopt: it does not
+  // take the request, or not in time; kNotFound: it went before it had taken it. A signal in
+  // `signals` that asks us to end cancels it: nothing of it goes on any more then.
   Result<std::optional<platform::Captured>> ask(const std::string& request,
                                                 platform::SignalQueue* signals) &&;
   // For a client that is no command: the socket's path, a newline, and what it says first.

@@ -127,13 +127,20 @@ Result<platform::Captured> captured(const std::string& request, const std::strin
   RUNHV_TRY_ASSIGN(const ServiceOptions options,
                    parse_service_options(platform::environment("RUNHV_SERVICE")));
   if (!options.used || names_a_descriptor(request)) return captured_alone(request, home, signals);
-  auto service = service_of(home, options);
-  if (!service) {
-    debug_log("cli", "%s", to_string(service.error()).c_str());
-    return captured_alone(request, home, signals);
+  // One that was about to end has gone when it is asked; where the next one has, none stays here.
+  for (int attempts = 2; attempts > 0; --attempts) {
+    auto service = service_of(home, options);
+    if (!service) {
+      debug_log("cli", "%s", to_string(service.error()).c_str());
+      break;
+    }
+    auto answer = (*std::move(service)).ask(request, signals);
+    if (!answer && answer.error().code == Code::kNotFound) continue;
+    if (!answer) return Fail{std::move(answer).error()};
+    if (!*answer) break;
+    return **std::move(answer);
   }
-  RUNHV_TRY_ASSIGN(auto answer, (*std::move(service)).ask(request, signals));
-  return answer ? *std::move(answer) : captured_alone(request, home, signals);
+  return captured_alone(request, home, signals);
 }
 
 // The answer of the Java side: its text `member`.

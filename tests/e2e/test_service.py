@@ -357,6 +357,19 @@ def test_a_socket_that_is_left_is_replaced(served):
     assert len(services(served)) == 1
 
 
+def test_a_service_that_goes_before_it_takes_a_request_is_replaced(served):
+    assert served("kernels").returncode == 0
+    pid, = services(served)
+    os.kill(pid, signal.SIGSTOP)
+    client = served.popen("kernels", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    descriptors = pathlib.Path(f"/proc/{client.pid}/fd")
+    wait_until(lambda: any(os.readlink(each).startswith("socket:") for each in descriptors.iterdir()))
+    os.kill(pid, signal.SIGKILL)
+    out, error = client.communicate(timeout=60)
+    assert client.returncode == 0 and b"minimal" in out, error
+    assert len(services(served)) == 1
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be two users")
 def test_each_user_has_a_service_of_its_own(served, tmp_path):
     assert served("kernels").returncode == 0

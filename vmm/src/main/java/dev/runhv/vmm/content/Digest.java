@@ -1,5 +1,9 @@
 package dev.runhv.vmm.content;
 
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
@@ -66,6 +70,18 @@ public record Digest(Algorithm algorithm, String hex) {
     public static Digest sha256(byte[] content) {
         MessageDigest sha256 = Algorithm.SHA256.newMessageDigest();
         sha256.update(content);
+        return of(Algorithm.SHA256, sha256);
+    }
+
+    /** Of what a file of any size holds. */
+    public static Digest sha256(Path file) throws IOException {
+        MessageDigest sha256 = Algorithm.SHA256.newMessageDigest();
+        byte[] buffer = new byte[1 << 16];
+        try (InputStream in = Files.newInputStream(file)) {
+            for (int read = in.read(buffer); read >= 0; read = in.read(buffer)) {
+                sha256.update(buffer, 0, read);
+            }
+        }
         return of(Algorithm.SHA256, sha256);
     }
 

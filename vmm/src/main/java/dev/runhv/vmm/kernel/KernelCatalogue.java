@@ -10,7 +10,6 @@ import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.process.Distribution;
 import java.io.EOFException;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
@@ -23,7 +22,6 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.security.MessageDigest;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -188,21 +186,10 @@ public final class KernelCatalogue {
         return new Kernel(
                 name,
                 result.release(),
-                digest(kernel).toString(),
+                Digest.sha256(kernel).toString(),
                 Files.size(kernel),
                 hasModules ? Files.size(modules) : 0,
                 result.boot());
-    }
-
-    private static Digest digest(Path file) throws IOException {
-        MessageDigest running = Digest.Algorithm.SHA256.newMessageDigest();
-        byte[] buffer = new byte[1 << 16];
-        try (InputStream in = Files.newInputStream(file)) {
-            for (int read = in.read(buffer); read >= 0; read = in.read(buffer)) {
-                running.update(buffer, 0, read);
-            }
-        }
-        return Digest.of(Digest.Algorithm.SHA256, running);
     }
 
     private static void move(String operation, String name, Path made, Path target) throws IOException {
@@ -238,7 +225,7 @@ public final class KernelCatalogue {
         Path kept = folder.resolve("." + name + ".json");
         if (Files.exists(kept)) {
             Kernel kernel = readOrNull(kept);
-            if (kernel != null && kernel.digest().equals(digest(file).toString())) {
+            if (kernel != null && kernel.digest().equals(Digest.sha256(file).toString())) {
                 return kernel;
             }
         }

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
 import dev.runhv.api.RunhvException;
+import dev.runhv.vmm.content.BoundedBytes;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.content.Json;
@@ -103,11 +104,7 @@ public final class CredentialFiles {
             return "{}".getBytes(StandardCharsets.UTF_8);
         }
         try (InputStream in = Files.newInputStream(file)) {
-            byte[] text = in.readNBytes(FILE_BYTES + 1);
-            if (text.length > FILE_BYTES) {
-                throw new CorruptInputException("It has more than %d bytes".formatted(FILE_BYTES));
-            }
-            return text;
+            return BoundedBytes.read(in, FILE_BYTES, "It");
         } catch (CorruptInputException e) {
             throw e;
         } catch (IOException e) {

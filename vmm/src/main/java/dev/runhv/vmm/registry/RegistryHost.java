@@ -2,6 +2,7 @@ package dev.runhv.vmm.registry;
 
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RunhvException;
+import dev.runhv.vmm.content.BoundedBytes;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.content.Json;
@@ -332,11 +333,7 @@ final class RegistryHost implements AutoCloseable {
     /** A small body whole. */
     static byte[] bounded(HttpResponse<InputStream> response, int limit, String what) throws IOException {
         try (InputStream in = response.body()) {
-            byte[] text = in.readNBytes(limit + 1);
-            if (text.length > limit) {
-                throw new CorruptInputException("The %s has more than %d bytes".formatted(what, limit));
-            }
-            return text;
+            return BoundedBytes.read(in, limit, "The " + what);
         }
     }
 

@@ -1,5 +1,6 @@
 package dev.runhv.vmm.registry;
 
+import dev.runhv.vmm.content.BoundedBytes;
 import dev.runhv.vmm.content.CorruptInputException;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -104,11 +105,7 @@ final class Tls {
 
     private static byte[] pem(Path file) throws IOException {
         try (InputStream in = Files.newInputStream(file)) {
-            byte[] text = in.readNBytes(PEM_BYTES + 1);
-            if (text.length > PEM_BYTES) {
-                throw new CorruptInputException("%s has more than %d bytes".formatted(file, PEM_BYTES));
-            }
-            return text;
+            return BoundedBytes.read(in, PEM_BYTES, file.toString());
         }
     }
 

@@ -1,18 +1,16 @@
 package dev.runhv.vmm.trust;
 
 import dev.runhv.api.RunhvException;
+import dev.runhv.vmm.content.BoundedBytes;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.Failures;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.security.DigestOutputStream;
-import java.security.MessageDigest;
 import java.security.PublicKey;
 import java.util.ArrayList;
 import java.util.List;
@@ -96,11 +94,7 @@ public final class DistributionCheck {
 
     private static Optional<byte[]> read(Path file) throws IOException {
         try (InputStream in = Files.newInputStream(file)) {
-            byte[] content = in.readNBytes(BYTES + 1);
-            if (content.length > BYTES) {
-                throw new CorruptInputException("%s has more than %d bytes".formatted(file, BYTES));
-            }
-            return Optional.of(content);
+            return Optional.of(BoundedBytes.read(in, BYTES, file.toString()));
         } catch (NoSuchFileException e) {
             return Optional.empty();
         }
@@ -135,20 +129,12 @@ public final class DistributionCheck {
         for (Map.Entry<String, Digest> entry : listed.entrySet()) {
             if (!there.remove(entry.getKey())) {
                 damages.add(entry.getKey() + " is missing");
-            } else if (!digest(home.resolve(entry.getKey())).equals(entry.getValue())) {
+            } else if (!Digest.sha256(home.resolve(entry.getKey())).equals(entry.getValue())) {
                 damages.add(entry.getKey() + " is not what it was built as");
             }
         }
         there.removeAll(List.of(MANIFEST, SIGNATURE));
         there.forEach(file -> damages.add(file + " is not a part of it"));
         return damages;
-    }
-
-    private static Digest digest(Path file) throws IOException {
-        MessageDigest running = Digest.Algorithm.SHA256.newMessageDigest();
-        try (InputStream in = Files.newInputStream(file)) {
-            in.transferTo(new DigestOutputStream(OutputStream.nullOutputStream(), running));
-        }
-        return Digest.of(Digest.Algorithm.SHA256, running);
     }
 }

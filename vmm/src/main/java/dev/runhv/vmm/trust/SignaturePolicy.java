@@ -2,6 +2,7 @@ package dev.runhv.vmm.trust;
 
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RunhvException;
+import dev.runhv.vmm.content.BoundedBytes;
 import dev.runhv.vmm.content.CallerEnvironment;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
@@ -70,11 +71,7 @@ public final class SignaturePolicy {
     private static SignaturePolicy read(List<Path> places, boolean required) {
         for (Path place : places) {
             try (InputStream in = Files.newInputStream(place)) {
-                byte[] text = in.readNBytes(BYTES + 1);
-                if (text.length > BYTES) {
-                    throw new CorruptInputException("It has more than %d bytes".formatted(BYTES));
-                }
-                return parse(place.toString(), text);
+                return parse(place.toString(), BoundedBytes.read(in, BYTES, "It"));
             } catch (NoSuchFileException | NotDirectoryException e) {
                 if (required) {
                     throw Failures.of("read the signature policy " + place, e);

@@ -225,10 +225,7 @@ final class ImageVerbs {
     private static void write(Path file, byte[] content) {
         try (TemporaryFile temporary =
                 TemporaryFile.create(file.getParent(), file.getFileName().toString())) {
-            ByteBuffer bytes = ByteBuffer.wrap(content);
-            while (bytes.hasRemaining()) {
-                temporary.channel().write(bytes);
-            }
+            temporary.write(ByteBuffer.wrap(content));
             temporary.moveTo(file);
         } catch (IOException e) {
             throw Failures.of("write " + file, e);

@@ -2,6 +2,7 @@ package dev.runhv.vmm.content;
 
 import java.io.Closeable;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
@@ -77,6 +78,13 @@ public final class TemporaryFile implements Closeable {
 
     public FileChannel channel() {
         return channel;
+    }
+
+    /** Appends all that is left of the bytes. */
+    public void write(ByteBuffer bytes) throws IOException {
+        while (bytes.hasRemaining()) {
+            channel.write(bytes);
+        }
     }
 
     /** The file is on disk, then it has its name: after this call, and after any crash, it is there whole. */

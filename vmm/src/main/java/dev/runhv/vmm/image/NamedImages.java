@@ -92,10 +92,7 @@ public final class NamedImages {
         TemporaryFile.sweep(folder);
         try (TemporaryFile temporary =
                 TemporaryFile.create(folder, file.getFileName().toString())) {
-            ByteBuffer bytes = ByteBuffer.wrap(index);
-            while (bytes.hasRemaining()) {
-                temporary.channel().write(bytes);
-            }
+            temporary.write(ByteBuffer.wrap(index));
             temporary.moveTo(file);
         }
     }

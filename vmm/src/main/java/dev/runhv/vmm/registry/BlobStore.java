@@ -93,10 +93,7 @@ public final class BlobStore {
             byte[] buffer = new byte[BUFFER];
             for (int read = content.read(buffer); read >= 0; read = content.read(buffer)) {
                 running.update(buffer, 0, read);
-                ByteBuffer bytes = ByteBuffer.wrap(buffer, 0, read);
-                while (bytes.hasRemaining()) {
-                    file.channel().write(bytes);
-                }
+                file.write(ByteBuffer.wrap(buffer, 0, read));
             }
             Added added =
                     new Added(Digest.of(algorithm, running), file.channel().position());

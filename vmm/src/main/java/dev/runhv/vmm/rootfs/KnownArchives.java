@@ -93,10 +93,7 @@ final class KnownArchives {
             ByteArrayOutputStream record = new ByteArrayOutputStream();
             record.writeBytes(head(after, configText));
             record.writeBytes(configText);
-            ByteBuffer bytes = ByteBuffer.wrap(record.toByteArray());
-            while (bytes.hasRemaining()) {
-                temporary.channel().write(bytes);
-            }
+            temporary.write(ByteBuffer.wrap(record.toByteArray()));
             temporary.moveToCache(folder.resolve(after.key));
         }
     }

@@ -1,24 +1,13 @@
 #include "oci/network_use.h"
 
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>
 
+#include "platform/file_node.h"
 #include "platform/network_namespace.h"
 
 namespace runhv::oci {
-namespace {
-
-namespace fs = std::filesystem;
-
-// Empty where it cannot be looked at.
-std::string network_namespace_of(const std::string& process) {
-  std::error_code failure;
-  return fs::read_symlink("/proc/" + process + "/ns/net", failure).string();
-}
-
-}  // namespace
 
 std::vector<InterfaceUse> parse_network_use(std::string_view text) {
   std::vector<InterfaceUse> found;
@@ -42,9 +31,11 @@ std::vector<InterfaceUse> parse_network_use(std::string_view text) {
 }
 
 std::vector<InterfaceUse> network_use(std::uint64_t pid) {
-  const std::string process = std::to_string(pid);
-  if (network_namespace_of(process) == network_namespace_of("self")) return {};
-  std::ifstream file("/proc/" + process + "/net/dev");
+  const std::string process = "/proc/" + std::to_string(pid);
+  if (platform::identity_of(process + "/ns/net") == platform::identity_of("/proc/self/ns/net")) {
+    return {};
+  }
+  std::ifstream file(process + "/net/dev");
   return parse_network_use(
       std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()));
 }

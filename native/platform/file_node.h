@@ -12,9 +12,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -159,6 +161,10 @@ class FileNode {
  private:
   UniqueHandle handle_;
 };
+
+// Device and inode of what the caller's own path leads to. nullopt: it cannot be looked at.
+using FileIdentity = std::pair<std::uint64_t, std::uint64_t>;
+std::optional<FileIdentity> identity_of(const std::string& path);
 
 // How many descriptors this process may have: raises its own limit to what the host allows.
 std::size_t raise_descriptor_limit();

@@ -50,6 +50,16 @@ class HeldPath {
   std::array<char, 32> text_;
 };
 
+// One component below a directory. `resolve`: besides what keeps it there.
+int open_below(const UniqueHandle& directory, const std::string& name, std::uint64_t resolve,
+               UniqueHandle& out) {
+  open_how how{};
+  how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | resolve;
+  out.reset(::syscall(SYS_openat2, number(directory), name.c_str(), &how, sizeof how));
+  return out.is_open() ? 0 : errno;
+}
+
 // Of a file system that keeps its inodes, and what is written to them, for this host alone.
 bool is_of_this_host(const UniqueHandle& handle) {
   struct statfs info {};
@@ -242,6 +252,13 @@ Result<FileNode> FileNode::open(const std::string& path) {
   return node;
 }
 
+std::optional<FileIdentity> identity_of(const std::string& path) {
+  const auto file = FileNode::open(path);
+  FileStatus status;
+  if (!file || file->status(status) != 0) return std::nullopt;
+  return FileIdentity(status.device, status.inode);
+}
+
 int FileNode::status(FileStatus& out) const {
   struct statx info {};
   if (::statx(number(handle_), "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
@@ -282,23 +299,14 @@ int FileNode::file_system(FileSystemStatus& out) const {
 }
 
 int FileNode::look_up(const std::string& name, bool cross_mounts, FileNode& out) const {
-  open_how how{};
-  how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-  if (!cross_mounts) how.resolve |= RESOLVE_NO_XDEV;
-  out.handle_.reset(::syscall(SYS_openat2, number(handle_), name.c_str(), &how, sizeof how));
-  return out.handle_.is_open() ? 0 : errno;
+  return open_below(handle_, name, cross_mounts ? 0 : RESOLVE_NO_XDEV, out.handle_);
 }
 
 int FileNode::look_up_at_once(const std::string& name, FileNode& out) const {
   if (!is_of_this_host(handle_)) return EAGAIN;
-  open_how how{};
-  how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV | RESOLVE_CACHED;
-  out.handle_.reset(::syscall(SYS_openat2, number(handle_), name.c_str(), &how, sizeof how));
-  if (out.handle_.is_open()) return 0;
+  const int failed = open_below(handle_, name, RESOLVE_NO_XDEV | RESOLVE_CACHED, out.handle_);
   // A kernel before 5.12 does not know RESOLVE_CACHED.
-  return errno == EXDEV || errno == EINVAL ? EAGAIN : errno;
+  return failed == EXDEV || failed == EINVAL ? EAGAIN : failed;
 }
 
 int FileNode::create(const std::string& name, std::uint32_t mode, FileAccess access, OpenFile& file,

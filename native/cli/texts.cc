@@ -23,11 +23,11 @@ std::string all_commands() {
 }
 
 // Of the verbs that take the name of a container.
-std::string verbs_with_name(const char* between) {
+std::string verbs_with_name() {
   std::string words;
   for (const oci::Verb& verb : oci::verbs()) {
     if (verb.most_arguments == 0) continue;
-    words += (words.empty() ? "" : between) + std::string(verb.name);
+    words += (words.empty() ? "" : " ") + std::string(verb.name);
   }
   return words;
 }
@@ -184,8 +184,8 @@ std::string fish_script() {
       kShells +
       "'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from " +
-      verbs_with_name(" ") +
-      "' -f -a '(runhv list -q 2>/dev/null)'\n"
+      verbs_with_name() + "' -f -a '(" + kContainerNames +
+      ")'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from delete' -l force -s f "
       "-d 'kill it if it runs'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from list' -l json -d 'for machines'\n"

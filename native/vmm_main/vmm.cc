@@ -278,22 +278,14 @@ void Vmm::on_event(const runhv_event& event) {
       // A start that failed was told already.
       if (!end_) finish(event);
       return;
+    case RUNHV_EVENT_STARTED:
+      was_started_ = true;
+      [[fallthrough]];
     case RUNHV_EVENT_CREATED:
-      keep_state();
-      server_.tell(event);
-      // While nobody waits, and before it can run. The places of its mounts are made by now.
-      if (options_.created) show_files();
-      return;
     case RUNHV_EVENT_PAUSED:
     case RUNHV_EVENT_RESUMED:
       keep_state();
       break;
-    case RUNHV_EVENT_STARTED:
-      was_started_ = true;
-      keep_state();
-      server_.tell(event);
-      // Leftovers of others, now that nobody waits.
-      return control::sweep_containers(root_);
     case RUNHV_EVENT_WARNING:
       if (!is_told_elsewhere())
         platform::complain("warning: " + to_string(api::from_abi(event.error)));
@@ -302,6 +294,10 @@ void Vmm::on_event(const runhv_event& event) {
       break;
   }
   server_.tell(event);
+  // While nobody waits, and before it can run. The places of its mounts are made by now.
+  if (event.kind == RUNHV_EVENT_CREATED && options_.created) show_files();
+  // Leftovers of others, now that nobody waits.
+  if (event.kind == RUNHV_EVENT_STARTED) control::sweep_containers(root_);
 }
 
 void Vmm::keep_state() {

@@ -6,10 +6,12 @@ import dev.runhv.vmm.content.BoundedBytes;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.content.Json;
+import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.ConnectException;
 import java.net.ProxySelector;
+import java.net.SocketException;
 import java.net.URI;
 import java.net.URLEncoder;
 import java.net.http.HttpClient;
@@ -224,15 +226,28 @@ final class RegistryHost implements AutoCloseable {
     private static IOException named(URI uri, IOException failure) {
         return switch (failure) {
             case HttpTimeoutException e -> new IOException(uri.getAuthority() + " does not answer", e);
-            case SSLException e -> new SSLException(uri.getAuthority() + " cannot be trusted: " + e.getMessage(), e);
             case ConnectException e -> {
                 // The JDK's has no words.
                 ConnectException unreachable = new ConnectException(uri.getAuthority() + " cannot be reached");
                 unreachable.initCause(e);
                 yield unreachable;
             }
+            case IOException e
+            when isEndOfConnection(e) -> {
+                // TLS 1.3: the reset overtakes the alert for who shows no certificate (RFC 8446 §4.4.2.4).
+                String reason = "https".equals(uri.getScheme()) ? "; who demands a client certificate does so too" : "";
+                yield new IOException(uri.getAuthority() + " ended the connection before it answered" + reason, e);
+            }
+            case SSLException e -> new SSLException(uri.getAuthority() + " cannot be trusted: " + e.getMessage(), e);
             case IOException e -> e;
         };
+    }
+
+    /** The JDK wraps what the socket said, some layers deep. */
+    private static boolean isEndOfConnection(Throwable failure) {
+        return failure instanceof SocketException
+                || failure instanceof EOFException
+                || failure.getCause() != null && isEndOfConnection(failure.getCause());
     }
 
     /** The connection serves the next request where the body has come whole. */

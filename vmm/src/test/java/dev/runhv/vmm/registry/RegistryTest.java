@@ -21,6 +21,9 @@ import dev.runhv.vmm.testing.LoopbackRegistry;
 import dev.runhv.vmm.testing.TarBuilder;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -365,8 +368,34 @@ class RegistryTest {
                 .hasMessageNotContaining("other");
     }
 
+    @Test
+    void saysWhoEndedAConnectionBeforeItAnswered() throws Exception {
+        try (ServerSocket rude = new ServerSocket(0, 50, InetAddress.getLoopbackAddress())) {
+            var _ = threads.submit(() -> {
+                while (true) {
+                    try (Socket connection = rude.accept()) {
+                        connection.getInputStream().read();
+                        connection.setSoLinger(true, 0);
+                    }
+                }
+            });
+            String registry = "127.0.0.1:" + rude.getLocalPort();
+            Credentials me = new Credentials("me", "secret");
+            assertThatThrownBy(() -> RegistryClient.check(registry, me, environment))
+                    .hasMessageContaining(registry + " ended the connection")
+                    .hasMessageNotContaining("certificate");
+            hosts(registry, "server = \"https://%s\"".formatted(registry));
+            assertThatThrownBy(() -> RegistryClient.check(registry, me, environment))
+                    .hasMessageContaining(registry + " ended the connection")
+                    .hasMessageContaining("a client certificate");
+        }
+    }
+
     private void hosts(String toml) throws IOException {
-        String registry = Reference.parse(name()).registry();
+        hosts(Reference.parse(name()).registry(), toml);
+    }
+
+    private void hosts(String registry, String toml) throws IOException {
         Path folder = Files.createDirectories(folder().resolve(registry.replace(':', '_') + "_"));
         Files.writeString(folder.resolve("hosts.toml"), toml);
         environment.put("RUNHV_REGISTRIES", folder().toString());

@@ -14,6 +14,7 @@ add_library(runhv_flags INTERFACE)
 target_compile_options(runhv_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Werror
   -fno-strict-aliasing -fstack-protector-strong
+  -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=  # equal wherever it is built, and nobody's folders in what is shipped
   $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti>)
 target_compile_definitions(runhv_flags INTERFACE
   $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2> RUNHV_VERSION="${PROJECT_VERSION}")

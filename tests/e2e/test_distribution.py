@@ -1,6 +1,7 @@
 """The distribution as a whole: it works wherever it lies, tells what it is, and holds the licences of what is in it."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import pty
@@ -34,6 +35,27 @@ def test_the_start_cache_of_java_fits_wherever_the_distribution_lies(runhv, tmp_
     # "on" ends the JVM where the cache cannot be used.
     result = dataclasses.replace(runhv, dist=dist).run("true", env={"JAVA_TOOL_OPTIONS": "-XX:AOTMode=on"})
     assert result.returncode == 0, result.stderr
+
+
+def test_release_archives_of_one_distribution_are_equal_and_run(runhv, tmp_path):
+    name = "runhv-0.1.0-linux-x86_64"
+    tool = pathlib.Path(__file__).parents[2] / "tools/package.py"
+    for output in ("one", "two"):
+        subprocess.run([tool, runhv.dist, tmp_path / output, name, "1700000000"], check=True, stdout=subprocess.DEVNULL)
+    one, two = ({file.name: file.read_bytes() for file in (tmp_path / output).iterdir()} for output in ("one", "two"))
+    assert one == two and set(one) == {f"{name}.tar.gz", f"{name}.cdx.json", "SHA256SUMS"}
+    subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=tmp_path / "one", check=True)
+
+    subprocess.run(["tar", "-xf", tmp_path / f"one/{name}.tar.gz", "-C", tmp_path], check=True)
+    unpacked = dataclasses.replace(runhv, dist=tmp_path / name)
+    assert not (unpacked.dist / "share/runhv/runhv.aot").exists()
+    verified = unpacked("verify", "--distribution")
+    assert verified.returncode == 0, verified.stderr
+    result = unpacked.run("echo", "here")
+    assert (result.stdout, result.stderr, result.returncode) == (b"here\n", b"", 0)
+    listed = json.loads(one[f"{name}.cdx.json"])["components"]
+    assert {entry["name"] for entry in listed} >= {"Linux", "Bochs, CPU core", "jackson-core", "zstd-jni", "xz"}
+    assert all(entry["licenses"] and entry["properties"] for entry in listed)
 
 
 def test_version_tells_the_engine_and_where_the_licences_are(runhv):

@@ -39,11 +39,14 @@ class FirstThread {
   // REQUIRES: inside `work`, once.
   Result<void> show(const ShownFiles& files);
 
+  // Does `job` on the first thread, and waits for it. REQUIRES: inside `work`.
+  Result<void> do_there(const std::function<Result<void>()>& job);
+
  private:
   std::mutex mutex_;
   std::condition_variable changed_;
-  const ShownFiles* wanted_ = nullptr;
-  std::optional<Result<void>> shown_;
+  const std::function<Result<void>()>* job_ = nullptr;
+  std::optional<Result<void>> answer_;
   bool done_ = false;
 };
 

@@ -101,24 +101,29 @@ Result<int> FirstThread::run(std::function<int()> work) {
                    }));
   {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return done_ || wanted_ != nullptr; });
-    if (wanted_ != nullptr) {
-      shown_ = show_here(*wanted_);
-      wanted_ = nullptr;
+    while (true) {
+      changed_.wait(lock, [&] { return done_ || job_ != nullptr; });
+      if (job_ == nullptr) break;
+      answer_ = (*job_)();
+      job_ = nullptr;
       changed_.notify_all();
     }
-    changed_.wait(lock, [&] { return done_; });
   }
   thread.join();
   return status;
 }
 
 Result<void> FirstThread::show(const ShownFiles& files) {
+  return do_there([&files] { return show_here(files); });
+}
+
+Result<void> FirstThread::do_there(const std::function<Result<void>()>& job) {
   std::unique_lock lock(mutex_);
-  wanted_ = &files;
+  answer_.reset();
+  job_ = &job;
   changed_.notify_all();
-  changed_.wait(lock, [&] { return shown_.has_value(); });
-  return *shown_;
+  changed_.wait(lock, [&] { return answer_.has_value(); });
+  return *answer_;
 }
 
 }  // namespace runhv::platform

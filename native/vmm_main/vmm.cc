@@ -12,6 +12,7 @@
 #include "platform/lossy_writer.h"
 #include "platform/standard_streams.h"
 #include "platform/terminal.h"
+#include "vmm_main/distribution_files.h"
 #include "vmm_main/timings.h"
 
 namespace runhv::vmm_main {
@@ -22,16 +23,9 @@ constexpr int kWindowChanged = 28;  // SIGWINCH
 // After the end, for clients to take what they were told.
 constexpr std::uint64_t kReadPatienceNs = 500'000'000;
 
-Result<std::string> share_directory() {
-  std::string directory = platform::environment("RUNHV_SHARE");
-  if (!directory.empty()) return directory;
-  RUNHV_TRY_ASSIGN(directory, platform::executable_directory());
-  return directory + "/../share/runhv";
-}
-
 void fill_defaults(VmmOptions& options, const std::string& share) {
-  if (options.kernel.empty()) options.kernel = share + "/vmlinux-minimal";
-  if (options.initrd.empty()) options.initrd = share + "/agent.cpio";
+  if (options.kernel.empty()) options.kernel = default_kernel(share);
+  if (options.initrd.empty()) options.initrd = default_initrd(share);
   if (options.spawned_at_ns == 0) options.spawned_at_ns = platform::process_start_ns();
 }
 

@@ -116,6 +116,7 @@ Result<void> Container::Impl::make(ContainerConfig config, const MakeMachine& ma
 
   RUNHV_TRY_ASSIGN(machine_config_, machine_config(config, bundle_.vm, bundle_.container.shares));
   make_machine_ = make_machine;
+  before_guest_ = std::move(config.before_guest);
   awaits_network_ =
       config.own_network_namespace && (bundle_.container.namespaces & linux_abi::kCloneNewnet) != 0;
   if (!awaits_network_) RUNHV_TRY(this->make_machine());
@@ -203,6 +204,12 @@ Result<void> Container::Impl::run_machine() {
     if (auto made = make_machine(); !made) {
       fail(made.error());
       return made;
+    }
+  }
+  if (before_guest_) {
+    if (auto ready = before_guest_(); !ready) {
+      fail(ready.error());
+      return ready;
     }
   }
   phase_ = Phase::kBooting;

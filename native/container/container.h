@@ -60,6 +60,9 @@ struct ContainerConfig {
   // asks for a new one, its interfaces are taken. They may come until start(), which makes and
   // boots the machine, so that boot() says on_created() at once.
   bool own_network_namespace = false;
+  // Called once, where every file is open and no instruction of the guest has run; its error ends
+  // the start.
+  std::function<Result<void>()> before_guest;
   HostStreams streams;                      // of the first process
   std::vector<HostDescriptor> descriptors;  // its 3, 4, …; at most kMaxDescriptors
   bool terminal = false;                    // it has one, or as the bundle says

@@ -162,6 +162,7 @@ class Container::Impl final : private machine::MachineObserver {
   std::vector<std::byte> container_request_;  // of CONTAINER, until it is sent
   machine::MachineConfig machine_config_;     // until there is a machine
   MakeMachine make_machine_;
+  std::function<Result<void>()> before_guest_;
   std::map<ProcessNumber, std::unique_ptr<Process>> processes_;  // the first stays
   ProcessNumber next_number_ = kFirstProcess;
   std::map<ProcessNumber, Member> members_;  // by the numbers of their first processes

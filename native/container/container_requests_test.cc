@@ -11,6 +11,32 @@ namespace {
 using testing::Contains;
 using testing::ElementsAre;
 
+TEST(ContainerStart, AsksItsOwnerOnceBeforeTheGuestRuns) {
+  int asked = 0;
+  Scene::Options options;
+  options.before_guest = [&asked]() -> Result<void> {
+    ++asked;
+    return {};
+  };
+  Scene scene(options);
+  EXPECT_EQ(asked, 0);
+  scene.run();
+
+  EXPECT_EQ(asked, 1);
+}
+
+TEST(ContainerStart, EndsWithTheErrorOfItsOwner) {
+  Scene::Options options;
+  options.before_guest = [] { return Fail{Error{Code::kAccessDenied, "confine", "refused"}}; };
+  Scene scene(options);
+  const auto started = scene.container->start();
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().code, Code::kAccessDenied);
+  ASSERT_TRUE(scene.wait_for_end());
+
+  EXPECT_EQ(last(scene), "ended with confine: refused");
+}
+
 TEST(ContainerSignals, AreSentOnceEachInTheirOrder) {
   Scene scene;
   scene.run();

@@ -181,6 +181,7 @@ class Scene {
     platform::OsHandle output = platform::kInvalidHandle;
     // Descriptor 3 reads from the pipe `more_in`, 4 writes to `more_out`.
     bool descriptors = false;
+    std::function<Result<void>()> before_guest = nullptr;
   };
 
   Scene() : Scene(Options()) {}
@@ -195,6 +196,7 @@ class Scene {
     config.bundle = options.bundle;
     config.tick_ns = options.tick_ns;
     config.own_network_namespace = options.own_network_namespace;
+    config.before_guest = options.before_guest;
     config.streams = {in.read_end(), out.write_end(), err.write_end()};
     if (options.output != platform::kInvalidHandle) {
       config.streams[1] = *platform::Stream::adopt(options.output, false);

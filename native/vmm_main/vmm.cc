@@ -10,8 +10,10 @@
 #include "platform/complain.h"
 #include "platform/file.h"
 #include "platform/lossy_writer.h"
+#include "platform/os_error.h"
 #include "platform/standard_streams.h"
 #include "platform/terminal.h"
+#include "vmm_main/confinement.h"
 #include "vmm_main/distribution_files.h"
 #include "vmm_main/timings.h"
 
@@ -227,6 +229,7 @@ Result<void> Vmm::make_container(const std::string& share) {
   config.console = options_.debug;
   config.own_network_namespace = options_.own_network;
   config.runs_hooks = launcher_runs_hooks_;
+  config.before_guest = [this] { return confine(); };
   for (int i = 0; i < 3; ++i) {
     RUNHV_TRY_ASSIGN(config.streams[static_cast<std::size_t>(i)],
                      platform::Stream::adopt(platform::standard_stream(i), i == 0));
@@ -290,8 +293,6 @@ void Vmm::on_event(const runhv_event& event) {
   server_.tell(event);
   // While nobody waits, and before it can run. The places of its mounts are made by now.
   if (event.kind == RUNHV_EVENT_CREATED && options_.created) show_files();
-  // Leftovers of others, now that nobody waits.
-  if (event.kind == RUNHV_EVENT_STARTED) control::sweep_containers(root_);
 }
 
 void Vmm::keep_state() {
@@ -306,6 +307,45 @@ void Vmm::show_files() {
   const auto shown = first_thread_.show(files_of(bundle()->container));
   // Who may make no mount namespace has none of the host's rights to lose.
   if (!shown && shown.error().code != Code::kAccessDenied) platform::complain(shown.error());
+  files_are_shown_ = true;
+  if (!confinement_) return;
+  if (const auto confined = confine_first_thread(); !confined) {
+    platform::complain(confined.error());
+    static_cast<void>(signal(container::kFirstProcess, kKill));
+  }
+}
+
+// Between the last file that is opened for the machine and its first instruction.
+Result<void> Vmm::confine() {
+  // Leftovers of others, which from here on are out of reach.
+  control::sweep_containers(root_);
+  if (platform::kIsInstrumented || platform::environment("RUNHV_CONFINEMENT") == "off") {
+    debug_log("vmm", "this process is not confined");
+    return {};
+  }
+  const ConfinedContainer what{.bundle = *bundle(),
+                               .folder = folder_->path(),
+                               .created = options_.created,
+                               .own_network = options_.own_network};
+  RUNHV_TRY_ASSIGN(confinement_, platform::Confinement::prepare(duties_of(what)));
+  if (!confinement_->missing().empty()) {
+    debug_log("vmm", "confinement: %s", confinement_->missing().c_str());
+  }
+  if (const auto confined = confinement_->confine_other_threads(); !confined) {
+    Error error = confined.error();
+    error.detail += "; RUNHV_CONFINEMENT=off goes on without";
+    return Fail{std::move(error)};
+  }
+  // To show the container's files it mounts them, which only the guest's agent comes before.
+  return options_.created && !files_are_shown_ ? Result<void>() : confine_first_thread();
+}
+
+Result<void> Vmm::confine_first_thread() {
+  return first_thread_.do_there([this]() -> Result<void> {
+    const int failed = confinement_->confine_this_thread();
+    return failed == 0 ? Result<void>()
+                       : Fail{platform::os_error("confine the first thread", failed)};
+  });
 }
 
 // One line for each thing that a person wants to know; what the exit status says, it says.

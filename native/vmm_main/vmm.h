@@ -16,6 +16,7 @@
 #include "control/container_folder.h"
 #include "control/requests.h"
 #include "control/server.h"
+#include "platform/confinement.h"
 #include "platform/event_loop.h"
 #include "platform/process.h"
 #include "platform/shown_files.h"
@@ -46,6 +47,8 @@ class Vmm final : private api::AbiEvents, private control::Requests {
   Result<void> take_name(const LauncherOptions& launcher);
   Result<void> make_container(const std::string& share);
   Result<void> make_member();
+  Result<void> confine();
+  Result<void> confine_first_thread();
   void say_that_it_is_slow();
   void forward_signals();
   Result<void> take_terminal();
@@ -106,12 +109,14 @@ class Vmm final : private api::AbiEvents, private control::Requests {
   std::optional<platform::ProcessEnd> parent_;
   std::optional<control::ContainerFolder> folder_;
   control::StoredState stored_;
+  std::optional<platform::Confinement> confinement_;
   // Before all that they speak to in destruction; one of them is there.
   std::unique_ptr<container::Container> container_;
   std::unique_ptr<Member> member_;
   std::optional<platform::TerminalMode> terminal_mode_;
   bool launcher_runs_hooks_ = false;
   bool was_started_ = false;
+  bool files_are_shown_ = false;
   std::optional<api::AbiEnd> end_;
 };
 

@@ -1,6 +1,7 @@
 // runhv-vmm: one process for one container in its own micro-VM. Its pid is the container's: stdio,
 // signals and the exit status pass through it.
 
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -10,11 +11,15 @@
 #include "platform/shown_files.h"
 #include "platform/standard_streams.h"
 #include "vmm_main/options.h"
+#include "vmm_main/probe.h"
 #include "vmm_main/vmm.h"
 
 int main(int argc, char** argv) {
   const std::vector<std::string_view> arguments(argv + 1, argv + argc);
   runhv::platform::ensure_standard_streams();
+  if (!arguments.empty() && arguments.front() == runhv::vmm_main::kProbe) {
+    return runhv::vmm_main::probe(std::span(arguments).subspan(1));
+  }
   const runhv::vmm_main::LauncherOptions launcher =
       runhv::vmm_main::find_launcher_options(arguments);
   std::vector<runhv::platform::OsHandle> keep;

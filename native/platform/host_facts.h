@@ -1,0 +1,31 @@
+// What a host says of itself, where that decides whether a hypervisor can be had (docs/doctor.md).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace runhv::platform {
+
+struct HostFacts {
+  enum class System : std::uint8_t { kLinux, kWindows };
+
+  System system = System::kLinux;
+  std::string name;  // "Linux 6.12.9", "Windows 10.0.26100"
+  std::uint32_t processors = 0;
+  std::uint64_t available_memory_bytes = 0;  // that programs can have without others' giving way
+  // What CPUID says: of VMX or SVM, and of a hypervisor below this system (Windows: also its own).
+  bool has_virtualization = false;
+  bool has_hypervisor = false;
+
+  // Linux: of /dev/kvm, opened for reading and writing.
+  std::int32_t kvm_errno = 0;
+  // Windows.
+  std::uint32_t windows_build = 0;
+  bool firmware_allows_virtualization = false;
+  bool edition_has_feature = true;
+};
+
+// Asks this host. Threads: any.
+HostFacts host_facts();
+
+}  // namespace runhv::platform

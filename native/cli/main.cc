@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "base/scope_exit.h"
+#include "cli/doctor.h"
 #include "cli/image_service.h"
 #include "cli/image_verbs.h"
 #include "cli/java_runtime.h"
@@ -475,6 +476,17 @@ std::string version_text() {
   return text + "\nlicences: " + *home + "/share/doc/runhv/NOTICE\n";
 }
 
+// Its status says whether containers of images can run.
+int doctor(std::span<const std::string_view> arguments) {
+  const bool as_json = arguments.size() == 1 && arguments.front() == "--json";
+  if (!arguments.empty() && !as_json)
+    return platform::complain("doctor: expected nothing or --json");
+  const auto diagnosis = diagnose();
+  if (!diagnosis) return platform::complain(diagnosis.error());
+  const int printed = print(as_json ? to_json(*diagnosis) : to_text(*diagnosis));
+  return printed != 0 || diagnosis->can_run_images() ? printed : 1;
+}
+
 bool asks_for_help(std::span<const std::string_view> arguments) {
   return arguments.size() == 1 && (arguments.front() == "--help" || arguments.front() == "-h");
 }
@@ -513,6 +525,7 @@ int runhv_main(std::span<const std::string_view> arguments) {
   if (const oci::Verb* const found = oci::find_verb(verb)) {
     return oci::run_verb(*found, *globals, rest);
   }
+  if (verb == "doctor") return doctor(rest);
   if (verb == "kernels") return answered(kernels_text(rest));
   if (const ImageVerb* const found = find_image_verb(verb)) {
     return answered(image_text(*found, rest));

@@ -55,6 +55,7 @@ struct Offer {
 std::vector<Offer> offers() {
   std::vector<Offer> offers{{"kernels", {"add", "remove", "--image", "--modules", "--json"}},
                             {"service", {"start", "status", "stop"}},
+                            {"doctor", {"--json"}},
                             {"login", {"--username", "--password-stdin"}},
                             {"list", {"--format", "--json", "--quiet"}},
                             {"run", {}}};
@@ -176,6 +177,7 @@ std::string fish_script() {
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l json -d 'for machines'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l image -r -d 'what to add'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from kernels' -l modules -r -d 'its modules'\n"
+      "complete -c runhv -n '__fish_seen_subcommand_from doctor' -l json -d 'for machines'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from login' -l username -s u -x -d 'who'\n"
       "complete -c runhv -n '__fish_seen_subcommand_from login' -l password-stdin "
       "-d 'the password is read from stdin'\n"
@@ -267,7 +269,7 @@ std::vector<std::string> commands() {
   for (const oci::Verb& verb : oci::verbs()) names.emplace_back(verb.name);
   for (const ImageVerb& verb : image_verbs()) names.emplace_back(verb.name);
   for (const char* name :
-       {"login", "logout", "service", "kernels", "help", "version", "completion"}) {
+       {"login", "logout", "service", "kernels", "doctor", "help", "version", "completion"}) {
     names.emplace_back(name);
   }
   return names;
@@ -296,6 +298,8 @@ std::string help_text() {
          "  runhv login|logout [REGISTRY]                credentials for a registry\n"
          "  runhv service start|status|stop              the process that reads images\n"
          "  runhv kernels [add|remove]                   kernels that containers can have\n"
+         "  runhv doctor [--json]                        whether containers can run here, and why "
+         "not\n"
          "  runhv help [COMMAND]                         this text, or that of a command\n"
          "  runhv version                                version, engine, licences\n"
          "  runhv completion bash|zsh|fish|powershell    a completion script\n"
@@ -336,6 +340,17 @@ std::optional<std::string> help_text(std::string_view command) {
            "stop ends it once it has done what it was asked for.\n"
            "RUNHV_SERVICE=off: commands do without. RUNHV_SERVICE=SECONDS: it ends after so long\n"
            "without a request, in place of 600.\n";
+  }
+  if (command == "doctor") {
+    return "runhv doctor [--json]\n"
+           "\n"
+           "Says whether containers can run here. Boots a guest of one page on each engine, then "
+           "our\n"
+           "kernel, and looks at Java, the store, memory and what confines a micro-VM's process. "
+           "For\n"
+           "what fails it names the cause and what to do (docs/doctor.md). The status is 0 where "
+           "images\n"
+           "can be run, else 1. --json: one line, for programs.\n";
   }
   if (const oci::Verb* const verb = oci::find_verb(command)) return oci::help_text(*verb);
   if (command == "help") {

@@ -104,7 +104,7 @@ def completed(runhv, *words):
 
 def test_bash_completes_commands_options_and_names(runhv):
     assert completed(runhv, "") == ["run", "create", "start", "list", "state", "kill", "delete", "exec", "ps", "pause", "resume", "events",
-                                    "update", "features", "spec", "checkpoint", "restore", "pull", "push", "load", "save", "import", "images", "rmi", "tag", "prune", "inspect", "history", "df", "verify", "sbom", "login", "logout", "service", "kernels", "help", "version", "completion"]
+                                    "update", "features", "spec", "checkpoint", "restore", "pull", "push", "load", "save", "import", "images", "rmi", "tag", "prune", "inspect", "history", "df", "verify", "sbom", "login", "logout", "service", "kernels", "doctor", "help", "version", "completion"]
     assert completed(runhv, "help", "") == completed(runhv, "")
     assert completed(runhv, "run", "--t") == ["--timings", "--tty"]
     assert completed(runhv, "run", "--engine", "s") == ["soft"]

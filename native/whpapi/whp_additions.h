@@ -24,6 +24,11 @@ inline constexpr HRESULT kHvInvalidParameter = static_cast<HRESULT>(0xC0350005);
 inline constexpr HRESULT kHvNotPresent = static_cast<HRESULT>(0xC0351000);
 inline constexpr HRESULT kVidPartitionAlreadyExists = static_cast<HRESULT>(0xC0370008);
 
+// HRESULT_FROM_WIN32 of ERROR_PROC_NOT_FOUND, which a call gives that this version of Windows
+// exports but does not have, and of ERROR_INVALID_STATE.
+inline constexpr HRESULT kProcNotFound = static_cast<HRESULT>(0x8007007F);
+inline constexpr HRESULT kInvalidState = static_cast<HRESULT>(0x8007139F);
+
 inline constexpr auto kWhvCapabilityPhysicalAddressWidth = static_cast<WHV_CAPABILITY_CODE>(0x100A);
 inline constexpr auto kWhvPropertyPhysicalAddressWidth =
     static_cast<WHV_PARTITION_PROPERTY_CODE>(0x1011);

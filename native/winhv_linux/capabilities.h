@@ -15,6 +15,7 @@ struct Capabilities {
   UINT64 tsc_hz = 0;              // by default
   UINT64 apic_hz = 0;             // by default
   UINT32 physical_address_width = 0;
+  bool time_stops = false;  // the engine's clocks all follow CpuAnswers::now_ns()
 };
 
 // What is left of `engine` on the Windows of `profile`.

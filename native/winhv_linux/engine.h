@@ -33,6 +33,11 @@ class CpuAnswers {
   virtual MsrAnswer read_msr(UINT32 vp, UINT32 msr, UINT64& value) = 0;
   virtual MsrAnswer write_msr(UINT32 vp, UINT32 msr, UINT64 value) = 0;
 
+  // The partition's time in nanoseconds, which stands still while it is suspended, and when the
+  // host's monotonic clock shows it. Any thread; neither blocks.
+  virtual UINT64 now_ns() const = 0;
+  virtual UINT64 host_ns(UINT64 partition_ns) const = 0;
+
  protected:
   ~CpuAnswers() = default;
 };

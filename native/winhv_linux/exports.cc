@@ -39,6 +39,12 @@ bool refuse_unaligned(const WHV_REGISTER_VALUE* values, const char* function) {
   return true;
 }
 
+// Whether the version of Windows that we are like has no such call.
+bool is_absent(const char* call) {
+  const auto* profile = runhv::winhv_linux::configured_profile();
+  return profile != nullptr && lacks_call(*profile, call);
+}
+
 }  // namespace
 
 extern "C" {
@@ -73,6 +79,22 @@ HRESULT WINAPI WHvCreatePartition(WHV_PARTITION_HANDLE* handle) {
 HRESULT WINAPI WHvSetupPartition(WHV_PARTITION_HANDLE handle) {
   const auto partition = find_partition(handle);
   return partition ? partition->setup() : E_HANDLE;
+}
+
+HRESULT WINAPI WHvResetPartition(WHV_PARTITION_HANDLE handle) {
+  if (is_absent("WHvResetPartition")) return runhv::whpapi::kProcNotFound;
+  const auto partition = find_partition(handle);
+  return partition ? partition->reset() : E_HANDLE;
+}
+
+HRESULT WINAPI WHvSuspendPartitionTime(WHV_PARTITION_HANDLE handle) {
+  const auto partition = find_partition(handle);
+  return partition ? partition->suspend_time() : E_HANDLE;
+}
+
+HRESULT WINAPI WHvResumePartitionTime(WHV_PARTITION_HANDLE handle) {
+  const auto partition = find_partition(handle);
+  return partition ? partition->resume_time() : E_HANDLE;
 }
 
 HRESULT WINAPI WHvDeletePartition(WHV_PARTITION_HANDLE handle) {
@@ -110,6 +132,15 @@ HRESULT WINAPI WHvMapGpaRange(WHV_PARTITION_HANDLE handle, VOID* source,
   const auto partition = find_partition(handle);
   if (!partition) return E_HANDLE;
   return partition->map(gpa, GpaRange{size, static_cast<std::byte*>(source), UINT32{flags}});
+}
+
+// The memory of another process, as of hyperlight's surrogates, is not ours to map.
+HRESULT WINAPI WHvMapGpaRange2(WHV_PARTITION_HANDLE handle, HANDLE process, VOID* source,
+                               WHV_GUEST_PHYSICAL_ADDRESS gpa, UINT64 size,
+                               WHV_MAP_GPA_RANGE_FLAGS flags) {
+  const HANDLE this_process = reinterpret_cast<HANDLE>(~std::uintptr_t{0});  // GetCurrentProcess()
+  if (process != this_process) return E_INVALIDARG;
+  return WHvMapGpaRange(handle, source, gpa, size, flags);
 }
 
 HRESULT WINAPI WHvUnmapGpaRange(WHV_PARTITION_HANDLE handle, WHV_GUEST_PHYSICAL_ADDRESS gpa,

@@ -27,11 +27,13 @@ class GpaMap {
   std::byte* host_at(std::uint64_t gpa) const;  // null: not mapped
   bool empty() const { return ranges_.empty(); }
 
- private:
   using Ranges = std::map<std::uint64_t, GpaRange>;
+  const Ranges& ranges() const { return ranges_; }  // by first address; they do not overlap
+
+ private:
   Ranges::const_iterator containing(std::uint64_t gpa) const;
 
-  Ranges ranges_;  // by first address; they do not overlap
+  Ranges ranges_;
 };
 
 }  // namespace runhv::winhv_linux

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "platform/clock.h"
+#include "base/scope_exit.h"
 
 namespace runhv::winhv_linux {
 namespace {
@@ -41,13 +41,13 @@ HRESULT Partition::get_property(WHV_PARTITION_PROPERTY_CODE code, void* buffer, 
 HRESULT Partition::setup() {
   const std::lock_guard structure(structure_mutex_);
   if (is_set_up()) return E_INVALIDARG;
-  VmShape shape{};
   {
     const std::lock_guard state(state_mutex_);
     if (properties_.processor_count == 0) return WHV_E_INVALID_PARTITION_CONFIG;
     frozen_ = true;
-    policy_.emplace(properties_, platform::monotonic_ns());
-    shape = {
+    start_ns_ = clock_.now_ns();
+    policy_.emplace(properties_, start_ns_);
+    shape_ = {
         .processor_count = properties_.processor_count,
         .local_apic_mode =
             static_cast<WHV_X64_LOCAL_APIC_EMULATION_MODE>(properties_.local_apic_mode),
@@ -55,15 +55,68 @@ HRESULT Partition::setup() {
         .apic_hz = properties_.apic_hz,
     };
   }
-  const HRESULT result = engine_.create_vm(shape, *this, made_vm_);
+  const HRESULT result = engine_.create_vm(shape_, *this, made_vm_);
   if (FAILED(result)) {
     const std::lock_guard state(state_mutex_);
     frozen_ = false;
     return result;
   }
-  vm_.store(made_vm_.get());
+  is_set_up_.store(true);
   return S_OK;
 }
+
+bool Partition::any_running() const {
+  return std::ranges::any_of(processors_,
+                             [](const VirtualProcessor& vp) { return vp.running.load(); });
+}
+
+HRESULT Partition::reset() {
+  const std::lock_guard structure(structure_mutex_);
+  if (!is_set_up()) return whpapi::kInvalidState;
+  resetting_.store(true);
+  const ScopeExit done([this] { resetting_.store(false); });
+  // After resetting_: a run that this does not see sees that.
+  if (any_running()) return whpapi::kInvalidState;
+
+  std::unique_ptr<EngineVm> fresh;
+  HRESULT result = engine_.create_vm(shape_, *this, fresh);
+  for (const auto& [gpa, range] : memory_.ranges()) {
+    if (SUCCEEDED(result)) result = fresh->map(gpa, range);
+  }
+  if (FAILED(result)) return result;
+
+  const std::unique_lock machine(machine_mutex_);
+  made_vm_ = std::move(fresh);
+  for (VirtualProcessor& vp : processors_) {
+    vp.canceled.store(false);
+    vp.halt_reported = false;
+  }
+  clock_.suspend();
+  const std::lock_guard state(state_mutex_);
+  policy_.emplace(properties_, start_ns_);
+  return S_OK;
+}
+
+// ---- time ----
+
+HRESULT Partition::suspend_time() {
+  if (!is_set_up()) return E_INVALIDARG;
+  if (!engine_.capabilities().time_stops) return E_NOTIMPL;
+  clock_.suspend();
+  // A run that begins now resumes it; one that had begun before is not to see its clock stop.
+  if (!any_running()) return S_OK;
+  clock_.resume();
+  return WHV_E_INVALID_VP_STATE;
+}
+
+HRESULT Partition::resume_time() {
+  if (!is_set_up()) return E_INVALIDARG;
+  if (!engine_.capabilities().time_stops) return E_NOTIMPL;
+  clock_.resume();
+  return S_OK;
+}
+
+// ---- what guests ask ----
 
 bool Partition::cpuid(UINT32 vp, UINT32 function, UINT32 index, std::array<UINT32, 4>& out) {
   const std::lock_guard state(state_mutex_);
@@ -72,7 +125,7 @@ bool Partition::cpuid(UINT32 vp, UINT32 function, UINT32 index, std::array<UINT3
 
 MsrAnswer Partition::read_msr(UINT32 vp, UINT32 msr, UINT64& value) {
   const std::lock_guard state(state_mutex_);
-  return policy_->read_msr(vp, msr, platform::monotonic_ns(), value);
+  return policy_->read_msr(vp, msr, clock_.now_ns(), value);
 }
 
 MsrAnswer Partition::write_msr(UINT32, UINT32 msr, UINT64 value) {
@@ -91,6 +144,7 @@ HRESULT Partition::map(std::uint64_t gpa, const GpaRange& range) {
   const std::lock_guard structure(structure_mutex_);
   if (!is_set_up()) return E_INVALIDARG;
   if (strictness_.enabled && !claim_memory(this)) return whpapi::kVidPartitionAlreadyExists;
+  strictness_.pay_for_map(range.size);
   const HRESULT result = made_vm_->map(gpa, range);
   const std::lock_guard state(state_mutex_);
   if (SUCCEEDED(result)) memory_.map(gpa, range);
@@ -105,6 +159,7 @@ HRESULT Partition::unmap(std::uint64_t gpa, std::uint64_t size) {
     const std::lock_guard state(state_mutex_);
     if (!memory_.covers(gpa, size)) return WHV_E_GPA_RANGE_NOT_FOUND;
   }
+  strictness_.pay_for_map(size);
   const HRESULT result = made_vm_->unmap(gpa, size);
   const std::lock_guard state(state_mutex_);
   if (SUCCEEDED(result)) memory_.unmap(gpa, size);
@@ -119,6 +174,7 @@ HRESULT Partition::translate(UINT32 index, std::uint64_t gva, WHV_TRANSLATE_GVA_
   if ((flags & WHvTranslateGvaFlagValidateWrite) != 0) access = WHvMemoryAccessWrite;
   if ((flags & WHvTranslateGvaFlagValidateExecute) != 0) access = WHvMemoryAccessExecute;
 
+  const std::shared_lock machine(machine_mutex_);
   if (!made_vm_->translate(index, gva, access, gpa)) {
     result = WHvTranslateGvaResultPageNotPresent;
     return S_OK;
@@ -138,6 +194,7 @@ HRESULT Partition::translate(UINT32 index, std::uint64_t gva, WHV_TRANSLATE_GVA_
 
 HRESULT Partition::memory_written(std::uint64_t gpa, std::uint64_t size) {
   if (!is_set_up()) return E_INVALIDARG;
+  const std::shared_lock machine(machine_mutex_);
   return made_vm_->memory_written(gpa, size);
 }
 
@@ -187,6 +244,7 @@ HRESULT Partition::get_registers(UINT32 index, std::span<const WHV_REGISTER_NAME
                                  WHV_REGISTER_VALUE* values) {
   if (const HRESULT stopped = stopped_processor(index); FAILED(stopped)) return stopped;
   if (!has_all(names)) return WHV_E_INVALID_VP_REGISTER_NAME;
+  const std::shared_lock machine(machine_mutex_);
   return made_vm_->get_registers(index, names, values);
 }
 
@@ -194,6 +252,7 @@ HRESULT Partition::set_registers(UINT32 index, std::span<const WHV_REGISTER_NAME
                                  const WHV_REGISTER_VALUE* values) {
   if (const HRESULT stopped = stopped_processor(index); FAILED(stopped)) return stopped;
   if (!has_all(names)) return WHV_E_INVALID_VP_REGISTER_NAME;
+  const std::shared_lock machine(machine_mutex_);
   return made_vm_->set_registers(index, names, values);
 }
 
@@ -222,6 +281,7 @@ HRESULT Partition::request_interrupt(const WHV_INTERRUPT_CONTROL& control) {
   if (!known || control.Vector > 255 || (has_vector && control.Vector < 16)) {
     return whpapi::kHvInvalidParameter;
   }
+  const std::shared_lock machine(machine_mutex_);
   return made_vm_->request_interrupt(control);
 }
 
@@ -231,6 +291,8 @@ HRESULT Partition::cancel(UINT32 index) {
   if (!vp->running.load()) vp->canceled_outside.fetch_add(1);
   // Before the engine's: who sees a run end by it must see whose cancel it was.
   vp->canceled.store(true);
+  vp->canceled.notify_all();
+  const std::shared_lock machine(machine_mutex_);
   made_vm_->cancel(index);
   return S_OK;
 }
@@ -239,7 +301,12 @@ void Partition::close() {
   closed_.store(true);
   for (UINT32 index = 0; index < lives_.size(); ++index) {
     if (lives_[index].load() == Life::kNone) continue;
-    made_vm_->cancel(index);
+    processors_[index].canceled.store(true);
+    processors_[index].canceled.notify_all();
+    {
+      const std::shared_lock machine(machine_mutex_);
+      made_vm_->cancel(index);
+    }
     processors_[index].running.wait(true);
   }
 }

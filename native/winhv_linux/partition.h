@@ -7,12 +7,14 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <span>
 
 #include "whpapi/whp.h"
 #include "winhv_linux/cpu_policy.h"
 #include "winhv_linux/engine.h"
 #include "winhv_linux/gpa_map.h"
+#include "winhv_linux/partition_clock.h"
 #include "winhv_linux/profile.h"
 #include "winhv_linux/properties.h"
 #include "winhv_linux/strict.h"
@@ -20,8 +22,8 @@
 
 namespace runhv::winhv_linux {
 
-// Threads: any, one per processor in run(). Order of locks: structure_mutex_, the engine's own,
-// state_mutex_.
+// Threads: any, one per processor in run(). Order of locks: structure_mutex_, machine_mutex_, the
+// engine's own, state_mutex_.
 class Partition final : private CpuAnswers {
  public:
   // All outlive it.
@@ -38,6 +40,11 @@ class Partition final : private CpuAnswers {
   HRESULT get_property(WHV_PARTITION_PROPERTY_CODE code, void* buffer, UINT32 size,
                        UINT32* written);
   HRESULT setup();
+  // Processors as setup made them; memory, its contents and properties stay.
+  HRESULT reset();
+  // Not while a processor runs; the next run() resumes it.
+  HRESULT suspend_time();
+  HRESULT resume_time();
 
   // Ends every run() and waits for them; no other call may follow.
   void close();
@@ -62,7 +69,6 @@ class Partition final : private CpuAnswers {
 
  private:
   HRESULT run_engine(UINT32 index, WHV_RUN_VP_EXIT_CONTEXT& context);
-  std::optional<WHV_RUN_VP_EXIT_REASON> spurious_exit(const VirtualProcessor& vp) const;
   HRESULT report_plain(UINT32 index, WHV_RUN_VP_EXIT_REASON reason,
                        WHV_RUN_VP_EXIT_CONTEXT& context);
   OnHalt on_halt(const VirtualProcessor& vp) const;
@@ -73,26 +79,35 @@ class Partition final : private CpuAnswers {
   VirtualProcessor* processor(UINT32 index);
   // WHV_E_… where there is none, or where it runs.
   HRESULT stopped_processor(UINT32 index);
-  bool is_set_up() const { return vm_.load() != nullptr; }
+  bool is_set_up() const { return is_set_up_.load(); }
+  bool any_running() const;
 
   bool cpuid(UINT32 vp, UINT32 function, UINT32 index, std::array<UINT32, 4>& out) override;
   MsrAnswer read_msr(UINT32 vp, UINT32 msr, UINT64& value) override;
   MsrAnswer write_msr(UINT32 vp, UINT32 msr, UINT64 value) override;
+  UINT64 now_ns() const override { return clock_.now_ns(); }
+  UINT64 host_ns(UINT64 partition_ns) const override { return clock_.host_ns(partition_ns); }
 
   const Engine& engine_;
   const Profile& profile_;
   const Strictness& strictness_;
 
-  std::mutex structure_mutex_;  // setup, map, unmap and create_processor come one after the other
-  std::mutex state_mutex_;      // of the four below; nothing of the engine is called under it
-  Properties properties_;       // those that never change after setup are read without it then
+  PartitionClock clock_;
+  std::mutex structure_mutex_;  // setup, reset, map, unmap, create_processor: one after the other
+  // Exclusive: made_vm_ changes. Shared: it is used; a run() has it all the time.
+  std::shared_mutex machine_mutex_;
+  std::mutex state_mutex_;  // of the four below; nothing of the engine is called under it
+  Properties properties_;   // those that never change after setup are read without it then
   bool frozen_ = false;
   std::optional<CpuPolicy> policy_;
   GpaMap memory_;
 
+  VmShape shape_{};
+  std::uint64_t start_ns_ = 0;  // clock_ at setup
   std::unique_ptr<EngineVm> made_vm_;
   // Set once, as the last act of setup(): who sees it sees properties that do not change any more.
-  std::atomic<EngineVm*> vm_{nullptr};
+  std::atomic<bool> is_set_up_{false};
+  std::atomic<bool> resetting_{false};  // no run() begins
 
   enum class Life : std::uint8_t { kNone, kCreated, kDeleted };
   std::array<std::atomic<Life>, kMaxProcessors> lives_{};

@@ -38,7 +38,10 @@ class FakeVm final : public EngineVm {
   // As an engine may: a cancel that nobody asked for.
   void cancel_for_nobody() { cancel(0); }
 
-  HRESULT map(UINT64, const GpaRange&) override { return S_OK; }
+  HRESULT map(UINT64 gpa, const GpaRange&) override {
+    mapped.push_back(gpa);
+    return S_OK;
+  }
   HRESULT unmap(UINT64, UINT64) override { return S_OK; }
   HRESULT memory_written(UINT64, UINT64) override { return S_OK; }
   HRESULT run(UINT32, OnHalt on_halt, EngineExit& exit) override {
@@ -82,6 +85,7 @@ class FakeVm final : public EngineVm {
 
   const VmShape shape;
   std::deque<OnHalt> halts;  // of each run
+  std::deque<UINT64> mapped;
   int interrupts = 0;
 
  private:
@@ -116,7 +120,8 @@ class FakeEngine final : public Engine {
                                    .synthetic_features = 1,
                                    .tsc_hz = 7,
                                    .apic_hz = 5,
-                                   .physical_address_width = 40};
+                                   .physical_address_width = 40,
+                                   .time_stops = true};
 };
 
 class PartitionTest : public ::testing::Test {
@@ -293,6 +298,101 @@ TEST_F(PartitionTest, WithoutStrictModeHltIsWaitedFor) {
   EXPECT_EQ(vm().halts.front(), OnHalt::kWait);
 }
 
+// ---- time ----
+
+TEST_F(PartitionTest, SuspendedTimeStandsStillUntilARun) {
+  EXPECT_EQ(partition_.suspend_time(), E_INVALIDARG);  // not set up
+  set_up();
+  EXPECT_EQ(partition_.suspend_time(), S_OK);
+  const UINT64 stopped = engine_.asks->now_ns();
+  EXPECT_EQ(engine_.asks->now_ns(), stopped);
+  vm().give(EngineExitReason::kPort);
+  run();
+  EXPECT_GT(engine_.asks->host_ns(1000), 1000u);  // it is behind the host's by now
+  EXPECT_GE(engine_.asks->now_ns(), stopped);
+}
+
+TEST_F(PartitionTest, TimeOfARunningProcessorIsNotSuspended) {
+  set_up();
+  std::thread other([&] { run(); });
+  vm().wait_for_runs(1);
+  EXPECT_EQ(partition_.suspend_time(), WHV_E_INVALID_VP_STATE);
+  EXPECT_EQ(engine_.asks->host_ns(UINT64_MAX), UINT64_MAX);
+  vm().give(EngineExitReason::kPort);
+  other.join();
+}
+
+// ---- reset ----
+
+TEST_F(PartitionTest, ResetMakesTheMachineAnewWithItsMemory) {
+  EXPECT_EQ(partition_.reset(), whpapi::kInvalidState);  // not set up
+  set_up(WHvX64LocalApicEmulationModeX2Apic);
+  alignas(kPage) static std::array<std::byte, kPage> page;
+  ASSERT_EQ(partition_.map(7 * kPage, {kPage, page.data(), WHvMapGpaRangeFlagRead}), S_OK);
+  ASSERT_EQ(partition_.cancel(0), S_OK);
+  EXPECT_EQ(partition_.reset(), S_OK);
+  EXPECT_EQ(vm().shape.local_apic_mode, WHvX64LocalApicEmulationModeX2Apic);
+  EXPECT_EQ(vm().mapped, std::deque<UINT64>{7 * kPage});
+  vm().give(EngineExitReason::kPort);
+  EXPECT_EQ(run(), WHvRunVpExitReasonX64IoPortAccess);  // the cancel is forgotten
+}
+
+TEST_F(PartitionTest, ResetThatFailsChangesNothing) {
+  set_up();
+  FakeVm* const before = &vm();
+  engine_.result = E_OUTOFMEMORY;
+  EXPECT_EQ(partition_.reset(), E_OUTOFMEMORY);
+  EXPECT_EQ(&vm(), before);
+  vm().give(EngineExitReason::kPort);
+  EXPECT_EQ(run(), WHvRunVpExitReasonX64IoPortAccess);
+}
+
+TEST_F(PartitionTest, ResetOfARunningProcessorIsRefused) {
+  set_up();
+  std::thread other([&] { run(); });
+  vm().wait_for_runs(1);
+  EXPECT_EQ(partition_.reset(), whpapi::kInvalidState);
+  vm().give(EngineExitReason::kPort);
+  other.join();
+  EXPECT_EQ(partition_.reset(), S_OK);
+}
+
+class ParkingPartition : public PartitionTest {
+ protected:
+  ParkingPartition() : PartitionTest({.enabled = true, .triple_fault_parks = true}) {}
+};
+
+TEST_F(ParkingPartition, ATripleFaultWithAnApicIsOnlyEndedByACancel) {
+  set_up(WHvX64LocalApicEmulationModeXApic);
+  vm().give(EngineExitReason::kShutdown);
+  std::thread other([&] {
+    vm().wait_for_runs(1);
+    EXPECT_EQ(partition_.cancel(0), S_OK);
+  });
+  EXPECT_EQ(run(), WHvRunVpExitReasonCanceled);
+  other.join();
+}
+
+TEST_F(ParkingPartition, WithoutAnApicATripleFaultIsAnExit) {
+  set_up();
+  vm().give(EngineExitReason::kShutdown);
+  EXPECT_EQ(run(), WHvRunVpExitReasonUnrecoverableException);
+}
+
+TEST_F(ParkingPartition, CloseEndsAParkedRun) {
+  set_up(WHvX64LocalApicEmulationModeXApic);
+  vm().give(EngineExitReason::kShutdown);
+  HRESULT result = S_OK;
+  std::thread other([&] {
+    WHV_RUN_VP_EXIT_CONTEXT context{};
+    result = partition_.run(0, context);
+  });
+  vm().wait_for_runs(1);
+  partition_.close();
+  other.join();
+  EXPECT_EQ(result, E_HANDLE);
+}
+
 class StrictPartition : public PartitionTest {
  protected:
   StrictPartition() : PartitionTest({true, HaltReport::kThenBlock}) {}
@@ -346,7 +446,8 @@ constexpr Profile kOlder{.name = "older",
                          .halt_report = HaltReport::kAlways,
                          .absent_capabilities = {},
                          .absent_properties = kNoMsrActions,
-                         .absent_registers = kNoR8};
+                         .absent_registers = kNoR8,
+                         .absent_calls = {}};
 
 class OlderPartition : public PartitionTest {
  protected:

@@ -23,7 +23,11 @@ constexpr std::array kPhysicalAddressWidth{
 constexpr std::array kPropertyOfAddressWidth{
     static_cast<UINT32>(whpapi::kWhvPropertyPhysicalAddressWidth)};
 
-constexpr Profile before_26100(std::string_view name) {
+// Hyperlight found no export of it on images of Server 2022 (field guide §1.3).
+constexpr std::array<std::string_view, 1> kResetPartition{"WHvResetPartition"};
+
+constexpr Profile before_26100(std::string_view name,
+                               std::span<const std::string_view> absent_calls) {
   return {name,
           kFeatures,
           kExtendedVmExits & ~kGpaAccessFaultExit,
@@ -32,20 +36,28 @@ constexpr Profile before_26100(std::string_view name) {
           HaltReport::kNever,
           kPhysicalAddressWidth,
           kPropertyOfAddressWidth,
-          {}};
+          {},
+          absent_calls};
 }
 
 constexpr Profile since_26100(std::string_view name) {
-  return {
-      name, kFeatures, kExtendedVmExits, kX64MsrExits, kSyntheticFeatures, HaltReport::kNever, {},
-      {},   {}};
+  return {name,
+          kFeatures,
+          kExtendedVmExits,
+          kX64MsrExits,
+          kSyntheticFeatures,
+          HaltReport::kNever,
+          {},
+          {},
+          {},
+          {}};
 }
 
 constexpr std::array kProfiles{
-    since_26100("windows-11-24h2"),       // build 26100; the default
-    since_26100("windows-server-2025"),   // 26100
-    before_26100("windows-11-22h2"),      // 22621
-    before_26100("windows-server-2022"),  // 20348
+    since_26100("windows-11-24h2"),                        // build 26100; the default
+    since_26100("windows-server-2025"),                    // 26100
+    before_26100("windows-11-22h2", {}),                   // 22621
+    before_26100("windows-server-2022", kResetPartition),  // 20348
 };
 
 const Profile* read_environment() {

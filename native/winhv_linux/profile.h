@@ -25,10 +25,15 @@ struct Profile {
   UINT64 x64_msr_exits;
   UINT64 synthetic_features;
   HaltReport halt_report;
-  std::span<const UINT32> absent_capabilities;  // WHV_CAPABILITY_CODE
-  std::span<const UINT32> absent_properties;    // WHV_PARTITION_PROPERTY_CODE
-  std::span<const UINT32> absent_registers;     // WHV_REGISTER_NAME
+  std::span<const UINT32> absent_capabilities;     // WHV_CAPABILITY_CODE
+  std::span<const UINT32> absent_properties;       // WHV_PARTITION_PROPERTY_CODE
+  std::span<const UINT32> absent_registers;        // WHV_REGISTER_NAME
+  std::span<const std::string_view> absent_calls;  // exported by us, but not by this version
 };
+
+inline bool lacks_call(const Profile& profile, std::string_view call) {
+  return std::ranges::find(profile.absent_calls, call) != profile.absent_calls.end();
+}
 
 inline bool is_absent(std::span<const UINT32> absent, UINT32 code) {
   return std::ranges::find(absent, code) != absent.end();

@@ -28,6 +28,12 @@ TEST(Profile, PhysicalAddressWidthCameWith24H2) {
   EXPECT_EQ(ask("windows-server-2022", WHvCapabilityCodeFeatures), S_OK);
 }
 
+TEST(Profile, ResetCameAfterServer2022) {
+  EXPECT_TRUE(lacks_call(*find_profile("windows-server-2022"), "WHvResetPartition"));
+  EXPECT_FALSE(lacks_call(*find_profile("windows-11-22h2"), "WHvResetPartition"));
+  EXPECT_FALSE(lacks_call(*find_profile("windows-server-2022"), "WHvMapGpaRange2"));
+}
+
 TEST(Profile, TakesFromTheEngineAndAddsNothing) {
   Capabilities engine;
   engine.extended_vm_exits = 1u << 14 | 1;  // GpaAccessFaultExit, X64CpuidExit

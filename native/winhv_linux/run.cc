@@ -10,7 +10,14 @@ HRESULT Partition::run(UINT32 index, WHV_RUN_VP_EXIT_CONTEXT& context) {
   VirtualProcessor* vp = processor(index);
   if (vp == nullptr) return WHV_E_VP_DOES_NOT_EXIST;
   if (vp->running.exchange(true)) return WHV_E_INVALID_VP_STATE;
-  const HRESULT result = run_engine(index, context);
+  HRESULT result = WHV_E_INVALID_VP_STATE;
+  // After running: a reset that this does not see sees that.
+  if (!resetting_.load()) {
+    const std::shared_lock machine(machine_mutex_);
+    clock_.resume();
+    result = run_engine(index, context);
+    strictness_.pay_for_exit();
+  }
   vp->running.store(false);
   vp->running.notify_all();
   return result;
@@ -19,7 +26,9 @@ HRESULT Partition::run(UINT32 index, WHV_RUN_VP_EXIT_CONTEXT& context) {
 HRESULT Partition::run_engine(UINT32 index, WHV_RUN_VP_EXIT_CONTEXT& context) {
   VirtualProcessor& vp = processors_[index];
   ++vp.runs;
-  if (const auto reason = spurious_exit(vp)) return report_plain(index, *reason, context);
+  if (const auto reason = strictness_.spurious_exit(index, vp.runs)) {
+    return report_plain(index, *reason, context);
+  }
   while (!closed_.load()) {
     EngineExit exit;
     if (const HRESULT result = made_vm_->run(index, on_halt(vp), exit); FAILED(result)) {
@@ -27,7 +36,15 @@ HRESULT Partition::run_engine(UINT32 index, WHV_RUN_VP_EXIT_CONTEXT& context) {
     }
     vp.instructions.store(exit.instructions);
     // The engine may tell of a cancel once more than it was asked for.
-    if (exit.reason == EngineExitReason::kCanceled && !vp.canceled.exchange(false)) continue;
+    if (exit.reason == EngineExitReason::kCanceled &&
+        (closed_.load() || !vp.canceled.exchange(false))) {
+      continue;
+    }
+    if (exit.reason == EngineExitReason::kShutdown && strictness_.triple_fault_parks &&
+        has_apic()) {
+      vp.canceled.wait(false);  // the next round is told of the cancel
+      continue;
+    }
     if (exit.reason != EngineExitReason::kCanceled) {
       vp.halt_reported = exit.reason == EngineExitReason::kHalt;
     }
@@ -48,13 +65,6 @@ OnHalt Partition::on_halt(const VirtualProcessor& vp) const {
       break;
   }
   return OnHalt::kReturn;
-}
-
-std::optional<WHV_RUN_VP_EXIT_REASON> Partition::spurious_exit(const VirtualProcessor& vp) const {
-  if (!strictness_.enabled) return std::nullopt;
-  if (vp.runs % kSpuriousNoneEvery == 0) return WHvRunVpExitReasonNone;
-  if (vp.runs % kStaleCanceledEvery == 0) return WHvRunVpExitReasonCanceled;
-  return std::nullopt;
 }
 
 HRESULT Partition::report_plain(UINT32 index, WHV_RUN_VP_EXIT_REASON reason,

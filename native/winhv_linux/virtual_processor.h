@@ -7,7 +7,8 @@
 namespace runhv::winhv_linux {
 
 struct VirtualProcessor {
-  std::atomic<bool> running{false};   // a thread is inside WHvRunVirtualProcessor
+  std::atomic<bool> running{false};  // a thread is inside WHvRunVirtualProcessor
+  // Notified where it becomes true.
   std::atomic<bool> canceled{false};  // sticky, one-shot, not counted (field guide §1.6)
   std::atomic<std::uint64_t> canceled_outside{0};  // cancels that came while it was not running
   std::atomic<std::uint64_t> instructions{0};      // completed as of its last exit

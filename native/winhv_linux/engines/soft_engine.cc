@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "platform/clock.h"
 #include "winhv_linux/engines/baton.h"
 #include "winhv_linux/engines/softcpu_library.h"
 
@@ -45,7 +44,8 @@ Capabilities soft_capabilities() {
           .synthetic_features = kSyntheticFeatures,
           .tsc_hz = 1'000'000'000,
           .apic_hz = 200'000'000,
-          .physical_address_width = 40};
+          .physical_address_width = 40,
+          .time_stops = true};
 }
 
 HRESULT hresult(softcpu_status status) {
@@ -198,7 +198,9 @@ HRESULT SoftVm::create() {
   config.apic_mode = static_cast<std::uint32_t>(shape_.local_apic_mode);
   config.tsc_hz = shape_.tsc_hz;
   config.apic_hz = shape_.apic_hz;
-  config.callbacks.now_ns = [](void*) { return platform::monotonic_ns(); };
+  config.callbacks.now_ns = [](void* self) {
+    return static_cast<SoftVm*>(self)->answers_.now_ns();
+  };
   config.callbacks.cpuid = on_cpuid;
   config.callbacks.read_msr = [](void* self, std::uint32_t cpu, std::uint32_t msr,
                                  std::uint64_t* value) {
@@ -321,7 +323,7 @@ HRESULT SoftVm::run(UINT32 index, OnHalt on_halt, EngineExit& exit) {
         finish_exit(index, exit);
         return S_OK;
       }
-      wake_ns = softcpu_.next_timer_ns(vm_);
+      wake_ns = answers_.host_ns(softcpu_.next_timer_ns(vm_));
       processor.halted.store(true);  // under the baton: no other slice can send an IPI unseen
     }
     sleep(processor, generation, wake_ns);
@@ -360,7 +362,7 @@ void SoftVm::sleep(Processor& processor, std::uint64_t generation, std::uint64_t
   if (until_ns > std::uint64_t{INT64_MAX}) {  // none, or one that the guest put beyond our clock
     sleepers_.wait(lock, woken);
   } else {
-    // steady_clock is CLOCK_MONOTONIC, the clock of monotonic_ns().
+    // steady_clock is CLOCK_MONOTONIC, the clock of host_ns().
     using std::chrono::steady_clock;
     const steady_clock::time_point until{std::chrono::nanoseconds(until_ns)};
     sleepers_.wait_until(lock, until, woken);

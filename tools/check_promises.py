@@ -18,7 +18,7 @@ CODE = re.compile(r"`([^`]+)`")
 
 TESTS_OF = {
     # The macro's arguments may stand on two lines.
-    ".cc": re.compile(r"^TEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\)", flags=re.M),
+    ".cc": re.compile(r"^(?:TEST(?:_F|_P)?|CASE)\(\s*(\w+),\s*(\w+)[,)]", flags=re.M),
     ".py": re.compile(r"^()def (test_\w+)\(", flags=re.M),
     ".java": re.compile(r"@(?:\w*Test|TestFactory)\b().*?\bvoid (\w+)\(", flags=re.S),
 }

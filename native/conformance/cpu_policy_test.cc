@@ -1,6 +1,7 @@
 // CPUID and MSRs: what properties make of them.
+#include "conformance/case.h"
+#include "conformance/expect.h"
 #include "conformance/guest.h"
-#include "gtest/gtest.h"
 
 namespace runhv::conformance {
 namespace {
@@ -22,13 +23,14 @@ void enable_exits(WHV_PARTITION_HANDLE handle, bool cpuid, bool msr) {
   EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeExtendedVmExits, exits), S_OK);
 }
 
-TEST(Cpuid, HypervisorBitIsSet) {
+CASE(Cpuid, HypervisorBitIsSet, kDocumented,
+     "TLFS 2.4: a guest finds the hypervisor by CPUID.1:ECX[31]") {
   Guest guest;
   run_cpuid(guest, 1);
   EXPECT_EQ(guest.get(WHvX64RegisterRcx).Reg64 >> 31 & 1, 1u);
 }
 
-TEST(Cpuid, X2ApicBitFollowsTheApicMode) {
+CASE(Cpuid, X2ApicBitFollowsTheApicMode, kReported, "field guide 2.2: VirtualBox, OpenVMM") {
   for (const auto mode : {WHvX64LocalApicEmulationModeXApic, WHvX64LocalApicEmulationModeX2Apic}) {
     Guest guest({.apic = mode});
     guest.load(kCodeGpa, Code{0x0F, 0xA2} + out(0x80));
@@ -40,7 +42,7 @@ TEST(Cpuid, X2ApicBitFollowsTheApicMode) {
   }
 }
 
-TEST(Cpuid, ResultListReplacesTheLeaf) {
+CASE(Cpuid, ResultListReplacesTheLeaf, kReported, "field guide 2.5: QEMU, libkrun") {
   Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
     const WHV_X64_CPUID_RESULT result{0x40000000, {}, 1, 2, 3, 4};
     EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeCpuidResultList, result), S_OK);
@@ -52,7 +54,7 @@ TEST(Cpuid, ResultListReplacesTheLeaf) {
   EXPECT_EQ(guest.get(WHvX64RegisterRdx).Reg64, 4u);
 }
 
-TEST(Cpuid, ResultList2MergesUnderItsMask) {
+CASE(Cpuid, ResultList2MergesUnderItsMask, kDocumented, "header: WHV_X64_CPUID_RESULT2") {
   Guest plain;
   run_cpuid(plain, 1);
   const UINT64 default_eax = plain.get(WHvX64RegisterRax).Reg64;
@@ -69,7 +71,8 @@ TEST(Cpuid, ResultList2MergesUnderItsMask) {
   EXPECT_EQ(guest.get(WHvX64RegisterRax).Reg64, (default_eax & ~UINT64{0xF}) | 0xF);
 }
 
-TEST(Cpuid, ExitCarriesTheDefaultAndTakesTheClientsAnswer) {
+CASE(Cpuid, ExitCarriesTheDefaultAndTakesTheClientsAnswer, kDocumented,
+     "WHV_X64_CPUID_ACCESS_CONTEXT; field guide 1.5, 2.5") {
   Guest plain;
   run_cpuid(plain, 0);
   const UINT64 rax = plain.get(WHvX64RegisterRax).Reg64;
@@ -102,7 +105,7 @@ TEST(Cpuid, ExitCarriesTheDefaultAndTakesTheClientsAnswer) {
   EXPECT_EQ(guest.get(WHvX64RegisterRax).Reg64, 7u);
 }
 
-TEST(Cpuid, ExitListChangesAfterSetup) {
+CASE(Cpuid, ExitListChangesAfterSetup, kDocumented, "WHvSetPartitionProperty") {
   Guest guest({.configure = [](auto handle) { enable_exits(handle, true, false); }});
   const UINT32 leaf = 2;
   ASSERT_EQ(set_property(guest.handle(), WHvPartitionPropertyCodeCpuidExitList, leaf), S_OK);
@@ -118,7 +121,7 @@ constexpr UINT32 kUnknownMsr = 0xC0010015;
 
 Code rdmsr_then_out() { return Code{0x0F, 0x32} + out(0x80); }
 
-TEST(Msr, UnknownOneExitsWhereArmed) {
+CASE(Msr, UnknownOneExitsWhereArmed, kDocumented, "WHV_X64_MSR_ACCESS_CONTEXT; field guide 2.8") {
   Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
     enable_exits(handle, false, true);
     WHV_X64_MSR_EXIT_BITMAP msrs{};
@@ -148,7 +151,7 @@ TEST(Msr, UnknownOneExitsWhereArmed) {
   EXPECT_EQ(write.MsrAccess.Rdx, 0x11223344u);
 }
 
-TEST(Msr, UnknownOneFaultsWhereNotArmed) {
+CASE(Msr, UnknownOneFaultsWhereNotArmed, kDocumented, "field guide 2.8") {
   Guest guest;
   guest.load(kCodeGpa, rdmsr_then_out());
   guest.load(kHandlerGpa, out(0x81));
@@ -160,7 +163,7 @@ TEST(Msr, UnknownOneFaultsWhereNotArmed) {
   EXPECT_EQ(exit.IoPortAccess.PortNumber, 0x81);
 }
 
-TEST(Msr, UnknownOneReadsZeroWhereIgnored) {
+CASE(Msr, UnknownOneReadsZeroWhereIgnored, kDocumented, "header: UnimplementedMsrAction") {
   Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
     const WHV_MSR_ACTION action = WHvMsrActionIgnoreWriteReadZero;
     EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeUnimplementedMsrAction, action), S_OK);
@@ -173,7 +176,7 @@ TEST(Msr, UnknownOneReadsZeroWhereIgnored) {
   EXPECT_EQ(exit.IoPortAccess.Rax, 0u);
 }
 
-TEST(Msr, ActionListExitsForAKnownMsr) {
+CASE(Msr, ActionListExitsForAKnownMsr, kDocumented, "header: WHV_MSR_ACTION_ENTRY") {
   constexpr UINT32 kPat = 0x277;
   Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
     const WHV_MSR_ACTION_ENTRY entry{kPat, WHvMsrActionExit, WHvMsrActionIgnoreWriteReadZero, 0};
@@ -202,7 +205,8 @@ void enlighten(WHV_PARTITION_HANDLE handle) {
             S_OK);
 }
 
-TEST(Enlightenments, LeavesNameMicrosoftAndTheFrequencies) {
+CASE(Enlightenments, LeavesNameMicrosoftAndTheFrequencies, kReported,
+     "field guide 2.6: QEMU, OpenVMM; TLFS 2.4") {
   Guest guest({.configure = enlighten});
   run_cpuid(guest, 0x40000000);
   EXPECT_GE(guest.get(WHvX64RegisterRax).Reg64, 0x40000005u);
@@ -226,7 +230,8 @@ UINT64 read_msr(Guest& guest, UINT32 msr) {
   return (exit.IoPortAccess.Rax & 0xFFFFFFFF) | guest.get(WHvX64RegisterRdx).Reg64 << 32;
 }
 
-TEST(Enlightenments, FrequencyMsrsTellWhatCapabilitiesTell) {
+CASE(Enlightenments, FrequencyMsrsTellWhatCapabilitiesTell, kReported,
+     "field guide 2.6, 2.7; TLFS 12.5") {
   UINT64 tsc_hz = 0;
   UINT64 apic_hz = 0;
   ASSERT_EQ(WHvGetCapability(WHvCapabilityCodeProcessorClockFrequency, &tsc_hz, 8, nullptr), S_OK);
@@ -236,11 +241,243 @@ TEST(Enlightenments, FrequencyMsrsTellWhatCapabilitiesTell) {
   EXPECT_EQ(read_msr(guest, 0x40000023), apic_hz);
 }
 
-TEST(Enlightenments, VpIndexAndReferenceCounter) {
+CASE(Enlightenments, VpIndexAndReferenceCounter, kDocumented, "TLFS 7.8.1, 12.4") {
   Guest guest({.configure = enlighten});
   EXPECT_EQ(read_msr(guest, 0x40000002), 0u);
   const UINT64 before = read_msr(guest, 0x40000020);
   EXPECT_GT(read_msr(guest, 0x40000020), before);
+}
+
+CASE(Cpuid, WithoutAListItIsNoExit, kDocumented, "CpuidExitList") {
+  Guest guest({.configure = [](auto handle) { enable_exits(handle, true, false); }});
+  run_cpuid(guest, 0);
+  EXPECT_GE(guest.get(WHvX64RegisterRax).Reg64, 0xDu);
+}
+
+CASE(Cpuid, AListWithoutTheExtendedExitIsNoExit, kDocumented, "field guide 2.5") {
+  Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
+    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeCpuidExitList, UINT32{0}), S_OK);
+  }});
+  run_cpuid(guest, 0);
+}
+
+CASE(Cpuid, OtherLeavesDoNotExit, kDocumented, "CpuidExitList") {
+  Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
+    enable_exits(handle, true, false);
+    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeCpuidExitList, UINT32{1}), S_OK);
+  }});
+  run_cpuid(guest, 0);
+  guest.enter_long_mode();
+  guest.set({{WHvX64RegisterRax, 1}});
+  EXPECT_EQ(guest.run().ExitReason, WHvRunVpExitReasonX64Cpuid);
+}
+
+CASE(Cpuid, AnExitComesAgain, kReported, "field guide 1.5: the guest is not advanced") {
+  Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
+    enable_exits(handle, true, false);
+    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeCpuidExitList, UINT32{1}), S_OK);
+  }});
+  guest.load(kCodeGpa, {0x0F, 0xA2});
+  guest.enter_long_mode();
+  guest.set({{WHvX64RegisterRax, 1}});
+  for (int i = 0; i < 3; ++i) {
+    const auto exit = guest.run();
+    ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonX64Cpuid);
+    EXPECT_EQ(exit.VpContext.Rip, kCodeGpa);
+    EXPECT_EQ(exit.CpuidAccess.Rax, 1u);
+  }
+}
+
+CASE(Cpuid, AResultIsOfEverySubleaf, kReported, "field guide 2.5: no sub-leaf selection") {
+  Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
+    const WHV_X64_CPUID_RESULT result{0xB, {}, 1, 2, 3, 4};
+    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeCpuidResultList, result), S_OK);
+  }});
+  for (const UINT32 index : {0u, 1u, 5u}) {
+    run_cpuid(guest, 0xB, index);
+    EXPECT_EQ(guest.get(WHvX64RegisterRax).Reg64, 1u) << index;
+  }
+}
+
+CASE(Cpuid, AResult2MayBeOfOneSubleaf, kDocumented,
+     "header: WHvX64CpuidResult2FlagSubleafSpecific") {
+  Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
+    WHV_X64_CPUID_RESULT2 result{};
+    result.Function = 0x40000000;
+    result.Index = 1;
+    result.Flags = WHvX64CpuidResult2FlagSubleafSpecific;
+    result.Output.Edx = 0x5555;
+    result.Mask.Edx = 0xFFFFFFFF;
+    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeCpuidResultList2, result), S_OK);
+  }});
+  run_cpuid(guest, 0x40000000, 0);
+  EXPECT_NE(guest.get(WHvX64RegisterRdx).Reg64, 0x5555u);
+  run_cpuid(guest, 0x40000000, 1);
+  EXPECT_EQ(guest.get(WHvX64RegisterRdx).Reg64, 0x5555u);
+}
+
+CASE(Cpuid, AResult2MayBeOfOneProcessor, kDocumented, "header: WHvX64CpuidResult2FlagVpSpecific") {
+  Guest guest({.processors = 2,
+               .apic = WHvX64LocalApicEmulationModeX2Apic,
+               .configure = [](WHV_PARTITION_HANDLE handle) {
+                 WHV_X64_CPUID_RESULT2 result{};
+                 result.Function = 0x40000000;
+                 result.VpIndex = 1;
+                 result.Flags = WHvX64CpuidResult2FlagVpSpecific;
+                 result.Output.Edx = 0x5555;
+                 result.Mask.Edx = 0xFFFFFFFF;
+                 EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeCpuidResultList2, result),
+                           S_OK);
+               }});
+  guest.load(kCodeGpa, Code{0x0F, 0xA2} + out(0x80));
+  for (UINT32 vp = 0; vp < 2; ++vp) {
+    guest.enter_long_mode(kCodeGpa, vp);
+    guest.set({{WHvX64RegisterRax, 0x40000000}, {WHvRegisterInternalActivityState, 0}}, vp);
+    ASSERT_EQ(guest.run(vp).ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+    EXPECT_EQ(guest.get(WHvX64RegisterRdx, vp).Reg64 == 0x5555u, vp == 1);
+  }
+}
+
+CASE(Cpuid, TheApicIdIsInLeaf11, kReported, "field guide 2.5: not reliably; clients repair it") {
+  Guest guest({.apic = WHvX64LocalApicEmulationModeX2Apic});
+  guest.load(kCodeGpa, Code{0x0F, 0xA2} + out(0x80));
+  guest.enter_long_mode();
+  guest.set({{WHvX64RegisterRax, 0xB}, {WHvX64RegisterRcx, 0}});
+  ASSERT_EQ(guest.run().ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(guest.get(WHvX64RegisterRdx).Reg64, 0u);
+}
+
+CASE(Enlightenments, NotAskedForThereAreNoLeaves, kReported, "field guide 2.6: libkrun") {
+  Guest guest;
+  run_cpuid(guest, 0x40000000);
+  EXPECT_NE(guest.get(WHvX64RegisterRbx).Reg64, 0x7263694Du);
+}
+
+CASE(Enlightenments, NotAskedForTheirMsrsFault, kReported, "field guide 2.6") {
+  Guest guest;
+  guest.load(kCodeGpa, rdmsr_then_out());
+  guest.load(kHandlerGpa, out(0x81));
+  guest.set_gate(13, kHandlerGpa);
+  guest.enter_long_mode();
+  guest.set({{WHvX64RegisterRcx, 0x40000022}});
+  EXPECT_EQ(guest.run().IoPortAccess.PortNumber, 0x81);
+}
+
+CASE(Enlightenments, TheGuestsIdentityIsKept, kDocumented, "TLFS 2.6") {
+  Guest guest({.configure = enlighten});
+  guest.load(kCodeGpa, wrmsr(0x40000000, 0x8100060C00000000) + out(0x80));
+  guest.enter_long_mode();
+  ASSERT_EQ(guest.run().ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(read_msr(guest, 0x40000000), 0x8100060C00000000u);
+}
+
+CASE(Enlightenments, TheReferenceCounterIsOfTheWholePartition, kDocumented, "TLFS 12.4") {
+  Guest guest(
+      {.processors = 2, .apic = WHvX64LocalApicEmulationModeX2Apic, .configure = enlighten});
+  guest.load(kCodeGpa, rdmsr_then_out());
+  UINT64 last = 0;
+  for (UINT32 vp = 0; vp < 2; ++vp) {
+    guest.enter_long_mode(kCodeGpa, vp);
+    guest.set({{WHvX64RegisterRcx, 0x40000020}, {WHvRegisterInternalActivityState, 0}}, vp);
+    const auto exit = guest.run(vp);
+    ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+    const UINT64 now = (exit.IoPortAccess.Rax & 0xFFFFFFFF) | guest.get(WHvX64RegisterRdx, vp).Reg64
+                                                                  << 32;
+    EXPECT_GE(now, last);
+    last = now;
+  }
+}
+
+CASE(Msr, AnExitComesAgain, kReported, "field guide 1.5: the guest is not advanced") {
+  Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
+    enable_exits(handle, false, true);
+    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeX64MsrExitBitmap, UINT64{1}), S_OK);
+  }});
+  guest.load(kCodeGpa, rdmsr_then_out());
+  guest.enter_long_mode();
+  guest.set({{WHvX64RegisterRcx, kUnknownMsr}});
+  for (int i = 0; i < 3; ++i) {
+    const auto exit = guest.run();
+    ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonX64MsrAccess);
+    EXPECT_EQ(exit.VpContext.Rip, kCodeGpa);
+  }
+}
+
+CASE(Msr, TheBitmapAloneArmsNothing, kDocumented, "field guide 2.1: effective only with the exit") {
+  Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
+    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeX64MsrExitBitmap, UINT64{1}), S_OK);
+  }});
+  guest.load(kCodeGpa, rdmsr_then_out());
+  guest.load(kHandlerGpa, out(0x81));
+  guest.set_gate(13, kHandlerGpa);
+  guest.enter_long_mode();
+  guest.set({{WHvX64RegisterRcx, kUnknownMsr}});
+  EXPECT_EQ(guest.run().IoPortAccess.PortNumber, 0x81);
+}
+
+CASE(Msr, ExitsAreArmedAfterSetup, kDocumented, "WHvSetPartitionProperty") {
+  Guest guest;
+  enable_exits(guest.handle(), false, true);
+  EXPECT_EQ(set_property(guest.handle(), WHvPartitionPropertyCodeX64MsrExitBitmap, UINT64{1}),
+            S_OK);
+  guest.load(kCodeGpa, rdmsr_then_out());
+  guest.enter_long_mode();
+  guest.set({{WHvX64RegisterRcx, kUnknownMsr}});
+  EXPECT_EQ(guest.run().ExitReason, WHvRunVpExitReasonX64MsrAccess);
+}
+
+CASE(Msr, KnownOnesAreTheRegisters, kDocumented, "WHvGetVirtualProcessorRegisters") {
+  const std::pair<UINT32, WHV_REGISTER_NAME> pairs[] = {{0x277, WHvX64RegisterPat},
+                                                        {0x174, WHvX64RegisterSysenterCs},
+                                                        {0x175, WHvX64RegisterSysenterEsp},
+                                                        {0x176, WHvX64RegisterSysenterEip},
+                                                        {0xC0000081, WHvX64RegisterStar},
+                                                        {0xC0000082, WHvX64RegisterLstar},
+                                                        {0xC0000083, WHvX64RegisterCstar},
+                                                        {0xC0000084, WHvX64RegisterSfmask},
+                                                        {0xC0000102, WHvX64RegisterKernelGsBase},
+                                                        {0xC0000103, WHvX64RegisterTscAux}};
+  Guest guest;
+  for (const auto& [msr, name] : pairs) {
+    constexpr UINT64 kValue = 0x0007040600070406;  // of PAT; the others take any canonical one
+    const UINT64 value = msr == 0x277 ? kValue : 0x1230;
+    guest.load(kCodeGpa, wrmsr(msr, value) + out(0x80));
+    guest.enter_long_mode();
+    ASSERT_EQ(guest.run().ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+    EXPECT_EQ(guest.get(name).Reg64, value) << std::hex << msr;
+  }
+}
+
+CASE(Msr, AnUnknownWriteIsIgnoredWhereListed, kDocumented, "header: WHV_MSR_ACTION_ENTRY") {
+  Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
+    const WHV_MSR_ACTION_ENTRY entry{kUnknownMsr, WHvMsrActionIgnoreWriteReadZero,
+                                     WHvMsrActionIgnoreWriteReadZero, 0};
+    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeMsrActionList, entry), S_OK);
+  }});
+  guest.load(kCodeGpa, wrmsr(kUnknownMsr, 5) + rdmsr_then_out());
+  guest.enter_long_mode();
+  const auto exit = guest.run();
+  ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(exit.IoPortAccess.Rax, 0u);
+}
+
+CASE(Msr, AnswersOfTheClientMayBeAFault, kReported, "field guide 2.8: by PendingEvent") {
+  Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
+    enable_exits(handle, false, true);
+    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeX64MsrExitBitmap, UINT64{1}), S_OK);
+  }});
+  guest.load(kCodeGpa, rdmsr_then_out());
+  guest.load(kHandlerGpa, out(0x81));
+  guest.set_gate(13, kHandlerGpa);
+  guest.enter_long_mode();
+  guest.set({{WHvX64RegisterRcx, kUnknownMsr}});
+  ASSERT_EQ(guest.run().ExitReason, WHvRunVpExitReasonX64MsrAccess);
+  // Pending, an exception with an error code, #GP.
+  guest.set({{WHvRegisterPendingEvent, 1 | 1 << 8 | UINT64{13} << 16}});
+  const auto fault = guest.run();
+  ASSERT_EQ(fault.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(fault.IoPortAccess.PortNumber, 0x81);
+  EXPECT_EQ(guest.read64(guest.get(WHvX64RegisterRsp).Reg64 + 8), kCodeGpa);  // RIP of the fault
 }
 
 }  // namespace

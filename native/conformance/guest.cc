@@ -1,9 +1,9 @@
 #include "conformance/guest.h"
+#include "conformance/expect.h"
+#include "conformance/newer_calls.h"
 
 #include <cstring>
 #include <new>
-
-#include "gtest/gtest.h"
 
 namespace runhv::conformance {
 namespace {
@@ -39,22 +39,6 @@ WHV_REGISTER_VALUE number(std::uint64_t value) {
   result.Reg64 = value;
   return result;
 }
-
-// Without a hypervisor no test runs and all fail: a conformance run that skips says nothing.
-class Hypervisor : public ::testing::Environment {
-  void SetUp() override {
-    WINBOOL present = FALSE;
-    ASSERT_EQ(
-        WHvGetCapability(WHvCapabilityCodeHypervisorPresent, &present, sizeof present, nullptr),
-        S_OK);
-    ASSERT_TRUE(present)
-        << "no hypervisor: on Linux set RUNHV_SOFTCPU to librunhv-softcpu.so (made "
-           "by tools/build_engine), on Windows enable the feature "
-           "HypervisorPlatform";
-  }
-};
-
-const auto* const hypervisor = ::testing::AddGlobalTestEnvironment(new Hypervisor);
 
 }  // namespace
 
@@ -115,6 +99,10 @@ Guest::~Guest() {
 void Guest::load(std::uint64_t gpa, const Code& code) {
   ASSERT_LE(gpa + code.size(), kRamBytes);
   std::memcpy(ram_.get() + gpa, code.data(), code.size());
+  // A software processor must be told of new instructions; hardware sees them.
+  if (newer_calls().memory_written != nullptr) {
+    EXPECT_EQ(newer_calls().memory_written(handle_, gpa, code.size()), S_OK);
+  }
 }
 
 void Guest::set_gate(std::uint8_t vector, std::uint64_t handler) {
@@ -149,6 +137,15 @@ void Guest::enter_long_mode(std::uint64_t rip, UINT32 vp) {
   ASSERT_EQ(WHvSetVirtualProcessorRegisters(handle_, vp, names, std::size(names), values), S_OK);
 }
 
+void Guest::allow_user_mode() {
+  constexpr std::byte kUser{4};
+  ram_[kPml4Gpa] |= kUser;
+  for (std::uint64_t i = 0; i < 4; ++i) ram_[kPdptGpa + 8 * i] |= kUser;
+  for (std::uint64_t i = 0; i < std::uint64_t{4} * 512; ++i) {
+    ram_[kPageDirectoriesGpa + 8 * i] |= kUser;
+  }
+}
+
 WHV_RUN_VP_EXIT_CONTEXT Guest::run_once(UINT32 vp) {
   WHV_RUN_VP_EXIT_CONTEXT exit{};
   EXPECT_EQ(WHvRunVirtualProcessor(handle_, vp, &exit, sizeof exit), S_OK);
@@ -160,7 +157,7 @@ WHV_RUN_VP_EXIT_CONTEXT Guest::run(UINT32 vp) {
     const WHV_RUN_VP_EXIT_CONTEXT exit = run_once(vp);
     const bool means_nothing =
         exit.ExitReason == WHvRunVpExitReasonNone || exit.ExitReason == WHvRunVpExitReasonCanceled;
-    if (!means_nothing || ::testing::Test::HasFailure()) return exit;
+    if (!means_nothing || has_failed()) return exit;
   }
 }
 

@@ -38,7 +38,7 @@ struct PageDeleter {
 using Pages = std::unique_ptr<std::byte[], PageDeleter>;
 Pages allocate_pages(std::size_t bytes);  // 4 KiB aligned, zeroed
 
-// Every member reports a failing call as a test failure.
+// Every member reports a failing call as a failure of the case.
 class Guest {
  public:
   explicit Guest(const GuestOptions& options = {});
@@ -53,6 +53,9 @@ class Guest {
   void set_gate(std::uint8_t vector, std::uint64_t handler);
   // Processor `vp` is ready to run the 64-bit code at `rip`, interrupts off.
   void enter_long_mode(std::uint64_t rip = kCodeGpa, UINT32 vp = 0);
+
+  // Pages are the user's as well.
+  void allow_user_mode();
 
   // Runs until an exit that means something: not None, and not a Canceled that nobody asked for.
   WHV_RUN_VP_EXIT_CONTEXT run(UINT32 vp = 0);

@@ -1,20 +1,21 @@
 // What only our implementation has: its extensions, and strict mode (RUNHV_WHP_STRICT=1).
 #include <thread>
 
+#include "conformance/case.h"
+#include "conformance/expect.h"
 #include "conformance/guest.h"
-#include "gtest/gtest.h"
 #include "whpapi/runhv_extensions.h"
 
 namespace runhv::conformance {
 namespace {
 
-TEST(Extensions, Engines) {
+CASE(Extensions, Engines, kBelieved, "whpapi/runhv_extensions.h; not of Windows") {
   EXPECT_EQ(WHvRunhvSelectEngine("soft"), S_OK);
   EXPECT_EQ(WHvRunhvSelectEngine("kvm"), E_NOTIMPL);
   EXPECT_EQ(WHvRunhvSelectEngine("other"), E_INVALIDARG);
 }
 
-TEST(Extensions, InstructionsAreCounted) {
+CASE(Extensions, InstructionsAreCounted, kBelieved, "whpapi/runhv_extensions.h; not of Windows") {
   Guest guest;
   guest.load(kCodeGpa, Code(100, 0x90) + out(0x80));
   guest.enter_long_mode();
@@ -27,7 +28,8 @@ TEST(Extensions, InstructionsAreCounted) {
 }
 
 // Asking disturbs nobody: the count is that of the last exit, also while the processor runs.
-TEST(Extensions, InstructionsAreThoseOfTheLastExit) {
+CASE(Extensions, InstructionsAreThoseOfTheLastExit, kBelieved,
+     "whpapi/runhv_extensions.h; not of Windows") {
   Guest guest;
   guest.load(kCodeGpa, Code(100, 0x90) + out(0x80) + Code{0xEB, 0xFE});
   guest.enter_long_mode();
@@ -44,7 +46,8 @@ TEST(Extensions, InstructionsAreThoseOfTheLastExit) {
   runner.join();
 }
 
-TEST(Extensions, CancelsOutsideOfRunAreCounted) {
+CASE(Extensions, CancelsOutsideOfRunAreCounted, kBelieved,
+     "whpapi/runhv_extensions.h; not of Windows") {
   Guest guest;
   guest.load(kCodeGpa, out(0x80));
   guest.enter_long_mode();
@@ -59,7 +62,8 @@ const Code kCallHandler = {0xE8, 0xFB, 0x0F, 0x00, 0x00};  // call kHandlerGpa, 
 
 Code return_in_al(std::uint8_t value) { return {0xB0, value, 0xC3}; }
 
-TEST(Extensions, WrittenMemoryIsDecodedAnew) {
+CASE(Extensions, WrittenMemoryIsDecodedAnew, kBelieved,
+     "whpapi/runhv_extensions.h; not of Windows") {
   Guest guest;
   guest.load(kCodeGpa, kCallHandler + out(0x80) + Code{0xEB, 0xF7});  // forever
   guest.load(kHandlerGpa, return_in_al(1));
@@ -72,7 +76,8 @@ TEST(Extensions, WrittenMemoryIsDecodedAnew) {
   EXPECT_EQ(guest.run().IoPortAccess.Rax & 0xFF, 2u);
 }
 
-TEST(Extensions, WrittenMemoryReachesARunningGuestThatPolls) {
+CASE(Extensions, WrittenMemoryReachesARunningGuestThatPolls, kBelieved,
+     "whpapi/runhv_extensions.h; not of Windows") {
   Guest guest;
   guest.load(kHandlerGpa, return_in_al(1));
   // Calls the function over and over; reports when it answers otherwise.
@@ -90,7 +95,7 @@ TEST(Extensions, WrittenMemoryReachesARunningGuestThatPolls) {
   EXPECT_EQ(exit.IoPortAccess.Rax & 0xFF, 2u);
 }
 
-TEST(Strict, UnalignedRegisterValuesAreRefused) {
+CASE(Strict, UnalignedRegisterValuesAreRefused, kReported, "field guide 1.7: Windows crashes") {
   Guest guest;
   alignas(16) std::byte bytes[sizeof(WHV_REGISTER_VALUE) + 8]{};
   auto* values = reinterpret_cast<WHV_REGISTER_VALUE*>(bytes + 8);
@@ -99,7 +104,7 @@ TEST(Strict, UnalignedRegisterValuesAreRefused) {
   EXPECT_EQ(WHvSetVirtualProcessorRegisters(guest.handle(), 0, &rax, 1, values), E_INVALIDARG);
 }
 
-TEST(Strict, RunsReturnForNothingNowAndThen) {
+CASE(Strict, RunsReturnForNothingNowAndThen, kReported, "field guide 1.5, 1.6") {
   Guest guest;
   guest.load(kCodeGpa, out(0x80));
   guest.enter_long_mode();
@@ -115,7 +120,7 @@ TEST(Strict, RunsReturnForNothingNowAndThen) {
   EXPECT_EQ(canceled, 2);
 }
 
-TEST(Strict, RegistersOfARunningProcessorAreRefused) {
+CASE(Strict, RegistersOfARunningProcessorAreRefused, kReported, "field guide 1.11") {
   Guest guest;
   guest.load(kCodeGpa, {0xEB, 0xFE});
   guest.enter_long_mode();
@@ -132,6 +137,30 @@ TEST(Strict, RegistersOfARunningProcessorAreRefused) {
   EXPECT_EQ(WHvDeleteVirtualProcessor(guest.handle(), 0), WHV_E_INVALID_VP_STATE);
   EXPECT_EQ(WHvCancelRunVirtualProcessor(guest.handle(), 0, 0), S_OK);
   runner.join();
+}
+
+// Windows would follow it.
+CASE(Strict, AHandleThatNeverWasIsRefused, kBelieved, "ours: handles are looked up") {
+  WHV_REGISTER_VALUE value{};
+  const WHV_REGISTER_NAME rax = WHvX64RegisterRax;
+  for (const std::uintptr_t number : {std::uintptr_t{1}, std::uintptr_t{8}, ~std::uintptr_t{0}}) {
+    const auto handle = reinterpret_cast<WHV_PARTITION_HANDLE>(number);
+    EXPECT_EQ(WHvSetupPartition(handle), E_HANDLE);
+    EXPECT_EQ(WHvGetVirtualProcessorRegisters(handle, 0, &rax, 1, &value), E_HANDLE);
+    EXPECT_EQ(WHvDeletePartition(handle), E_HANDLE);
+  }
+}
+
+CASE(Strict, ADeletedHandleIsRefusedByEveryCall, kReported,
+     "field guide 1.3: NANVIX saw E_HANDLE") {
+  const WHV_PARTITION_HANDLE handle = create_partition();
+  ASSERT_EQ(WHvDeletePartition(handle), S_OK);
+  WHV_RUN_VP_EXIT_CONTEXT exit{};
+  EXPECT_EQ(WHvSetupPartition(handle), E_HANDLE);
+  EXPECT_EQ(WHvCreateVirtualProcessor(handle, 0, 0), E_HANDLE);
+  EXPECT_EQ(WHvRunVirtualProcessor(handle, 0, &exit, sizeof exit), E_HANDLE);
+  EXPECT_EQ(WHvCancelRunVirtualProcessor(handle, 0, 0), E_HANDLE);
+  EXPECT_EQ(WHvDeletePartition(handle), E_HANDLE);
 }
 
 }  // namespace

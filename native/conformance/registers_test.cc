@@ -1,7 +1,8 @@
 // Registers: round trips, and batches that apply as a whole or not at all.
 
+#include "conformance/case.h"
+#include "conformance/expect.h"
 #include "conformance/guest.h"
-#include "gtest/gtest.h"
 
 namespace runhv::conformance {
 namespace {
@@ -58,7 +59,7 @@ const RoundTrip kRoundTrips[] = {
     {WHvRegisterInterruptState, 1},
 };
 
-TEST(Registers, EachKeepsItsValue) {
+CASE(Registers, EachKeepsItsValue, kDocumented, "WHvSetVirtualProcessorRegisters") {
   Guest guest;
   guest.enter_long_mode();
   for (const RoundTrip& wanted : kRoundTrips) {
@@ -77,7 +78,8 @@ TEST(Registers, EachKeepsItsValue) {
   }
 }
 
-TEST(Registers, SegmentsAndTablesKeepTheirParts) {
+CASE(Registers, SegmentsAndTablesKeepTheirParts, kDocumented,
+     "WHV_X64_SEGMENT_REGISTER, WHV_X64_TABLE_REGISTER") {
   Guest guest;
   guest.enter_long_mode();
   WHV_REGISTER_VALUE segment{};
@@ -103,7 +105,7 @@ TEST(Registers, SegmentsAndTablesKeepTheirParts) {
   }
 }
 
-TEST(Registers, FpuStateKeepsItsParts) {
+CASE(Registers, FpuStateKeepsItsParts, kDocumented, "WHV_X64_FP_CONTROL_STATUS_REGISTER") {
   Guest guest;
   WHV_REGISTER_VALUE control{};
   control.FpControlStatus.FpControl = 0x27F;
@@ -125,7 +127,7 @@ TEST(Registers, FpuStateKeepsItsParts) {
   EXPECT_EQ(guest.get(WHvX64RegisterFpMmx0).Fp.BiasedExponent, 0x3FFF);
 }
 
-TEST(Registers, TscCanBeSetAndGoesOn) {
+CASE(Registers, TscCanBeSetAndGoesOn, kReported, "field guide 2.7") {
   Guest guest;
   constexpr UINT64 kTsc = UINT64{1} << 50;
   guest.set({{WHvX64RegisterTsc, kTsc}});
@@ -133,7 +135,7 @@ TEST(Registers, TscCanBeSetAndGoesOn) {
   EXPECT_LT(guest.get(WHvX64RegisterTsc).Reg64, kTsc << 1);
 }
 
-TEST(Registers, ApicBaseIsThereWithAnApicOnly) {
+CASE(Registers, ApicBaseIsThereWithAnApicOnly, kReported, "field guide 1.7: entangled") {
   const WHV_REGISTER_NAME names[] = {WHvX64RegisterRax, WHvX64RegisterApicBase};
   WHV_REGISTER_VALUE values[2]{};
   {
@@ -145,7 +147,7 @@ TEST(Registers, ApicBaseIsThereWithAnApicOnly) {
   EXPECT_TRUE(FAILED(WHvGetVirtualProcessorRegisters(guest.handle(), 0, names, 2, values)));
 }
 
-TEST(Registers, ABadNameFailsTheWholeBatch) {
+CASE(Registers, ABadNameFailsTheWholeBatch, kReported, "field guide 1.7: entangled") {
   Guest guest;
   guest.set({{WHvX64RegisterRax, 1}});
   const WHV_REGISTER_NAME names[] = {WHvX64RegisterRax, static_cast<WHV_REGISTER_NAME>(0x7777)};
@@ -158,7 +160,7 @@ TEST(Registers, ABadNameFailsTheWholeBatch) {
             WHV_E_INVALID_VP_REGISTER_NAME);
 }
 
-TEST(TranslateGva, FollowsTheGuestsTables) {
+CASE(TranslateGva, FollowsTheGuestsTables, kDocumented, "WHvTranslateGva") {
   Guest guest;
   guest.enter_long_mode();
   WHV_TRANSLATE_GVA_RESULT result{};
@@ -178,6 +180,120 @@ TEST(TranslateGva, FollowsTheGuestsTables) {
       WHvTranslateGva(guest.handle(), 0, kMmioGpa, WHvTranslateGvaFlagValidateRead, &result, &gpa),
       S_OK);
   EXPECT_EQ(result.ResultCode, WHvTranslateGvaResultGpaUnmapped);
+}
+
+CASE(TranslateGva, WithoutPagingItIsTheAddress, kDocumented, "Intel SDM: paging off") {
+  Guest guest;
+  WHV_TRANSLATE_GVA_RESULT result{};
+  WHV_GUEST_PHYSICAL_ADDRESS gpa = 0;
+  ASSERT_EQ(
+      WHvTranslateGva(guest.handle(), 0, 0x12345, WHvTranslateGvaFlagValidateRead, &result, &gpa),
+      S_OK);
+  EXPECT_EQ(result.ResultCode, WHvTranslateGvaResultSuccess);
+  EXPECT_EQ(gpa, 0x12345u);
+}
+
+CASE(TranslateGva, MemoryThatIsReadOnlyIsNotWritten, kDocumented,
+     "WHvTranslateGvaResultGpaNoWriteAccess") {
+  Guest guest;
+  const Pages page = allocate_pages(4096);
+  ASSERT_EQ(WHvMapGpaRange(guest.handle(), page.get(), kMmioGpa, 4096, WHvMapGpaRangeFlagRead),
+            S_OK);
+  guest.enter_long_mode();
+  WHV_TRANSLATE_GVA_RESULT result{};
+  WHV_GUEST_PHYSICAL_ADDRESS gpa = 0;
+  ASSERT_EQ(
+      WHvTranslateGva(guest.handle(), 0, kMmioGpa, WHvTranslateGvaFlagValidateWrite, &result, &gpa),
+      S_OK);
+  EXPECT_EQ(result.ResultCode, WHvTranslateGvaResultGpaNoWriteAccess);
+  ASSERT_EQ(
+      WHvTranslateGva(guest.handle(), 0, kMmioGpa, WHvTranslateGvaFlagValidateRead, &result, &gpa),
+      S_OK);
+  EXPECT_EQ(result.ResultCode, WHvTranslateGvaResultSuccess);
+}
+
+CASE(TranslateGva, ItLeavesTheProcessor, kDocumented, "WHvTranslateGva") {
+  Guest guest;
+  guest.load(kCodeGpa, out(0x80));
+  guest.enter_long_mode();
+  WHV_TRANSLATE_GVA_RESULT result{};
+  WHV_GUEST_PHYSICAL_ADDRESS gpa = 0;
+  ASSERT_EQ(WHvTranslateGva(guest.handle(), 0, UINT64{1} << 40, WHvTranslateGvaFlagValidateRead,
+                            &result, &gpa),
+            S_OK);
+  EXPECT_EQ(guest.get(WHvX64RegisterCr2).Reg64, 0u);
+  EXPECT_EQ(guest.run().ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+}
+
+CASE(Registers, OfReset, kReported, "field guide 1.4: the architectural reset state") {
+  Guest guest;
+  EXPECT_EQ(guest.get(WHvX64RegisterRip).Reg64, 0xFFF0u);
+  EXPECT_EQ(guest.get(WHvX64RegisterRflags).Reg64, 2u);
+  EXPECT_EQ(guest.get(WHvX64RegisterRax).Reg64, 0u);
+  EXPECT_EQ(guest.get(WHvX64RegisterCr0).Reg64 & 0x80000001, 0u);
+  EXPECT_EQ(guest.get(WHvX64RegisterCr3).Reg64, 0u);
+  EXPECT_EQ(guest.get(WHvX64RegisterCr4).Reg64, 0u);
+  EXPECT_EQ(guest.get(WHvX64RegisterEfer).Reg64, 0u);
+  EXPECT_EQ(guest.get(WHvX64RegisterXCr0).Reg64, 1u);
+  EXPECT_EQ(guest.get(WHvX64RegisterIdtr).Table.Limit, 0xFFFF);
+  EXPECT_EQ(guest.get(WHvX64RegisterGdtr).Table.Limit, 0xFFFF);
+  EXPECT_EQ(guest.get(WHvX64RegisterDs).Segment.Limit, 0xFFFFu);
+  EXPECT_EQ(guest.get(WHvX64RegisterPat).Reg64, 0x0007040600070406u);
+}
+
+CASE(Registers, OtherProcessorsWaitForTheirStart, kReported,
+     "field guide 1.4: QEMU, crosvm, entangled") {
+  Guest guest({.processors = 2, .apic = WHvX64LocalApicEmulationModeX2Apic});
+  EXPECT_EQ(guest.get(WHvRegisterInternalActivityState, 0).Reg64 & 1, 0u);
+  EXPECT_EQ(guest.get(WHvRegisterInternalActivityState, 1).Reg64 & 1, 1u);
+}
+
+CASE(Registers, ABatchMayNameOneTwice, kBelieved, "no source") {
+  Guest guest;
+  const WHV_REGISTER_NAME names[] = {WHvX64RegisterRax, WHvX64RegisterRax};
+  alignas(16) WHV_REGISTER_VALUE values[2]{};
+  values[0].Reg64 = 1;
+  values[1].Reg64 = 2;
+  EXPECT_EQ(WHvSetVirtualProcessorRegisters(guest.handle(), 0, names, 2, values), S_OK);
+  EXPECT_EQ(guest.get(WHvX64RegisterRax).Reg64, 2u);
+}
+
+CASE(Registers, ALargeBatchIsFine, kReported, "field guide 7: no documented cap") {
+  Guest guest;
+  std::vector<WHV_REGISTER_NAME> names;
+  std::vector<WHV_REGISTER_VALUE> values;
+  for (const RoundTrip& one : kRoundTrips) names.push_back(one.name);
+  names.insert(names.end(), names.begin(), names.end());
+  values.resize(names.size());
+  EXPECT_EQ(WHvGetVirtualProcessorRegisters(guest.handle(), 0, names.data(),
+                                            static_cast<UINT32>(names.size()), values.data()),
+            S_OK);
+}
+
+CASE(Registers, EachProcessorHasItsOwn, kDocumented, "WHvSetVirtualProcessorRegisters") {
+  Guest guest({.processors = 2, .apic = WHvX64LocalApicEmulationModeX2Apic});
+  for (UINT32 vp = 0; vp < 2; ++vp) guest.set({{WHvX64RegisterRax, 10 + vp}}, vp);
+  for (UINT32 vp = 0; vp < 2; ++vp) EXPECT_EQ(guest.get(WHvX64RegisterRax, vp).Reg64, 10 + vp);
+}
+
+CASE(Registers, TheGuestSeesWhatIsSet, kDocumented, "WHvSetVirtualProcessorRegisters") {
+  Guest guest;
+  guest.load(kCodeGpa, Code{0x4C, 0x89, 0xF8} + out(0x80));  // mov rax, r15
+  guest.enter_long_mode();
+  guest.set({{WHvX64RegisterR15, 0xABCDEF0123456789}});
+  EXPECT_EQ(guest.run().IoPortAccess.Rax, 0xABCDEF0123456789u);
+}
+
+CASE(Registers, WhatTheGuestSetsIsRead, kDocumented, "WHvGetVirtualProcessorRegisters") {
+  Guest guest;
+  // movabs rbx, …; movq xmm3, rbx; mov cr2, rbx; report
+  guest.load(kCodeGpa, load_rbx(0x1122334455667788) +
+                           Code{0x66, 0x48, 0x0F, 0x6E, 0xDB, 0x0F, 0x22, 0xD3} + out(0x80));
+  guest.enter_long_mode();
+  guest.run();
+  EXPECT_EQ(guest.get(WHvX64RegisterRbx).Reg64, 0x1122334455667788u);
+  EXPECT_EQ(guest.get(WHvX64RegisterXmm3).Reg128.Low64, 0x1122334455667788u);
+  EXPECT_EQ(guest.get(WHvX64RegisterCr2).Reg64, 0x1122334455667788u);
 }
 
 }  // namespace

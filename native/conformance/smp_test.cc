@@ -2,8 +2,9 @@
 #include <cstring>
 #include <thread>
 
+#include "conformance/case.h"
+#include "conformance/expect.h"
 #include "conformance/guest.h"
-#include "gtest/gtest.h"
 
 namespace runhv::conformance {
 namespace {
@@ -37,7 +38,7 @@ GuestOptions two_processors() {
   return {.processors = 2, .apic = WHvX64LocalApicEmulationModeX2Apic};
 }
 
-TEST(Smp, BothProcessorsMakeProgressOnAtomicMemory) {
+CASE(Smp, BothProcessorsMakeProgressOnAtomicMemory, kDocumented, "Intel SDM 8.1") {
   Guest guest(two_processors());
   guest.load(kCodeGpa,
              enable_x2apic() + wrmsr(kIcr, kInit) + wrmsr(kIcr, kSipi) + count_64() + out(0x80));
@@ -59,7 +60,7 @@ TEST(Smp, BothProcessorsMakeProgressOnAtomicMemory) {
   EXPECT_EQ(guest.read64(kDataGpa + 8), 100'000u);
 }
 
-TEST(Smp, ProcessorThatSpinsLetsTheOtherRun) {
+CASE(Smp, ProcessorThatSpinsLetsTheOtherRun, kReported, "field guide 0: one thread per processor") {
   Guest guest(two_processors());
   // Processor 0 waits for the word that processor 1 writes.
   guest.load(kCodeGpa,
@@ -84,7 +85,7 @@ TEST(Smp, ProcessorThatSpinsLetsTheOtherRun) {
   processor1.join();
 }
 
-TEST(Smp, InitialApicIdIsTheIndex) {
+CASE(Smp, InitialApicIdIsTheIndex, kDocumented, "WHvCreateVirtualProcessor") {
   Guest guest(two_processors());
   for (UINT32 vp = 0; vp < 2; ++vp) {
     guest.load(kCodeGpa, Code{0x0F, 0xA2} + out(0x80));
@@ -93,6 +94,89 @@ TEST(Smp, InitialApicIdIsTheIndex) {
     ASSERT_EQ(guest.run(vp).ExitReason, WHvRunVpExitReasonX64IoPortAccess);
     EXPECT_EQ(guest.get(WHvX64RegisterRbx, vp).Reg64 >> 24 & 0xFF, vp);
   }
+}
+
+CASE(Smp, AProcessorWaitsUntilItIsStarted, kReported, "field guide 2.3: QEMU, crosvm, entangled") {
+  Guest guest(two_processors());
+  guest.load(kCodeGpa, enable_x2apic() + out(0x80));
+  guest.load(kApCodeGpa, out(0x81));
+  guest.enter_long_mode();
+  WHV_RUN_VP_EXIT_CONTEXT second{};
+  std::thread processor1([&] {
+    do {
+      second = guest.run_once(1);
+    } while (second.ExitReason == WHvRunVpExitReasonNone ||
+             second.ExitReason == WHvRunVpExitReasonX64Halt);
+  });
+  EXPECT_EQ(guest.run(0).ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(WHvCancelRunVirtualProcessor(guest.handle(), 1, 0), S_OK);
+  processor1.join();
+  EXPECT_EQ(second.ExitReason, WHvRunVpExitReasonCanceled);
+}
+
+CASE(Smp, TheHostMayStartAProcessor, kReported,
+     "field guide 2.3: INIT and SIPI by WHvRequestInterrupt") {
+  Guest guest(two_processors());
+  guest.load(kApCodeGpa, out(0x81));
+  WHV_INTERRUPT_CONTROL control{};
+  control.Type = WHvX64InterruptTypeInit;
+  control.Destination = 1;
+  ASSERT_EQ(WHvRequestInterrupt(guest.handle(), &control, sizeof control), S_OK);
+  control.Type = WHvX64InterruptTypeSipi;
+  control.Vector = kSipiPage;
+  ASSERT_EQ(WHvRequestInterrupt(guest.handle(), &control, sizeof control), S_OK);
+  const auto exit = guest.run(1);
+  ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(exit.IoPortAccess.PortNumber, 0x81);
+  EXPECT_EQ(exit.VpContext.Cs.Base, kApCodeGpa);
+}
+
+CASE(Smp, ASecondStartIsIgnored, kDocumented, "Intel SDM: SIPI while running") {
+  Guest guest(two_processors());
+  guest.load(kCodeGpa, enable_x2apic() + wrmsr(kIcr, kInit) + wrmsr(kIcr, kSipi) +
+                           wrmsr(kIcr, kSipi) + out(0x80));
+  // inc byte [0x500]; report
+  guest.load(kApCodeGpa, Code{0xFE, 0x06, 0x00, 0x05} + out(0x81));
+  guest.enter_long_mode();
+  WHV_RUN_VP_EXIT_CONTEXT second{};
+  std::thread processor1([&] {
+    do {
+      second = guest.run(1);
+    } while (second.ExitReason == WHvRunVpExitReasonX64Halt);
+  });
+  EXPECT_EQ(guest.run(0).ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  processor1.join();
+  ASSERT_EQ(second.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(guest.read64(kDataGpa) & 0xFF, 1u);
+}
+
+CASE(Smp, AnInterruptGoesToTheProcessorThatItNames, kDocumented, "WHV_INTERRUPT_CONTROL") {
+  constexpr std::uint8_t kVector = 0x40;
+  Guest guest(two_processors());
+  guest.load(kHandlerGpa, out(0x83));
+  guest.set_gate(kVector, kHandlerGpa);
+  guest.load(kCodeGpa, enable_x2apic() + out(0x80) + Code{0xFB, 0xEB, 0xFE});  // sti; spin
+  for (UINT32 vp = 0; vp < 2; ++vp) {
+    guest.enter_long_mode(kCodeGpa, vp);
+    guest.set({{WHvRegisterInternalActivityState, 0}}, vp);
+    const auto ready = guest.run(vp);
+    ASSERT_EQ(ready.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+    guest.complete(ready, {}, vp);
+  }
+  WHV_INTERRUPT_CONTROL control{};
+  control.Type = WHvX64InterruptTypeFixed;
+  control.Destination = 1;
+  control.Vector = kVector;
+  ASSERT_EQ(WHvRequestInterrupt(guest.handle(), &control, sizeof control), S_OK);
+  EXPECT_EQ(guest.run(1).IoPortAccess.PortNumber, 0x83);
+  // Processor 0 has nothing to do but spin until it is canceled.
+  std::thread host([&] { EXPECT_EQ(WHvCancelRunVirtualProcessor(guest.handle(), 0, 0), S_OK); });
+  WHV_RUN_VP_EXIT_REASON reason{};
+  do {
+    reason = guest.run_once(0).ExitReason;
+  } while (reason == WHvRunVpExitReasonNone);
+  host.join();
+  EXPECT_EQ(reason, WHvRunVpExitReasonCanceled);
 }
 
 }  // namespace

@@ -1,0 +1,28 @@
+// Functions of WHP that came after Windows 10 1803, looked up at run time: a program that is linked
+// to one that its Windows lacks does not start there (field guide §9, row 36).
+#pragma once
+
+#include "whpapi/runhv_extensions.h"
+#include "whpapi/whp.h"
+
+namespace runhv::conformance {
+
+#define RUNHV_NEWER_CALLS(X)                   \
+  X(suspend_time, WHvSuspendPartitionTime)     \
+  X(resume_time, WHvResumePartitionTime)       \
+  X(reset, WHvResetPartition)                  \
+  X(map2, WHvMapGpaRange2)                     \
+  X(dirty_bitmap, WHvQueryGpaRangeDirtyBitmap) \
+  /* ours */                                   \
+  X(memory_written, WHvRunhvMemoryWritten)
+
+struct NewerCalls {
+#define RUNHV_NEWER_MEMBER(member, name) decltype(&::name) member = nullptr;
+  RUNHV_NEWER_CALLS(RUNHV_NEWER_MEMBER)
+#undef RUNHV_NEWER_MEMBER
+};
+
+// Null members: the library that answers does not export them.
+const NewerCalls& newer_calls();
+
+}  // namespace runhv::conformance

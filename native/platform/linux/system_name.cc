@@ -1,0 +1,13 @@
+#include "platform/system_name.h"
+
+#include <sys/utsname.h>
+
+namespace runhv::platform {
+
+std::string system_name() {
+  utsname names{};
+  if (::uname(&names) != 0) return "Linux";
+  return std::string(names.sysname) + " " + names.release + " " + names.machine;
+}
+
+}  // namespace runhv::platform

@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Makes docs/whp-contract.md of native/conformance/contract.toml, the conformance cases in *_test.cc, and the reports of
+runs on Windows in native/conformance/reports. --check: says where the document is not what it would be."""
+
+import argparse
+import fnmatch
+import json
+import pathlib
+import re
+import sys
+import tomllib
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CONFORMANCE = ROOT / "native/conformance"
+DOCUMENT = ROOT / "docs/whp-contract.md"
+
+CASE = re.compile(r'^CASE\(\s*(\w+),\s*(\w+),\s*k(\w+),\s*((?:"(?:[^"\\]|\\.)*"\s*)+)\)', flags=re.M)
+STATES = ("ok", "part", "no")
+
+HEAD = """# The WHP contract
+
+<!-- Made by tools/whp_contract.py of native/conformance/contract.toml and the cases there. Do not edit. -->
+
+What runhv uses of the Windows Hypervisor Platform, what we believe it does, and which cases of `conformance_test` ask.
+`native/winhv_linux` implements the belief on Linux; *it tests our belief about WHP, not WHP*. A row becomes a fact when its
+cases have passed on a real Windows build: the last column names the builds whose reports are in `native/conformance/reports`.
+
+Source: **D** Microsoft's documentation or headers; **S** a shipping VMM depends on it; **M** measured by others on real
+Windows; **?** our choice where nothing is known.
+Status on the engine `soft`: **ok** (implemented and tested), **part** (see text), **no**.
+
+To ask a Windows: `conformance_test --report FILE`; `--list` tells every case with its source.
+"""
+
+VERSIONS = """## Versions of Windows
+
+`RUNHV_WHP_PROFILE` chooses which version `winhv_linux` is like ([profiles](../native/winhv_linux/README.md#profiles)).
+Server 2022 (20348), Windows 11 22H2 (22621), 24H2 and Server 2025 (26100) are believed to have everything above, except
+that the capability PhysicalAddressWidth is unknown before 26100 (?) and WHvResetPartition is not in Server 2022 (M).
+PartitionTest.IsMadeOnEachVersionOfWindows (the core's own set), Profile.*.
+"""
+
+
+def cases():
+    """Name, mark and source of every case, in the order of the files."""
+    for file in sorted(CONFORMANCE.glob("*_test.cc")):
+        for group, name, mark, source in CASE.findall(file.read_text()):
+            words = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', source))
+            yield f"{group}.{name}", mark.lower(), words
+
+
+def reports():
+    """Of each run on Windows: its system, and the outcome of each case."""
+    for file in sorted((CONFORMANCE / "reports").glob("*.json")):
+        report = json.loads(file.read_text())
+        if report["system"].startswith("Windows"):
+            yield report["system"], {f"{one['group']}.{one['name']}": one["outcome"] for one in report["cases"]}
+
+
+def named_by(row, known):
+    return [name for name in known if any(fnmatch.fnmatchcase(name, pattern) for pattern in row["cases"])]
+
+
+def verified(names, runs):
+    """Where all of these passed, or which did not."""
+    builds = []
+    for system, outcomes in runs:
+        asked = [outcomes[name] for name in names if outcomes.get(name) not in (None, "skipped")]
+        if asked:
+            bad = sum(outcome != "passed" for outcome in asked)
+            builds.append(f"{system}: {len(asked)} passed" if bad == 0 else f"{system}: {bad} of {len(asked)} did not pass")
+    return "; ".join(builds) or "never"
+
+
+def faults(parts, known):
+    covered = set()
+    for part in parts:
+        for row in part["row"]:
+            where = f"contract.toml: {part['title']}: {row['name']}"
+            if row["soft"] not in STATES:
+                yield f"{where}: soft is one of {', '.join(STATES)}"
+            for pattern in row["cases"]:
+                found = fnmatch.filter(known, pattern)
+                if not found:
+                    yield f"{where}: no case is called {pattern}"
+                covered.update(found)
+    for name in known:
+        if name not in covered:
+            yield f"contract.toml: no row names the case {name}"
+
+
+def document(parts, listed, runs):
+    known = [name for name, _, _ in listed]
+    yield HEAD
+    for part in parts:
+        yield f"## {part['title']}\n"
+        yield "| what | semantics we believe | source | soft | cases | verified on Windows |\n|---|---|---|---|---|---|"
+        for row in part["row"]:
+            names = named_by(row, known)
+            shown = ", ".join(f"`{pattern}`" for pattern in row["cases"])
+            count = f"{shown} ({len(names)})" if names else ""
+            yield (f"| {row['name']} | {row['semantics']} | {row['source']} | {row['soft']} | {count} "
+                   f"| {verified(names, runs) if names else ''} |")
+        yield ""
+    yield VERSIONS
+    marks = [mark for _, mark, _ in listed]
+    yield f"## The {len(listed)} cases\n"
+    yield (f"{marks.count('documented')} documented, {marks.count('reported')} reported by somebody who ran it or by a "
+           f"program that depends on it, {marks.count('believed')} our belief.\n")
+    yield "| case | mark | source |\n|---|---|---|"
+    for name, mark, source in listed:
+        yield f"| `{name}` | {mark} | {source.replace('|', chr(92) + '|')} |"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    parts = tomllib.loads((CONFORMANCE / "contract.toml").read_text())["part"]
+    listed = list(cases())
+    found = list(faults(parts, [name for name, _, _ in listed]))
+    text = "\n".join(document(parts, listed, list(reports()))) + "\n"
+    if check and DOCUMENT.read_text() != text:
+        found.append("docs/whp-contract.md: is not what contract.toml and the cases make: run tools/whp_contract.py")
+    for fault in found:
+        print(fault)
+    if not check and not found:
+        DOCUMENT.write_text(text)
+    print(f"whp_contract: {len(listed)} cases, {len(found)} faults")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "cli/prepare.h"
 #include "cli/registries.h"
 #include "cli/run_options.h"
+#include "cli/spool.h"
 #include "cli/texts.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -356,6 +358,32 @@ TEST(ImageVerbs, WhatAVerbDoesNotTakeIsRefused) {
   EXPECT_THAT(image_asked("tag", {"a"}), HasSubstr("expected NAME|ID NEW"));
   EXPECT_THAT(image_asked("rmi", {"caf\xe9"}), HasSubstr("is not UTF-8"));
   EXPECT_EQ(find_image_verb("frob"), nullptr);
+}
+
+TEST(SpoolTest, WhatIsHeldStaysWhateverItsAgeAndWhatADeadOneLeftGoesAtOnce) {
+  const std::string store =
+      ::testing::TempDir() + "runhv-spool-" + std::to_string(static_cast<int>(::getpid()));
+  const std::string incoming = store + "/incoming/";
+  auto spool = Spool::create("load", store, "live");
+  ASSERT_TRUE(spool) << to_string(spool.error());
+  ASSERT_TRUE(testing::write_file((*spool)->path(), {}));
+  const auto long_ago = std::filesystem::file_time_type::clock::now() - std::chrono::hours(1);
+  std::filesystem::last_write_time((*spool)->path(), long_ago);
+  std::filesystem::last_write_time(incoming + "live", long_ago);
+  std::filesystem::create_directory(incoming + "dead");
+  std::filesystem::permissions(incoming + "dead", std::filesystem::perms::owner_all);
+  for (const char* file : {"dead/lock", "dead/stream", "of-no-folder"}) {
+    ASSERT_TRUE(testing::write_file(incoming + file, {}));
+  }
+
+  Spool::sweep(store);
+  EXPECT_TRUE(std::filesystem::exists((*spool)->path()));
+  EXPECT_FALSE(std::filesystem::exists(incoming + "dead"));
+  EXPECT_FALSE(std::filesystem::exists(incoming + "of-no-folder"));
+
+  spool->reset();
+  EXPECT_TRUE(std::filesystem::is_empty(incoming));
+  std::filesystem::remove_all(store);
 }
 
 TEST(Registries, LoginTakesAUserAndARegistry) {

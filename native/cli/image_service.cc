@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/bytes.h"
+#include "cli/sweep.h"
 #include "control/container_folder.h"
 #include "control/frame.h"
 #include "platform/child.h"
@@ -79,16 +80,6 @@ Result<platform::LocalConnection> connect(const std::string& folder) {
     return Fail{Error{Code::kAccessDenied, kOperation, "it is another user's"}};
   }
   return connection;
-}
-
-// Folders of services that were killed, or did not come up.
-void sweep(const std::string& services) {
-  std::error_code failure;
-  for (std::filesystem::directory_iterator entry(services, failure), end; !failure && entry != end;
-       entry.increment(failure)) {
-    auto lock = platform::FolderLock::acquire(entry->path().string());
-    if (lock) static_cast<void>((*std::move(lock)).remove_folder());
-  }
 }
 
 Result<void> start(const std::string& folder, const platform::FolderLock& lock,
@@ -277,7 +268,7 @@ Result<ImageService> ImageService::find(const std::string& home) {
   auto connection = connect(folder);
   if (connection) return ImageService(*std::move(connection), identity);
   if (connection.error().code == Code::kNotFound) {
-    sweep(std::filesystem::path(folder).parent_path().string());
+    sweep_unlocked(std::filesystem::path(folder).parent_path().string());
   }
   return Fail{std::move(connection).error()};
 }

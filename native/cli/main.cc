@@ -390,6 +390,7 @@ Result<std::string> image_text(const ImageVerb& verb, std::span<const std::strin
   RUNHV_TRY_ASSIGN(const std::string home, oci::distribution());
   RUNHV_TRY_ASSIGN(const std::string store, store_directory());
   const std::string name(verb.name);
+  Spool::sweep(store);
   std::unique_ptr<Spool> spool;
   if (verb.pipe != Pipe::kNone) {
     RUNHV_TRY_ASSIGN(spool, Spool::create(name, store, generated_id()));

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cli/sweep.h"
+#include "platform/file.h"
 #include "platform/standard_streams.h"
 
 namespace runhv::cli {
@@ -19,8 +20,23 @@ namespace {
 constexpr std::uint64_t kMostSpooledBytes = std::uint64_t{64}
                                             << 30;  // as ImageLimits.ARCHIVE_BYTES
 constexpr std::size_t kBlock = 256 << 10;
+constexpr int kMostAttempts = 100;
 
 using Stream = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+std::string incoming(const std::string& store) { return store + "/incoming"; }
+
+// Somebody who sweeps may take a new folder for a dead one's, until it is locked.
+Result<platform::FolderLock> own_folder(const std::string& path) {
+  for (int attempt = 1;; ++attempt) {
+    RUNHV_TRY(platform::make_private_directory(path));
+    auto lock = platform::FolderLock::acquire(path);
+    if (lock || attempt == kMostAttempts ||
+        (lock.error().code != Code::kNotFound && lock.error().code != Code::kConflict)) {
+      return lock;
+    }
+  }
+}
 
 Fail<Error> failed(const std::string& verb, const std::string& what) {
   return Fail{Error{Code::kHostFailed, verb, what + ": " + std::strerror(errno)}};
@@ -28,24 +44,25 @@ Fail<Error> failed(const std::string& verb, const std::string& what) {
 
 }  // namespace
 
+void Spool::sweep(const std::string& store) { sweep_unlocked(incoming(store)); }
+
 Result<std::unique_ptr<Spool>> Spool::create(const std::string& verb, const std::string& store,
                                              const std::string& id) {
-  const std::string folder = store + "/incoming";
+  const std::string folder = incoming(store);
   std::error_code failure;
   std::filesystem::create_directories(folder, failure);
   if (failure) {
     return Fail{Error{Code::kHostFailed, verb, "make " + folder + ": " + failure.message()}};
   }
-  sweep(folder);
-  return std::unique_ptr<Spool>(new Spool(verb, folder + "/" + id));
+  const std::string own = folder + "/" + id;
+  RUNHV_TRY_ASSIGN(platform::FolderLock lock, own_folder(own));
+  return std::unique_ptr<Spool>(new Spool(verb, own + "/stream", std::move(lock)));
 }
 
-Spool::Spool(std::string verb, std::string path) : verb_(std::move(verb)), path_(std::move(path)) {}
+Spool::Spool(std::string verb, std::string path, platform::FolderLock folder)
+    : verb_(std::move(verb)), path_(std::move(path)), folder_(std::move(folder)) {}
 
-Spool::~Spool() {
-  std::error_code failure;
-  std::filesystem::remove(path_, failure);
-}
+Spool::~Spool() { static_cast<void>(std::move(folder_).remove_folder()); }
 
 Result<void> Spool::take_stdin() const {
   if (platform::is_terminal(platform::standard_stream(0))) {

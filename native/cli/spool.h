@@ -5,13 +5,19 @@
 #include <string>
 
 #include "base/result.h"
+#include "platform/folder_lock.h"
 
 namespace runhv::cli {
 
-// Deleted with the object.
+// In a folder of its own below `incoming` in the store, which it holds by a lock: the system takes
+// that from a process that dies. Deleted with the object.
 class Spool {
  public:
-  // For `verb`, in a folder of the store, under a name that nobody else has. Nothing is there yet.
+  // Removes at once what processes that are dead have left there; what is held stays, whatever its
+  // age.
+  static void sweep(const std::string& store);
+
+  // For `verb`, under an `id` that nobody else has. Nothing is there yet.
   static Result<std::unique_ptr<Spool>> create(const std::string& verb, const std::string& store,
                                                const std::string& id);
 
@@ -29,10 +35,11 @@ class Spool {
   Result<void> give_to_stdout() const;
 
  private:
-  Spool(std::string verb, std::string path);
+  Spool(std::string verb, std::string path, platform::FolderLock folder);
 
   const std::string verb_;
   const std::string path_;
+  platform::FolderLock folder_;
 };
 
 }  // namespace runhv::cli

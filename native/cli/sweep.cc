@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "platform/file.h"
+#include "platform/folder_lock.h"
 
 namespace runhv::cli {
 
@@ -19,6 +20,20 @@ void sweep(const std::string& directory) {
     if (!std::filesystem::remove(entry->path(), unknown)) {
       (void)platform::remove_tree(entry->path().string());
     }
+  }
+}
+
+void sweep_unlocked(const std::string& directory) {
+  std::error_code failure;
+  for (std::filesystem::directory_iterator entry(directory, failure), end; !failure && entry != end;
+       entry.increment(failure)) {
+    std::error_code unknown;
+    if (!entry->is_directory(unknown)) {
+      std::filesystem::remove(entry->path(), unknown);
+      continue;
+    }
+    auto lock = platform::FolderLock::acquire(entry->path().string());
+    if (lock) static_cast<void>((*std::move(lock)).remove_folder());
   }
 }
 

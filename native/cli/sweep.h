@@ -9,4 +9,8 @@ namespace runhv::cli {
 // minutes: it has nobody.
 void sweep(const std::string& directory);
 
+// Removes the folders of a directory that nobody holds (platform/folder_lock.h), and files there,
+// which nobody can.
+void sweep_unlocked(const std::string& directory);
+
 }  // namespace runhv::cli

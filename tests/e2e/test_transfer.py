@@ -199,6 +199,24 @@ def test_what_podman_saves_runs(fresh, podman, form, tmp_path):
         assert checked(fresh("load", "-i", archive)) == "Loaded image: localhost/box:v3\n"
         runs(fresh, "localhost/box:v3")
     shown = checked(fresh("images", "--no-trunc", "--format", "{{.ID}}")).split()
+def test_what_a_dead_command_spooled_goes_at_once_and_a_live_one_s_stays(fresh):
+    spools = fresh.store / "incoming"
+    live, dead = [fresh.popen("load", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]
+    while len(list(spools.glob("*/stream"))) < 2:
+        assert live.poll() is None and dead.poll() is None
+    dead.kill()
+    dead.wait(30)
+    dead.stdin.close()
+    for file in [*spools.rglob("*"), *spools.iterdir()]:
+        os.utime(file, (0, 0))  # whatever their age
+    checked(fresh("images"))
+    assert len(list(spools.iterdir())) == 1
+    live.stdin.write(b"no archive")
+    live.stdin.close()
+    assert live.wait(60) == 125
+    assert not list(spools.iterdir())
+
+
     assert shown == [f"sha256:{image}"]
 
 

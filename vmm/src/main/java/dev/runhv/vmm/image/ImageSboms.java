@@ -113,11 +113,11 @@ public final class ImageSboms {
     private List<Sbom> referring() throws IOException {
         List<Sbom> found = new ArrayList<>();
         Digest digest = image.manifest().digest();
-        Optional<byte[]> index = files.referrers(digest);
-        if (index.isEmpty()) {
-            return found;
+        List<Json> entries = new ArrayList<>();
+        for (byte[] index : files.referrers(digest)) {
+            entries.addAll(Json.parse(index).objects("manifests"));
         }
-        for (Json entry : Json.parse(index.get()).objects("manifests")) {
+        for (Json entry : entries) {
             String type = entry.string("artifactType", "");
             if (!MEDIA_TYPES.containsKey(type) && !type.equals(IN_TOTO)) {
                 continue;

@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.LongConsumer;
@@ -140,8 +141,8 @@ final class RegistryFiles implements ImageFiles {
         });
     }
 
-    /** An index of what refers to a manifest in the registry, of whoever may push there. */
-    Optional<byte[]> referrers(Digest manifest) throws IOException {
+    /** Indexes of what refers to a manifest in the registry, of whoever may push there. */
+    List<byte[]> referrers(Digest manifest) throws IOException {
         return interruptible(() -> client.referrers(manifest));
     }
 

@@ -27,6 +27,9 @@ import javax.net.ssl.SSLException;
  */
 public final class RegistryClient implements AutoCloseable {
     private static final int MANIFEST_BYTES = 4 << 20;
+    /** Of a listing, which together have no more bytes than a manifest: a registry may link the last one to the first. */
+    static final int PAGES = 100;
+
     private static final String ACCEPT = "application/vnd.oci.image.index.v1+json,"
             + "application/vnd.oci.image.manifest.v1+json,"
             + "application/vnd.docker.distribution.manifest.list.v2+json,"
@@ -94,7 +97,8 @@ public final class RegistryClient implements AutoCloseable {
     }
 
     private interface Reading<T> {
-        T read(HttpResponse<InputStream> response) throws IOException;
+        /** @param host that has answered */
+        T read(RegistryHost host, HttpResponse<InputStream> response) throws IOException, InterruptedException;
     }
 
     private <T> T manifest(String path, Endpoint.Capability needed, Reading<T> reading)
@@ -102,7 +106,8 @@ public final class RegistryClient implements AutoCloseable {
         Turns turns = new Turns(needed);
         while (true) {
             try {
-                return reading.read(turns.host().get(path, ACCEPT, 0));
+                RegistryHost host = turns.host();
+                return reading.read(host, host.get(path, ACCEPT, 0));
             } catch (RunhvException e) {
                 turns.next(e);
             } catch (ConnectException | SSLException e) {
@@ -114,31 +119,45 @@ public final class RegistryClient implements AutoCloseable {
     }
 
     /**
-     * An index of the manifests that refer to one (OCI distribution 1.1, "Listing Referrers"): its first page, or what the tag
-     * means that stands for it in registries without that.
+     * Indexes of the manifests that refer to one (OCI distribution 1.1, "Listing Referrers"), the pages of a listing, or what
+     * the tag means that stands for it in registries without that.
      *
      * @return empty where there is none
      */
-    public Optional<byte[]> referrers(Digest manifest) throws IOException, InterruptedException {
+    public List<byte[]> referrers(Digest manifest) throws IOException, InterruptedException {
         String algorithm = manifest.algorithm().name().toLowerCase(Locale.ROOT);
         for (String path : List.of("/referrers/" + manifest, "/manifests/" + algorithm + "-" + manifest.hex())) {
             try {
-                return Optional.of(manifest(reference.repository() + path, Endpoint.Capability.RESOLVE, this::text));
+                return manifest(reference.repository() + path, Endpoint.Capability.RESOLVE, this::pages);
             } catch (RunhvException e) {
                 if (e.code() != ErrorCode.NOT_FOUND) {
                     throw e;
                 }
             }
         }
-        return Optional.empty();
+        return List.of();
     }
 
-    private byte[] text(HttpResponse<InputStream> response) throws IOException {
-        return RegistryHost.bounded(response, MANIFEST_BYTES, "manifest");
+    private List<byte[]> pages(RegistryHost host, HttpResponse<InputStream> first)
+            throws IOException, InterruptedException {
+        List<byte[]> pages = new ArrayList<>();
+        int left = MANIFEST_BYTES;
+        Optional<HttpResponse<InputStream>> page = Optional.of(first);
+        while (page.isPresent()) {
+            if (pages.size() == PAGES) {
+                page.get().body().close();
+                throw new CorruptInputException("What refers to the image fills more than %d pages".formatted(PAGES));
+            }
+            byte[] text = RegistryHost.bounded(page.get(), left, "list of what refers to the image");
+            left -= text.length;
+            pages.add(text);
+            page = host.next(page.get(), ACCEPT);
+        }
+        return pages;
     }
 
-    private Found found(HttpResponse<InputStream> response) throws IOException {
-        byte[] text = text(response);
+    private Found found(RegistryHost host, HttpResponse<InputStream> response) throws IOException {
+        byte[] text = RegistryHost.bounded(response, MANIFEST_BYTES, "manifest");
         Digest digest = Digest.sha256(text);
         if (reference.digest().isPresent() && !reference.digest().get().equals(digest)) {
             throw new CorruptInputException("The registry sent the manifest %s for %s"

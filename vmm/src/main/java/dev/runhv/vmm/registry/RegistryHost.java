@@ -10,8 +10,8 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.ConnectException;
-import java.net.ProxySelector;
 import java.net.SocketException;
+import java.net.ProxySelector;
 import java.net.URI;
 import java.net.URLEncoder;
 import java.net.http.HttpClient;
@@ -24,6 +24,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Predicate;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import javax.net.ssl.SSLException;
 
@@ -35,6 +37,9 @@ final class RegistryHost implements AutoCloseable {
     static final int TOKEN_BYTES = 1 << 20;
 
     private static final int REDIRECTS = 5;
+    /** One link of perhaps several in a header. */
+    private static final Pattern NEXT = Pattern.compile("<([^<>]*)>\\s*;[^<>,]*\\brel=\"?next\\b");
+
     private static final int DISCARDED_BYTES = 1 << 16;
     private static final Duration CONNECT = Duration.ofSeconds(15);
     private static final Duration ANSWER = Duration.ofSeconds(30);
@@ -103,10 +108,32 @@ final class RegistryHost implements AutoCloseable {
     HttpResponse<InputStream> get(String path, String accept, long offset) throws IOException, InterruptedException {
         Map<String, String> headers =
                 offset > 0 ? Map.of("Accept", accept, "Range", "bytes=" + offset + "-") : Map.of("Accept", accept);
-        Request request = new Request("GET", endpoint.uri(path), headers, Content.NONE);
+        return get(endpoint.uri(path), headers, offset);
+    }
+
+    private HttpResponse<InputStream> get(URI uri, Map<String, String> headers, long offset)
+            throws IOException, InterruptedException {
+        Request request = new Request("GET", uri, headers, Content.NONE);
         return ask(
                 () -> request,
                 response -> response.statusCode() == 200 || response.statusCode() == 206 && isFrom(response, offset));
+    }
+
+    /**
+     * The page behind one of a listing (RFC 8288; OCI distribution 1.1, "Listing Referrers").
+     *
+     * @return empty behind the last one
+     */
+    Optional<HttpResponse<InputStream>> next(HttpResponse<?> page, String accept)
+            throws IOException, InterruptedException {
+        Optional<String> link = page.headers().allValues("Link").stream()
+                .map(NEXT::matcher)
+                .filter(Matcher::find)
+                .map(found -> found.group(1))
+                .findFirst();
+        return link.isEmpty()
+                ? Optional.empty()
+                : Optional.of(get(target(page.uri(), link.get()), Map.of("Accept", accept), 0));
     }
 
     /** @param uri of the endpoint, or where it sent us to */

@@ -646,12 +646,56 @@ class RegistryTest {
             misbehaviour =
                     exchange -> exchange.getRequestURI().getPath().endsWith("/manifests/sha256-" + manifest.hex())
                             && send(exchange, 200, index);
-            assertThat(client.referrers(manifest)).contains(index);
+            assertThat(client.referrers(manifest)).containsExactly(index);
             misbehaviour = exchange ->
                     exchange.getRequestURI().getPath().endsWith("/referrers/" + manifest) && send(exchange, 200, index);
-            assertThat(client.referrers(manifest)).contains(index);
+            assertThat(client.referrers(manifest)).containsExactly(index);
             misbehaviour = exchange -> send(exchange, 403, new byte[0]);
             assertThatThrownBy(() -> client.referrers(manifest)).isInstanceOf(RunhvException.class);
+        }
+    }
+
+    @Test
+    void whatRefersToAManifestMayFillSeveralPages() throws Exception {
+        Digest manifest = Digest.sha256(new byte[] {1});
+        String path = "/v2/web/referrers/" + manifest;
+        misbehaviour = exchange -> {
+            String query = exchange.getRequestURI().getQuery();
+            int page = query == null ? 1 : Integer.parseInt(query.replaceFirst("last=", ""));
+            if (page == 1) {
+                exchange.getResponseHeaders().add("Link", "<https://elsewhere.example/>; rel=\"help\"");
+                exchange.getResponseHeaders().add("Link", "<" + path + "?last=2>; title=\"more\"; rel=\"next\"");
+            } else if (page == 2) {
+                exchange.getResponseHeaders().add("Link", "</elsewhere>; rel=prev, <" + path + "?last=3>;rel=next");
+            }
+            return send(exchange, 200, page(page));
+        };
+        try (RegistryClient client = client()) {
+            assertThat(client.referrers(manifest)).containsExactly(page(1), page(2), page(3));
+        }
+        assertThat(requests).containsExactly(path, path, path);
+    }
+
+    private static byte[] page(int number) {
+        return "{\"manifests\":[],\"page\":%d}".formatted(number).getBytes(StandardCharsets.UTF_8);
+    }
+
+    @Test
+    void pagesThatDoNotEndAndOnePageThatLeadsElsewhereAreRefused() throws Exception {
+        Digest manifest = Digest.sha256(new byte[] {1});
+        misbehaviour = exchange -> {
+            exchange.getResponseHeaders().add("Link", "<" + exchange.getRequestURI() + ">; rel=\"next\"");
+            return send(exchange, 200, page(1));
+        };
+        try (RegistryClient client = client()) {
+            assertThatThrownBy(() -> client.referrers(manifest))
+                    .isInstanceOf(CorruptInputException.class)
+                    .hasMessageContaining("more than " + RegistryClient.PAGES + " pages");
+            misbehaviour = exchange -> {
+                exchange.getResponseHeaders().add("Link", "<file:///etc/passwd>; rel=\"next\"");
+                return send(exchange, 200, page(1));
+            };
+            assertThatThrownBy(() -> client.referrers(manifest)).hasMessageContaining("no HTTPS URL");
         }
     }
 

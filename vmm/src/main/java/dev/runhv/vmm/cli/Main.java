@@ -39,6 +39,7 @@ public final class Main {
      *     the standard input
      */
     public static void main(String[] arguments) throws IOException, InterruptedException {
+        allowPasswordsForTunnels();
         if (arguments.length > 0) {
             serve(Path.of(arguments[0]), arguments[1], Duration.ofSeconds(Long.parseLong(arguments[2])));
             return;
@@ -51,6 +52,16 @@ public final class Main {
         out.flush();
         // Threads that read layers ahead may still be there; nobody waits for them.
         System.exit(status);
+    }
+
+    /**
+     * The JDK keeps passwords from proxies that tunnel, as who listens on the way to a proxy could read them. Who has put one
+     * into HTTPS_PROXY means it to be sent, as every other program does.
+     */
+    private static void allowPasswordsForTunnels() {
+        if (System.getProperty(RegistryClient.DISABLED_FOR_TUNNELS) == null) {
+            System.setProperty(RegistryClient.DISABLED_FOR_TUNNELS, "");
+        }
     }
 
     private static void serve(Path folder, String identity, Duration idle) throws IOException, InterruptedException {

@@ -26,6 +26,12 @@ import javax.net.ssl.SSLException;
  * machine. Of several endpoints the first that can is asked, and the next where it fails. For any number of threads.
  */
 public final class RegistryClient implements AutoCloseable {
+    /**
+     * A property of the JVM that HttpClient reads at its first use: unless it is empty, no password goes to a proxy along with a
+     * CONNECT (the JDK's net.properties).
+     */
+    public static final String DISABLED_FOR_TUNNELS = "jdk.http.auth.tunneling.disabledSchemes";
+
     private static final int MANIFEST_BYTES = 4 << 20;
     /** Of a listing, which together have no more bytes than a manifest: a registry may link the last one to the first. */
     static final int PAGES = 100;

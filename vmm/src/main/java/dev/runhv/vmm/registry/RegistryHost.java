@@ -11,7 +11,6 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.net.ConnectException;
 import java.net.SocketException;
-import java.net.ProxySelector;
 import java.net.URI;
 import java.net.URLEncoder;
 import java.net.http.HttpClient;
@@ -50,7 +49,7 @@ final class RegistryHost implements AutoCloseable {
     private final List<String> scopes;
     private final Lookup credentials;
     private final Patience patience;
-    private final ProxySelector proxies;
+    private final Proxies proxies;
     private volatile HttpClient http; // null until it is asked: it costs threads, and Java's list of authorities
     private volatile String authorization = "";
 
@@ -65,7 +64,7 @@ final class RegistryHost implements AutoCloseable {
             String operation,
             List<String> scopes,
             Lookup credentials,
-            ProxySelector proxies,
+            Proxies proxies,
             Patience patience) {
         this.endpoint = endpoint;
         this.operation = operation;
@@ -199,7 +198,7 @@ final class RegistryHost implements AutoCloseable {
             throws IOException, InterruptedException {
         URI uri = first.uri();
         for (int redirects = 0; redirects <= REDIRECTS; redirects++) {
-            HttpRequest.Builder request = HttpRequest.newBuilder(uri);
+            HttpRequest.Builder request = request(uri);
             first.headers().forEach(request::header);
             if (endpoint.isOrigin(uri)) {
                 endpoint.headers().forEach((name, values) -> values.forEach(value -> request.header(name, value)));
@@ -217,6 +216,13 @@ final class RegistryHost implements AutoCloseable {
         throw failure(ErrorCode.HOST_FAILED, "%s redirects more than %d times".formatted(host(), REDIRECTS));
     }
 
+    /** With what its proxy asks for: HttpClient keeps that from who is asked without one or through a tunnel. */
+    private HttpRequest.Builder request(URI uri) {
+        HttpRequest.Builder request = HttpRequest.newBuilder(uri);
+        proxies.authorization(uri).ifPresent(said -> request.header("Proxy-Authorization", said));
+        return request;
+    }
+
     /** RFC 9110 §15.4: what carries content goes on to where it is sent only by those that keep the method. */
     private static boolean isRedirect(String method, int status) {
         boolean reads = method.equals("GET") || method.equals("HEAD");
@@ -231,8 +237,8 @@ final class RegistryHost implements AutoCloseable {
                     .build());
         }
         try (Content.Sending sending = content.new Sending(patience.stall())) {
-            return sending.send(
-                    http(), request.method(method, sending.publisher()).build(), answerHandler());
+            return passed(sending.send(
+                    http(), request.method(method, sending.publisher()).build(), answerHandler()));
         } catch (IOException e) {
             throw named(request.build().uri(), e);
         }
@@ -240,10 +246,24 @@ final class RegistryHost implements AutoCloseable {
 
     private HttpResponse<InputStream> send(HttpRequest request) throws IOException, InterruptedException {
         try {
-            return http().send(request, answerHandler());
+            return passed(http().send(request, answerHandler()));
         } catch (IOException e) {
             throw named(request.uri(), e);
         }
+    }
+
+    /** An answer that is no proxy's refusal; such a one to a CONNECT has no body. */
+    private HttpResponse<InputStream> passed(HttpResponse<InputStream> response) {
+        if (response.statusCode() != 407) {
+            return response;
+        }
+        String jvm = System.getProperty(RegistryClient.DISABLED_FOR_TUNNELS) == null
+                ? "; a program allows Java to send a password by -D" + RegistryClient.DISABLED_FOR_TUNNELS + "="
+                : "";
+        throw failure(
+                ErrorCode.ACCESS_DENIED,
+                "The proxy refuses it: HTTP_PROXY or HTTPS_PROXY names nobody whom it admits, as in http://USER:PASSWORD@HOST:PORT"
+                        + jvm);
     }
 
     private HttpResponse.BodyHandler<InputStream> answerHandler() {
@@ -344,14 +364,14 @@ final class RegistryHost implements AutoCloseable {
             String wanted = scopes.isEmpty() ? "" : "&scope=" + encoded(String.join(" ", scopes));
             String form = "grant_type=refresh_token&client_id=" + CLIENT_ID + wanted + whose + "&refresh_token="
                     + encoded(known.get().secret());
-            request = HttpRequest.newBuilder(realm)
+            request = request(realm)
                     .header("Content-Type", "application/x-www-form-urlencoded")
                     .POST(HttpRequest.BodyPublishers.ofString(form));
         } else {
             String query =
                     scopes.stream().map(scope -> "&scope=" + encoded(scope)).collect(Collectors.joining()) + whose;
             String all = realm.getRawQuery() == null ? query.replaceFirst("^&", "?") : query;
-            request = HttpRequest.newBuilder(URI.create(realm + all));
+            request = request(URI.create(realm + all));
             known.ifPresent(who -> request.header("Authorization", "Basic " + who.encoded()));
         }
         HttpResponse<InputStream> answer = send(request.timeout(ANSWER).build());

@@ -7,8 +7,10 @@ import dev.runhv.api.RunhvException;
 import java.io.IOException;
 import java.net.Proxy;
 import java.net.URI;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -121,9 +123,24 @@ class HostFilesTest {
 
     @Test
     void refusesAProxyThatItCannotUseWithoutItsPassword() {
-        assertThatThrownBy(() -> new Proxies(Map.of("HTTP_PROXY", "http://me:secret@proxy.example")))
-                .isInstanceOf(RunhvException.class)
-                .hasMessageContaining("use HTTP_PROXY")
-                .hasMessageNotContaining("secret");
+        for (String proxy : List.of("https://me:secret@proxy.example", "http://me:secret@", "http://me:sec ret@x")) {
+            assertThatThrownBy(() -> new Proxies(Map.of("HTTP_PROXY", proxy)))
+                    .isInstanceOf(RunhvException.class)
+                    .hasMessageContaining("use HTTP_PROXY")
+                    .hasMessageNotContaining("sec");
+        }
+    }
+
+    @Test
+    void saysToAProxyWhoAsks() {
+        Proxies proxies = new Proxies(Map.of(
+                "HTTPS_PROXY", "http://me:a%3Ab@proxy.example:3128", "HTTP_PROXY", "http://nobody@proxy.example"));
+        assertThat(proxies.authorization(URI.create("https://a.example/"))).contains(basic("me:a:b"));
+        assertThat(proxies.authorization(URI.create("http://a.example/"))).contains(basic("nobody:"));
+        assertThat(proxies.authorization(URI.create("https://localhost/"))).isEmpty();
+    }
+
+    private static String basic(String credentials) {
+        return "Basic " + Base64.getEncoder().encodeToString(credentials.getBytes(StandardCharsets.UTF_8));
     }
 }

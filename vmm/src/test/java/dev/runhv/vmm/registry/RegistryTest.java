@@ -31,6 +31,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Base64;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -444,6 +445,42 @@ class RegistryTest {
         hosts("server = \"http://registry.example:81\"\n");
         pulls();
         assertThat(requests).containsExactly("/v2/web/manifests/latest");
+    }
+
+    @Test
+    void passwordOfAProxyGoesToTheProxyAlone() throws Exception {
+        List<String> said = new CopyOnWriteArrayList<>();
+        misbehaviour = exchange -> {
+            List<String> proxy = exchange.getRequestHeaders().getOrDefault("Proxy-authorization", List.of());
+            said.add(exchange.getRequestURI().getPath() + " " + proxy);
+            return false;
+        };
+        environment.put(
+                "http_proxy", "http://me:secr%40t@" + Reference.parse(name()).registry());
+        hosts("server = \"http://registry.example:81\"\n");
+        pulls();
+        environment.put("no_proxy", "*");
+        hosts("");
+        pulls();
+        String basic = Base64.getEncoder().encodeToString("me:secr@t".getBytes(StandardCharsets.UTF_8));
+        assertThat(said)
+                .containsExactly("/v2/web/manifests/latest [Basic " + basic + "]", "/v2/web/manifests/latest []");
+    }
+
+    @Test
+    void proxyThatAdmitsNobodyIsOneSentenceWithoutItsPassword() throws Exception {
+        environment.put(
+                "http_proxy", "http://me:secret@" + Reference.parse(name()).registry());
+        hosts("server = \"http://registry.example:81\"\n");
+        misbehaviour = exchange -> send(exchange, 407, new byte[0]);
+        try (RegistryClient client = client()) {
+            assertThatThrownBy(client::manifest)
+                    .isInstanceOfSatisfying(
+                            RunhvException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ACCESS_DENIED))
+                    .hasMessageContaining("The proxy refuses it")
+                    .hasMessageNotContaining("secret");
+        }
+        assertThat(requests).hasSize(1);
     }
 
     @Test

@@ -70,7 +70,7 @@ constexpr ImageVerb kVerbs[] = {
      "Asks the registry what the name means now, and fetches what the store does not have. What\n"
      "was begun goes on where it ended (docs/registries.md).",
      kPullOptions, 1, 1, false},
-    {"push", "NAME[:TAG]", "send an image to its registry",
+    {"push", "NAME[:TAG]|ID", "send an image to its registry",
      "Sends the registry what it does not have of the image, and gives that the name there. Where\n"
      "the store has a part of an index only, it is the image for linux/amd64 that is sent.",
      kPullOptions, 1, 1, true},

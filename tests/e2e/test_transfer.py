@@ -96,6 +96,17 @@ def test_push_needs_a_name_that_is_there(fresh, registry):
     one_line(fresh("push", registry.name("nothing")), "push image", "runhv pull")
 
 
+def test_push_takes_an_id_that_has_one_name(fresh, registry, other_store):
+    registry.push(fresh.image("busybox"), "box:latest")
+    checked(fresh("pull", "-q", registry.name("box")))
+    checked(fresh("tag", registry.name("box"), registry.name("mine:v1")))
+    id = checked(fresh("images", "-q", registry.name("mine:v1"))).strip()
+    one_line(fresh("push", id), f"push image {id}", "several names", registry.name("box:latest"), registry.name("mine:v1"))
+    checked(fresh("rmi", registry.name("box")))
+    assert checked(fresh("push", "-q", id)) == registry.name("mine:v1") + "\n"
+    checked(other_store("pull", "-q", registry.name("mine:v1")))
+
+
 def test_a_registry_that_is_read_only_is_one_line(fresh, registry):
     registry.push(fresh.image("busybox"), "busybox:latest")
     checked(fresh("pull", "-q", registry.name("busybox")))

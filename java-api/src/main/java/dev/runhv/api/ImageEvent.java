@@ -1,8 +1,9 @@
 package dev.runhv.api;
 
 /**
- * What happens on the way of an image into the store; see {@link Images#pull(PullSpec, java.util.function.Consumer)}. A later
- * version may tell more: a {@code switch} needs a default branch.
+ * What happens on the way of an image into the store or to a registry; see {@link Images#pull(PullSpec,
+ * java.util.function.Consumer)} and {@link Images#push(String, java.util.function.Consumer)}. A later version may tell more: a
+ * {@code switch} needs a default branch.
  */
 public interface ImageEvent {
     /**
@@ -31,6 +32,16 @@ public interface ImageEvent {
      * @param totalBytes of the layer as it is stored
      */
     record LayerReady(String layer, long totalBytes) implements ImageEvent {}
+
+    /**
+     * A layer goes to a registry. Told ten times a second at most for each layer, and when the registry has all of it, also of
+     * one that it had before.
+     *
+     * @param layer its digest
+     * @param bytes that are on their way; they may become fewer where an upload is begun again
+     * @param totalBytes of the layer as it is stored
+     */
+    record Sent(String layer, long bytes, long totalBytes) implements ImageEvent {}
 
     /**
      * Something that one should know of an image that is used all the same.

@@ -82,6 +82,34 @@ public interface Images {
     Image pull(PullSpec spec, Consumer<? super ImageEvent> listener) throws InterruptedException;
 
     /**
+     * Sends an image to the registry that its name says, with the same bytes and digests: what the registry does not have of
+     * it, then the name. Of an image for several platforms all are sent where the store has all, else that for linux/amd64.
+     * {@link #tag} gives an image the name of another registry first.
+     *
+     * @param nameOrId of an image in the store; an ID that has one name
+     * @return {@code sha256:…}, what the name means in the registry now: a manifest, or an index of manifests
+     * @throws RequestException where there is none, or an ID has several names, or it is damaged
+     * @throws HostException where the host fails, the registry cannot be reached, or refuses
+     * @throws ClosedException where the {@link Runhv} was closed, before or meanwhile
+     * @throws InterruptedException where the thread is interrupted; the name means there what it meant before
+     */
+    default String push(String nameOrId) throws InterruptedException {
+        return push(nameOrId, event -> {});
+    }
+
+    /**
+     * The same, and tells how it goes on.
+     *
+     * @param nameOrId of an image in the store; an ID that has one name
+     * @param listener is called by several threads, one at a time; it should return soon. What it throws ends the push, and
+     *     is thrown here
+     * @return what the name means in the registry now
+     * @throws RunhvException as {@link #push(String)}
+     * @throws InterruptedException where the thread is interrupted; the name means there what it meant before
+     */
+    String push(String nameOrId, Consumer<? super ImageEvent> listener) throws InterruptedException;
+
+    /**
      * The names in the store.
      *
      * @return in their order

@@ -6,7 +6,6 @@ import dev.runhv.vmm.cli.RequestReader.Request;
 import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.content.TemporaryFile;
 import dev.runhv.vmm.image.ImageImport;
-import dev.runhv.vmm.image.ImagePush;
 import dev.runhv.vmm.image.ImageSboms;
 import dev.runhv.vmm.image.PacedProgress;
 import dev.runhv.vmm.image.Platform;
@@ -40,7 +39,7 @@ final class ImageVerbs {
         List<String> arguments = request.arguments();
         return switch (request.verb()) {
             case PULL -> pull(service, request, err);
-            case PUSH -> push(request, err);
+            case PUSH -> push(store, service, request, err);
             case LOAD -> load(service, request, err);
             case SAVE -> save(store, service, request);
             case IMPORT -> imported(service, request);
@@ -85,14 +84,16 @@ final class ImageVerbs {
         return request.has("quiet") ? PullProgress.NONE : new PullLines(err, request.progress());
     }
 
-    private static String push(Request.Image request, PrintStream err) throws IOException, InterruptedException {
-        Reference name = Reference.parse(request.arguments().getFirst());
-        Optional<Platform> platform = platform(request);
-        ImagePush.Pushed pushed = ImagePush.push(name, platform, request.store(), progress(request, err));
-        if (!pushed.whole() && platform.isEmpty()) {
-            err.println("runhv: the store has not all that the index of " + name
-                    + " lists: only the image for linux/amd64 is pushed");
-        }
+    private static String push(ImageStore store, ImageService service, Request.Image request, PrintStream err)
+            throws IOException, InterruptedException {
+        String text = request.arguments().getFirst();
+        Reference name = store.onlyName("push image " + text, text);
+        ImageService.Pushed pushed = service.push(
+                name,
+                platform(request),
+                progress(request, err),
+                // Quiet too: the name means less there than here.
+                request.has("records") ? new ProgressRecords(err) : new ProgressLines(err));
         return PullLines.result(request, name, pushed.digest(), pushed.layers(), pushed.bytes());
     }
 

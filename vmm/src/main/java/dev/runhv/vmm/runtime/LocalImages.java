@@ -91,6 +91,18 @@ final class LocalImages implements Images {
         });
     }
 
+    @Override
+    public String push(String nameOrId, Consumer<? super ImageEvent> listener) throws InterruptedException {
+        String operation = "push image " + nameOrId;
+        return runhv.making(operation, () -> {
+            Reference name = images.onlyName(operation, nameOrId);
+            SentEvents events = new SentEvents(operation, listener);
+            return service.push(name, Optional.empty(), new PacedProgress(events), events)
+                    .digest()
+                    .toString();
+        });
+    }
+
     private static Image named(dev.runhv.vmm.store.Image image) {
         return new Named(
                 image.name().toString(),

@@ -47,12 +47,35 @@ public final class ServedImages implements ImageService {
             throws InterruptedException {
         Map<String, List<String>> options = new LinkedHashMap<>();
         options.put("platform", List.of(platform.toString()));
+        return told("pull", name, options, progress, making, Pulled::new);
+    }
+
+    @Override
+    public Pushed push(Reference name, Optional<Platform> platform, PullProgress progress, RootfsProgress warned)
+            throws InterruptedException {
+        Map<String, List<String>> options = new LinkedHashMap<>();
+        platform.ifPresent(wanted -> options.put("platform", List.of(wanted.toString())));
+        return told("push", name, options, progress, warned, Pushed::new);
+    }
+
+    private interface Result<T> {
+        T of(Digest digest, int layers, long bytes);
+    }
+
+    /** Of the verbs that say what a name means in its registry. */
+    private <T> T told(
+            String verb,
+            Reference name,
+            Map<String, List<String>> options,
+            PullProgress progress,
+            RootfsProgress warned,
+            Result<T> result)
+            throws InterruptedException {
         options.put("json", List.of(""));
-        String text = output("pull", List.of(name.toString()), options, line -> tell(line, progress, making));
+        String text = output(verb, List.of(name.toString()), options, line -> tell(line, progress, warned));
         try {
-            Json pulled = Json.parse(text.getBytes(StandardCharsets.UTF_8));
-            return new Pulled(
-                    Digest.parse(pulled.string("digest")), (int) pulled.number("layers"), pulled.number("bytes"));
+            Json said = Json.parse(text.getBytes(StandardCharsets.UTF_8));
+            return result.of(Digest.parse(said.string("digest")), (int) said.number("layers"), said.number("bytes"));
         } catch (CorruptInputException e) {
             throw notUnderstood(e);
         }

@@ -37,6 +37,25 @@ public interface ImageService {
             throws InterruptedException;
 
     /**
+     * What a name means in its registry now.
+     *
+     * @param digest of a manifest, or of an index of manifests
+     * @param layers how many there are of one image
+     * @param bytes of these layers as they are stored
+     */
+    record Pushed(Digest digest, int layers, long bytes) {}
+
+    /**
+     * Sends an image to the registry that its name says.
+     *
+     * @param platform that alone is wanted; empty: of an index all where all is there, else linux/amd64
+     * @param progress is told how the layers go
+     * @param warned is told what a person should know of the image
+     */
+    Pushed push(Reference name, Optional<Platform> platform, PullProgress progress, RootfsProgress warned)
+            throws InterruptedException;
+
+    /**
      * Takes the images of an archive.
      *
      * @param archive perhaps compressed as a whole

@@ -77,15 +77,40 @@ public final class ImageStore {
          */
         public List<Image> find(String text) {
             String operation = "find image " + text;
-            List<Image> found = byName(images, text);
-            if (found.isEmpty()) {
-                found = byId(operation, images, text);
-            }
+            List<Image> found = matching(operation, text);
             if (found.isEmpty()) {
                 throw Failures.notFound(operation, "No such image; runhv images lists those that are there");
             }
             return found;
         }
+
+        private List<Image> matching(String operation, String text) {
+            List<Image> found = byName(images, text);
+            return found.isEmpty() ? byId(operation, images, text) : found;
+        }
+    }
+
+    /**
+     * The only name of what a user means, as it is pushed by.
+     *
+     * @param operation for messages
+     * @param text as {@link Listing#find} takes it
+     * @throws RunhvException {@code NOT_FOUND}; {@code INVALID_ARGUMENT} where an ID has several
+     */
+    public Reference onlyName(String operation, String text) {
+        List<Image> found = list().matching(operation, text);
+        if (found.isEmpty()) {
+            throw Failures.notFound(operation, "The store does not have it: runhv pull " + text);
+        }
+        if (found.size() > 1) {
+            throw Failures.invalid(
+                    operation,
+                    "It has several names, say one of them: "
+                            + found.stream()
+                                    .map(image -> image.name().toString())
+                                    .collect(Collectors.joining(", ")));
+        }
+        return found.getFirst().name();
     }
 
     public Listing list() {

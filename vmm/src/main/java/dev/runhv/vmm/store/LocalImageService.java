@@ -4,6 +4,7 @@ import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.StoreLease;
 import dev.runhv.vmm.image.ImageImport;
 import dev.runhv.vmm.image.ImageLoad;
+import dev.runhv.vmm.image.ImagePush;
 import dev.runhv.vmm.image.ImageSave;
 import dev.runhv.vmm.image.ImageSource;
 import dev.runhv.vmm.image.Layer;
@@ -41,6 +42,17 @@ public record LocalImageService(Path store) implements ImageService {
             }
             return pulled;
         }
+    }
+
+    @Override
+    public Pushed push(Reference name, Optional<Platform> platform, PullProgress progress, RootfsProgress warned)
+            throws InterruptedException {
+        ImagePush.Pushed pushed = ImagePush.push(name, platform, store, progress);
+        if (!pushed.whole() && platform.isEmpty()) {
+            warned.warn("the store has not all that the index of " + name
+                    + " lists: only the image for linux/amd64 is pushed");
+        }
+        return new Pushed(pushed.digest(), pushed.layers(), pushed.bytes());
     }
 
     @Override

@@ -140,6 +140,20 @@ class ServedImagesTest {
     }
 
     @Test
+    void aPushTellsHowItGoesAndWhatTheRegistryHasNow() throws Exception {
+        pull(PullProgress.NONE);
+        answer = LoopbackRegistry::takesWhatIsPushed;
+        Told told = new Told();
+
+        ImageService.Pushed pushed = images.push(name, Optional.empty(), told, RootfsProgress.NONE);
+
+        int bytes = ImageBuilder.gzip(TAR).length;
+        Digest manifest = Digest.sha256(ImageBuilder.bytes(image.manifestText()));
+        assertThat(pushed).isEqualTo(new ImageService.Pushed(manifest, 1, bytes));
+        assertThat(told.events).contains(Digest.sha256(ImageBuilder.gzip(TAR)) + " has come, " + bytes);
+    }
+
+    @Test
     void archivesGoAndComeByIt() throws Exception {
         pull(PullProgress.NONE);
         Path archive = folder.resolve("images.tar");

@@ -243,6 +243,39 @@ class LocalImagesTest {
     }
 
     @Test
+    void anImageIsPushedByItsNameOrItsId() throws Exception {
+        images.pull(name);
+        answer = LoopbackRegistry::takesWhatIsPushed;
+        requests.clear();
+        List<ImageEvent> events = new CopyOnWriteArrayList<>();
+
+        assertThat(images.push(name)).isEqualTo(manifest());
+        assertThat(images.push(id().substring(0, 20), events::add)).isEqualTo(manifest());
+
+        assertThat(requests.stream().filter(path -> path.endsWith("/v2/web/manifests/latest")))
+                .hasSize(2);
+        String noise = Digest.sha256(NOISE).toString();
+        assertThat(events).containsOnlyOnce(new ImageEvent.Sent(noise, NOISE.length, NOISE.length));
+        images.tag(name, "mine:1");
+        assertThatThrownBy(() -> images.push(id()))
+                .hasMessageContaining("It has several names, say one of them: docker.io/library/mine:1, " + name);
+        assertFails(ErrorCode.NOT_FOUND, () -> images.push("nothing"));
+    }
+
+    @Test
+    void whatAListenerThrowsEndsThePush() throws Exception {
+        images.pull(name);
+        answer = LoopbackRegistry::takesWhatIsPushed;
+        requests.clear();
+        IllegalStateException thrown = new IllegalStateException("enough");
+        assertThatThrownBy(() -> images.push(name, event -> {
+                    throw thrown;
+                }))
+                .isSameAs(thrown);
+        assertThat(requests).noneMatch(path -> path.contains("/manifests/"));
+    }
+
+    @Test
     void anImageHasItsIdByAnyNameAndAsMuchOfItAsNoOtherHas() throws Exception {
         images.pull(name);
         images.tag(name, "mine:1");

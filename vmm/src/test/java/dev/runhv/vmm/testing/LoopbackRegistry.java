@@ -4,6 +4,7 @@ import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import dev.runhv.vmm.content.Json;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
@@ -65,6 +66,18 @@ public final class LoopbackRegistry implements AutoCloseable {
         exchange.sendResponseHeaders(status, body.length == 0 ? -1 : body.length);
         exchange.getResponseBody().write(body);
         return true;
+    }
+
+    /** An answer of a registry that has all blobs, and takes each manifest. */
+    public static boolean takesWhatIsPushed(HttpExchange exchange) throws IOException {
+        return switch (exchange.getRequestMethod()) {
+            case "HEAD" -> send(exchange, 200, new byte[0]);
+            case "PUT" -> {
+                exchange.getRequestBody().transferTo(OutputStream.nullOutputStream());
+                yield send(exchange, 201, new byte[0]);
+            }
+            default -> false;
+        };
     }
 
     /** From now on the tag means this image. */

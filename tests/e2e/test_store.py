@@ -1,5 +1,6 @@
 """Images in the store: their names, what removes them, and what keeps them."""
 
+import dataclasses
 import json
 import os
 import pty
@@ -11,6 +12,7 @@ import subprocess
 import pytest
 
 from conftest import java
+from debian_registry import layered
 from test_registry import Registry, fresh, registry  # noqa: F401 (fixtures)
 
 
@@ -230,3 +232,52 @@ def test_a_kill_at_any_moment_leaves_a_store_that_verifies(fresh, registry, pull
     said(fresh("rmi", "-f", pulled)) if said(fresh("images", "-q")) else None
     said(fresh("prune"))
     assert content(fresh.store) == []
+
+
+@pytest.fixture(params=["disk", "quota"])
+def limited(request, fresh, tmp_path):
+    """A store that may have 64 MiB, the environment that says so, and the words of an error."""
+    if request.param == "quota":
+        yield fresh, {"RUNHV_STORE_QUOTA": "64m"}, ["RUNHV_STORE_QUOTA", "runhv prune"]
+        return
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", disk], check=False, capture_output=True).returncode != 0:
+        pytest.skip("this machine forbids mounting a tmpfs")
+    try:
+        yield dataclasses.replace(fresh, store=disk / "store"), {}, ["No space left"]
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_what_has_no_room_is_one_line_and_leaves_nothing_and_other_images_run(limited, registry, tmp_path):
+    runhv, environment, words = limited
+    registry.push(runhv.image("busybox"), "busybox:1")
+    # 40 MiB of blobs, and as much of files that are made of them.
+    registry.push(layered(tmp_path / "large", 5, 8 << 20), "large:1")
+    registry.push(layered(tmp_path / "fits", 2, 4 << 20), "fits:1")
+    busybox, large = registry.name("busybox:1"), registry.name("large:1")
+    said(runhv("pull", "-q", busybox, env=environment))
+    before = content(runhv.store)
+
+    refused(runhv("pull", "-q", large, env=environment), *words)
+    assert content(runhv.store) == before
+    refused(runhv("run", large, "true", env=environment), *words)  # its lease keeps what had come
+    said(runhv("prune", env=environment))
+    assert content(runhv.store) == before
+
+    said(runhv("verify", env=environment))
+    assert said(runhv("run", "--pull", "never", busybox, "echo", "hi", env=environment)) == "hi\n"
+    said(runhv("pull", "-q", registry.name("fits:1"), env=environment))
+
+
+def test_a_pull_that_cannot_fit_begins_no_layer(fresh, registry, tmp_path):
+    registry.push(layered(tmp_path / "large", 2, 4 << 20), "large:1")
+    refused(fresh("pull", "-q", registry.name("large:1"), env={"RUNHV_STORE_QUOTA": "7m"}), "RUNHV_STORE_QUOTA")
+    assert content(fresh.store) == []
+    layers = [line for line in registry.requests() if "/blobs/" in line]
+    assert len(layers) == 1, layers  # the configuration
+
+
+def test_a_quota_that_is_no_size_is_one_line(fresh):
+    refused(fresh("images", env={"RUNHV_STORE_QUOTA": "much"}), "use RUNHV_STORE_QUOTA", "20g")

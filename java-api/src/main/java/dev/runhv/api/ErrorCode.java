@@ -21,7 +21,7 @@ public enum ErrorCode {
     ACCESS_DENIED(Category.HOST),
     /** The host has too little memory. */
     OUT_OF_MEMORY(Category.HOST),
-    /** A disk of the host is full. */
+    /** A disk of the host is full, or the image store has what it may have. */
     NO_SPACE(Category.HOST),
     /** The engine that was asked for is not on this host. */
     HYPERVISOR_ABSENT(Category.HOST),

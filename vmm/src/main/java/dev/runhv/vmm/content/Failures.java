@@ -49,6 +49,8 @@ public final class Failures {
             case EOFException e ->
                 RunhvException.of(
                         ErrorCode.CORRUPT_INPUT, operation, "The data ends too early: it is truncated", null, e);
+            case QuotaExceededException e ->
+                RunhvException.of(ErrorCode.NO_SPACE, operation, printable(e.getMessage()), null, e);
             case IOException e -> ofSystem(operation, e);
         };
     }

@@ -8,6 +8,7 @@ import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.util.List;
 import java.util.Optional;
 
 /** The files of an image, by name with forward slashes: those of a folder, or those in an archive. */
@@ -17,6 +18,9 @@ interface ImageFiles extends Closeable {
 
     /** Tells which manifest is wanted, before anything of what it lists: it may have to be let in. */
     default void chosen(Descriptor manifest) throws IOException {}
+
+    /** Tells which layers will be read, before the first of them: there may be no room for them. */
+    default void expect(List<Descriptor> layers) throws IOException {}
 
     /** Whether layers come when they are read: before, there need be no files of them. */
     default boolean areLayersToCome() {

@@ -48,6 +48,7 @@ final class OciReader {
         for (int index = 0; index < image.layers().size(); index++) {
             requireLayer(image, index);
         }
+        files.expect(image.layers());
         return ImageContents.checked(
                 operation,
                 wanted,

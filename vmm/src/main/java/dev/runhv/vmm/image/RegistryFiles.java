@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.nio.file.Path;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -101,6 +102,19 @@ final class RegistryFiles implements ImageFiles {
     @Override
     public void need(Descriptor descriptor) throws IOException {
         fetch(descriptor, PullProgress.NONE);
+    }
+
+    @Override
+    public void expect(List<Descriptor> layers) throws IOException {
+        long missing = 0;
+        for (Descriptor layer : new LinkedHashSet<>(layers)) {
+            if (!isThere(layer)) {
+                missing += Math.min(layer.size(), Long.MAX_VALUE - missing); // whatever they claim
+            }
+        }
+        if (missing > 0) {
+            store.requireRoom(missing);
+        }
     }
 
     @Override

@@ -4,6 +4,7 @@ import dev.runhv.vmm.content.BlockInputStream;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.StoreLock;
+import dev.runhv.vmm.content.StoreQuota;
 import dev.runhv.vmm.content.TemporaryFile;
 import java.io.IOException;
 import java.io.InputStream;
@@ -27,10 +28,12 @@ public final class BlobStore {
     private static final int BUFFER = 1 << 18;
 
     private final Path root;
+    private final StoreQuota quota;
 
-    /** @param root made when it is needed */
+    /** @param root {@code registry} of a store, made when it is needed */
     public BlobStore(Path root) {
         this.root = root;
+        this.quota = StoreQuota.of(root.toAbsolutePath().getParent());
     }
 
     /** Where the bytes of a blob come from. */
@@ -76,6 +79,15 @@ public final class BlobStore {
         progress.accept(size);
     }
 
+    /**
+     * Before so many bytes are fetched.
+     *
+     * @throws dev.runhv.vmm.content.QuotaExceededException where the store may not have that many more
+     */
+    public void requireRoom(long bytes) throws IOException {
+        quota.require(bytes);
+    }
+
     public boolean has(Digest digest) {
         return Files.exists(path(digest));
     }
@@ -93,6 +105,7 @@ public final class BlobStore {
             byte[] buffer = new byte[BUFFER];
             for (int read = content.read(buffer); read >= 0; read = content.read(buffer)) {
                 running.update(buffer, 0, read);
+                quota.take(read);
                 file.write(ByteBuffer.wrap(buffer, 0, read));
             }
             Added added =
@@ -127,7 +140,7 @@ public final class BlobStore {
             // Whoever had the lock may just have fetched it.
             if (!Files.exists(whole)) {
                 Path partial = Files.createDirectories(partial()).resolve(name);
-                incoming = new Incoming(lock, whole, partial, digest, size, origin, progress);
+                incoming = new Incoming(lock, quota, whole, partial, digest, size, origin, progress);
             }
         } finally {
             if (incoming == null) {
@@ -139,6 +152,7 @@ public final class BlobStore {
 
     private static final class Incoming extends BlockInputStream {
         private final StoreLock lock;
+        private final StoreQuota quota;
         private final Path whole;
         private final Path partial;
         private final Digest digest;
@@ -156,6 +170,7 @@ public final class BlobStore {
 
         private Incoming(
                 StoreLock lock,
+                StoreQuota quota,
                 Path whole,
                 Path partial,
                 Digest digest,
@@ -164,6 +179,7 @@ public final class BlobStore {
                 LongConsumer progress)
                 throws IOException {
             this.lock = lock;
+            this.quota = quota;
             this.whole = whole;
             this.partial = partial;
             this.digest = digest;
@@ -211,6 +227,7 @@ public final class BlobStore {
             if (read < 0) {
                 throw new IOException("The registry ended a blob %d bytes too early".formatted(size - count));
             }
+            quota.take(read);
             ByteBuffer bytes = ByteBuffer.wrap(buffer, offset, read);
             for (long at = count; bytes.hasRemaining(); ) {
                 at += file.write(bytes, at);

@@ -19,11 +19,22 @@ final class ImageOutput implements Closeable {
     private final FileChannel channel;
     private final ByteBuffer buffer = ByteBuffer.allocateDirect(BUFFER).order(ByteOrder.LITTLE_ENDIAN);
     private final CRC32C checksum = new CRC32C();
+    private final Room room;
     /** Of the first byte in the buffer. */
     private long start;
 
+    /** Asked before bytes are written, those of holes too: how many more. */
+    interface Room {
+        void take(long bytes) throws IOException;
+    }
+
     ImageOutput(FileChannel channel) {
+        this(channel, bytes -> {});
+    }
+
+    ImageOutput(FileChannel channel, Room room) {
         this.channel = channel;
+        this.room = room;
     }
 
     long position() {
@@ -58,6 +69,7 @@ final class ImageOutput implements Closeable {
         long count = position - position();
         if (count >= LONG_RUN) {
             flush();
+            room.take(count);
             start = position;
             for (; count > 0; count -= Math.min(count, ZEROS.length)) {
                 checksum.update(ZEROS, 0, (int) Math.min(count, ZEROS.length));
@@ -109,6 +121,7 @@ final class ImageOutput implements Closeable {
     private void flush() throws IOException {
         buffer.flip();
         int count = buffer.remaining();
+        room.take(count);
         checksum.update(buffer.duplicate());
         writeFully(buffer, start);
         start += count;

@@ -3,6 +3,7 @@ package dev.runhv.vmm.rootfs;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.StoreLock;
+import dev.runhv.vmm.content.StoreQuota;
 import dev.runhv.vmm.content.TemporaryFile;
 import dev.runhv.vmm.image.Layer;
 import java.io.EOFException;
@@ -23,9 +24,11 @@ import java.util.zip.CRC32C;
 final class StoredLayers {
     private final Path store;
     private final Path folder;
+    private final StoreQuota quota;
 
     StoredLayers(Path store) {
         this.store = store;
+        this.quota = StoreQuota.of(store);
         this.folder = store.resolve("layers");
     }
 
@@ -104,7 +107,7 @@ final class StoredLayers {
         TemporaryFile.sweep(folder);
         try (TemporaryFile data = TemporaryFile.create(folder, name(layer.diffId()));
                 TemporaryFile entries = TemporaryFile.create(folder, name(layer.diffId()))) {
-            ImageOutput out = new ImageOutput(data.channel());
+            ImageOutput out = new ImageOutput(data.channel(), quota::take);
             LayerEntries.Writer writer = new LayerEntries.Writer(Channels.newOutputStream(entries.channel()));
             new LayerReader(new FileDataWriter(out), writer, RootfsLimits.LAYER_BYTES).read(layer, progress);
             out.finish();

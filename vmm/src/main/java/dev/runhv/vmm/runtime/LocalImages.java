@@ -68,14 +68,16 @@ final class LocalImages implements Images {
     public PreparedImage prepare(String reference, Consumer<? super ContainerEvent.ImageProgress> listener)
             throws InterruptedException {
         return runhv.making("prepare image " + reference, () -> {
-            try (StoreLease _ = StoreLease.take(store)) {
-                PreparedRootfs rootfs = BundlePreparation.rootfs(
-                        reference,
-                        store,
-                        (layer, layers, bytes, total) ->
-                                listener.accept(new ContainerEvent.ImageProgress(layer, layers, bytes, total)));
-                return new Prepared(reference, rootfs.key());
-            }
+            PreparedRootfs rootfs = images.bringOrLeaveNothing(() -> {
+                try (StoreLease _ = StoreLease.take(store)) {
+                    return BundlePreparation.rootfs(
+                            reference,
+                            store,
+                            (layer, layers, bytes, total) ->
+                                    listener.accept(new ContainerEvent.ImageProgress(layer, layers, bytes, total)));
+                }
+            });
+            return new Prepared(reference, rootfs.key());
         });
     }
 

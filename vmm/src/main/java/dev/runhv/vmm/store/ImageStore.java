@@ -26,6 +26,8 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
@@ -49,6 +51,8 @@ import java.util.stream.Stream;
  */
 public final class ImageStore {
     private static final Pattern ID = Pattern.compile("(sha256:)?([0-9a-f]{1,64})");
+
+    private static final Duration TICK = Duration.ofMillis(100);
 
     private final Path store;
     private final NamedImages names;
@@ -416,6 +420,50 @@ public final class ImageStore {
         } catch (IOException e) {
             Failures.throwIfInterrupted(e);
             throw Failures.of("prune the store " + store, e);
+        }
+    }
+
+    /** What brings something into the store. */
+    public interface Bringing<T> {
+        T bring() throws InterruptedException;
+    }
+
+    /**
+     * Work for which there may be no room, on the disk or by the store's quota: then what it has brought goes again, but for
+     * what has a name. Where others make something at the same time it stays for {@link #prune}, as it may be theirs.
+     *
+     * @param bringing under a lease of its own
+     * @throws RunhvException what it throws
+     */
+    public <T> T bringOrLeaveNothing(Bringing<T> bringing) throws InterruptedException {
+        // Files have the times of a clock that may be behind this one by a tick.
+        Instant begun = Instant.now().minus(TICK);
+        try {
+            return bringing.bring();
+        } catch (RunhvException e) {
+            if (e.code() == ErrorCode.NO_SPACE) {
+                removeSince(begun, e);
+            }
+            throw e;
+        }
+    }
+
+    private void removeSince(Instant begun, RunhvException reason) {
+        Optional<StoreLease> alone = StoreLease.tryAlone(store);
+        try (StoreLease _ = alone.orElse(null)) {
+            if (alone.isPresent()) {
+                Set<Path> candidates = new LinkedHashSet<>();
+                for (Path folder : folders()) {
+                    for (Path file : filesBelow(folder)) {
+                        if (!Files.getLastModifiedTime(file).toInstant().isBefore(begun)) {
+                            candidates.add(file);
+                        }
+                    }
+                }
+                collect(candidates, listing(names.list()).images());
+            }
+        } catch (IOException | RunhvException e) {
+            reason.addSuppressed(e); // prune tells of it
         }
     }
 

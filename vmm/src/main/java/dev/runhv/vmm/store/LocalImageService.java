@@ -27,6 +27,15 @@ public record LocalImageService(Path store) implements ImageService {
     @Override
     public Pulled pull(Reference name, Platform platform, PullProgress progress, RootfsProgress making)
             throws InterruptedException {
+        return bringing(() -> pullNow(name, platform, progress, making));
+    }
+
+    private <T> T bringing(ImageStore.Bringing<T> work) throws InterruptedException {
+        return new ImageStore(store).bringOrLeaveNothing(work);
+    }
+
+    private Pulled pullNow(Reference name, Platform platform, PullProgress progress, RootfsProgress making)
+            throws InterruptedException {
         try (StoreLease _ = StoreLease.take(store);
                 ImageSource source = ImageSource.pull(name, store, PullPolicy.ALWAYS, platform, progress)) {
             List<Layer> layers = source.layers();
@@ -58,7 +67,7 @@ public record LocalImageService(Path store) implements ImageService {
     @Override
     public List<Reference> load(Path archive, Optional<Reference> given, PullProgress progress)
             throws InterruptedException {
-        return ImageLoad.load(archive, store, given, progress);
+        return bringing(() -> ImageLoad.load(archive, store, given, progress));
     }
 
     @Override
@@ -69,6 +78,6 @@ public record LocalImageService(Path store) implements ImageService {
     @Override
     public Digest importTar(Path tar, Reference name, List<String> changes, String comment)
             throws InterruptedException {
-        return ImageImport.put(tar, name, changes, comment, store);
+        return bringing(() -> ImageImport.put(tar, name, changes, comment, store));
     }
 }

@@ -8,6 +8,7 @@ import dev.runhv.api.ClosedException;
 import dev.runhv.api.Engine;
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.FileContent;
+import dev.runhv.api.HostException;
 import dev.runhv.api.Image;
 import dev.runhv.api.ImageDetails;
 import dev.runhv.api.ImageEvent;
@@ -273,6 +274,71 @@ class LocalImagesTest {
                 }))
                 .isSameAs(thrown);
         assertThat(requests).noneMatch(path -> path.contains("/manifests/"));
+    }
+
+    private static <T> T withQuota(String quota, ScopedValue.CallableOp<T, Exception> work) throws Exception {
+        return CallerEnvironment.within(Map.of("RUNHV_STORE_QUOTA", quota), work);
+    }
+
+    @Test
+    void aPullThatWouldPassTheQuotaLeavesNothingAndWhatIsThereStays() throws Exception {
+        ImageBuilder small = new ImageBuilder().layer(BASE);
+        registry.serve("small", small);
+        String first = registry.authority() + "/web:small";
+        images.pull(first);
+        List<Path> before = files("");
+        requests.clear();
+
+        assertThatThrownBy(() -> withQuota("300k", () -> images.pull(name)))
+                .isInstanceOfSatisfying(
+                        HostException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.NO_SPACE))
+                .hasMessageContaining("more than the 307200 that RUNHV_STORE_QUOTA allows: runhv prune");
+        assertThat(requests)
+                .as("no layer is begun")
+                .noneMatch(path -> path.endsWith(Digest.sha256(NOISE).toString()));
+        assertThat(withoutLocks(files(""))).isEqualTo(withoutLocks(before));
+
+        // Its blobs have room, the content of its files has none beside them.
+        assertThatThrownBy(() -> withQuota("600k", () -> images.pull(name))).hasMessageContaining("RUNHV_STORE_QUOTA");
+        assertThat(requests).anyMatch(path -> path.endsWith(Digest.sha256(NOISE).toString()));
+        assertThat(withoutLocks(files(""))).isEqualTo(withoutLocks(before));
+        assertThat(images.list()).extracting(Image::name).containsExactly(first);
+
+        assertThat(withQuota("1m", () -> images.pull(name)).id()).isEqualTo(id());
+        assertThat(withQuota("1", () -> images.pull(name)).id())
+                .as("nothing is brought")
+                .isEqualTo(id());
+    }
+
+    private static List<Path> withoutLocks(List<Path> files) {
+        return files.stream()
+                .filter(file -> !file.getParent().endsWith("locks"))
+                .sorted()
+                .toList();
+    }
+
+    @Test
+    void anArchiveThatWouldPassTheQuotaLeavesNothing() throws Exception {
+        images.pull(name);
+        Path archive = folder.resolve("image.tar");
+        images.save(List.of(name), archive);
+        images.delete(name);
+        assertThat(withoutLocks(files(""))).isEmpty();
+
+        assertThatThrownBy(() -> withQuota("300k", () -> images.load(archive)))
+                .hasMessageContaining("RUNHV_STORE_QUOTA");
+        assertThat(withoutLocks(files(""))).isEmpty();
+        assertThat(withQuota("500k", () -> images.load(archive))).containsExactly(name);
+    }
+
+    @Test
+    void aQuotaThatIsNoSizeIsRefused() {
+        for (String quota : List.of("much", "-1", "0", "1.5g", "9999999t", "1x")) {
+            assertThatThrownBy(() -> withQuota(quota, () -> images.pull(name)))
+                    .isInstanceOfSatisfying(
+                            RunhvException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_ARGUMENT))
+                    .hasMessageContaining("RUNHV_STORE_QUOTA");
+        }
     }
 
     @Test

@@ -18,11 +18,12 @@ import time
 
 from kills import kills
 from lives import Life
+from pulls import pulls
 
 MIB = 1 << 20
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PHASES = ["process", "lives", "in-process", "api"]
-BY_NAME = ["kills"]  # needs root, containerd, umoci and skopeo
+BY_NAME = ["kills", "pulls"]  # kills needs root, containerd, umoci and skopeo; pulls docker-registry and skopeo
 JAVA_OPTIONS = [
     # What a JVM does for its own sake should not look like a leak: a heap of one size, no thread that comes and goes; and
     # malloc has one arena, for a second one is made when two threads happen to meet.
@@ -189,6 +190,14 @@ class Soak:
         return {"starts": starts, "at_once": parallel, "seed": seed, "kinds": kinds, "struck": struck,
                 "first_output_ms": summary(times or [0]), "left_behind": self.check_leftovers(phase)}
 
+    def pulls(self, phase, starts, seed):
+        own = len(os.listdir("/proc/self/fd"))
+        kinds, struck, times = pulls(self, phase, starts, seed, show)
+        if len(os.listdir("/proc/self/fd")) != own:
+            self.fault(f"{phase}: this process holds more descriptors than before")
+        return {"starts": starts, "seed": seed, "kinds": kinds, "struck": struck,
+                "first_output_ms": summary(times or [0]), "left_behind": self.check_leftovers(phase)}
+
     def in_a_jvm(self, phase, target, starts):
         java = self.java(
             "--add-modules", "dev.runhv.vmm", *[
@@ -293,6 +302,7 @@ def main():
             "process": lambda phase: soak.in_a_row(phase, options.starts),
             "lives": lambda phase: soak.lives(phase, options.starts, options.parallel, options.seed),
             "kills": lambda phase: soak.kills(phase, options.starts, options.parallel, options.seed),
+            "pulls": lambda phase: soak.pulls(phase, options.starts, options.seed),
             "in-process": lambda phase: soak.in_a_jvm(phase, soak.short, options.starts),
             "api": lambda phase: soak.in_a_jvm(phase, soak.image, max(4, options.starts // 10)),
         }

@@ -41,6 +41,15 @@ def test_whoever_is_killed_under_containerd_nothing_is_left(runhv, tmp_path):
     assert sum(struck.values()) > 6, struck
 
 
+@pytest.mark.skipif(shutil.which("docker-registry") is None or shutil.which("skopeo") is None, reason="docker-registry and skopeo are not installed")
+def test_whatever_of_a_pull_is_killed_nothing_that_had_come_comes_again(runhv, tmp_path):
+    result = soak(runhv, tmp_path / "soak.json", "--starts", "10", "--phases", "pulls", "--seed", SEED)
+    print(result.stdout)
+    assert result.returncode == 0, result.stdout + result.stderr
+    struck = json.loads((tmp_path / "soak.json").read_text())["phases"]["pulls"]["struck"]
+    assert sum(struck.values()) > 4, struck
+
+
 @pytest.mark.parametrize("verb,deed,phase,found", [
     ("run", 'touch "$TMPDIR/file"', "process", "left behind: file "),
     ("run", "sleep 20 <&- >&- 2>&- &", "process", "left behind: process "),

@@ -1,8 +1,10 @@
 """Images by name, from Debian's docker-registry on the loopback."""
 
+import base64
 import contextlib
 import dataclasses
 import hashlib
+import http.server
 import json
 import os
 import pathlib
@@ -13,7 +15,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
+import urllib.parse
 
 import pytest
 
@@ -185,6 +189,145 @@ def test_hosts_toml_names_authorities_certificates_and_mirrors(fresh, locked, tm
     assert login().returncode == 0, login().stderr
     result = fresh("run", locked.name("busybox"), "echo", "hi")
     assert (result.returncode, result.stdout) == (0, b"hi\n"), result.stderr
+
+
+def address():
+    """Of this machine, and not the loopback's: what is on that is asked without a proxy."""
+    found = subprocess.run(["hostname", "-I"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    found = [each for each in found if ":" not in each]
+    if not found:
+        pytest.skip("this machine has no address but the loopback's")
+    return found[0]
+
+
+@pytest.fixture
+def tinyproxy(tmp_path):
+    """A proxy that admits me only, its port, and what it has been asked."""
+    if shutil.which("tinyproxy") is None:
+        pytest.skip("no tinyproxy here: tools/dev setup installs it")
+    port = free_port()
+    config, log = tmp_path / "tinyproxy.conf", tmp_path / "tinyproxy.log"
+    config.write_text(f'Port {port}\nListen 127.0.0.1\nLogFile "{log}"\nLogLevel Connect\nMaxClients 20\nBasicAuth me secret\n')
+    log.touch()
+    with subprocess.Popen(["tinyproxy", "-d", "-c", config], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 30
+        while True:
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            try:
+                socket.create_connection(("localhost", port), 1).close()
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.05)
+        yield port, log
+        process.terminate()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_is_told_its_password_and_a_wrong_one_is_one_line(fresh, tinyproxy, tmp_path, monkeypatch, scheme):
+    port, log = tinyproxy
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    registry = Registry(folder, free_port(), host=address())
+    certificates = tmp_path / f"certs.d/{registry.host}_{registry.port}_"
+    certificates.mkdir(parents=True)
+    openssl(certificates, "req", "-x509", *NEW_KEY, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ours")
+    certify(certificates, "server", f"subjectAltName=IP:{registry.host}")
+    (certificates / "hosts.toml").write_text(f'server = "{scheme}://{registry.host}:{registry.port}"\nca = "ca.pem"\n')
+    if scheme == "https":
+        registry.more = f"  tls:\n    certificate: {certificates}/server.cert\n    key: {certificates}/server.key\n"
+    monkeypatch.setenv("RUNHV_REGISTRIES", str(certificates.parent))
+    registry.start()
+    try:
+        registry.push(fresh.image("busybox"), "busybox:latest")
+        variable = f"{scheme}_proxy"
+        # A password that is wrong is answered by 401, as a registry would.
+        for who, words in (("", "The proxy refuses it"), ("me:wr%6fng@", "")):
+            refused = fresh("pull", "-q", registry.name("busybox"), env={variable: f"http://{who}127.0.0.1:{port}"})
+            lines = refused.stderr.decode().splitlines()
+            assert (refused.returncode, len(lines)) == (125, 1) and words in lines[0], refused.stderr
+            assert "wrong" not in lines[0]
+        pulled = fresh("pull", "-q", registry.name("busybox"), env={variable: f"http://me:secret@127.0.0.1:{port}"})
+        assert pulled.returncode == 0, pulled.stderr
+    finally:
+        registry.stop()
+    asked = f"CONNECT {registry.host}:{registry.port}" if scheme == "https" else f"GET http://{registry.host}:{registry.port}/v2/"
+    assert asked in log.read_text(), log.read_text()
+
+
+def in_base64url(content):
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+class TokenService(http.server.ThreadingHTTPServer):
+    """Issues tokens (Docker registry token authentication) to me, by Basic, on another host than the registry's: 127.0.0.1."""
+
+    def __init__(self, folder):
+        super().__init__(("127.0.0.1", 0), TokenRequest)
+        self.folder = folder
+        self.asked = []  # who, and for what
+        openssl(folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", "token.key", "-out", "token.pem", "-subj", "/CN=tokens")
+        openssl(folder, "x509", "-in", "token.pem", "-outform", "DER", "-out", "token.der")
+
+    @property
+    def realm(self):
+        return f"http://127.0.0.1:{self.server_port}/token"
+
+    def token(self, scopes):
+        access = [dict(zip(("type", "name", "actions"), (*scope.split(":")[:2], scope.split(":")[2].split(",")))) for scope in scopes]
+        now = int(time.time())
+        header = {"typ": "JWT", "alg": "RS256", "x5c": [base64.b64encode((self.folder / "token.der").read_bytes()).decode()]}
+        claims = {"iss": "tokens", "sub": "me", "aud": "here", "exp": now + 300, "nbf": now - 10, "iat": now, "jti": str(now), "access": access}
+        signed = ".".join(in_base64url(json.dumps(part).encode()) for part in (header, claims))
+        signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", self.folder / "token.key"], input=signed.encode(), check=True,
+                                   stdout=subprocess.PIPE).stdout
+        return f"{signed}.{in_base64url(signature)}"
+
+
+class TokenRequest(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
+        who = base64.b64decode(self.headers.get("Authorization", "Basic ").removeprefix("Basic ")).decode()
+        scopes = query.get("scope", [])
+        self.server.asked.append((who, query["service"], scopes))
+        if who != f"me:{PASSWORD}":
+            self.send_error(401)
+            return
+        body = json.dumps({"token": self.server.token(scopes)}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_token_service_of_another_host_opens_a_registry(fresh, registry, tmp_path, monkeypatch):
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("REGISTRY_AUTH_FILE", raising=False)
+    registry.stop()
+    with TokenService(tmp_path) as service:
+        threading.Thread(target=service.serve_forever, daemon=True).start()
+        registry.more = (f"auth:\n  token:\n    realm: {service.realm}\n    service: here\n    issuer: tokens\n"
+                         f"    rootcertbundle: {tmp_path}/token.pem\n")
+        registry.start()
+        registry.push(fresh.image("busybox"), "busybox:latest", "--dest-creds", f"me:{PASSWORD}")
+        host = registry.name("").rstrip("/")
+        refused = fresh("pull", registry.name("busybox"))
+        assert refused.returncode == 125 and f"127.0.0.1 gives no token to who has no credentials: runhv login {host}".encode() in refused.stderr
+        service.asked.clear()
+        assert fresh("login", "-u", "me", "--password-stdin", host, input=PASSWORD.encode()).returncode == 0
+        pulled = fresh("pull", "-q", registry.name("busybox"))
+        assert pulled.returncode == 0, pulled.stderr
+        assert fresh("tag", registry.name("busybox"), registry.name("mine")).returncode == 0
+        pushed = fresh("push", "-q", registry.name("mine"))
+        assert pushed.returncode == 0, pushed.stderr
+        service.shutdown()
+    assert service.asked == [
+        (f"me:{PASSWORD}", ["here"], []),
+        (f"me:{PASSWORD}", ["here"], ["repository:busybox:pull"]),
+        (f"me:{PASSWORD}", ["here"], ["repository:mine:pull,push", "repository:busybox:pull"])]
 
 
 def javas_of(runhv):

@@ -86,7 +86,7 @@ Result<void> start(const std::string& folder, const platform::FolderLock& lock,
                    const std::string& home, const std::string& identity,
                    const ServiceProgram& program) {
   RUNHV_TRY_ASSIGN(auto listener, platform::LocalListener::bind(folder, kSocket));
-  const platform::UniqueHandle input = std::move(listener).release();
+  RUNHV_TRY_ASSIGN(const platform::UniqueHandle input, std::move(listener).release());
   std::vector<std::string> arguments = program.arguments;
   arguments.insert(arguments.end(), {folder, identity, std::to_string(program.idle_seconds)});
   // Nothing of this command's environment is the next one's. Its names are UTF-8.

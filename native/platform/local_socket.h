@@ -1,9 +1,11 @@
 // Byte streams between processes of one host, by a name in a folder that only their user may enter:
-// the control channel.
+// the control channel. Linux: stream sockets. Windows: named pipes; a file of the folder says
+// which.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,7 +15,6 @@
 #include "base/result.h"
 #include "platform/event_loop.h"
 #include "platform/handle.h"
-#include "platform/readiness.h"
 #include "platform/stream.h"
 
 namespace runhv::platform {
@@ -24,7 +25,7 @@ class LocalConnection {
   static constexpr std::size_t kMaxHandles = 8;
 
   struct Peer {
-    std::uint32_t uid;
+    std::uint32_t uid;  // as current_user_id() gives it
     std::uint64_t pid;  // 0 where it is in another pid namespace
   };
 
@@ -36,20 +37,17 @@ class LocalConnection {
   static Result<std::pair<LocalConnection, LocalConnection>> pair();
   // A connection that came over another one or was inherited; kInvalidArgument for anything else.
   static Result<LocalConnection> adopt_owned(UniqueHandle handle);
-  LocalConnection(LocalConnection&&) noexcept = default;
-  LocalConnection& operator=(LocalConnection&& other) noexcept {
-    readiness_ = std::move(other.readiness_);  // first: it is bound to the handle
-    handle_ = std::move(other.handle_);
-    peer_ = other.peer_;
-    return *this;
-  }
+  LocalConnection(LocalConnection&&) noexcept;
+  LocalConnection& operator=(LocalConnection&& other) noexcept;
+  ~LocalConnection();
 
   // As Stream's. Handles that come with what read() takes are closed.
   IoResult read(std::span<std::byte> out);
   IoResult write(std::span<const std::byte> in);
 
   // write() with copies of at most kMaxHandles `handles`, which arrive with the first byte: with
-  // kDone all have gone, otherwise none. REQUIRES: `in` is not empty.
+  // kDone all have gone, otherwise none. Windows: only bytes go; with handles it is kFailed
+  // (ERROR_NOT_SUPPORTED). REQUIRES: `in` is not empty.
   IoResult send(std::span<const std::byte> in, std::span<const OsHandle> handles);
   // read(), and adds the handles that came with these bytes to `handles`. The bytes may begin
   // before those that the handles were sent with, and end with them at the latest. Never more than
@@ -58,23 +56,22 @@ class LocalConnection {
   IoResult receive(std::span<std::byte> out, std::vector<UniqueHandle>& handles);
 
   // Who was at the other end when it connected.
-  Peer peer() const { return peer_; }
+  Peer peer() const;
 
   // A source (platform/event_loop.h).
-  Result<void> bind(EventLoop& loop) { return readiness_.bind(loop, handle_.get()); }
-  void on_readable(Handler handler) { readiness_.on_readable(std::move(handler)); }
-  void on_writable(Handler handler) { readiness_.on_writable(std::move(handler)); }
+  Result<void> bind(EventLoop& loop);
+  void on_readable(Handler handler);
+  void on_writable(Handler handler);
 
-  OsHandle handle() const { return handle_.get(); }
+  OsHandle handle() const;
   // Ends this object and gives its handle away, for a Stream or a child's stdio.
   UniqueHandle release() &&;
 
  private:
   friend class LocalListener;
-  LocalConnection(UniqueHandle handle, Peer peer) : handle_(std::move(handle)), peer_(peer) {}
-  UniqueHandle handle_;
-  Readiness readiness_;
-  Peer peer_;
+  struct State;
+  explicit LocalConnection(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;  // empty once moved from
 };
 
 class LocalListener {
@@ -85,7 +82,7 @@ class LocalListener {
   // and no '/'.
   static Result<LocalListener> bind(const std::string& folder, const std::string& name);
 
-  LocalListener(LocalListener&&) noexcept = default;
+  LocalListener(LocalListener&&) noexcept;
   LocalListener& operator=(LocalListener&&) = delete;
   // Takes the name away.
   ~LocalListener();
@@ -95,20 +92,17 @@ class LocalListener {
   Result<std::optional<LocalConnection>> accept();
 
   // Ends this object and gives its handle away, for the standard input of a process that accepts
-  // from then on. The name stays.
-  UniqueHandle release() &&;
+  // from then on. The name stays. Windows: kUnsupported.
+  Result<UniqueHandle> release() &&;
 
   // A source (platform/event_loop.h).
-  Result<void> bind(EventLoop& loop) { return readiness_.bind(loop, handle_.get()); }
-  void on_connection(Handler handler) { readiness_.on_readable(std::move(handler)); }
+  Result<void> bind(EventLoop& loop);
+  void on_connection(Handler handler);
 
  private:
-  LocalListener(UniqueHandle folder, std::string name, UniqueHandle handle)
-      : folder_(std::move(folder)), name_(std::move(name)), handle_(std::move(handle)) {}
-  UniqueHandle folder_;
-  std::string name_;
-  UniqueHandle handle_;
-  Readiness readiness_;
+  struct State;
+  explicit LocalListener(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;  // empty once moved from
 };
 
 }  // namespace runhv::platform

@@ -10,7 +10,6 @@
 #include "base/result.h"
 #include "platform/event_loop.h"
 #include "platform/handle.h"
-#include "platform/readiness.h"
 
 namespace runhv::platform {
 
@@ -30,6 +29,9 @@ struct IoResult {
 // or a server. Bound to a loop, such a stream has a thread of its own (Worker) that does: write()
 // puts up to kFilePendingBytes aside for it, and it reads up to kFileAheadBytes ahead once read()
 // or on_readable() was called. Not bound, it is read and written at once.
+//
+// On Windows a pipe or a console that was not opened for overlapped I/O, as a process's standard
+// streams are, always has such a thread, bound or not: what is read comes a little later there.
 //
 // Threads: any; not two at a time in the same call, and none while it is moved or destroyed.
 class Stream {
@@ -72,18 +74,19 @@ class Stream {
   // writes fail.
   Result<void> close(std::uint64_t deadline_ns);
 
-  // For poll(2), before bind(). False where the system has nothing to wait for (a regular file).
-  bool pollable() const { return pollable_; }
-  OsHandle handle() const { return handle_.get(); }
+  // Waits until write() takes something again. False: not by the deadline (monotonic_ns). REQUIRES:
+  // not bound.
+  bool wait_for_room(std::uint64_t deadline_ns) const;
+  // Waits until all that write() took has been handed to the system, or never will be.
+  void wait_until_flushed(std::uint64_t deadline_ns) const;
+
+  // kInvalidHandle of a file that is bound.
+  OsHandle handle() const;
 
  private:
-  enum class Kind { kSocket, kNonBlocking, kPollFirst };
-  Stream(UniqueHandle handle, Kind kind, bool pollable);
-  UniqueHandle handle_;  // file_'s where there is one
-  Kind kind_;
-  bool pollable_;
-  Readiness readiness_;
-  std::unique_ptr<class FileStream> file_;  // a file that is bound
+  struct State;
+  explicit Stream(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;  // empty once moved from
 };
 
 }  // namespace runhv::platform

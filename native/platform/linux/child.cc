@@ -23,6 +23,7 @@
 #include "platform/complain.h"
 #include "platform/event_loop.h"
 #include "platform/os_error.h"
+#include "platform/pipe.h"
 #include "platform/process.h"
 #include "platform/stream.h"
 
@@ -32,14 +33,6 @@ namespace {
 constexpr std::size_t kKeptOutputBytes = 4096;
 
 int number(const UniqueHandle& handle) { return static_cast<int>(handle.get()); }
-
-bool make_pipe(UniqueHandle& reader, UniqueHandle& writer) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return false;
-  reader.reset(ends[0]);
-  writer.reset(ends[1]);
-  return true;
-}
 
 std::string read_all(const UniqueHandle& reader) {
   std::string text;
@@ -111,8 +104,8 @@ void Child::signal(int signal) const { ::kill(static_cast<pid_t>(pid_), signal);
 int Child::wait() const { return wait_for(static_cast<pid_t>(pid_)); }
 
 Result<Child> start_child(const std::function<Result<int>(const Ready& ready)>& run) {
-  UniqueHandle reader, writer;
-  if (!make_pipe(reader, writer)) return Fail{last_os_error("start a process")};
+  RUNHV_TRY_ASSIGN(Pipe pipe, make_pipe());
+  UniqueHandle &reader = pipe.reader, &writer = pipe.writer;
   const pid_t child = ::fork();
   if (child < 0) return Fail{last_os_error("start a process")};
   if (child == 0) {
@@ -182,13 +175,11 @@ bool give_input(Stream& stream, std::string_view& rest) {
 
 Result<ProgramEnd> run_program(const Program& program) {
   const std::string operation = "run " + program.path;
-  UniqueHandle in_reader, in_writer, out_reader, out_writer;
-  if (!make_pipe(in_reader, in_writer) || !make_pipe(out_reader, out_writer)) {
-    return Fail{last_os_error(operation)};
-  }
+  RUNHV_TRY_ASSIGN(Pipe in, make_pipe());
+  RUNHV_TRY_ASSIGN(Pipe out, make_pipe());
   RUNHV_TRY_ASSIGN(
       const Child child, start_child([&](const Ready&) -> Result<int> {
-        RUNHV_TRY(set_standard_streams({in_reader.get(), out_writer.get(), out_writer.get()}));
+        RUNHV_TRY(set_standard_streams({in.reader.get(), out.writer.get(), out.writer.get()}));
         const std::vector<std::string> name{program.path};
         const auto arguments = pointers(program.arguments.empty() ? name : program.arguments);
         forget_signals();
@@ -202,13 +193,13 @@ Result<ProgramEnd> run_program(const Program& program) {
     kill_process(child.pid());
     static_cast<void>(child.wait());
   });
-  in_reader.reset();
-  out_writer.reset();
+  in.reader.reset();
+  out.writer.reset();
   const auto previous = std::signal(SIGPIPE, SIG_IGN);
   const ScopeExit restore([&] { std::signal(SIGPIPE, previous); });
   RUNHV_TRY_ASSIGN(const auto loop, EventLoop::create());
-  RUNHV_TRY_ASSIGN(std::optional<Stream> input, Stream::adopt_owned(std::move(in_writer), false));
-  RUNHV_TRY_ASSIGN(std::optional<Stream> output, Stream::adopt_owned(std::move(out_reader), true));
+  RUNHV_TRY_ASSIGN(std::optional<Stream> input, Stream::adopt_owned(std::move(in.writer), false));
+  RUNHV_TRY_ASSIGN(std::optional<Stream> output, Stream::adopt_owned(std::move(out.reader), true));
   RUNHV_TRY_ASSIGN(ProcessEnd process, ProcessEnd::watch(child.pid()));
   RUNHV_TRY(input->bind(*loop));
   RUNHV_TRY(output->bind(*loop));

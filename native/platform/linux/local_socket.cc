@@ -14,6 +14,7 @@
 #include "platform/linux/io_result.h"
 #include "platform/linux/private_folder.h"
 #include "platform/os_error.h"
+#include "platform/readiness.h"
 
 namespace runhv::platform {
 namespace {
@@ -80,6 +81,32 @@ bool is_of_this_user_or_root(const LocalConnection::Peer& peer) {
 
 }  // namespace
 
+struct LocalConnection::State {
+  UniqueHandle handle;
+  Peer peer;
+  Readiness readiness{};
+};
+
+LocalConnection::LocalConnection(std::unique_ptr<State> state) : state_(std::move(state)) {}
+LocalConnection::LocalConnection(LocalConnection&&) noexcept = default;
+LocalConnection& LocalConnection::operator=(LocalConnection&& other) noexcept = default;
+LocalConnection::~LocalConnection() = default;
+
+LocalConnection::Peer LocalConnection::peer() const { return state_->peer; }
+OsHandle LocalConnection::handle() const { return state_->handle.get(); }
+
+Result<void> LocalConnection::bind(EventLoop& loop) {
+  return state_->readiness.bind(loop, state_->handle.get());
+}
+
+void LocalConnection::on_readable(Handler handler) {
+  state_->readiness.on_readable(std::move(handler));
+}
+
+void LocalConnection::on_writable(Handler handler) {
+  state_->readiness.on_writable(std::move(handler));
+}
+
 Result<LocalConnection> LocalConnection::connect(const std::string& path) {
   const std::string operation = "connect to " + path;
   const std::size_t slash = path.rfind('/');
@@ -111,7 +138,7 @@ Result<LocalConnection> LocalConnection::connect(const std::string& path) {
   }
   // The calls say themselves that they do not wait; who gets the handle by release() may.
   if (::fcntl(number(socket), F_SETFL, 0) != 0) return Fail{last_os_error(operation)};
-  return LocalConnection(std::move(socket), peer);
+  return LocalConnection(std::make_unique<State>(State{std::move(socket), peer}));
 }
 
 Result<std::pair<LocalConnection, LocalConnection>> LocalConnection::pair() {
@@ -122,7 +149,8 @@ Result<std::pair<LocalConnection, LocalConnection>> LocalConnection::pair() {
   }
   UniqueHandle near(ends[0]), far(ends[1]);
   RUNHV_TRY_ASSIGN(const Peer peer, peer_of(near, operation));
-  return std::pair(LocalConnection(std::move(near), peer), LocalConnection(std::move(far), peer));
+  return std::pair(LocalConnection(std::make_unique<State>(State{std::move(near), peer})),
+                   LocalConnection(std::make_unique<State>(State{std::move(far), peer})));
 }
 
 Result<LocalConnection> LocalConnection::adopt_owned(UniqueHandle handle) {
@@ -137,18 +165,19 @@ Result<LocalConnection> LocalConnection::adopt_owned(UniqueHandle handle) {
     return Fail{Error{Code::kInvalidArgument, operation, "it is no local stream socket"}};
   }
   RUNHV_TRY_ASSIGN(const Peer peer, peer_of(handle, operation));
-  return LocalConnection(std::move(handle), peer);
+  return LocalConnection(std::make_unique<State>(State{std::move(handle), peer}));
 }
 
 // Without room for control messages, the kernel closes the handles that come.
 IoResult LocalConnection::read(std::span<std::byte> out) {
   if (out.empty()) return {IoStatus::kWouldBlock, 0, 0};
-  return io_result(::recv(number(handle_), out.data(), out.size(), MSG_DONTWAIT));
+  return io_result(::recv(number(state_->handle), out.data(), out.size(), MSG_DONTWAIT));
 }
 
 IoResult LocalConnection::write(std::span<const std::byte> in) {
   if (in.empty()) return {IoStatus::kWouldBlock, 0, 0};
-  return io_result(::send(number(handle_), in.data(), in.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
+  return io_result(
+      ::send(number(state_->handle), in.data(), in.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
 namespace {
@@ -183,7 +212,7 @@ IoResult LocalConnection::send(std::span<const std::byte> in, std::span<const Os
     const int file = static_cast<int>(handles[i]);
     std::memcpy(CMSG_DATA(control) + i * sizeof file, &file, sizeof file);
   }
-  return io_result(::sendmsg(number(handle_), &message.header, MSG_DONTWAIT | MSG_NOSIGNAL));
+  return io_result(::sendmsg(number(state_->handle), &message.header, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
 IoResult LocalConnection::receive(std::span<std::byte> out, std::vector<UniqueHandle>& handles) {
@@ -192,7 +221,7 @@ IoResult LocalConnection::receive(std::span<std::byte> out, std::vector<UniqueHa
   message.header.msg_control = message.control.data();
   message.header.msg_controllen = message.control.size();
   const ssize_t count =
-      ::recvmsg(number(handle_), &message.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+      ::recvmsg(number(state_->handle), &message.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (count < 0) return io_result(count);
   std::vector<UniqueHandle> received;
   for (cmsghdr* control = CMSG_FIRSTHDR(&message.header); control != nullptr;
@@ -214,9 +243,19 @@ IoResult LocalConnection::receive(std::span<std::byte> out, std::vector<UniqueHa
 }
 
 UniqueHandle LocalConnection::release() && {
-  readiness_ = Readiness();
-  return std::move(handle_);
+  state_->readiness = Readiness();
+  return std::move(state_->handle);
 }
+
+struct LocalListener::State {
+  UniqueHandle folder;
+  std::string name;
+  UniqueHandle handle;
+  Readiness readiness{};
+};
+
+LocalListener::LocalListener(std::unique_ptr<State> state) : state_(std::move(state)) {}
+LocalListener::LocalListener(LocalListener&&) noexcept = default;
 
 Result<LocalListener> LocalListener::bind(const std::string& folder, const std::string& name) {
   const std::string operation = "listen at " + folder + "/" + name;
@@ -239,22 +278,33 @@ Result<LocalListener> LocalListener::bind(const std::string& folder, const std::
     ::unlinkat(number(directory), early.c_str(), 0);
     return Fail{std::move(error)};
   }
-  return LocalListener(std::move(directory), name, std::move(socket));
+  return LocalListener(
+      std::make_unique<State>(State{std::move(directory), name, std::move(socket)}));
 }
 
 LocalListener::~LocalListener() {
-  if (handle_.is_open()) ::unlinkat(number(folder_), name_.c_str(), 0);
+  if (state_ != nullptr && state_->handle.is_open()) {
+    ::unlinkat(number(state_->folder), state_->name.c_str(), 0);
+  }
 }
 
-UniqueHandle LocalListener::release() && {
-  readiness_ = Readiness();
-  return std::move(handle_);
+Result<UniqueHandle> LocalListener::release() && {
+  state_->readiness = Readiness();
+  return std::move(state_->handle);
+}
+
+Result<void> LocalListener::bind(EventLoop& loop) {
+  return state_->readiness.bind(loop, state_->handle.get());
+}
+
+void LocalListener::on_connection(Handler handler) {
+  state_->readiness.on_readable(std::move(handler));
 }
 
 Result<std::optional<LocalConnection>> LocalListener::accept() {
   const std::string operation = "accept a connection";
   while (true) {
-    UniqueHandle socket(::accept4(number(handle_), nullptr, nullptr, SOCK_CLOEXEC));
+    UniqueHandle socket(::accept4(number(state_->handle), nullptr, nullptr, SOCK_CLOEXEC));
     if (!socket.is_open()) {
       if (errno == EAGAIN) return std::optional<LocalConnection>();
       // accept(2): the peer has gone meanwhile.
@@ -263,7 +313,8 @@ Result<std::optional<LocalConnection>> LocalListener::accept() {
     }
     RUNHV_TRY_ASSIGN(const LocalConnection::Peer peer, peer_of(socket, operation));
     if (!is_of_this_user_or_root(peer)) continue;
-    return std::optional<LocalConnection>(LocalConnection(std::move(socket), peer));
+    return std::optional<LocalConnection>(LocalConnection(
+        std::make_unique<LocalConnection::State>(LocalConnection::State{std::move(socket), peer})));
   }
 }
 

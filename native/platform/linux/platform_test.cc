@@ -54,7 +54,7 @@ struct Pipe {
   UniqueHandle reader, writer;
 };
 
-using FileTest = TemporaryFolder;
+using LinuxFileTest = TemporaryFolder;
 
 // Whether nobody has a lock on the file: as Java asks, with a lock of a process.
 bool can_be_had_alone(const std::string& path) {
@@ -65,7 +65,7 @@ bool can_be_had_alone(const std::string& path) {
   return ::fcntl(static_cast<int>(file.get()), F_SETLK, &lock) == 0;
 }
 
-TEST_F(FileTest, ALockThatIsSharedKeepsOutWhoWantsTheFileAlone) {
+TEST_F(LinuxFileTest, ALockThatIsSharedKeepsOutWhoWantsTheFileAlone) {
   const std::string path = path_ + "/use";
   auto one = lock_shared(path);
   auto two = lock_shared(path);
@@ -79,7 +79,7 @@ TEST_F(FileTest, ALockThatIsSharedKeepsOutWhoWantsTheFileAlone) {
   EXPECT_FALSE(lock_shared(path_ + "/none/use"));
 }
 
-TEST_F(FileTest, AFileThatIsSharedIsInUseWhileItIsOpen) {
+TEST_F(LinuxFileTest, AFileThatIsSharedIsInUseWhileItIsOpen) {
   const std::string path = path_ + "/disk";
   ASSERT_TRUE(testing::write_file(path, as_bytes("hello")));
   {
@@ -92,27 +92,19 @@ TEST_F(FileTest, AFileThatIsSharedIsInUseWhileItIsOpen) {
   EXPECT_TRUE(can_be_had_alone(path));
 }
 
-TEST_F(FileTest, ReadsAWholeFileUpToTheLimit) {
-  ASSERT_TRUE(testing::write_file(path_ + "/a", as_bytes("hello")));
-  const auto bytes = read_file(path_ + "/a", 5);
-  ASSERT_TRUE(bytes);
-  EXPECT_THAT(*bytes, SizeIs(5));
-  EXPECT_THAT(read_file(path_ + "/a", 4).error().detail, HasSubstr("larger than 4 bytes"));
-}
-
-TEST_F(FileTest, SaysWhichFileIsMissingAndKeepsErrno) {
+TEST_F(LinuxFileTest, SaysWhichFileIsMissingAndKeepsErrno) {
   const Error error = File::open(path_ + "/none", File::Access::kRead).error();
   EXPECT_EQ(error.code, Code::kNotFound);
   EXPECT_EQ(error.os_code, ENOENT);
   EXPECT_EQ(error.operation, "open " + path_ + "/none");
 }
 
-TEST_F(FileTest, RefusesAFifoInsteadOfHanging) {
+TEST_F(LinuxFileTest, RefusesAFifoInsteadOfHanging) {
   ASSERT_EQ(::mkfifo((path_ + "/fifo").c_str(), 0600), 0);
   EXPECT_EQ(File::open(path_ + "/fifo", File::Access::kRead).error().code, Code::kInvalidArgument);
 }
 
-TEST_F(FileTest, AnAnonymousDiskKeepsWhatIsWrittenAndHasNoName) {
+TEST_F(LinuxFileTest, AnAnonymousDiskKeepsWhatIsWrittenAndHasNoName) {
   const auto disk = File::create_anonymous(path_, 1 << 20);
   ASSERT_TRUE(disk);
   ASSERT_TRUE(disk->write_at(4096, as_bytes("data")));
@@ -124,7 +116,7 @@ TEST_F(FileTest, AnAnonymousDiskKeepsWhatIsWrittenAndHasNoName) {
   ASSERT_EQ(::mkdir(path_.c_str(), 0700), 0);
 }
 
-TEST_F(FileTest, AFileIsReplacedWholeOrNotAtAll) {
+TEST_F(LinuxFileTest, AFileIsReplacedWholeOrNotAtAll) {
   const std::string path = path_ + "/state.json";
   for (const auto durability : {Durability::kUnsynced, Durability::kSynced}) {
     ASSERT_TRUE(write_file_atomically(path, as_bytes("older and longer"), durability));
@@ -145,7 +137,7 @@ TEST_F(FileTest, AFileIsReplacedWholeOrNotAtAll) {
   ASSERT_EQ(::mkdir(path_.c_str(), 0700), 0);
 }
 
-TEST_F(FileTest, AFileThatCannotBeWrittenKeepsWhatItHeld) {
+TEST_F(LinuxFileTest, AFileThatCannotBeWrittenKeepsWhatItHeld) {
   const std::string path = path_ + "/state.json";
   ASSERT_TRUE(write_file_atomically(path, as_bytes("kept"), Durability::kUnsynced));
   EXPECT_EXIT(
@@ -161,19 +153,7 @@ TEST_F(FileTest, AFileThatCannotBeWrittenKeepsWhatItHeld) {
   EXPECT_THAT(*read_file(path, 100), SizeIs(4));
 }
 
-TEST_F(FileTest, ReadsWhatTheHostHasInMemoryAndWaitsForNothingElse) {
-  auto disk = File::create_anonymous(path_, 8192);
-  ASSERT_TRUE(disk);
-  ASSERT_TRUE(disk->write_at(4096, as_bytes("data")));
-  std::array<std::byte, 4> back{};
-  // Not every file system can tell: then it says no.
-  if (disk->read_cached(4096, back)) {
-    EXPECT_EQ(back[0], std::byte{'d'});
-  }
-  EXPECT_FALSE(disk->read_cached(8190, back)) << "the file ends";
-}
-
-TEST_F(FileTest, RemovesATreeWithoutFollowingLinks) {
+TEST_F(LinuxFileTest, RemovesATreeWithoutFollowingLinks) {
   ASSERT_EQ(::mkdir((path_ + "/tree").c_str(), 0700), 0);
   ASSERT_TRUE(testing::write_file(path_ + "/kept", as_bytes("x")));
   ASSERT_EQ(::symlink(path_.c_str(), (path_ + "/tree/link").c_str()), 0);

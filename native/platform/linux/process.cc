@@ -22,6 +22,7 @@
 #include "base/scope_exit.h"
 #include "platform/handle.h"
 #include "platform/os_error.h"
+#include "platform/pipe.h"
 
 namespace runhv::platform {
 namespace {
@@ -83,30 +84,25 @@ Result<void> close_listed_handles(const std::vector<unsigned>& kept) {
   return {};
 }
 
-bool make_pipe(UniqueHandle& reader, UniqueHandle& writer) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return false;
-  reader.reset(ends[0]);
-  writer.reset(ends[1]);
-  return true;
-}
-
 // What a child says on stderr, until it is known whether it comes up.
 class EarlyErrors {
  public:
   explicit EarlyErrors(std::string_view first_bytes) : first_bytes_(first_bytes) {}
 
-  bool open() { return make_pipe(reader_, writer_); }
-  int reader() const { return reader_.is_open() ? static_cast<int>(reader_.get()) : -1; }
-  int writer() const { return static_cast<int>(writer_.get()); }
-  void close_writer() { writer_.reset(); }
+  Result<void> open() {
+    RUNHV_TRY_ASSIGN(pipe_, make_pipe());
+    return {};
+  }
+  int reader() const { return pipe_.reader.is_open() ? static_cast<int>(pipe_.reader.get()) : -1; }
+  int writer() const { return static_cast<int>(pipe_.writer.get()); }
+  void close_writer() { pipe_.writer.reset(); }
 
   // What is there now. Once the child is up it goes on to our stderr, and all that was held with
   // it. False where there was nothing.
   bool read(const Captured& captured) {
     char buffer[4096];
     const ssize_t count = ::read(reader(), buffer, sizeof buffer);
-    if (count == 0) reader_.reset();
+    if (count == 0) pipe_.reader.reset();
     if (count > 0) held_.append(buffer, static_cast<std::size_t>(count));
     if (is_up(captured) || held_.size() >= kMaxHeldBytes) pass_on();
     return count > 0;
@@ -114,8 +110,8 @@ class EarlyErrors {
 
   // The child has ended, and what it said is all there; a child of its own may still hold the pipe.
   void finish(Captured& captured) {
-    if (reader_.is_open()) ::fcntl(reader(), F_SETFL, O_NONBLOCK);
-    while (reader_.is_open() && read(captured)) {
+    if (pipe_.reader.is_open()) ::fcntl(reader(), F_SETFL, O_NONBLOCK);
+    while (pipe_.reader.is_open() && read(captured)) {
     }
     if (is_up(captured)) {
       pass_on();
@@ -140,8 +136,7 @@ class EarlyErrors {
   }
 
   const std::string_view first_bytes_;
-  UniqueHandle reader_;
-  UniqueHandle writer_;
+  Pipe pipe_;
   std::string held_;
 };
 
@@ -176,12 +171,11 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
                               std::uint64_t limit_bytes, SignalQueue* signals,
                               std::string_view first_bytes) {
   const std::string operation = "run " + program;
-  UniqueHandle in_reader, in_writer, out_reader, out_writer, failed_reader, failed_writer;
+  RUNHV_TRY_ASSIGN(Pipe in, make_pipe());
+  RUNHV_TRY_ASSIGN(Pipe out, make_pipe());
+  RUNHV_TRY_ASSIGN(Pipe failed, make_pipe());
   EarlyErrors errors(first_bytes);
-  if (!make_pipe(in_reader, in_writer) || !make_pipe(out_reader, out_writer) ||
-      !make_pipe(failed_reader, failed_writer) || !errors.open()) {
-    return Fail{last_os_error(operation)};
-  }
+  RUNHV_TRY(errors.open());
   const std::vector<char*> vector = argument_vector(program, arguments);
   const std::vector<char*> environment = child_environment();
   const pid_t parent = ::getpid();
@@ -189,19 +183,19 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
   if (child < 0) return Fail{last_os_error(operation)};
   if (child == 0) {
     exec_child(program.c_str(), vector.data(), environment.data(), directory.c_str(),
-               static_cast<int>(in_reader.get()), static_cast<int>(out_writer.get()),
-               errors.writer(), static_cast<int>(failed_writer.get()), parent);
+               static_cast<int>(in.reader.get()), static_cast<int>(out.writer.get()),
+               errors.writer(), static_cast<int>(failed.writer.get()), parent);
   }
   ScopeExit reap([&] {
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
   });
-  in_reader.reset();
-  out_writer.reset();
+  in.reader.reset();
+  out.writer.reset();
   errors.close_writer();
-  failed_writer.reset();
+  failed.writer.reset();
   int why = 0;
-  if (::read(static_cast<int>(failed_reader.get()), &why, sizeof why) ==
+  if (::read(static_cast<int>(failed.reader.get()), &why, sizeof why) ==
       static_cast<ssize_t>(sizeof why)) {
     return Fail{os_error("start " + program, why)};
   }
@@ -209,14 +203,14 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
   // A child that ends early is its own answer, not a signal to us.
   const auto previous = std::signal(SIGPIPE, SIG_IGN);
   const ScopeExit restore([&] { std::signal(SIGPIPE, previous); });
-  ::fcntl(static_cast<int>(in_writer.get()), F_SETFL, O_NONBLOCK);
+  ::fcntl(static_cast<int>(in.writer.get()), F_SETFL, O_NONBLOCK);
   Captured captured;
   std::size_t written = 0;
   char buffer[16 * 1024];
   while (true) {
-    if (in_writer.is_open() && written == input.size()) in_writer.reset();
-    pollfd entries[4] = {{static_cast<int>(out_reader.get()), POLLIN, 0},
-                         {in_writer.is_open() ? static_cast<int>(in_writer.get()) : -1, POLLOUT, 0},
+    if (in.writer.is_open() && written == input.size()) in.writer.reset();
+    pollfd entries[4] = {{static_cast<int>(out.reader.get()), POLLIN, 0},
+                         {in.writer.is_open() ? static_cast<int>(in.writer.get()) : -1, POLLOUT, 0},
                          {signals != nullptr ? static_cast<int>(signals->handle()) : -1, POLLIN, 0},
                          {errors.reader(), POLLIN, 0}};
     if (::poll(entries, 4, -1) < 0 && errno != EINTR) return Fail{last_os_error(operation)};
@@ -225,7 +219,7 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
     if (entries[1].revents != 0) {
       const ssize_t count = ::write(entries[1].fd, input.data() + written, input.size() - written);
       if (count > 0) written += static_cast<std::size_t>(count);
-      if (count < 0 && errno != EAGAIN && errno != EINTR) in_writer.reset();
+      if (count < 0 && errno != EAGAIN && errno != EINTR) in.writer.reset();
     }
     if (entries[3].revents != 0) errors.read(captured);
     if (entries[0].revents == 0) continue;

@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "platform/linux/file_stream.h"
+#include "platform/clock.h"
+#include "platform/file_stream.h"
 #include "platform/linux/io_result.h"
 #include "platform/os_error.h"
+#include "platform/readiness.h"
 
 namespace runhv::platform {
 namespace {
@@ -26,20 +28,24 @@ bool ready(int file, short events) {
 
 }  // namespace
 
-Stream::Stream(UniqueHandle handle, Kind kind, bool pollable)
-    : handle_(std::move(handle)), kind_(kind), pollable_(pollable) {}
+struct Stream::State {
+  enum class Kind { kSocket, kNonBlocking, kPollFirst };
+
+  int number() const { return static_cast<int>(handle.get()); }
+
+  UniqueHandle handle;  // file's where there is one
+  Kind kind;
+  bool pollable;
+  Readiness readiness{};
+  std::unique_ptr<FileStream> file{};  // a file that is bound
+};
+
+Stream::Stream(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Stream::Stream(Stream&&) noexcept = default;
-
-Stream& Stream::operator=(Stream&& other) noexcept {
-  readiness_ = std::move(other.readiness_);  // first: it is bound to the handle
-  handle_ = std::move(other.handle_);
-  kind_ = other.kind_;
-  pollable_ = other.pollable_;
-  file_ = std::move(other.file_);
-  return *this;
-}
-
+Stream& Stream::operator=(Stream&& other) noexcept = default;
 Stream::~Stream() = default;
+
+OsHandle Stream::handle() const { return state_->handle.get(); }
 
 Result<bool> is_for_reading(OsHandle handle) {
   const std::string operation = "use descriptor " + std::to_string(handle);
@@ -76,74 +82,91 @@ Result<Stream> Stream::adopt_owned(UniqueHandle handle, bool for_reading) {
     const std::string path = "/proc/self/fd/" + std::to_string(file);
     const int own = ::open(path.c_str(),
                            (for_reading ? O_RDONLY : O_WRONLY) | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    if (own >= 0) return Stream(UniqueHandle(own), Kind::kNonBlocking, pollable);
+    if (own >= 0) {
+      return Stream(
+          std::make_unique<State>(State{UniqueHandle(own), State::Kind::kNonBlocking, pollable}));
+    }
   }
-  const Kind kind = S_ISSOCK(info.st_mode) ? Kind::kSocket
-                    : pollable             ? Kind::kPollFirst
-                                           : Kind::kNonBlocking;
-  return Stream(std::move(handle), kind, pollable);
+  const State::Kind kind = S_ISSOCK(info.st_mode) ? State::Kind::kSocket
+                           : pollable             ? State::Kind::kPollFirst
+                                                  : State::Kind::kNonBlocking;
+  return Stream(std::make_unique<State>(State{std::move(handle), kind, pollable}));
 }
 
 bool Stream::ends_both_ways() const {
-  return kind_ == Kind::kSocket || ::isatty(static_cast<int>(handle_.get())) == 1;
+  return state_->kind == State::Kind::kSocket || ::isatty(state_->number()) == 1;
 }
 
 Result<void> Stream::bind(EventLoop& loop) {
-  if (pollable_) return readiness_.bind(loop, handle_.get());
-  RUNHV_CHECK(file_ == nullptr);
-  RUNHV_TRY_ASSIGN(file_, FileStream::create(std::move(handle_), loop));
+  if (state_->pollable) return state_->readiness.bind(loop, state_->handle.get());
+  RUNHV_CHECK(state_->file == nullptr);
+  RUNHV_TRY_ASSIGN(state_->file, FileStream::create(std::move(state_->handle)));
+  state_->file->bind(loop);
   return {};
 }
 
 void Stream::on_readable(Handler handler) {
-  if (file_ != nullptr) return file_->on_readable(std::move(handler));
-  readiness_.on_readable(std::move(handler));
+  if (state_->file != nullptr) return state_->file->on_readable(std::move(handler));
+  state_->readiness.on_readable(std::move(handler));
 }
 
 void Stream::on_writable(Handler handler) {
-  if (file_ != nullptr) return file_->on_writable(std::move(handler));
-  readiness_.on_writable(std::move(handler));
+  if (state_->file != nullptr) return state_->file->on_writable(std::move(handler));
+  state_->readiness.on_writable(std::move(handler));
 }
 
 void Stream::on_flushed(Handler handler) {
   // Nothing else is ever pending.
-  RUNHV_CHECK(file_ != nullptr);
-  file_->on_flushed(std::move(handler));
+  RUNHV_CHECK(state_->file != nullptr);
+  state_->file->on_flushed(std::move(handler));
 }
 
 IoResult Stream::flush() {
-  if (file_ != nullptr) return file_->flush();
+  if (state_->file != nullptr) return state_->file->flush();
   return {IoStatus::kDone, 0, 0};
 }
 
 Result<void> Stream::close(std::uint64_t deadline_ns) {
   Result<void> result;
-  if (file_ != nullptr) result = file_->close(deadline_ns);
-  file_.reset();
-  readiness_ = Readiness();
-  handle_.reset();
+  if (state_->file != nullptr) result = state_->file->close(deadline_ns);
+  state_->file.reset();
+  state_->readiness = Readiness();
+  state_->handle.reset();
   return result;
+}
+
+bool Stream::wait_for_room(std::uint64_t deadline_ns) const {
+  const std::uint64_t now = monotonic_ns();
+  if (now >= deadline_ns) return false;
+  pollfd entry{state_->number(), POLLOUT, 0};
+  const std::uint64_t milliseconds = (deadline_ns - now + 999'999) / 1'000'000;
+  return ::poll(&entry, 1, static_cast<int>(std::min<std::uint64_t>(milliseconds, 60'000))) > 0;
+}
+
+void Stream::wait_until_flushed(std::uint64_t deadline_ns) const {
+  if (state_->file != nullptr) state_->file->wait_until_flushed(deadline_ns);
 }
 
 IoResult Stream::read(std::span<std::byte> out) {
   if (out.empty()) return {IoStatus::kWouldBlock, 0, 0};
-  if (file_ != nullptr) return file_->read(out);
-  const int file = static_cast<int>(handle_.get());
-  if (kind_ == Kind::kSocket) {
+  if (state_->file != nullptr) return state_->file->read(out);
+  const int file = state_->number();
+  if (state_->kind == State::Kind::kSocket) {
     return io_result(::recv(file, out.data(), out.size(), MSG_DONTWAIT));
   }
-  if (kind_ == Kind::kPollFirst && !ready(file, POLLIN)) return {IoStatus::kWouldBlock, 0, 0};
+  if (state_->kind == State::Kind::kPollFirst && !ready(file, POLLIN))
+    return {IoStatus::kWouldBlock, 0, 0};
   return io_result(::read(file, out.data(), out.size()));
 }
 
 IoResult Stream::write(std::span<const std::byte> in) {
   if (in.empty()) return {IoStatus::kWouldBlock, 0, 0};
-  if (file_ != nullptr) return file_->write(in);
-  const int file = static_cast<int>(handle_.get());
-  if (kind_ == Kind::kSocket) {
+  if (state_->file != nullptr) return state_->file->write(in);
+  const int file = state_->number();
+  if (state_->kind == State::Kind::kSocket) {
     return io_result(::send(file, in.data(), in.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
   }
-  if (kind_ == Kind::kPollFirst) {
+  if (state_->kind == State::Kind::kPollFirst) {
     if (!ready(file, POLLOUT)) return {IoStatus::kWouldBlock, 0, 0};
     // pipe(7): a pipe that polls writable takes PIPE_BUF bytes without blocking.
     in = in.first(std::min<std::size_t>(in.size(), PIPE_BUF));

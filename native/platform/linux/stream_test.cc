@@ -21,8 +21,8 @@
 #include "gtest/gtest.h"
 #include "platform/clock.h"
 #include "platform/file.h"
+#include "platform/file_stream.h"
 #include "platform/linux/deny_system_calls.h"
-#include "platform/linux/file_stream.h"
 #include "platform/thread.h"
 #include "testing/files.h"
 
@@ -258,8 +258,9 @@ TEST_F(StreamTest, AFolderIsAnErrorOfItsRead) {
 }
 
 TEST_F(StreamTest, AFullDiskIsToldByFlushByTheNextWriteAndByClose) {
-  auto out = FileStream::create(open("/dev/full", O_WRONLY), *loop_);
+  auto out = FileStream::create(open("/dev/full", O_WRONLY));
   ASSERT_TRUE(out);
+  (*out)->bind(*loop_);
   EXPECT_EQ((*out)->write(as_bytes("x")).status, IoStatus::kDone);
   (*out)->on_flushed([&] { loop_->stop(); });
   ASSERT_TRUE(loop_->run());
@@ -298,8 +299,9 @@ TEST_F(StreamTest, AFileBeyondTheUsersLimitFailsWithItsNumber) {
 TEST_F(StreamTest, AFileThatHangsIsBoundedAndHoldsNobodyUp) {
   const std::vector<std::byte> bytes = numbered_bytes(1'000'000);
   Pipe pipe = make_pipe();
-  auto out = FileStream::create(std::move(pipe.writer), *loop_);
+  auto out = FileStream::create(std::move(pipe.writer));
   ASSERT_TRUE(out);
+  (*out)->bind(*loop_);
   // Up to the pipe's own room, and what waits for it.
   std::size_t taken = 0;
   while (true) {
@@ -337,8 +339,9 @@ TEST_F(StreamTest, AFileThatHangsIsBoundedAndHoldsNobodyUp) {
 
 TEST_F(StreamTest, AReadThatHangsHoldsNobodyUp) {
   Pipe pipe = make_pipe();
-  auto in = FileStream::create(std::move(pipe.reader), *loop_);
+  auto in = FileStream::create(std::move(pipe.reader));
   ASSERT_TRUE(in);
+  (*in)->bind(*loop_);
   std::array<std::byte, 1> buffer;
   EXPECT_EQ((*in)->read(buffer).status, IoStatus::kWouldBlock);
   (*in)->on_readable([] { FAIL() << "it is destroyed before"; });

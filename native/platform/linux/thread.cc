@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "platform/linux/deadline.h"
+#include "platform/deadline.h"
 #include "platform/linux/forwarded_signals.h"
 #include "platform/os_error.h"
 

@@ -14,11 +14,14 @@
 
 namespace runhv::platform {
 
-// Everything as Stream says it.
+// Everything as Stream says it of a file that is bound, but that bind() may come later: handlers
+// run from then on.
 class FileStream {
  public:
-  static Result<std::unique_ptr<FileStream>> create(UniqueHandle handle, EventLoop& loop);
+  static Result<std::unique_ptr<FileStream>> create(UniqueHandle handle);
   ~FileStream();
+
+  void bind(EventLoop& loop);
 
   IoResult read(std::span<std::byte> out);
   IoResult write(std::span<const std::byte> in);
@@ -27,6 +30,12 @@ class FileStream {
   void on_writable(Handler handler);
   void on_flushed(Handler handler);
   Result<void> close(std::uint64_t deadline_ns);
+
+  // Waits until write() takes something again, or its failure is known. False: not by the deadline
+  // (monotonic_ns).
+  bool wait_for_room(std::uint64_t deadline_ns);
+  // The same for flush().
+  bool wait_until_flushed(std::uint64_t deadline_ns);
 
  private:
   struct State;

@@ -1,26 +1,11 @@
 #include "platform/lossy_writer.h"
 
-#include <algorithm>
 #include <string>
-
-#include <poll.h>
 
 #include "platform/clock.h"
 #include "platform/standard_streams.h"
 
 namespace runhv::platform {
-namespace {
-
-// False: the stream takes nothing until `deadline_ns`.
-bool wait_for_room(const Stream& stream, std::uint64_t deadline_ns) {
-  const std::uint64_t now = monotonic_ns();
-  if (now >= deadline_ns) return false;
-  pollfd entry{static_cast<int>(stream.handle()), POLLOUT, 0};
-  const std::uint64_t milliseconds = (deadline_ns - now + 999'999) / 1'000'000;
-  return ::poll(&entry, 1, static_cast<int>(std::min<std::uint64_t>(milliseconds, 60'000))) > 0;
-}
-
-}  // namespace
 
 void LossyWriter::write(std::string_view text, std::uint64_t patience_ns) {
   const std::lock_guard lock(mutex_);
@@ -47,8 +32,9 @@ std::size_t LossyWriter::write_some(std::string_view text, std::uint64_t patienc
       done += result.bytes;
       continue;
     }
-    if (result.status != IoStatus::kWouldBlock || !wait_for_room(*stream_, deadline_ns)) break;
+    if (result.status != IoStatus::kWouldBlock || !stream_->wait_for_room(deadline_ns)) break;
   }
+  if (patience_ns != 0) stream_->wait_until_flushed(deadline_ns);
   if (done > 0) unfinished_line_ = text[done - 1] != '\n';
   return done;
 }

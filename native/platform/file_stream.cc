@@ -1,50 +1,49 @@
-#include "platform/linux/file_stream.h"
+#include "platform/file_stream.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <unistd.h>
-
-#include "platform/linux/deadline.h"
-#include "platform/linux/event_loop_core.h"
+#include "base/check.h"
+#include "platform/blocking_io.h"
+#include "platform/deadline.h"
+#include "platform/event_loop_core.h"
 #include "platform/os_error.h"
 
 namespace runhv::platform {
 
 struct FileStream::State : std::enable_shared_from_this<State> {
-  State(UniqueHandle handle, std::shared_ptr<EventLoop::Core> core)
-      : file(std::move(handle)), loop(std::move(core)) {}
+  explicit State(UniqueHandle handle) : file(std::move(handle)) {}
 
   const UniqueHandle file;
-  const std::shared_ptr<EventLoop::Core> loop;  // may have ended: then it drops what is posted
 
   std::mutex mutex;  // never held during a call that may wait
-  std::condition_variable flushed;
+  std::condition_variable written;
+  std::shared_ptr<EventLoop::Core> loop;  // may have ended: then it drops what is posted
   Handler readable_handler, writable_handler, flushed_handler;
 
   std::vector<std::byte> queued;  // taken and not yet with the worker
   std::size_t in_flight = 0;      // with the worker and not yet written
   bool writing = false;           // a job is posted
-  int write_error = 0;
+  std::optional<IoResult> write_failure;
 
   std::vector<std::byte> ahead;
-  bool reading = false;  // a job is posted
-  bool at_end = false;
-  int read_error = 0;
+  bool reading = false;              // a job is posted
+  std::optional<IoResult> read_end;  // how it ended
 
   // REQUIRES of these: the mutex is held.
   std::size_t pending() const { return queued.size() + in_flight; }
-  bool is_readable() const { return !ahead.empty() || at_end || read_error != 0; }
-  bool is_writable() const { return pending() < Stream::kFilePendingBytes || write_error != 0; }
+  bool is_readable() const { return !ahead.empty() || read_end; }
+  bool is_writable() const { return pending() < Stream::kFilePendingBytes || write_failure; }
   bool is_flushed() const { return pending() == 0; }
   // Has the handler run on the loop's thread, unless it is taken back or replaced before.
   void tell(Handler State::*which) {
-    if (this->*which) loop->post([self = shared_from_this(), which] { self->run(which); });
+    if (!(this->*which) || !loop) return;
+    loop->post([self = shared_from_this(), which] { self->run(which); });
   }
 
   void run(Handler State::*which) {
@@ -71,22 +70,21 @@ void FileStream::State::write_queued() {
     while (in_flight > 0) {
       const std::span<const std::byte> rest = std::span(chunk).last(in_flight);
       lock.unlock();
-      const ssize_t count = ::write(static_cast<int>(file.get()), rest.data(), rest.size());
-      const int os_code = errno;
+      const IoResult result = write_waiting(file.get(), rest);
       lock.lock();
-      if (count < 0 && os_code == EINTR) continue;
-      if (count <= 0) {
-        write_error = count < 0 ? os_code : EIO;
+      if (result.status == IoStatus::kDone) {
+        in_flight -= result.bytes;
+      } else {
+        write_failure = result;
         queued.clear();
         in_flight = 0;
-      } else {
-        in_flight -= static_cast<std::size_t>(count);
       }
+      written.notify_all();
       tell(&State::writable_handler);
     }
   }
   writing = false;
-  flushed.notify_all();
+  written.notify_all();
   tell(&State::flushed_handler);
 }
 
@@ -96,15 +94,14 @@ void FileStream::State::read_ahead() {
     const std::lock_guard lock(mutex);
     bytes.resize(Stream::kFileAheadBytes - ahead.size());
   }
-  ssize_t count = 0;
-  do {
-    count = ::read(static_cast<int>(file.get()), bytes.data(), bytes.size());
-  } while (count < 0 && errno == EINTR);
-  const int os_code = errno;
+  const IoResult result = read_waiting(file.get(), bytes);
   const std::lock_guard lock(mutex);
-  if (count < 0) read_error = os_code;
-  if (count == 0) at_end = true;
-  if (count > 0) ahead.insert(ahead.end(), bytes.begin(), bytes.begin() + count);
+  if (result.status == IoStatus::kDone) {
+    ahead.insert(ahead.end(), bytes.begin(),
+                 bytes.begin() + static_cast<std::ptrdiff_t>(result.bytes));
+  } else {
+    read_end = result;
+  }
   reading = false;
   tell(&State::readable_handler);
 }
@@ -112,10 +109,16 @@ void FileStream::State::read_ahead() {
 FileStream::FileStream(std::shared_ptr<State> state, std::unique_ptr<Worker> worker)
     : state_(std::move(state)), worker_(std::move(worker)) {}
 
-Result<std::unique_ptr<FileStream>> FileStream::create(UniqueHandle handle, EventLoop& loop) {
+Result<std::unique_ptr<FileStream>> FileStream::create(UniqueHandle handle) {
   RUNHV_TRY_ASSIGN(auto worker, Worker::create("runhv-file"));
-  auto state = std::make_shared<State>(std::move(handle), loop.core_);
+  auto state = std::make_shared<State>(std::move(handle));
   return std::unique_ptr<FileStream>(new FileStream(std::move(state), std::move(worker)));
+}
+
+void FileStream::bind(EventLoop& loop) {
+  const std::lock_guard lock(state_->mutex);
+  RUNHV_CHECK(state_->loop == nullptr);
+  state_->loop = loop.core_;
 }
 
 FileStream::~FileStream() {
@@ -138,19 +141,18 @@ IoResult FileStream::read(std::span<std::byte> out) {
   ahead.erase(ahead.begin(), end);
   if (ahead.size() <= Stream::kFileAheadBytes / 2) start_reading();
   if (count > 0) return {IoStatus::kDone, count, 0};
-  if (state_->read_error != 0) return {IoStatus::kFailed, 0, state_->read_error};
-  return {state_->at_end ? IoStatus::kEnd : IoStatus::kWouldBlock, 0, 0};
+  return state_->read_end.value_or(IoResult{IoStatus::kWouldBlock, 0, 0});
 }
 
 void FileStream::start_reading() {
-  if (state_->reading || state_->at_end || state_->read_error != 0) return;
+  if (state_->reading || state_->read_end) return;
   state_->reading = true;
   worker_->post([state = state_] { state->read_ahead(); });
 }
 
 IoResult FileStream::write(std::span<const std::byte> in) {
   const std::lock_guard lock(state_->mutex);
-  if (state_->write_error != 0) return {IoStatus::kFailed, 0, state_->write_error};
+  if (state_->write_failure) return *state_->write_failure;
   in = in.first(std::min(in.size(), Stream::kFilePendingBytes - state_->pending()));
   if (in.empty()) return {IoStatus::kWouldBlock, 0, 0};
   state_->queued.insert(state_->queued.end(), in.begin(), in.end());
@@ -162,7 +164,7 @@ IoResult FileStream::write(std::span<const std::byte> in) {
 
 IoResult FileStream::flush() {
   const std::lock_guard lock(state_->mutex);
-  if (state_->write_error != 0) return {IoStatus::kFailed, 0, state_->write_error};
+  if (state_->write_failure) return *state_->write_failure;
   return {state_->is_flushed() ? IoStatus::kDone : IoStatus::kWouldBlock, 0, 0};
 }
 
@@ -190,22 +192,31 @@ void FileStream::on_flushed(Handler handler) {
 
 Result<void> FileStream::close(std::uint64_t deadline_ns) {
   const std::string operation = "close a file";
-  std::size_t pending = 0;
-  int write_error = 0;
-  {
-    std::unique_lock lock(state_->mutex);
-    state_->flushed.wait_until(lock, steady_deadline(deadline_ns),
-                               [&] { return state_->is_flushed(); });
-    pending = state_->pending();
-    write_error = state_->write_error;
+  wait_until_flushed(deadline_ns);
+  const std::lock_guard lock(state_->mutex);
+  // A reader that has gone did not want them.
+  if (state_->write_failure && state_->write_failure->status == IoStatus::kFailed) {
+    return Fail{os_error("write a file", state_->write_failure->os_code)};
   }
-  if (write_error != 0) return Fail{os_error("write a file", write_error)};
+  const std::size_t pending = state_->pending();
   if (pending != 0) {
     return Fail{Error{Code::kTimedOut, operation,
                       "it does not take the last " + std::to_string(pending) +
                           " bytes; its disk or server does not answer"}};
   }
   return {};
+}
+
+bool FileStream::wait_for_room(std::uint64_t deadline_ns) {
+  std::unique_lock lock(state_->mutex);
+  return state_->written.wait_until(lock, steady_deadline(deadline_ns),
+                                    [&] { return state_->is_writable(); });
+}
+
+bool FileStream::wait_until_flushed(std::uint64_t deadline_ns) {
+  std::unique_lock lock(state_->mutex);
+  return state_->written.wait_until(lock, steady_deadline(deadline_ns),
+                                    [&] { return state_->is_flushed(); });
 }
 
 }  // namespace runhv::platform

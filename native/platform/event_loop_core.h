@@ -14,6 +14,7 @@
 
 #include "platform/event_loop.h"
 #include "platform/handle.h"
+#include "platform/poller.h"
 
 namespace runhv::platform {
 
@@ -44,9 +45,9 @@ class EventLoop::Core {
   // Shared with the call of it, which outlives its place here.
   using SharedHandler = std::shared_ptr<Handler>;
   struct Watch {
-    int file = -1;
     bool always_ready = false;
-    std::uint32_t armed = 0;  // what epoll reports next; it reports once
+    bool readable_armed = false;  // the poller tells of it next, once
+    bool writable_armed = false;
     SharedHandler readable, writable;
   };
   struct TimerState {
@@ -54,26 +55,23 @@ class EventLoop::Core {
     std::uint64_t deadline_ns;
   };
 
-  Core(UniqueHandle epoll, UniqueHandle wake, UniqueHandle timer);
-  // How long epoll_wait(2) waits: 0, or -1 for as long as it takes.
-  int prepare_to_wait(std::optional<std::uint64_t> deadline_ns);
-  void dispatch(std::uint64_t watch_id, std::uint32_t events);
+  explicit Core(std::unique_ptr<Poller> poller) : poller_(std::move(poller)) {}
+  void prepare_to_wait(std::optional<std::uint64_t> deadline_ns);
+  void dispatch(const Poller::Ready& ready);
   void run_due_timers();
   void run_posted();
   // REQUIRES: the mutex is held, of these.
   void update_interest(std::uint64_t watch_id, Watch& watch);
   void post_locked(Handler handler);
-  void set_alarm(std::uint64_t deadline_ns);
   void wake();
 
-  const UniqueHandle epoll_, wake_, timer_;
+  const std::unique_ptr<Poller> poller_;
   std::atomic<std::thread::id> loop_thread_{};
 
   std::mutex mutex_;  // never held while a handler runs or ends
   bool closed_ = false;
   bool stopped_ = false;
   bool awake_ = false;  // a wake-up is on its way
-  std::uint64_t alarm_ns_ = UINT64_MAX;
   std::uint64_t next_id_ = 2;
   std::map<std::uint64_t, Watch> watches_;
   std::map<std::uint64_t, TimerState> timers_;

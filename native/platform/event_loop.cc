@@ -1,70 +1,33 @@
 #include "platform/event_loop.h"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
+#include <utility>
 
 #include "base/check.h"
 #include "base/scope_exit.h"
 #include "platform/clock.h"
-#include "platform/linux/event_loop_core.h"
-#include "platform/os_error.h"
+#include "platform/event_loop_core.h"
 #include "platform/readiness.h"
 
 namespace runhv::platform {
 namespace {
 
-constexpr std::uint64_t kWakeId = 0;
-constexpr std::uint64_t kTimerId = 1;
 constexpr std::uint64_t kNever = UINT64_MAX;
-constexpr std::uint32_t kReadableEvents = EPOLLIN | EPOLLHUP | EPOLLERR;
-constexpr std::uint32_t kWritableEvents = EPOLLOUT | EPOLLHUP | EPOLLERR;
-
-int number(const UniqueHandle& handle) { return static_cast<int>(handle.get()); }
-
-bool control(const UniqueHandle& epoll, int operation, int file, std::uint32_t events,
-             std::uint64_t id) {
-  epoll_event interest{};
-  interest.events = events;
-  interest.data.u64 = id;
-  return ::epoll_ctl(number(epoll), operation, file, &interest) == 0;
-}
 
 }  // namespace
 
-EventLoop::Core::Core(UniqueHandle epoll, UniqueHandle wake, UniqueHandle timer)
-    : epoll_(std::move(epoll)), wake_(std::move(wake)), timer_(std::move(timer)) {}
-
 Result<std::shared_ptr<EventLoop::Core>> EventLoop::Core::create() {
-  const char* operation = "make an event loop";
-  UniqueHandle epoll(::epoll_create1(EPOLL_CLOEXEC));
-  if (!epoll.is_open()) return Fail{last_os_error(operation)};
-  UniqueHandle wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!wake.is_open()) return Fail{last_os_error(operation)};
-  UniqueHandle timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  if (!timer.is_open()) return Fail{last_os_error(operation)};
-  // Edge-triggered: each write and each expiry is told once and need not be read.
-  if (!control(epoll, EPOLL_CTL_ADD, number(wake), EPOLLIN | EPOLLET, kWakeId) ||
-      !control(epoll, EPOLL_CTL_ADD, number(timer), EPOLLIN | EPOLLET, kTimerId)) {
-    return Fail{last_os_error(operation)};
-  }
-  return std::shared_ptr<Core>(new Core(std::move(epoll), std::move(wake), std::move(timer)));
+  RUNHV_TRY_ASSIGN(auto poller, Poller::create());
+  return std::shared_ptr<Core>(new Core(std::move(poller)));
 }
 
 Result<std::uint64_t> EventLoop::Core::watch(OsHandle handle) {
-  const int file = static_cast<int>(handle);
   const std::lock_guard lock(mutex_);
   const std::uint64_t id = next_id_++;
-  // Without an interest. What is reported all the same (EPOLLHUP) is reported once.
-  const bool known = control(epoll_, EPOLL_CTL_ADD, file, EPOLLONESHOT, id);
-  // epoll_ctl(2): EPERM for files that are always ready, such as /dev/null.
-  if (!known && errno != EPERM) return Fail{last_os_error("watch a handle")};
-  watches_.emplace(id, Watch{file, !known, 0, {}, {}});
+  RUNHV_TRY_ASSIGN(const bool known, poller_->watch(id, handle));
+  Watch watch;
+  watch.always_ready = !known;
+  watches_.emplace(id, std::move(watch));
   return id;
 }
 
@@ -81,16 +44,16 @@ void EventLoop::Core::arm(std::uint64_t watch_id, Interest interest, Handler han
 }
 
 void EventLoop::Core::update_interest(std::uint64_t watch_id, Watch& watch) {
-  const std::uint32_t wanted = (watch.readable ? static_cast<std::uint32_t>(EPOLLIN) : 0u) |
-                               (watch.writable ? static_cast<std::uint32_t>(EPOLLOUT) : 0u);
-  if ((wanted & ~watch.armed) == 0) return;
-  watch.armed = wanted;
+  const bool readable = watch.readable != nullptr;
+  const bool writable = watch.writable != nullptr;
+  if ((!readable || watch.readable_armed) && (!writable || watch.writable_armed)) return;
+  watch.readable_armed = readable;
+  watch.writable_armed = writable;
   if (watch.always_ready) {
-    post_locked([this, watch_id] { dispatch(watch_id, EPOLLIN | EPOLLOUT); });
+    post_locked([this, watch_id] { dispatch({watch_id, true, true}); });
     return;
   }
-  // A change of what is known already takes no memory and cannot be refused.
-  RUNHV_CHECK(control(epoll_, EPOLL_CTL_MOD, watch.file, wanted | EPOLLONESHOT, watch_id));
+  poller_->arm(watch_id, readable, writable);
 }
 
 void EventLoop::Core::forget(std::uint64_t watch_id) {
@@ -100,7 +63,7 @@ void EventLoop::Core::forget(std::uint64_t watch_id) {
   if (found == watches_.end()) return;
   forgotten = std::move(found->second);
   watches_.erase(found);
-  if (!forgotten.always_ready) control(epoll_, EPOLL_CTL_DEL, forgotten.file, 0, 0);
+  if (!forgotten.always_ready) poller_->forget(watch_id);
 }
 
 std::uint64_t EventLoop::Core::add_timer(Handler handler) {
@@ -119,7 +82,8 @@ void EventLoop::Core::set_timer(std::uint64_t timer_id, std::uint64_t deadline_n
   timer.deadline_ns = deadline_ns;
   if (deadline_ns == kNever) return;
   deadlines_.emplace(deadline_ns, timer_id);
-  if (deadline_ns < alarm_ns_) set_alarm(deadline_ns);
+  // The loop's own thread looks before it waits.
+  if (!in_loop_thread()) poller_->end_wait_by(deadline_ns);
 }
 
 void EventLoop::Core::remove_timer(std::uint64_t timer_id) {
@@ -158,59 +122,41 @@ void EventLoop::Core::wake() {
   // The loop's own thread looks before it waits.
   if (awake_ || in_loop_thread()) return;
   awake_ = true;
-  const std::uint64_t one = 1;
-  RUNHV_CHECK(::write(number(wake_), &one, sizeof one) == sizeof one);
+  poller_->wake();
 }
 
-void EventLoop::Core::set_alarm(std::uint64_t deadline_ns) {
-  alarm_ns_ = deadline_ns;
-  const std::uint64_t at = std::max<std::uint64_t>(deadline_ns, 1);  // 0 would disarm it
-  itimerspec when{};
-  when.it_value.tv_sec = static_cast<time_t>(at / 1'000'000'000);
-  when.it_value.tv_nsec = static_cast<long>(at % 1'000'000'000);
-  RUNHV_CHECK(::timerfd_settime(number(timer_), TFD_TIMER_ABSTIME, &when, nullptr) == 0);
-}
-
-int EventLoop::Core::prepare_to_wait(std::optional<std::uint64_t> deadline_ns) {
+void EventLoop::Core::prepare_to_wait(std::optional<std::uint64_t> deadline_ns) {
   const std::lock_guard lock(mutex_);
   awake_ = false;
-  if (stopped_ || !posted_.empty()) return 0;
+  if (stopped_ || !posted_.empty()) return poller_->prepare(0);
   std::uint64_t until_ns = deadline_ns.value_or(kNever);
   if (!deadlines_.empty()) until_ns = std::min(until_ns, deadlines_.begin()->first);
-  if (until_ns <= monotonic_ns()) return 0;
-  if (until_ns != alarm_ns_) set_alarm(until_ns);
-  return -1;
+  poller_->prepare(until_ns);
 }
 
 Result<void> EventLoop::Core::serve(std::optional<std::uint64_t> deadline_ns) {
   RUNHV_CHECK(loop_thread_.exchange(std::this_thread::get_id()) == std::thread::id());
   const ScopeExit leave([&] { loop_thread_ = std::thread::id(); });
-  std::array<epoll_event, 64> events{};
-  const int count = ::epoll_wait(number(epoll_), events.data(), static_cast<int>(events.size()),
-                                 prepare_to_wait(deadline_ns));
-  if (count < 0 && errno != EINTR) return Fail{last_os_error("wait for events")};
-  for (int i = 0; i < count; ++i) {
-    const epoll_event& event = events[static_cast<std::size_t>(i)];
-    if (event.data.u64 != kWakeId && event.data.u64 != kTimerId) {
-      dispatch(event.data.u64, event.events);
-    }
-  }
+  prepare_to_wait(deadline_ns);
+  RUNHV_TRY_ASSIGN(const auto ready, poller_->wait());
+  for (const Poller::Ready& each : ready) dispatch(each);
   run_due_timers();
   run_posted();
   return {};
 }
 
-void EventLoop::Core::dispatch(std::uint64_t watch_id, std::uint32_t events) {
+void EventLoop::Core::dispatch(const Poller::Ready& ready) {
+  const std::uint64_t watch_id = ready.id;
   {
     const std::lock_guard lock(mutex_);
     const auto found = watches_.find(watch_id);
     if (found == watches_.end()) return;
-    found->second.armed = 0;
+    found->second.readable_armed = found->second.writable_armed = false;
   }
   // One after the other, as the first handler may destroy the source.
   for (const Interest interest : {Interest::kReadable, Interest::kWritable}) {
     const bool readable = interest == Interest::kReadable;
-    if ((events & (readable ? kReadableEvents : kWritableEvents)) == 0) continue;
+    if (!(readable ? ready.readable : ready.writable)) continue;
     SharedHandler handler;
     {
       const std::lock_guard lock(mutex_);
@@ -271,6 +217,7 @@ void EventLoop::Core::close() {
   const std::lock_guard lock(mutex_);
   RUNHV_CHECK(loop_thread_.load() == std::thread::id());
   closed_ = true;
+  poller_->forget_all();
   watches.swap(watches_);
   timers.swap(timers_);
   posted.swap(posted_);

@@ -1,0 +1,37 @@
+// A folder of a test's own that only this user may enter, gone after it.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdio>
+#include <string>
+
+#include "platform/file.h"
+#include "platform/random.h"
+
+namespace runhv::testing {
+
+class FolderFixture : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::array<std::byte, 8> random;
+    platform::fill_random(random);
+    folder_ = platform::temporary_directory() + "/runhv-test-";
+    for (const std::byte byte : random) {
+      char digits[3];
+      std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned>(byte));
+      folder_ += digits;
+    }
+    const auto made = platform::make_private_directory(folder_);
+    ASSERT_TRUE(made) << to_string(made.error());
+  }
+  void TearDown() override {
+    const auto removed = platform::remove_tree(folder_);
+    EXPECT_TRUE(removed) << to_string(removed.error());
+  }
+
+  std::string folder_;
+};
+
+}  // namespace runhv::testing

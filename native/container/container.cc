@@ -50,6 +50,16 @@ Result<void> check_container_id(const std::string& id) {
                         " of the characters A-Z a-z 0-9 _ . -, first a letter, digit or _"}};
 }
 
+Result<std::vector<HostDescriptor>> take_descriptors(std::vector<platform::UniqueHandle> handles) {
+  std::vector<HostDescriptor> descriptors;
+  for (platform::UniqueHandle& handle : handles) {
+    RUNHV_TRY_ASSIGN(const bool for_reading, platform::is_for_reading(handle.get()));
+    RUNHV_TRY_ASSIGN(auto end, platform::Stream::adopt_owned(std::move(handle), for_reading));
+    descriptors.push_back({std::move(end), for_reading});
+  }
+  return descriptors;
+}
+
 const char* status_name(ContainerStatus status) {
   switch (status) {
     case ContainerStatus::kCreating:
@@ -315,7 +325,8 @@ Result<ProcessNumber> Container::Impl::start_process(ProcessConfig config) {
   spec.terminal = spec.terminal || config.terminal;
   if (config.columns != 0) spec.columns = config.columns;
   if (config.rows != 0) spec.rows = config.rows;
-  return begin_process(spec, std::move(config.streams), {.container = config.container});
+  return begin_process(spec, std::move(config.streams), std::move(config.descriptors),
+                       {.container = config.container});
 }
 
 Result<void> Container::Impl::check_can_begin(const std::string& operation) const {
@@ -331,10 +342,14 @@ Result<void> Container::Impl::check_can_begin(const std::string& operation) cons
 }
 
 Result<ProcessNumber> Container::Impl::begin_process(const ProcessSpec& spec, HostStreams streams,
+                                                     std::vector<HostDescriptor> descriptors,
                                                      const ProcessPlace& place) {
   RUNHV_TRY_ASSIGN(auto process,
                    Process::create(next_number_, spec, std::move(streams), loop_, channel_,
                                    hooks(nullptr), bundle_.vm.memory_bytes, place));
+  for (HostDescriptor& each : descriptors) {
+    RUNHV_TRY(process->add_descriptor(std::move(each), loop_, hooks(nullptr)));
+  }
   const ProcessNumber number = next_number_++;
   process->prepare(true);
   processes_.emplace(number, std::move(process));

@@ -45,6 +45,8 @@ struct HostDescriptor {
   bool for_reading;  // by the process; else it writes
 };
 inline constexpr std::size_t kMaxDescriptors = 13;
+// Those that another process gave, in their order. Errors: as platform::is_for_reading.
+Result<std::vector<HostDescriptor>> take_descriptors(std::vector<platform::UniqueHandle> handles);
 
 struct ContainerConfig {
   std::string id;
@@ -77,19 +79,21 @@ struct ProcessConfig {
   std::string_view json;                    // parse_process
   ProcessNumber container = kFirstProcess;  // that it is in: the number of its first process
   HostStreams streams;
-  bool terminal = false;      // or as the text says
-  std::uint16_t columns = 0;  // of a terminal; 0 = as the text says
+  std::vector<HostDescriptor> descriptors = {};  // its 3, 4, …; at most kMaxDescriptors
+  bool terminal = false;                         // or as the text says
+  std::uint16_t columns = 0;                     // of a terminal; 0 = as the text says
   std::uint16_t rows = 0;
 };
 
 // One more container, in the machine of the first one.
 struct JoinConfig {
   std::string id;
-  std::string bundle;         // its folder: what config.json names by relative paths is in there
-  std::string_view json;      // its config.json
-  HostStreams streams;        // of its first process
-  bool terminal = false;      // or as the bundle says
-  std::uint16_t columns = 0;  // of a terminal; 0 = as the bundle says
+  std::string bundle;     // its folder: what config.json names by relative paths is in there
+  std::string_view json;  // its config.json
+  HostStreams streams;    // of its first process
+  std::vector<HostDescriptor> descriptors = {};  // the same
+  bool terminal = false;                         // or as the bundle says
+  std::uint16_t columns = 0;                     // of a terminal; 0 = as the bundle says
   std::uint16_t rows = 0;
 };
 

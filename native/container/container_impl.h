@@ -100,6 +100,7 @@ class Container::Impl final : private machine::MachineObserver {
   Result<Process*> find(ProcessNumber number, const char* verb);
   Result<void> check_can_begin(const std::string& operation) const;
   Result<ProcessNumber> begin_process(const ProcessSpec& spec, HostStreams streams,
+                                      std::vector<HostDescriptor> descriptors,
                                       const ProcessPlace& place);
   Result<void> share_files(ContainerSpec& container, Member& member);
   void let_go_of(const Member& member);

@@ -47,7 +47,8 @@ Result<ProcessNumber> Container::Impl::join(JoinConfig config) {
   if (!bundle.connect_stdin) config.streams[0].reset();
   const ProcessPlace place{.container = next_number_, .records = records};
   RUNHV_TRY_ASSIGN(const ProcessNumber number,
-                   begin_process(bundle.process, std::move(config.streams), place));
+                   begin_process(bundle.process, std::move(config.streams),
+                                 std::move(config.descriptors), place));
   undo.release();
   members_.emplace(number, std::move(member));
   return number;

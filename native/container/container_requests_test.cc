@@ -389,3 +389,25 @@ TEST(ContainerDescriptors, AreStreamsBesideTheStandardOnes) {
 
 }  // namespace
 }  // namespace runhv::container
+TEST(ContainerDescriptors, AreEveryProcesss) {
+  Scene scene;
+  scene.run();
+  (void)scene.guest.hears();
+  Pipe more_in, more_out;
+  ProcessConfig config{.json = R"({"args":["a"]})", .streams = {}};
+  config.descriptors.push_back({more_in.read_end(), true});
+  config.descriptors.push_back({more_out.write_end(), false});
+  const auto number = scene.container->start_process(std::move(config));
+  ASSERT_TRUE(number) << to_string(number.error());
+  scene.turn();
+  EXPECT_THAT(types(scene.guest.hears()), ElementsAre(RUNHV_MSG_PREPARE));
+  ASSERT_TRUE(scene.guest.connect(port_of(*number, 3)));
+  ASSERT_TRUE(scene.guest.connect(port_of(*number, 4)));
+  EXPECT_FALSE(scene.guest.connect(port_of(*number, 5))) << "there is no third";
+  more_in.put("in");
+  scene.guest.write(port_of(*number, 4), "out");
+  scene.turn();
+  EXPECT_EQ(scene.guest.read(port_of(*number, 3)), "in");
+  EXPECT_EQ(more_out.take(), "out");
+}
+

@@ -96,8 +96,8 @@ Result<void> Client::signal(runhv_process process, int signal) {
 }
 
 Result<runhv_process> Client::begin(std::uint32_t type, runhv_control_process_start start,
-                                    std::string_view text,
-                                    std::span<const platform::OsHandle> ends) {
+                                    std::string_view text, std::span<const platform::OsHandle> ends,
+                                    std::span<const platform::OsHandle> more) {
   start.flags |= RUNHV_CONTROL_ENDS_WITH_CLIENT;
   start.json_bytes = static_cast<std::uint32_t>(text.size());
   std::vector<platform::OsHandle> handles;
@@ -106,6 +106,8 @@ Result<runhv_process> Client::begin(std::uint32_t type, runhv_control_process_st
     start.ends[i] = RUNHV_CONTROL_END_HANDLE;
     handles.push_back(ends[i]);
   }
+  start.descriptors = static_cast<std::uint32_t>(more.size());
+  handles.insert(handles.end(), more.begin(), more.end());
   const auto head = structure_bytes(start);
   std::vector<std::byte> payload(head.begin(), head.end());
   const auto tail = as_bytes(text);

@@ -40,9 +40,11 @@ class Client {
                                      std::span<const platform::OsHandle> handles = {});
   Result<void> signal(runhv_process process, int signal);
   // `type`: PROCESS_START or JOIN, with its text. `ends`: the process's stdin, stdout and stderr,
-  // or its terminal; an invalid one is the null device. It ends with this client.
+  // or its terminal; an invalid one is the null device. `more`: its 3, 4, …. It ends with this
+  // client.
   Result<runhv_process> begin(std::uint32_t type, runhv_control_process_start start,
-                              std::string_view text, std::span<const platform::OsHandle> ends);
+                              std::string_view text, std::span<const platform::OsHandle> ends,
+                              std::span<const platform::OsHandle> more = {});
 
   // The next event that was kept. nullopt: something is in `signals`, which was bound to loop().
   Result<std::optional<runhv_event>> event(platform::SignalQueue* signals = nullptr);

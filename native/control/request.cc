@@ -56,8 +56,12 @@ Result<ProcessStartRequest> read_process(std::span<const std::byte> payload) {
   if ((start.flags & ~kFlags) != 0) {
     return invalid("flags has an unknown bit");
   }
-  ProcessStartRequest request{std::move(json), start.flags,     start.columns,
-                              start.rows,      start.container, {}};
+  if (start.descriptors > container::kMaxDescriptors) {
+    return invalid(std::to_string(start.descriptors) + " descriptors beside the streams; at most " +
+                   std::to_string(container::kMaxDescriptors) + " are possible");
+  }
+  ProcessStartRequest request{std::move(json), start.flags, start.columns,    start.rows,
+                              start.container, {},          start.descriptors};
   for (std::size_t i = 0; i < request.ends.size(); ++i) {
     RUNHV_TRY_ASSIGN(request.ends[i], read_end(start.ends[i], start.tokens[i]));
   }
@@ -141,12 +145,11 @@ Result<Request> read_payload(const Frame& frame) {
 
 std::size_t handles_named(const Request& request) {
   const auto of = [](const StreamEnd& end) { return end.kind == RUNHV_CONTROL_END_HANDLE; };
-  if (const auto* start = std::get_if<ProcessStartRequest>(&request)) {
-    return static_cast<std::size_t>(std::ranges::count_if(start->ends, of));
-  }
-  if (const auto* join = std::get_if<JoinRequest>(&request)) {
-    return static_cast<std::size_t>(std::ranges::count_if(join->process.ends, of));
-  }
+  const auto of_process = [&](const ProcessStartRequest& start) {
+    return static_cast<std::size_t>(std::ranges::count_if(start.ends, of)) + start.descriptors;
+  };
+  if (const auto* start = std::get_if<ProcessStartRequest>(&request)) return of_process(*start);
+  if (const auto* join = std::get_if<JoinRequest>(&request)) return of_process(join->process);
   if (const auto* attach = std::get_if<AttachRequest>(&request)) return of(attach->end) ? 1 : 0;
   return 0;
 }

@@ -41,6 +41,7 @@ struct ProcessStartRequest {
   std::uint16_t rows;
   runhv_process container;
   std::array<StreamEnd, 3> ends;
+  std::uint32_t descriptors;  // that come after those of `ends`
 };
 struct JoinRequest {
   ProcessStartRequest process;

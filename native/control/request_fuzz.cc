@@ -20,6 +20,7 @@ void runhv::testing::fuzz(std::span<const std::byte> input) {
       if (!request) continue;
       if (const auto* start = std::get_if<control::ProcessStartRequest>(&*request)) {
         RUNHV_CHECK(start->text.size() <= RUNHV_MAX_PROCESS_JSON_BYTES);
+        RUNHV_CHECK(start->descriptors <= (*frame)->header.handles);
       }
       if (const auto* join = std::get_if<control::JoinRequest>(&*request)) {
         RUNHV_CHECK(container::check_container_id(join->process.text));

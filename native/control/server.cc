@@ -369,6 +369,7 @@ Result<std::vector<std::byte>> Server::start_process(ClientId id,
   config.columns = request.columns;
   config.rows = request.rows;
   RUNHV_TRY_ASSIGN(config.streams, take_streams(request, handles));
+  RUNHV_TRY_ASSIGN(config.descriptors, container::take_descriptors(std::move(handles)));
   RUNHV_TRY_ASSIGN(const container::ProcessNumber number,
                    requests_.start_process(std::move(config)));
   return has_begun(id, request, number);
@@ -382,6 +383,7 @@ Result<std::vector<std::byte>> Server::join(ClientId id, const ProcessStartReque
   config.columns = request.columns;
   config.rows = request.rows;
   RUNHV_TRY_ASSIGN(config.streams, take_streams(request, handles));
+  RUNHV_TRY_ASSIGN(config.descriptors, container::take_descriptors(std::move(handles)));
   RUNHV_TRY_ASSIGN(const container::ProcessNumber number, requests_.join(std::move(config)));
   return has_begun(id, request, number);
 }

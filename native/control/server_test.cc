@@ -44,7 +44,9 @@ class FakeRequests final : public Requests {
   Result<container::ProcessNumber> start_process(container::ProcessConfig config) override {
     std::string ends;
     for (const auto& stream : config.streams) ends += stream ? "+" : "-";
+    for (const auto& descriptor : config.descriptors) ends += descriptor.for_reading ? "r" : "w";
     streams = std::move(config.streams);
+    descriptors = std::move(config.descriptors);
     static_cast<void>(note("process " + std::string(config.json) + " " + ends));
     return 5u;
   }
@@ -71,6 +73,7 @@ class FakeRequests final : public Requests {
   std::vector<std::string> notes;
   container::HostStreams streams;
   container::UpdateDone updated;
+  std::vector<container::HostDescriptor> descriptors;
 
  private:
   Result<void> note(std::string text) {
@@ -296,7 +299,8 @@ TEST_F(ServerTest, WhoDoesNotReadIsDroppedAndOthersAreTold) {
 TEST_F(ServerTest, ABrokenFrameEndsItsConnectionAlone) {
   Peer other = speaking();
   for (const runhv_control_frame header :
-       {runhv_control_frame{0xffffffff, 2, 0, 1, 0}, runhv_control_frame{0, 2, 9, 1, 0},
+       {runhv_control_frame{0xffffffff, 2, 0, 1, 0},
+        runhv_control_frame{0, 2, RUNHV_CONTROL_MAX_HANDLES + 1, 1, 0},
         runhv_control_frame{0, 2, 0, 1, 1}, runhv_control_frame{0, 2, 1, 1, 0}}) {
     Peer peer = speaking();
     peer.send_bytes(std::as_bytes(std::span(&header, 1)));
@@ -377,6 +381,32 @@ TEST_F(ServerTest, DescriptorsBecomeStreamsInTheirOrder) {
 
 TEST_F(ServerTest, AProcessEndsWithTheClientThatWantsIt) {
   const auto start = [](Peer& peer, std::uint32_t flags) {
+TEST_F(ServerTest, DescriptorsBesideTheStreamsComeAfterThem) {
+  Peer peer = speaking();
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  auto start = start_of({RUNHV_CONTROL_END_NONE, RUNHV_CONTROL_END_HANDLE, 0}, {});
+  start.descriptors = 2;
+  peer.send(RUNHV_CONTROL_PROCESS_START, start, "{}", {ends[1], ends[0], ends[1]});
+  EXPECT_EQ(peer.next(), "answer 9");
+  EXPECT_THAT(requests_.notes, ElementsAre("process {} -+-rw"));
+
+  // Which way one goes is what it was opened for.
+  auto [ours, theirs] = std::move(*platform::LocalConnection::pair());
+  const platform::UniqueHandle socket = std::move(theirs).release();
+  start.descriptors = 1;
+  peer.send(RUNHV_CONTROL_PROCESS_START, start, "{}", {ends[1], socket.get()});
+  EXPECT_THAT(peer.next(), HasSubstr("error"));
+  start.descriptors = container::kMaxDescriptors + 1;
+  peer.send(RUNHV_CONTROL_PROCESS_START, start, "{}", {ends[1]});
+  EXPECT_THAT(peer.next(), HasSubstr("14 descriptors beside the streams; at most 13"));
+  start.descriptors = 1;
+  peer.send(RUNHV_CONTROL_PROCESS_START, start, "{}", {ends[1]});
+  EXPECT_THAT(peer.next(), HasSubstr("it names 2 descriptors and brings 1"));
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
     auto request = api::sized<runhv_control_process_start>();
     request.flags = flags;
     request.json_bytes = 2;

@@ -3,6 +3,7 @@
 #include <array>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "control/client.h"
 #include "oci/console_socket.h"
@@ -32,8 +33,10 @@ class StandIn {
  public:
   StandIn(const Globals& globals, Client client) : globals_(globals), client_(std::move(client)) {}
 
-  // `streams`: the process's; with a terminal what is typed and what is shown.
-  Result<void> start(const ProcessJson& process, const std::array<platform::OsHandle, 3>& streams) {
+  // `streams`: the process's; with a terminal what is typed and what is shown. `preserved`: so many
+  // more of this process's, which it has no longer then.
+  Result<void> start(const ProcessJson& process, const std::array<platform::OsHandle, 3>& streams,
+                     unsigned preserved) {
     auto request = api::sized<runhv_control_process_start>();
     if (process.terminal) {
       terminal_ = streams[0];
@@ -43,11 +46,18 @@ class StandIn {
         request.rows = size->rows;
       }
     }
+    std::vector<platform::UniqueHandle> owned;
+    std::vector<platform::OsHandle> more;
+    for (unsigned i = 0; i < preserved; ++i) {
+      more.push_back(platform::kFirstPreserved + static_cast<platform::OsHandle>(i));
+      owned.emplace_back(more.back());
+    }
     // However long the program's start takes, it is the VMM that watches it.
     client_.set_deadline(std::nullopt);
     RUNHV_TRY_ASSIGN(
-        process_, client_.begin(RUNHV_CONTROL_PROCESS_START, request, process.json,
-                                std::span(streams).first(process.terminal ? 2 : streams.size())));
+        process_,
+        client_.begin(RUNHV_CONTROL_PROCESS_START, request, process.json,
+                      std::span(streams).first(process.terminal ? 2 : streams.size()), more));
     return {};
   }
 
@@ -126,7 +136,7 @@ Result<platform::Child> leave_behind(const Globals& globals,
                                      const control::FoundContainer& container,
                                      const ProcessJson& process,
                                      const std::array<platform::OsHandle, 3>& streams,
-                                     std::optional<Console>& console) {
+                                     unsigned preserved, std::optional<Console>& console) {
   return platform::start_child([&](const platform::Ready& ready) -> Result<int> {
     platform::Placement placement;
     placement.cgroups = container.state.cgroups;
@@ -135,7 +145,7 @@ Result<platform::Child> leave_behind(const Globals& globals,
     RUNHV_TRY_ASSIGN(const auto signals, platform::SignalQueue::create_for_all());
     RUNHV_TRY_ASSIGN(Client client, connect("exec", container, Client::Events::kKept));
     StandIn stand_in(globals, std::move(client));
-    RUNHV_TRY(stand_in.start(process, streams));
+    RUNHV_TRY(stand_in.start(process, streams, preserved));
     RUNHV_TRY(stand_in.wait_until_started());
     if (console) RUNHV_TRY(console->send_master());
     // The streams are the process's: who waits for their end waits for it alone.
@@ -148,6 +158,7 @@ Result<platform::Child> leave_behind(const Globals& globals,
 }  // namespace
 
 Result<int> exec_process(const Globals& globals, const ExecOptions& options) {
+  RUNHV_TRY(check_preserved("exec", options.preserve_fds));
   RUNHV_TRY_ASSIGN(const auto container, find("exec", globals.root, options.id));
   if (!is_there(container)) {
     return refuse(Code::kConflict, "cannot exec in a container that is not running");
@@ -176,8 +187,8 @@ Result<int> exec_process(const Globals& globals, const ExecOptions& options) {
       platform::standard_stream(0), platform::standard_stream(1), platform::standard_stream(2)};
   if (console) streams[0] = streams[1] = console->slave();
   if (options.detach) {
-    RUNHV_TRY_ASSIGN(const platform::Child child,
-                     leave_behind(globals, container, process, streams, console));
+    RUNHV_TRY_ASSIGN(const platform::Child child, leave_behind(globals, container, process, streams,
+                                                               options.preserve_fds, console));
     if (options.pid_file.empty()) return 0;
     if (auto written = write_pid_file(options.pid_file, child.pid()); !written) {
       platform::kill_process(child.pid());
@@ -194,7 +205,7 @@ Result<int> exec_process(const Globals& globals, const ExecOptions& options) {
   }
   RUNHV_TRY_ASSIGN(Client client, connect("exec", container, Client::Events::kKept));
   StandIn stand_in(globals, std::move(client));
-  RUNHV_TRY(stand_in.start(process, streams));
+  RUNHV_TRY(stand_in.start(process, streams, options.preserve_fds));
   if (!options.pid_file.empty()) {
     RUNHV_TRY(stand_in.wait_until_started());
     RUNHV_TRY(write_pid_file(options.pid_file, platform::current_process_id()));

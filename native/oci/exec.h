@@ -17,6 +17,7 @@ struct ExecOptions {
   bool detach = false;
   std::string console_socket;  // empty = none
   std::string pid_file;        // the same
+  unsigned preserve_fds = 0;   // so many of this process's, from 3 on, are the program's too
 };
 
 // Without `detach`: the process's status, or 128 + its signal, once it has ended. With it: 0 once

@@ -53,7 +53,7 @@ constexpr Option kExecOptions[] = {
     {"no-new-privs", 0, "", "no program gives it more rights"},
     {"apparmor", 0, "PROFILE", "accepted: the guest has no AppArmor"},
     {"process-label", 0, "LABEL", "accepted: the guest has no SELinux"},
-    {"preserve-fds", 0, "N", "accepted as 0: only a container's first process can have them"},
+    {"preserve-fds", 0, "N", "so many descriptors from 3 on are the program's too"},
     {"no-subreaper", 0, "", "accepted: runhv reaps nobody"},
 };
 constexpr Option kEventsOptions[] = {
@@ -96,12 +96,8 @@ Result<int> start_verb(const Call& call) {
 
 Result<int> exec_verb(const Call& call) {
   const Arguments& arguments = call.arguments;
-  if (const std::string count = arguments.value("preserve-fds"); !count.empty() && count != "0") {
-    return Fail{
-        Error{Code::kUnsupported, "exec",
-              "--preserve-fds " + count + ": only a container's first process can have them"}};
-  }
   ExecOptions options;
+  RUNHV_TRY_ASSIGN(options.preserve_fds, read_preserved("exec", arguments.value("preserve-fds")));
   options.id = arguments.positional.front();
   options.detach = arguments.has("detach");
   options.console_socket = arguments.value("console-socket");

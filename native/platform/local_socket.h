@@ -22,7 +22,7 @@ namespace runhv::platform {
 // Threads: as Stream.
 class LocalConnection {
  public:
-  static constexpr std::size_t kMaxHandles = 8;
+  static constexpr std::size_t kMaxHandles = 16;
 
   struct Peer {
     std::uint32_t uid;  // as current_user_id() gives it

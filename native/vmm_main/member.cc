@@ -20,6 +20,12 @@ using control::Client;
 
 constexpr std::uint64_t kAnswerNs = 10'000'000'000;
 
+std::vector<platform::OsHandle> handles_of(const std::vector<container::HostDescriptor>& these) {
+  std::vector<platform::OsHandle> handles;
+  for (const container::HostDescriptor& each : these) handles.push_back(each.end.handle());
+  return handles;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Member>> Member::create(platform::EventLoop& loop, MemberConfig config,
@@ -187,13 +193,15 @@ Result<void> Member::start() {
   }
   client_.set_deadline(platform::monotonic_ns() + kAnswerNs);
   auto begun = client_.begin(RUNHV_CONTROL_JOIN, request, config_.id,
-                             std::span(streams).first(terminal ? 2 : streams.size()));
+                             std::span(streams).first(terminal ? 2 : streams.size()),
+                             handles_of(config_.descriptors));
   if (!begun) {
     // A pod that is paused may be asked again.
     if (begun.error().code != Code::kConflict) end(api::ended_event(Fail{begun.error()}));
     return Fail{std::move(begun).error()};
   }
   first_ = *begun;
+  config_.descriptors.clear();
   for (const int kept : std::exchange(signals_, {})) {
     RUNHV_TRY(signal(container::kFirstProcess, kept));
   }
@@ -242,7 +250,8 @@ Result<container::ProcessNumber> Member::start_process(container::ProcessConfig 
   client_.set_deadline(platform::monotonic_ns() + kAnswerNs);
   RUNHV_TRY_ASSIGN(const runhv_process number,
                    client_.begin(RUNHV_CONTROL_PROCESS_START, request, config.json,
-                                 std::span(ends).first(config.terminal ? 2 : ends.size())));
+                                 std::span(ends).first(config.terminal ? 2 : ends.size()),
+                                 handles_of(config.descriptors)));
   others_.insert(number);
   return number;
 }

@@ -25,9 +25,10 @@ namespace runhv::vmm_main {
 
 struct MemberConfig {
   std::string id;
-  std::string bundle;  // its folder
-  std::string pod;     // the container whose VM it joins
-  std::string root;    // of both
+  std::string bundle;                                  // its folder
+  std::string pod;                                     // the container whose VM it joins
+  std::string root;                                    // of both
+  std::vector<container::HostDescriptor> descriptors;  // of its first process: 3, 4, …
 };
 
 class Member {
@@ -81,7 +82,7 @@ class Member {
   Result<runhv_process> number_of(container::ProcessNumber process) const;
   Result<std::vector<std::byte>> ask(std::uint32_t type, std::span<const std::byte> payload);
 
-  const MemberConfig config_;
+  MemberConfig config_;
   api::AbiEvents& events_;
   const container::Bundle bundle_;
   container::ContainerState state_;

@@ -52,14 +52,11 @@ platform::ShownFiles files_of(const container::ContainerSpec& spec) {
 
 // Those that were kept open for the first process.
 Result<std::vector<container::HostDescriptor>> preserved_descriptors(std::uint64_t count) {
-  std::vector<container::HostDescriptor> descriptors;
+  std::vector<platform::UniqueHandle> handles;
   for (std::uint64_t i = 0; i < count; ++i) {
-    platform::UniqueHandle handle(platform::kFirstPreserved + static_cast<platform::OsHandle>(i));
-    RUNHV_TRY_ASSIGN(const bool for_reading, platform::is_for_reading(handle.get()));
-    RUNHV_TRY_ASSIGN(auto end, platform::Stream::adopt_owned(std::move(handle), for_reading));
-    descriptors.push_back({std::move(end), for_reading});
+    handles.emplace_back(platform::kFirstPreserved + static_cast<platform::OsHandle>(i));
   }
-  return descriptors;
+  return container::take_descriptors(std::move(handles));
 }
 
 // The annotation by which whoever made the bundle says of which image.
@@ -204,16 +201,14 @@ Result<void> Vmm::take_name(const LauncherOptions& launcher) {
 }
 
 Result<void> Vmm::make_member() {
-  if (options_.preserve_fds != 0) {
-    return Fail{Error{Code::kUnsupported, "join container " + options_.join,
-                      "--preserve-fds: a container in another one's VM can have none"}};
-  }
-  RUNHV_TRY_ASSIGN(
-      member_,
-      Member::create(
-          loop_,
-          {.id = options_.id, .bundle = options_.bundle, .pod = options_.join, .root = root_},
-          *this));
+  RUNHV_TRY_ASSIGN(auto descriptors, preserved_descriptors(options_.preserve_fds));
+  RUNHV_TRY_ASSIGN(member_, Member::create(loop_,
+                                           {.id = options_.id,
+                                            .bundle = options_.bundle,
+                                            .pod = options_.join,
+                                            .root = root_,
+                                            .descriptors = std::move(descriptors)},
+                                           *this));
   return {};
 }
 

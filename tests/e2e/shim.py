@@ -210,5 +210,11 @@ class Shim:
             folder.rmdir()
 
 
+def preserved(*descriptors):
+    """What runs a command with these as its descriptors 3, 4, ..., and how to pass them on."""
+    names = [f"{3 + i}{'<' if reads else '>'}&{end}" for i, (end, reads) in enumerate(descriptors)]
+    return ["bash", "-c", f'exec "$0" "$@" {" ".join(names)}'], {"pass_fds": [end for end, _ in descriptors]}
+
+
 def kill(pid, number=signal.SIGKILL):
     os.kill(pid, number)

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from shim import CGROUPS, Streams, alive, wait_until
+from shim import CGROUPS, Streams, alive, preserved, wait_until
 
 ECHO = "trap 'echo usr1' USR1; trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done"
 
@@ -507,12 +507,6 @@ def test_a_run_in_front_that_cannot_start_leaves_nothing(shim):
     pid_file = shim.folder / "pid"
     result = shim("run", "--bundle", str(shim.bundle("web", "/no/such/program")), "--pid-file", str(pid_file), "web")
     assert result.returncode == 125 and shim.checked("list", "-q") == b""
-
-
-def preserved(*descriptors):
-    """What runs a command with these as its descriptors 3, 4, ..., and how to pass them on."""
-    names = [f"{3 + i}{'<' if reads else '>'}&{end}" for i, (end, reads) in enumerate(descriptors)]
-    return ["bash", "-c", f'exec "$0" "$@" {" ".join(names)}'], {"pass_fds": [end for end, _ in descriptors]}
 
 
 # A file is read on from where it stands, and a pipe is written to: the program finds both under the numbers they have here.

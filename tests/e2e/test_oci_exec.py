@@ -11,7 +11,7 @@ import termios
 
 import pytest
 
-from shim import Streams, Terminal, alive, kill, wait_until
+from shim import Streams, Terminal, alive, kill, preserved, wait_until
 
 PROCESS = {"args": ["sh"], "cwd": "/", "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0}}
 
@@ -113,6 +113,28 @@ def test_what_cannot_be_started_is_an_error_of_exec(shim, web):
                            (["--console-socket", "/x", "web", "true"], "cannot use console socket")]:
         result = shim("exec", *options)
         assert result.returncode == 255 and words in shim.errors()[-1], (options, shim.errors()[-1])
+
+
+@pytest.mark.parametrize("options", [[], ["--detach"]])
+def test_descriptors_that_are_preserved_are_the_processes_own(shim, web, options):
+    file = shim.folder / "file"
+    file.write_bytes(b"skipped\n" + b"x" * 300_000)
+    content, (reader, writer) = os.open(file, os.O_RDONLY), os.pipe()
+    os.set_blocking(reader, False)
+    os.lseek(content, 8, os.SEEK_SET)
+    shell, how = preserved((content, True), (writer, False))
+    script = "wc -c <&3; echo from $(id -u) >&4; test ! -e /proc/self/fd/5 && echo no more"
+    streams = Streams()
+    stdio = dict(zip(["stdin", "stdout", "stderr"], streams.theirs))
+    process = subprocess.Popen([*shell, *shim.arguments("exec", *options, "--preserve-fds=2", "--user", "7", "web", "sh", "-c", script)], **stdio, **how)
+    streams.given()
+    os.close(content)
+    os.close(writer)
+    assert streams.to_end(streams.stdout) == b"300000\nno more\n"
+    assert streams.to_end(reader) == b"from 7\n", "nobody but the process holds it"
+    assert process.wait(60) == 0
+    os.close(reader)
+    streams.close()
 
 
 def test_a_command_has_the_containers_environment_and_what_it_is_given(shim, web):

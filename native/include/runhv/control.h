@@ -22,7 +22,7 @@ extern "C" {
 #define RUNHV_CONTROL_VERSION 1u
 #define RUNHV_CONTROL_MAX_PAYLOAD (RUNHV_MAX_PROCESS_JSON_BYTES + 4096u) /* to the VMM */
 #define RUNHV_CONTROL_MAX_ANSWER 16384u                                  /* from the VMM */
-#define RUNHV_CONTROL_MAX_HANDLES 3u
+#define RUNHV_CONTROL_MAX_HANDLES 16u
 #define RUNHV_CONTROL_MAX_CLIENTS 512u /* connections at one time, streams included */
 
 typedef struct runhv_control_frame {
@@ -110,6 +110,9 @@ typedef struct runhv_control_process_start {
   uint32_t ends[3];        /* runhv_control_end of stdin, stdout, stderr */
   runhv_process container; /* that the process is in: 0, or what JOIN has answered. Of JOIN: 0 */
   uint64_t tokens[3];
+  uint32_t descriptors; /* so many of the frame, after those of `ends`, are the process's 3, 4, …:
+                           each open one way; at most 13 */
+  uint32_t reserved;
 } runhv_control_process_start;
 
 typedef struct runhv_control_process {

@@ -11,7 +11,8 @@ bool make_cgroup(std::uint32_t number, const ContainerRequest& container, Failur
 // Once its last process has been reaped.
 void remove_cgroup(std::uint32_t number);
 
-// What the records CGROUP_FILE say, in their order; none after the first that fails.
+// What the records CGROUP_FILE say, in their order; none after the first that fails. After
+// cgroup.freeze its processes stand still, or go on where one of them does not within seconds.
 bool set_cgroup_files(std::uint32_t number, std::span<const std::byte> records, Failure& failure);
 
 // The caller becomes one of its processes; with `own_namespace` it is the root of what that sees.

@@ -207,8 +207,10 @@ class Agent {
         if (signal.signal == 0 || signal.signal > 64) power_off();
         return on_signal(signal);
       }
-      case RUNHV_MSG_RESOURCES:
-        return set_resources(frame.payload);
+      case RUNHV_MSG_RESOURCES: {
+        const auto head = head_of<runhv_resources>(frame, false);
+        return set_resources(head.container, frame.payload.subspan(sizeof head));
+      }
       case RUNHV_MSG_RESIZE: {
         const auto size = head_of<runhv_resize>(frame);
         Process* process = find(size.process);
@@ -273,16 +275,19 @@ class Agent {
                 .view());
   }
 
-  void set_resources(std::span<const std::byte> records) {
+  void set_resources(std::uint32_t number, std::span<const std::byte> records) {
     Failure failure;
     ResourcesRequest request;
     Text<512> error;
+    const Container* container = find_container(number);
     if (!parse(records, request, error)) {
       failure.set(-EINVAL, error.view());
-    } else if (!first_.in_cgroup) {
+    } else if (container == nullptr) {
+      failure.set(-ESRCH, "the container has ended");
+    } else if (!container->in_cgroup) {
       failure.set(-ENOENT, "the container has no cgroup");
     } else {
-      set_cgroup_files(first_.number, request.records, failure);
+      set_cgroup_files(number, request.records, failure);
     }
     const runhv_resources_set set = {failure.guest_errno, 0};
     send_text(RUNHV_MSG_RESOURCES_SET, set, failure);

@@ -133,7 +133,9 @@ void runhv::testing::fuzz(std::span<const std::byte> bytes) {
       // A copy, for an end that sanitizers see.
       const std::vector<std::byte> exact(frame.payload.begin(), frame.payload.end());
       if (frame.type == RUNHV_MSG_CONTAINER) check_container(exact);
-      if (frame.type == RUNHV_MSG_RESOURCES) check_resources(exact);
+      if (frame.type == RUNHV_MSG_RESOURCES && exact.size() >= sizeof(runhv_resources)) {
+        check_resources(std::span<const std::byte>(exact).subspan(sizeof(runhv_resources)));
+      }
       if (frame.type == RUNHV_MSG_NETWORK) check_network(exact);
       if (frame.type == RUNHV_MSG_PREPARE && exact.size() >= sizeof(runhv_prepare)) {
         runhv_prepare head;

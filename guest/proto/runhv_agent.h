@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define RUNHV_PROTO_MAGIC 0x41565248u /* "HRVA" */
-#define RUNHV_PROTO_VERSION 5u
+#define RUNHV_PROTO_VERSION 6u
 
 /* vsock: the agent connects to the host (CID 2). The ports of streams are the host's to choose,
  * above this one, each for one connection; those of the first process begin here. */
@@ -56,7 +56,8 @@ enum {
   RUNHV_MSG_SIGNAL = 6,     /* struct runhv_signal */
   RUNHV_MSG_RESIZE = 13,    /* struct runhv_resize */
   RUNHV_MSG_NETWORK = 14,   /* records of the network; any number, from CONTAINER on */
-  RUNHV_MSG_RESOURCES = 15, /* records CGROUP_FILE alone; answered by RESOURCES_SET */
+  RUNHV_MSG_RESOURCES = 15, /* struct runhv_resources, then records CGROUP_FILE alone; answered by
+                               RESOURCES_SET */
   RUNHV_MSG_POWER_OFF = 7   /* empty: kill everything, write the exit port */
 };
 
@@ -96,6 +97,10 @@ struct runhv_exited {
 };
 struct runhv_out_of_memory {
   uint32_t kills; /* since the guest began */
+  uint32_t zero;
+};
+struct runhv_resources {
+  uint32_t container; /* whose cgroup it is */
   uint32_t zero;
 };
 struct runhv_resources_set {

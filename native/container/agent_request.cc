@@ -206,8 +206,11 @@ Result<std::vector<std::byte>> encode_process(std::uint32_t process, const Proce
   return checked(std::move(out), kDescriptorsBytes, "tell the agent about the process");
 }
 
-Result<std::vector<std::byte>> encode_resources(const std::vector<CgroupSetting>& settings) {
-  std::vector<std::byte> out;
+Result<std::vector<std::byte>> encode_resources(std::uint32_t container,
+                                                const std::vector<CgroupSetting>& settings) {
+  const runhv_resources head{container, 0};
+  const std::span<const std::byte> bytes = object_bytes(head);
+  std::vector<std::byte> out(bytes.begin(), bytes.end());
   append_cgroup_files(out, settings);
   RUNHV_TRY_ASSIGN(out, checked(std::move(out), 0, "tell the agent about resources"));
   return encode_frame(RUNHV_MSG_RESOURCES, out);

@@ -46,8 +46,9 @@ void add_execute(std::vector<std::byte>& prepare_payload);
 // There is room for as many as a process may have.
 void append_descriptor(std::vector<std::byte>& prepare_payload, const runhv_descriptor& descriptor);
 
-// The frame of RESOURCES.
-Result<std::vector<std::byte>> encode_resources(const std::vector<CgroupSetting>& settings);
+// The frame of RESOURCES, for the cgroup of `container`.
+Result<std::vector<std::byte>> encode_resources(std::uint32_t container,
+                                                const std::vector<CgroupSetting>& settings);
 
 std::vector<std::byte> encode_frame(std::uint16_t type, std::span<const std::byte> payload);
 std::vector<std::byte> encode_execute(std::uint32_t process);

@@ -3,6 +3,7 @@
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <utility>
@@ -366,26 +367,34 @@ Result<void> Container::Impl::resize(ProcessNumber number, std::uint16_t columns
   return {};
 }
 
-Result<void> Container::Impl::update(std::string_view json, UpdateDone done) {
+Result<void> Container::Impl::update(ProcessNumber which, std::string_view json, UpdateDone done) {
   const auto refuse = [&](const char* why, Code code = Code::kConflict) {
     return Fail{Error{code, operation("update"), why}};
   };
   RUNHV_TRY_ASSIGN(const auto settings, parse_cgroup_settings(json, "read the resources"));
   if (phase_ < Phase::kPreparing || phase_ > Phase::kRunning) return refuse("it does not run");
-  if (update_done_) return refuse("it is being updated");
-  if (!bundle_.container.cgroup) {
+  const auto member = members_.find(which);
+  if (which != kFirstProcess && member == members_.end()) {
+    return refuse("the container has ended", Code::kNotFound);
+  }
+  if (std::ranges::find(updates_, which, &Update::container) != updates_.end()) {
+    return refuse("it is being updated");
+  }
+  const bool has_cgroup =
+      member == members_.end() ? bundle_.container.cgroup.has_value() : member->second.has_cgroup;
+  if (!has_cgroup) {
     return refuse("it was made without linux.resources and linux.cgroupsPath", Code::kUnsupported);
   }
-  RUNHV_TRY_ASSIGN(std::vector<std::byte> frame, encode_resources(settings));
+  RUNHV_TRY_ASSIGN(std::vector<std::byte> frame, encode_resources(which, settings));
   channel_.send(std::move(frame));
   if (paused_) {
     // The guest hears of it when it goes on.
-    update_done_ = [this](const Result<void>& set) {
-      if (!set) warn(kFirstProcess, set.error());
-    };
+    updates_.push_back({which, [this, which](const Result<void>& set) {
+                          if (!set) warn(which, set.error());
+                        }});
     tell([done = std::move(done)](ContainerEvents&) { done({}); });
   } else {
-    update_done_ = std::move(done);
+    updates_.push_back({which, std::move(done)});
   }
   look_.request();
   return {};
@@ -470,8 +479,8 @@ Result<ProcessNumber> Container::join(JoinConfig config) { return impl_->join(st
 Result<void> Container::resize(ProcessNumber process, std::uint16_t columns, std::uint16_t rows) {
   return impl_->resize(process, columns, rows);
 }
-Result<void> Container::update(std::string_view json, UpdateDone done) {
-  return impl_->update(json, std::move(done));
+Result<void> Container::update(ProcessNumber which, std::string_view json, UpdateDone done) {
+  return impl_->update(which, json, std::move(done));
 }
 Result<void> Container::attach(ProcessNumber process, int stream,
                                std::optional<platform::Stream> end) {

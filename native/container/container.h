@@ -209,11 +209,13 @@ class Container {
   Result<ProcessNumber> join(JoinConfig config);
   // kNotFound as signal(); kConflict where the process has no terminal.
   Result<void> resize(ProcessNumber process, std::uint16_t columns, std::uint16_t rows);
-  // linux.resources, of which it takes what is about the guest (cgroup_settings.h). `done` comes
-  // from the loop, once, unless the container is destroyed before: kGuestFailed where the guest's
-  // kernel refuses a setting, with its errno, and kClosed where the container ends meanwhile. An
-  // error here, and no `done`: kConflict where the agent cannot be asked now, or one is on its way.
-  Result<void> update(std::string_view json, UpdateDone done);
+  // linux.resources, of which it takes what is about the guest (cgroup_settings.h), for the cgroup
+  // of `which`, the number of a container's first process. `done` comes from the loop, once, unless
+  // the container is destroyed before: kGuestFailed where the guest's kernel refuses a setting,
+  // with its errno, and kClosed where the first container ends meanwhile. An error here, and no
+  // `done`: kConflict where the agent cannot be asked now, or one for `which` is on its way;
+  // kNotFound where it has no such container, or that has ended.
+  Result<void> update(ProcessNumber which, std::string_view json, UpdateDone done);
   // Gives stream 0, 1 or 2 another end on the host, or none: then output waits until there is one
   // again, and input has no end. kConflict where the process was given the null device.
   Result<void> attach(ProcessNumber process, int stream, std::optional<platform::Stream> end);

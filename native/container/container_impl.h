@@ -46,7 +46,7 @@ class Container::Impl final : private machine::MachineObserver {
   Result<ProcessNumber> start_process(ProcessConfig config);
   Result<ProcessNumber> join(JoinConfig config);
   Result<void> resize(ProcessNumber number, std::uint16_t columns, std::uint16_t rows);
-  Result<void> update(std::string_view json, UpdateDone done);
+  Result<void> update(ProcessNumber which, std::string_view json, UpdateDone done);
   Result<void> attach(ProcessNumber number, int stream, std::optional<platform::Stream> end);
 
   const std::string& id() const { return id_; }
@@ -81,6 +81,7 @@ class Container::Impl final : private machine::MachineObserver {
   struct Member {
     std::vector<std::size_t> shares;  // of the machine
     std::uint32_t personality = 0;
+    bool has_cgroup = false;
   };
 
   // On the machine's threads.
@@ -116,7 +117,8 @@ class Container::Impl final : private machine::MachineObserver {
   void on(const AgentOutOfMemory& memory);
   void on(const AgentWarning& warning);
   void on(const AgentResourcesSet& set);
-  void end_update(Result<void> result);
+  void end_update(const Result<void>& result);
+  void end_updates();
   Process* named(ProcessNumber number, const char* message);
   bool accept(const Result<void>& result);
   void on_created();
@@ -168,7 +170,11 @@ class Container::Impl final : private machine::MachineObserver {
   ProcessNumber next_number_ = kFirstProcess;
   std::map<ProcessNumber, Member> members_;  // by the numbers of their first processes
 
-  UpdateDone update_done_;  // of the update that is on its way; empty = none is
+  struct Update {
+    ProcessNumber container;
+    UpdateDone done;
+  };
+  std::deque<Update> updates_;  // on their way, in the order of their answers
 
   Phase phase_ = Phase::kMade;
   bool start_wanted_ = false;

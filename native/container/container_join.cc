@@ -30,6 +30,7 @@ Result<ProcessNumber> Container::Impl::join(JoinConfig config) {
   }
   Member member;
   member.personality = bundle.process.personality;
+  member.has_cgroup = bundle.container.cgroup.has_value();
   ScopeExit undo([&] { let_go_of(member); });
   RUNHV_TRY(share_files(bundle.container, member));
   if (!bundle.container.start_hooks.empty()) {

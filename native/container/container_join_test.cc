@@ -104,6 +104,45 @@ TEST_F(ContainerJoin, OneThatHasEndedHasNoMoreProcesses) {
               HasSubstr("has no container 1, or that has ended"));
 }
 
+TEST_F(ContainerJoin, IsUpdatedByItself) {
+  scene.run();
+  const auto number = join();
+  ASSERT_TRUE(number);
+  scene.guest.says_started(*number);
+  scene.turn();
+  std::vector<std::string> said;
+  const auto update = [&](ProcessNumber which) {
+    return text(scene.container->update(
+        which, R"({"unified":{"cgroup.freeze":"1"}})", [&said, which](const Result<void>& result) {
+          said.push_back(std::to_string(which) + " " + text(result));
+        }));
+  };
+  EXPECT_THAT(update(*number), HasSubstr("made without linux.resources"));
+  EXPECT_THAT(update(99), HasSubstr("the container has ended"));
+
+  std::string config = config_with(kFolder, kNamespaces);
+  config.insert(config.size() - 2, R"(,"resources":{})");
+  const auto other = join(config);
+  ASSERT_TRUE(other) << to_string(other.error());
+  scene.guest.says_started(*other);
+  scene.turn();
+  (void)scene.guest.hears();
+  EXPECT_EQ(update(*other), "done");
+  EXPECT_THAT(update(*other), HasSubstr("it is being updated"));
+  EXPECT_EQ(update(kFirstProcess), "done") << "another container's is no obstacle";
+  scene.turn();
+  const auto heard = scene.guest.hears();
+  ASSERT_EQ(heard.size(), 2u);
+  EXPECT_EQ(heard[0].word(offsetof(runhv_resources, container)), *other);
+  EXPECT_EQ(heard[1].word(offsetof(runhv_resources, container)), kFirstProcess);
+  scene.guest.say(RUNHV_MSG_RESOURCES_SET, runhv_resources_set{110, 0}, "freeze");
+  scene.guest.say(RUNHV_MSG_RESOURCES_SET, runhv_resources_set{0, 0});
+  scene.turn();
+  ASSERT_EQ(said.size(), 2u);
+  EXPECT_THAT(said[0], HasSubstr("freeze (errno 110 in the guest)"));
+  EXPECT_EQ(said[1], "0 done");
+}
+
 TEST_F(ContainerJoin, EndsWithTheFirst) {
   scene.run();
   const auto number = join();

@@ -109,17 +109,22 @@ void Container::Impl::on(const AgentWarning& warning) {
 }
 
 void Container::Impl::on(const AgentResourcesSet& set) {
-  if (!update_done_) return fail(lie("RESOURCES_SET came, and no RESOURCES was sent"));
+  if (updates_.empty()) return fail(lie("RESOURCES_SET came, and no RESOURCES was sent"));
   if (set.guest_errno == 0) return end_update({});
   end_update(Fail{Error{Code::kGuestFailed, operation("update"), set.text, Domain::kGuestErrno,
                         set.guest_errno}});
 }
 
-void Container::Impl::end_update(Result<void> result) {
-  if (!update_done_) return;
-  tell([done = std::exchange(update_done_, nullptr), result = std::move(result)](ContainerEvents&) {
-    done(result);
-  });
+// The one that is on its way longest.
+void Container::Impl::end_update(const Result<void>& result) {
+  tell([done = std::move(updates_.front().done), result](ContainerEvents&) { done(result); });
+  updates_.pop_front();
+}
+
+void Container::Impl::end_updates() {
+  while (!updates_.empty()) {
+    end_update(Fail{Error{Code::kClosed, operation("update"), "it has ended"}});
+  }
 }
 
 // Null, and the guest has lied, where there is no such process or nobody may speak yet.
@@ -149,7 +154,7 @@ void Container::Impl::on_first_ended() {
   timeline_.mark(Stage::kExit, platform::monotonic_ns());
   phase_ = Phase::kDraining;
   last_words_.cancel();
-  end_update(Fail{Error{Code::kClosed, operation("update"), "it has ended"}});
+  end_updates();
   for (const auto& [number, process] : processes_) {
     if (!process->ended()) process->end_with_container(guest_fault("it has ended"));
   }
@@ -262,7 +267,7 @@ void Container::Impl::begin_stopping(Result<ExitStatus> result) {
   timeline_.mark(Stage::kExit, platform::monotonic_ns());
   last_words_.cancel();
   grace_.cancel();
-  end_update(Fail{Error{Code::kClosed, operation("update"), "it has ended"}});
+  end_updates();
   result_ = std::move(result);
   if (phase_ == Phase::kMade) {
     on_ended();

@@ -249,17 +249,20 @@ TEST(ContainerUpdate, IsDoneWhenTheGuestSaysSo) {
   scene.run();
   (void)scene.guest.hears();
   std::vector<std::string> said;
-  ASSERT_TRUE(scene.container->update(R"({"pids":{"limit":7}})", into(said)));
+  ASSERT_TRUE(scene.container->update(kFirstProcess, R"({"pids":{"limit":7}})", into(said)));
   scene.turn();
   const auto heard = scene.guest.hears();
   ASSERT_THAT(types(heard), ElementsAre(RUNHV_MSG_RESOURCES));
-  EXPECT_EQ(heard[0].word(offsetof(runhv_record, tag)), unsigned{RUNHV_REC_CGROUP_FILE});
+  EXPECT_EQ(heard[0].word(offsetof(runhv_resources, container)), kFirstProcess);
+  EXPECT_EQ(heard[0].word(sizeof(runhv_resources) + offsetof(runhv_record, tag)),
+            unsigned{RUNHV_REC_CGROUP_FILE});
   EXPECT_THAT(said, ElementsAre());
-  EXPECT_EQ(scene.container->update("{}", into(said)).error().detail, "it is being updated");
+  EXPECT_EQ(scene.container->update(kFirstProcess, "{}", into(said)).error().detail,
+            "it is being updated");
 
   scene.guest.say(RUNHV_MSG_RESOURCES_SET, runhv_resources_set{0, 0});
   scene.turn();
-  ASSERT_TRUE(scene.container->update("{}", into(said)));
+  ASSERT_TRUE(scene.container->update(kFirstProcess, "{}", into(said)));
   scene.guest.say(RUNHV_MSG_RESOURCES_SET, runhv_resources_set{22, 0}, "set pids.max");
   scene.turn();
   EXPECT_THAT(said,
@@ -271,7 +274,7 @@ TEST(ContainerUpdate, EndsWithTheContainer) {
     Scene scene;
     scene.run();
     std::vector<std::string> said;
-    ASSERT_TRUE(scene.container->update("{}", into(said)));
+    ASSERT_TRUE(scene.container->update(kFirstProcess, "{}", into(said)));
     if (by_itself) {
       scene.guest.says_exited(kFirstProcess, 0);
     } else {
@@ -285,10 +288,12 @@ TEST(ContainerUpdate, EndsWithTheContainer) {
 TEST(ContainerUpdate, IsForAnAgentThatCanAnswer) {
   Scene scene;
   std::vector<std::string> said;
-  EXPECT_EQ(scene.container->update("{}", into(said)).error().detail, "it does not run");
+  EXPECT_EQ(scene.container->update(kFirstProcess, "{}", into(said)).error().detail,
+            "it does not run");
   scene.run();
-  EXPECT_EQ(scene.container->update(R"({"pids":{"limit":-2}})", into(said)).error().code,
-            Code::kCorruptInput);
+  EXPECT_EQ(
+      scene.container->update(kFirstProcess, R"({"pids":{"limit":-2}})", into(said)).error().code,
+      Code::kCorruptInput);
   scene.guest.say(RUNHV_MSG_RESOURCES_SET, runhv_resources_set{0, 0});
   ASSERT_TRUE(scene.wait_for_end());
   EXPECT_EQ(last(scene),
@@ -301,10 +306,11 @@ TEST(ContainerUpdate, OfAPausedGuestIsHeardWhenItGoesOn) {
   scene.run();
   ASSERT_TRUE(scene.container->pause());
   std::vector<std::string> said;
-  ASSERT_TRUE(scene.container->update("{}", into(said)));
+  ASSERT_TRUE(scene.container->update(kFirstProcess, "{}", into(said)));
   scene.turn();
   EXPECT_THAT(said, ElementsAre("done"));
-  EXPECT_EQ(scene.container->update("{}", into(said)).error().detail, "it is being updated");
+  EXPECT_EQ(scene.container->update(kFirstProcess, "{}", into(said)).error().detail,
+            "it is being updated");
   ASSERT_TRUE(scene.container->resume());
   scene.guest.say(RUNHV_MSG_RESOURCES_SET, runhv_resources_set{22, 0}, "set pids.max");
   scene.turn();

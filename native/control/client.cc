@@ -95,6 +95,18 @@ Result<void> Client::signal(runhv_process process, int signal) {
   return {};
 }
 
+Result<void> Client::update(runhv_process container, std::string_view json) {
+  auto update = api::sized<runhv_control_update>();
+  update.json_bytes = static_cast<std::uint32_t>(json.size());
+  update.container = container;
+  const auto head = structure_bytes(update);
+  std::vector<std::byte> payload(head.begin(), head.end());
+  const auto tail = as_bytes(json);
+  payload.insert(payload.end(), tail.begin(), tail.end());
+  RUNHV_TRY(ask(RUNHV_CONTROL_UPDATE, payload));
+  return {};
+}
+
 Result<runhv_process> Client::begin(std::uint32_t type, runhv_control_process_start start,
                                     std::string_view text, std::span<const platform::OsHandle> ends,
                                     std::span<const platform::OsHandle> more) {

@@ -39,6 +39,8 @@ class Client {
   Result<std::vector<std::byte>> ask(std::uint32_t type, std::span<const std::byte> payload,
                                      std::span<const platform::OsHandle> handles = {});
   Result<void> signal(runhv_process process, int signal);
+  // linux.resources as JSON, for a container of the VM.
+  Result<void> update(runhv_process container, std::string_view json);
   // `type`: PROCESS_START or JOIN, with its text. `ends`: the process's stdin, stdout and stderr,
   // or its terminal; an invalid one is the null device. `more`: its 3, 4, …. It ends with this
   // client.

@@ -88,7 +88,7 @@ Result<Request> read_resize(std::span<const std::byte> payload) {
 Result<Request> read_update(std::span<const std::byte> payload) {
   RUNHV_TRY_ASSIGN(const auto update, take_structure<runhv_control_update>(payload));
   RUNHV_TRY_ASSIGN(std::string json, read_json(update.json_bytes, payload));
-  return Request(UpdateRequest{std::move(json)});
+  return Request(UpdateRequest{std::move(json), update.container});
 }
 
 Result<Request> read_attach(std::span<const std::byte> payload) {

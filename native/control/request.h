@@ -53,6 +53,7 @@ struct ResizeRequest {
 };
 struct UpdateRequest {
   std::string json;
+  runhv_process container;
 };
 struct AttachRequest {
   runhv_process process;

@@ -25,7 +25,8 @@ class Requests {
   virtual Result<container::ProcessNumber> join(container::JoinConfig config) = 0;
   virtual Result<void> resize(container::ProcessNumber process, std::uint16_t columns,
                               std::uint16_t rows) = 0;
-  virtual Result<void> update(std::string_view json, container::UpdateDone done) = 0;
+  virtual Result<void> update(container::ProcessNumber which, std::string_view json,
+                              container::UpdateDone done) = 0;
   virtual Result<void> attach(container::ProcessNumber process, int stream,
                               std::optional<platform::Stream> end) = 0;
 

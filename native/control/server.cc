@@ -414,14 +414,15 @@ std::vector<std::byte> Server::has_begun(ClientId id, const ProcessStartRequest&
 
 Result<Server::Answer> Server::update(ClientId id, std::uint32_t number,
                                       const UpdateRequest& request) {
-  RUNHV_TRY(requests_.update(request.json, [this, id, number](const Result<void>& result) {
-    Client* const client = find(id);
-    if (client == nullptr) return;
-    client->awaits_answer = false;
-    client->turn.set(0);
-    if (!result) return refuse(id, number, result.error());
-    send(id, encode_frame(RUNHV_CONTROL_UPDATE | RUNHV_CONTROL_ANSWER, number, {}));
-  }));
+  RUNHV_TRY(requests_.update(
+      request.container, request.json, [this, id, number](const Result<void>& result) {
+        Client* const client = find(id);
+        if (client == nullptr) return;
+        client->awaits_answer = false;
+        client->turn.set(0);
+        if (!result) return refuse(id, number, result.error());
+        send(id, encode_frame(RUNHV_CONTROL_UPDATE | RUNHV_CONTROL_ANSWER, number, {}));
+      }));
   find(id)->awaits_answer = true;
   return Answer();
 }

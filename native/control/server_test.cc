@@ -60,9 +60,10 @@ class FakeRequests final : public Requests {
                       std::uint16_t rows) override {
     return note("resize " + std::to_string(columns) + " " + std::to_string(rows));
   }
-  Result<void> update(std::string_view json, container::UpdateDone done) override {
+  Result<void> update(container::ProcessNumber which, std::string_view json,
+                      container::UpdateDone done) override {
     updated = std::move(done);
-    return note("update " + std::string(json));
+    return note("update " + std::to_string(which) + " " + std::string(json));
   }
   Result<void> attach(container::ProcessNumber, int stream,
                       std::optional<platform::Stream> end) override {
@@ -230,11 +231,12 @@ TEST_F(ServerTest, AnAnswerThatComesLaterHoldsUpItsClientAlone) {
   Peer other = speaking();
   auto update = api::sized<runhv_control_update>();
   update.json_bytes = 2;
+  update.container = 7;
   peer.send(RUNHV_CONTROL_UPDATE, update, "{}");
   peer.send(RUNHV_CONTROL_STATE);
   other.send(RUNHV_CONTROL_STATE);
   EXPECT_EQ(other.next(), "answer 2");
-  EXPECT_THAT(requests_.notes, ElementsAre("update {}"));
+  EXPECT_THAT(requests_.notes, ElementsAre("update 7 {}"));
   requests_.updated({});
   EXPECT_EQ(peer.next(), "answer 13");
   EXPECT_EQ(peer.next(), "answer 2");

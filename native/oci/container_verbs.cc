@@ -13,7 +13,6 @@
 #include <optional>
 
 #include "api/abi.h"
-#include "base/bytes.h"
 #include "base/text.h"
 #include "container/cgroup_settings.h"
 #include "container/linux_abi.h"
@@ -242,19 +241,6 @@ Result<std::string> wanted_resources(const Arguments& arguments) {
   rapidjson::Writer<rapidjson::StringBuffer> writer(buffer);
   resources.Accept(writer);
   return std::string(buffer.GetString(), buffer.GetSize());
-}
-
-Result<void> update_guest(Client& client, const std::string& json) {
-  auto update = api::sized<runhv_control_update>();
-  update.json_bytes = static_cast<std::uint32_t>(json.size());
-  const auto head = control::structure_bytes(update);
-  std::vector<std::byte> payload(head.begin(), head.end());
-  const auto tail = as_bytes(json);
-  payload.insert(payload.end(), tail.begin(), tail.end());
-  if (auto answer = client.ask(RUNHV_CONTROL_UPDATE, payload); !answer) {
-    return Fail{of_verb("update", std::move(answer).error())};
-  }
-  return {};
 }
 
 Result<int> pause_or_resume(const Call& call, const char* verb, std::uint32_t request,
@@ -524,7 +510,11 @@ Result<int> update_verb(const Call& call) {
   if (container.state.cgroups.empty()) {
     return refuse("update", Code::kUnsupported, "the container has no cgroup");
   }
-  if (!settings.empty()) RUNHV_TRY(update_guest(client, json));
+  if (!settings.empty()) {
+    if (auto updated = client.update(RUNHV_FIRST_PROCESS, json); !updated) {
+      return Fail{of_verb("update", std::move(updated).error())};
+    }
+  }
   RUNHV_TRY(limit_cgroups(container.state.cgroups, resources, statistics.memory_bytes));
   return 0;
 }

@@ -142,14 +142,15 @@ void Member::tell_later(const runhv_event& event) {
 
 void Member::tell() {
   for (const runhv_event& event : std::exchange(told_, {})) events_.on_event(event);
+  for (const container::UpdateDone& done : std::exchange(updated_, {})) done({});
 }
 
 // --- requests ------------------------------------------------------------------------------------
 
-Result<void> Member::of_the_pod(const char* verb) const {
-  return Fail{Error{
-      Code::kUnsupported, std::string(verb) + " container " + config_.id,
-      "it is in the VM of container " + config_.pod + ", and cannot be told apart from that"}};
+Result<void> Member::check_runs(const char* verb) const {
+  if (state_.started_at_ns != 0 && !ended_) return {};
+  return Fail{
+      Error{Code::kConflict, std::string(verb) + " container " + config_.id, "it does not run"}};
 }
 
 Result<runhv_process> Member::number_of(container::ProcessNumber process) const {
@@ -234,9 +235,10 @@ Result<void> Member::stop(int signal, std::uint32_t grace_ms) {
 }
 
 Result<container::ProcessNumber> Member::start_process(container::ProcessConfig config) {
-  if (state_.started_at_ns == 0 || ended_) {
+  RUNHV_TRY(check_runs("start a process in"));
+  if (paused_) {
     return Fail{
-        Error{Code::kConflict, "start a process in container " + config_.id, "it does not run"}};
+        Error{Code::kConflict, "start a process in container " + config_.id, "it is paused"}};
   }
   auto request = api::sized<runhv_control_process_start>();
   request.flags = config.terminal ? RUNHV_PROCESS_TERMINAL : 0;
@@ -254,6 +256,50 @@ Result<container::ProcessNumber> Member::start_process(container::ProcessConfig 
                                  handles_of(config.descriptors)));
   others_.insert(number);
   return number;
+}
+
+Result<void> Member::pause() {
+  RUNHV_TRY(check_runs("pause"));
+  if (paused_) {
+    return Fail{Error{Code::kConflict, "pause container " + config_.id, "it is paused"}};
+  }
+  return freeze(true);
+}
+
+Result<void> Member::resume() {
+  if (!paused_) {
+    return Fail{Error{Code::kConflict, "resume container " + config_.id, "it is not paused"}};
+  }
+  return freeze(false);
+}
+
+Result<void> Member::freeze(bool frozen) {
+  client_.set_deadline(platform::monotonic_ns() + kAnswerNs);
+  RUNHV_TRY(client_.update(*first_, frozen ? R"({"unified":{"cgroup.freeze":"1"}})"
+                                           : R"({"unified":{"cgroup.freeze":"0"}})"));
+  paused_ = frozen;
+  auto event = api::sized<runhv_event>();
+  event.kind = frozen ? RUNHV_EVENT_PAUSED : RUNHV_EVENT_RESUMED;
+  event.at_ns = platform::monotonic_ns();
+  tell_later(event);
+  return {};
+}
+
+Result<void> Member::update(container::ProcessNumber which, std::string_view json,
+                            container::UpdateDone done) {
+  RUNHV_TRY(check_runs("update"));
+  RUNHV_TRY_ASSIGN(const runhv_process number, number_of(which));
+  client_.set_deadline(platform::monotonic_ns() + kAnswerNs);
+  RUNHV_TRY(client_.update(number, json));
+  updated_.push_back(std::move(done));
+  turn_.set(0);
+  return {};
+}
+
+Result<void> Member::attach(container::ProcessNumber, int, const std::optional<platform::Stream>&) {
+  return Fail{
+      Error{Code::kUnsupported, "attach to container " + config_.id,
+            "it is in the VM of container " + config_.pod + ", whose process has the streams"}};
 }
 
 Result<void> Member::resize(container::ProcessNumber process, std::uint16_t columns,
@@ -281,9 +327,11 @@ container::ContainerState Member::state() const {
   container::ContainerState state = state_;
   if (ended_) {
     state.status = container::ContainerStatus::kStopped;
+  } else if (state_.started_at_ns != 0) {
+    state.status =
+        paused_ ? container::ContainerStatus::kPaused : container::ContainerStatus::kRunning;
   } else {
-    state.status = state_.started_at_ns != 0 ? container::ContainerStatus::kRunning
-                                             : container::ContainerStatus::kCreated;
+    state.status = container::ContainerStatus::kCreated;
   }
   state.process_count = static_cast<std::uint32_t>(others_.size()) + (first_ && !ended_ ? 1 : 0);
   return state;

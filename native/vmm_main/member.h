@@ -53,15 +53,13 @@ class Member {
   Result<void> resize(container::ProcessNumber process, std::uint16_t columns, std::uint16_t rows);
   // Of the VM, which is the pod's.
   Result<runhv_statistics> statistics();
-  // kUnsupported: what is the whole VM's, or a stream's that another process has.
-  Result<void> pause() { return of_the_pod("pause"); }
-  Result<void> resume() { return of_the_pod("resume"); }
-  Result<void> update(std::string_view, const container::UpdateDone&) {
-    return of_the_pod("update");
-  }
-  Result<void> attach(container::ProcessNumber, int, const std::optional<platform::Stream>&) {
-    return of_the_pod("attach to");
-  }
+  // Its processes, in their cgroup in the guest. kUnsupported where it has none.
+  Result<void> pause();
+  Result<void> resume();
+  Result<void> update(container::ProcessNumber which, std::string_view json,
+                      container::UpdateDone done);
+  // kUnsupported: another process has the stream.
+  Result<void> attach(container::ProcessNumber, int, const std::optional<platform::Stream>&);
   Result<container::ProcessNumber> join(const container::JoinConfig&);
 
   const container::Bundle& bundle() const { return bundle_; }
@@ -78,7 +76,8 @@ class Member {
   void end_killed(int signal);
   void tell_later(const runhv_event& event);
   void tell();
-  Result<void> of_the_pod(const char* verb) const;
+  Result<void> check_runs(const char* verb) const;
+  Result<void> freeze(bool frozen);
   Result<runhv_process> number_of(container::ProcessNumber process) const;
   Result<std::vector<std::byte>> ask(std::uint32_t type, std::span<const std::byte> payload);
 
@@ -93,8 +92,10 @@ class Member {
   std::set<runhv_process> others_;
   std::vector<int> signals_;  // until then
   std::vector<runhv_event> told_;
+  std::vector<container::UpdateDone> updated_;
   platform::Timer turn_;
   platform::Timer grace_;
+  bool paused_ = false;
   bool ended_ = false;
 };
 

@@ -460,8 +460,9 @@ Result<void> Vmm::resize(container::ProcessNumber process, std::uint16_t columns
   return ask([&](auto& it) { return it.resize(process, columns, rows); });
 }
 
-Result<void> Vmm::update(std::string_view json, container::UpdateDone done) {
-  return ask([&](auto& it) { return it.update(json, std::move(done)); });
+Result<void> Vmm::update(container::ProcessNumber which, std::string_view json,
+                         container::UpdateDone done) {
+  return ask([&](auto& it) { return it.update(which, json, std::move(done)); });
 }
 
 Result<void> Vmm::attach(container::ProcessNumber process, int stream,

@@ -81,7 +81,8 @@ class Vmm final : private api::AbiEvents, private control::Requests {
   Result<container::ProcessNumber> join(container::JoinConfig config) override;
   Result<void> resize(container::ProcessNumber process, std::uint16_t columns,
                       std::uint16_t rows) override;
-  Result<void> update(std::string_view json, container::UpdateDone done) override;
+  Result<void> update(container::ProcessNumber which, std::string_view json,
+                      container::UpdateDone done) override;
   Result<void> attach(container::ProcessNumber process, int stream,
                       std::optional<platform::Stream> end) override;
 

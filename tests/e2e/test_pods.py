@@ -52,8 +52,6 @@ def test_a_joined_container_has_the_life_of_every_container(podman, pod):
     assert (result.returncode, result.stdout) == (7, "b /tmp\n1\n"), result.stderr
     result = podman("exec", "c1", "/no/such/program")
     assert (result.returncode, "no such file or directory" in result.stderr) == (127, True), result.stderr
-    result = podman("pause", "c1")
-    assert result.returncode != 0 and "it is in the VM of container" in result.stderr
     podman.checked("stop", "--time", "30", "c1")
     assert podman.inspect("c1", ".State.ExitCode") == "3"
     podman.checked("start", "c1")
@@ -61,6 +59,36 @@ def test_a_joined_container_has_the_life_of_every_container(podman, pod):
     assert podman.ended("c1") == 137
     result = podman("run", "--rm", "--pod", pod, IMAGE, "/no/such/program")
     assert result.returncode == 126 and "no such file or directory" in result.stderr
+
+
+def ticks(podman, name):
+    return len(podman.checked("logs", name).split())
+
+
+def test_a_joined_container_is_paused_and_updated_alone(podman, pod):
+    tick = ("sh", "-c", "while :; do echo tick; sleep 0.1; done")
+    podman.start("c1", "--pod", pod, "--memory", "64m", IMAGE, *tick)
+    podman.start("c2", "--pod", pod, IMAGE, *tick)
+    wait_until(lambda: ticks(podman, "c1") > 0)
+    podman.checked("pause", "c1")
+    assert podman.inspect("c1", ".State.Status") == "paused"
+    # What was on its way when it was paused arrives before what the other one says later.
+    before = ticks(podman, "c2")
+    wait_until(lambda: ticks(podman, "c2") > before)
+    seen, before = ticks(podman, "c1"), ticks(podman, "c2")
+    wait_until(lambda: ticks(podman, "c2") > before + 5)
+    assert ticks(podman, "c1") == seen
+    assert podman("exec", "c1", "true").returncode != 0
+    podman.checked("unpause", "c1")
+    wait_until(lambda: ticks(podman, "c1") > seen)
+    podman.checked("update", "--memory", "32m", "c1")
+    assert podman.checked("exec", "c1", "sh", "-c", "cat /sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)/memory.max") == str(32 << 20)
+    podman.checked("pause", "c1")
+    podman.checked("kill", "c1")
+    assert podman.ended("c1") == 137
+    podman.checked("pod", "pause", pod)
+    podman.checked("pod", "unpause", pod)
+    podman.checked("exec", "c2", "true")
 
 
 def test_another_containers_network_is_joined_without_a_pod(podman, tmp_path):

@@ -124,6 +124,8 @@ typedef struct runhv_control_process {
 typedef struct runhv_control_update {
   uint32_t struct_size;
   uint32_t json_bytes;
+  runhv_process container; /* whose: 0, or what JOIN has answered */
+  uint32_t reserved;
 } runhv_control_update;
 
 typedef struct runhv_control_resize {

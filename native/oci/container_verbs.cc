@@ -11,6 +11,7 @@
 #include <fstream>
 #include <iostream>
 #include <optional>
+#include <tuple>
 
 #include "api/abi.h"
 #include "base/text.h"
@@ -23,8 +24,10 @@
 #include "oci/hooks.h"
 #include "oci/log.h"
 #include "oci/network_use.h"
+#include "oci/process_table.h"
 #include "oci/wait.h"
 #include "platform/clock.h"
+#include "platform/file_node.h"
 #include "platform/process.h"
 
 namespace runhv::oci {
@@ -34,6 +37,7 @@ using control::Client;
 using control::FoundContainer;
 
 constexpr std::uint64_t kEndNs = 10'000'000'000;
+constexpr std::uint64_t kMaxPsBytes = 64ull << 20;
 
 Fail<Error> refuse(const std::string& verb, Code code, const std::string& detail) {
   return Fail{Error{code, verb, detail}};
@@ -87,14 +91,6 @@ std::vector<std::uint64_t> processes(const FoundContainer& container) {
   auto found = processes_in_cgroups(container.state.cgroups);
   if (found.empty() && pid_of(container) != 0) found.push_back(pid_of(container));
   return found;
-}
-
-std::string command_of(std::uint64_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/cmdline");
-  std::string command((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  while (command.ends_with('\0')) command.pop_back();
-  std::ranges::replace(command, '\0', ' ');
-  return escape_controls(command);
 }
 
 // The statistics as runc prints them, as far as the host knows them; of interfaces it has Go's
@@ -256,16 +252,34 @@ Result<int> pause_or_resume(const Call& call, const char* verb, std::uint32_t re
   return 0;
 }
 
-// For people: a line for each, under a heading.
-std::string containers_table(const std::vector<FoundContainer>& containers) {
-  using Row = std::array<std::string, 5>;
-  std::vector<Row> rows{{"NAME", "STATUS", "PID", "CREATED", "COMMAND"}};
-  for (const FoundContainer& each : containers) {
-    const std::string created = control::rfc3339(each.state.created_ns);
-    rows.push_back({each.state.id, each.state.status, std::to_string(pid_of(each)),
-                    created.substr(0, created.find('.')) + "Z", joined(each.state.command)});
+// The name of who has the container's folder, in /etc/passwd; else the number, as runc has it.
+std::string owner_of(const std::string& folder) {
+  const auto node = platform::FileNode::open(folder);
+  platform::FileStatus status;
+  if (!node || node->status(status) != 0) return "";
+  const std::string number = std::to_string(status.uid);
+  std::ifstream users("/etc/passwd");
+  for (std::string line; std::getline(users, line);) {
+    // NAME:PASSWORD:UID:...
+    const std::size_t name = line.find(':');
+    const std::size_t uid = name == std::string::npos ? name : line.find(':', name + 1);
+    if (uid != std::string::npos && line.compare(uid + 1, number.size() + 1, number + ":") == 0) {
+      return escape_controls(line.substr(0, name));
+    }
   }
-  std::array<std::size_t, 4> widths{};
+  return "#" + number;
+}
+
+// runc's columns, and the command behind them.
+std::string containers_table(const std::vector<FoundContainer>& containers) {
+  using Row = std::array<std::string, 7>;
+  std::vector<Row> rows{{"ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER", "COMMAND"}};
+  for (const FoundContainer& each : containers) {
+    rows.push_back({each.state.id, std::to_string(pid_of(each)), each.state.status,
+                    escape_controls(each.state.bundle), control::rfc3339(each.state.created_ns),
+                    owner_of(each.folder), joined(each.state.command)});
+  }
+  std::array<std::size_t, std::tuple_size_v<Row> - 1> widths{};
   for (const Row& row : rows) {
     for (std::size_t i = 0; i < widths.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
   }
@@ -419,19 +433,27 @@ Result<int> ps_verb(const Call& call) {
     return refuse("ps", Code::kInvalidArgument, "--format " + format + ": expected table or json");
   }
   RUNHV_TRY_ASSIGN(const auto container, find_for(call, "ps"));
-  std::string text = format == "json" ? "[" : "PID       COMMAND\n";
-  bool first = true;
-  for (const std::uint64_t pid : processes(container)) {
-    std::string number = std::to_string(pid);
-    if (format == "json") {
-      text += (first ? "" : ",") + number;
-    } else {
-      number.resize(10, ' ');
-      text += number + command_of(pid) + "\n";
-    }
-    first = false;
+  const std::vector<std::uint64_t> found = processes(container);
+  if (format == "json") {
+    std::string text;
+    for (const std::uint64_t pid : found) text += (text.empty() ? "" : ",") + std::to_string(pid);
+    print("[" + text + "]\n");
+    return 0;
   }
-  print(format == "json" ? text + "]\n" : text);
+  std::vector<std::string> arguments{"ps"};
+  const auto& given = call.arguments.positional;
+  arguments.insert(arguments.end(), given.begin() + 1, given.end());
+  if (given.size() == 1) arguments.emplace_back("-ef");
+  RUNHV_TRY_ASSIGN(const platform::Captured ps,
+                   platform::run_captured("/usr/bin/env", arguments, "/", "", kMaxPsBytes));
+  if (ps.exit_status != 0) {
+    return refuse("ps", Code::kHostFailed,
+                  "ps(1) has exit status " + std::to_string(ps.exit_status) + ": " +
+                      escape_controls(ps.early_errors + ps.output) +
+                      "; --format json asks it for nothing");
+  }
+  RUNHV_TRY_ASSIGN(const std::string table, rows_of_processes(ps.output, found));
+  print(table);
   return 0;
 }
 

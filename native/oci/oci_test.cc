@@ -10,6 +10,7 @@
 #include "oci/log.h"
 #include "oci/network_use.h"
 #include "oci/process_json.h"
+#include "oci/process_table.h"
 #include "oci/verbs.h"
 #include "platform/process.h"
 
@@ -207,6 +208,18 @@ TEST(Cgroups, NoPathLeadsOutOfTheHierarchy) {
   EXPECT_THAT(*folders, Each(EndsWith("/b/c")));
   EXPECT_THAT(*folders, Each(testing::Not(HasSubstr(".."))));
   EXPECT_THAT(to_string(cgroup_folders("/..").error()), HasSubstr("the root of them all"));
+}
+
+TEST(ProcessTable, HasTheHeadingAndTheLinesOfTheseProcesses) {
+  constexpr std::string_view kTable =
+      "UID    PID  PPID CMD\nroot     7     1 runhv-vmm --id 9\nroot     9     1 other 7\n\n";
+  const std::vector<std::uint64_t> pids{7, 8};
+  EXPECT_EQ(*rows_of_processes(kTable, pids),
+            "UID    PID  PPID CMD\nroot     7     1 runhv-vmm --id 9\n");
+  EXPECT_EQ(*rows_of_processes(kTable, {}), "UID    PID  PPID CMD\n");
+  EXPECT_THAT(rows_of_processes("TTY CMD\nx PID\n", pids).error().detail,
+              HasSubstr("no column PID"));
+  EXPECT_FALSE(rows_of_processes("", pids));
 }
 
 }  // namespace

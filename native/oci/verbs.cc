@@ -165,7 +165,7 @@ constexpr Verb kVerbs[] = {
      kExecOptions, Order::kOptionsFirst, 1, kAny, kNotStarted, exec_verb},
     {"ps", "ID [PS-OPTION...]",
      "The processes of the host that stand for a container: its VM, and one for each process of "
-     "exec.",
+     "exec,\nas ps(1) shows them with these options (default -ef).",
      kPsOptions, Order::kOptionsFirst, 1, kAny, kVerbFailed, ps_verb},
     {"pause",
      "ID",

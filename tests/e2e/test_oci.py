@@ -219,8 +219,11 @@ def test_the_vmm_is_in_the_cgroup_that_was_asked_for(shim):
     shim.checked("start", "web")
     assert streams.line(streams.stdout) == b"ready\n"
     assert json.loads(shim.checked("ps", "--format", "json", "web")) == [pid]
-    assert f"{pid} " in shim.checked("ps", "web").decode()
-    assert f"{pid} " in shim.checked("ps", "web", "-e", "-x").decode(), "options of ps(1) come behind the name"
+    for options, columns in [([], "UID PID PPID C STIME TTY TIME CMD"), (["-e", "-x"], "PID TTY STAT TIME COMMAND")]:
+        heading, line = shim.checked("ps", "web", *options).decode().splitlines()
+        assert heading.split() == columns.split() and line.split()[columns.split().index("PID")] == str(pid)
+    result = shim("ps", "web", "-o", "tty")
+    assert result.returncode == 1 and b"no column PID" in result.stderr
     shim.checked("update", "--resources", "-", "web", stdin=shares(shim.folder, 256))
     if "cpu.shares" in by_name:
         assert open([path for path in values if path.endswith("cpu.shares")][0]).read().strip() == "256"

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import pwd
 import signal
 import socket
 import subprocess
@@ -37,7 +38,7 @@ def names(runhv, *root):
 
 
 def test_an_empty_list(runhv):
-    assert runhv("list").stdout == b"NAME  STATUS  PID  CREATED  COMMAND\n"
+    assert runhv("list").stdout == b"ID  PID  STATUS  BUNDLE  CREATED  OWNER  COMMAND\n"
     assert runhv("list", "--json").stdout == b"[]\n"
     assert (runhv("ls", "-q").stdout, runhv("ls", "-q").stderr) == (b"", b"")
 
@@ -49,8 +50,9 @@ def test_containers_are_listed_by_name(runhv, start):
     assert [(each["id"], each["pid"], each["status"]) for each in found] == [
         ("a-one", first.pid, "running"), ("b-two", second.pid, "running")]
     assert found[0]["command"][:2] == ["sh", "-c"] and found[0]["created_ns"] <= found[0]["started_ns"]
-    line = runhv("list").stdout.decode().split("\n")[1]
-    assert line.startswith("a-one") and "running" in line and str(first.pid) in line
+    columns = runhv("list").stdout.decode().split("\n")[1].split()
+    assert columns[:4] == ["a-one", str(first.pid), "running", found[0]["bundle"]]
+    assert columns[5:8] == [pwd.getpwuid(os.getuid()).pw_name, "sh", "-c"]
 
 
 def test_the_state_is_that_of_the_specification(runhv, start):

@@ -174,7 +174,8 @@ class Creation {
 
   Result<void> make_cgroups_of_it() {
     if (globals_.systemd_cgroup && !host_.cgroups_path.empty()) {
-      return bad("--systemd-cgroup: cgroups of systemd are not in this version");
+      return bad(
+          "systemd cgroup flag passed, but systemd support for managing cgroups is not available");
     }
     const auto made = make_cgroups(stored_.cgroups);
     // As runc has it for a user who is not root: what nobody asked for is not missed.

@@ -88,6 +88,10 @@ bool set_cgroup_files(std::uint32_t number, std::span<const std::byte> records, 
   });
 }
 
+int open_cgroup(std::uint32_t number) {
+  return sys::open(folder_of(number).c_str(), O_RDONLY | O_DIRECTORY);
+}
+
 bool enter_cgroup(std::uint32_t number, bool own_namespace, Failure& failure) {
   long result = write_file(folder_of(number).add("/cgroup.procs").c_str(), "0");
   if (result < 0) return failure.set(result, "enter the container's cgroup");

@@ -15,6 +15,9 @@ void remove_cgroup(std::uint32_t number);
 // cgroup.freeze its processes stand still, or go on where one of them does not within seconds.
 bool set_cgroup_files(std::uint32_t number, std::span<const std::byte> records, Failure& failure);
 
+// Its folder as a descriptor, or a negative errno.
+int open_cgroup(std::uint32_t number);
+
 // The caller becomes one of its processes; with `own_namespace` it is the root of what that sees.
 bool enter_cgroup(std::uint32_t number, bool own_namespace, Failure& failure);
 

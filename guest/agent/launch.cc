@@ -9,6 +9,7 @@
 #include <new>
 
 #include "cgroup.h"
+#include "device_filter.h"
 #include "files.h"
 #include "hooks.h"
 #include "mounts.h"
@@ -121,6 +122,8 @@ bool make_container(Launch& launch) {
       !enter_cgroup(launch.number, (launch.namespaces & CLONE_NEWCGROUP) != 0, failure)) {
     return false;
   }
+  // While its folder can be seen. The rules come last: what is made until then is ours.
+  const int cgroup = launch.device_filter < 0 ? -1 : open_cgroup(launch.number);
   int proc = -1;
   if ((container.sysctl_count != 0 || process.has_oom_score_adj || container.has_time_offsets) &&
       !open_proc(proc, failure)) {
@@ -142,7 +145,9 @@ bool make_container(Launch& launch) {
   }
   // The working directory and the terminal are made before what they lie on may become read-only.
   return enter_working_directory(process, failure) && finish_mounts(container, failure) &&
-         finish_root(container, failure) && hide_paths(container, failure);
+         finish_root(container, failure) && hide_paths(container, failure) &&
+         (launch.device_filter < 0 ||
+          attach_device_filter(cgroup, launch.device_filter, -1, failure));
 }
 
 bool join_container(Launch& launch) {

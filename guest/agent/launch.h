@@ -26,6 +26,7 @@ struct Launch {
   bool has_time_offsets = false;
   runhv_time_offsets time_offsets = {};  // of that for time, where it is one of them
   bool in_cgroup = false;                // the container has one
+  int device_filter = -1;                // of the container that is made; negative = none
   const Streams* streams = nullptr;
   Vectors vectors;
   bool stops = false;  // between prepared and executed

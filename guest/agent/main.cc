@@ -10,6 +10,7 @@
 #include <new>
 
 #include "cgroup.h"
+#include "device_filter.h"
 #include "failure.h"
 #include "frame.h"
 #include "launch.h"
@@ -61,8 +62,9 @@ struct Container {
   std::uint32_t namespaces = 0;
   std::uint32_t joined_namespaces = 0;  // of the first container's
   bool in_cgroup = false;
-  int pid = -1;    // of its first process, once that runs
-  int pidfd = -1;  // the same; made where it is wanted
+  int device_filter = -1;  // its program, where there is one
+  int pid = -1;            // of its first process, once that runs
+  int pidfd = -1;          // the same; made where it is wanted
 
   std::uint32_t namespaces_to_join() const {
     // A process cannot change its own pid namespace, and nobody who shares the agent's memory its
@@ -279,18 +281,33 @@ class Agent {
     Failure failure;
     ResourcesRequest request;
     Text<512> error;
-    const Container* container = find_container(number);
+    Container* container = find_container(number);
     if (!parse(records, request, error)) {
       failure.set(-EINVAL, error.view());
     } else if (container == nullptr) {
       failure.set(-ESRCH, "the container has ended");
     } else if (!container->in_cgroup) {
       failure.set(-ENOENT, "the container has no cgroup");
-    } else {
-      set_cgroup_files(number, request.records, failure);
+    } else if (set_cgroup_files(number, request.records, failure) &&
+               request.device_rule_count != 0) {
+      change_device_filter(*container, request.records, failure);
     }
     const runhv_resources_set set = {failure.guest_errno, 0};
     send_text(RUNHV_MSG_RESOURCES_SET, set, failure);
+  }
+
+  static void change_device_filter(Container& container, std::span<const std::byte> records,
+                                   Failure& failure) {
+    const int program = load_device_filter(records, failure);
+    if (program < 0) return;
+    const int cgroup = open_cgroup(container.number);
+    const bool done = cgroup < 0
+                          ? failure.set(cgroup, "open the container's cgroup")
+                          : attach_device_filter(cgroup, program, container.device_filter, failure);
+    if (cgroup >= 0) sys::close(cgroup);
+    const int unused = done ? container.device_filter : program;
+    if (done) container.device_filter = program;
+    if (unused >= 0) sys::close(unused);
   }
 
   static void set_clock_and_entropy(const ContainerRequest& request) {
@@ -337,6 +354,7 @@ class Agent {
   void forget_container(std::uint32_t number) {
     for (Container*& place : others_) {
       if (place == nullptr || place->number != number) continue;
+      if (place->device_filter >= 0) sys::close(place->device_filter);
       if (place->in_cgroup) remove_cgroup(number);
       if (place->pidfd >= 0) sys::close(place->pidfd);
       sys::unmap(place, sizeof(Container));
@@ -429,6 +447,10 @@ class Agent {
     if (process.is_first() && container->request.has_cgroup) {
       container->in_cgroup = true;
       if (!make_cgroup(id, container->request, failure)) return fail(process, failure);
+      if (container->request.device_rule_count != 0) {
+        container->device_filter = load_device_filter(container->request.records, failure);
+        if (container->device_filter < 0) return fail(process, failure);
+      }
     }
     // The child puts its ends onto these numbers, and needs others until then.
     if (request.descriptor_count != 0) {
@@ -448,6 +470,7 @@ class Agent {
     launch.has_time_offsets = container->request.has_time_offsets;
     launch.time_offsets = container->request.time_offsets;
     launch.in_cgroup = container->in_cgroup;
+    launch.device_filter = container->device_filter;
     launch.streams = &process.streams;
     // Nothing else waits for the agent yet: the cheap way, without a pipe.
     if (first && process.execute && !request.wants_terminal()) {

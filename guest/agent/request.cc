@@ -58,6 +58,17 @@ const char* check_cgroup_file(const Record& record) {
              : "expected the name of a file of a cgroup";
 }
 
+const char* check_device_rule(const Record& record, std::size_t& count) {
+  runhv_device_rule rule;
+  if (!decode(record, rule)) return "expected struct runhv_device_rule";
+  if (rule.zero != 0) return "a field that must be zero is not";
+  if (++count > RUNHV_MAX_DEVICE_RULES) return "too many rules of devices";
+  return rule.allowed <= 1 && rule.types >= 1 && rule.types <= 3 && rule.access >= 1 &&
+                 rule.access <= 7
+             ? nullptr
+             : "out of range";
+}
+
 // One record into `out`. Returns what is wrong, or null.
 const char* apply(const Record& record, ProcessRequest& out) {
   switch (record.tag) {
@@ -242,6 +253,9 @@ const char* apply(const Record& record, ContainerRequest& out) {
       return record.data.empty() ? nullptr : "expected nothing";
     case RUNHV_REC_CGROUP_FILE:
       return out.has_cgroup ? check_cgroup_file(record) : "comes before that of the cgroup";
+    case RUNHV_REC_DEVICE_RULE:
+      return out.has_cgroup ? check_device_rule(record, out.device_rule_count)
+                            : "comes before that of the cgroup";
     case RUNHV_REC_HOOK: {
       HookRecord hook;
       if (!decode(record, hook)) return "expected struct runhv_hook and its strings";
@@ -287,7 +301,8 @@ const char* apply(const Record& record, NetworkRequest& out) {
   }
 }
 
-const char* apply(const Record& record, ResourcesRequest&) {
+const char* apply(const Record& record, ResourcesRequest& out) {
+  if (record.tag == RUNHV_REC_DEVICE_RULE) return check_device_rule(record, out.device_rule_count);
   return record.tag == RUNHV_REC_CGROUP_FILE ? check_cgroup_file(record) : "unknown tag";
 }
 
@@ -304,6 +319,7 @@ bool may_repeat(std::uint16_t tag) {
     case RUNHV_REC_SYSCTL:
     case RUNHV_REC_FILE:
     case RUNHV_REC_CGROUP_FILE:
+    case RUNHV_REC_DEVICE_RULE:
     case RUNHV_REC_HOOK:
     case RUNHV_REC_NETLINK:
     case RUNHV_REC_NETWORK_SLOT:
@@ -414,6 +430,8 @@ bool decode(const Record& record, CgroupFileRecord& out) {
   out = {strings[0], strings[1]};
   return true;
 }
+
+bool decode(const Record& record, runhv_device_rule& out) { return exactly(record, out); }
 
 bool decode(const Record& record, SysctlRecord& out) {
   const char* strings[2];

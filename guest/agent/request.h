@@ -69,6 +69,7 @@ struct CgroupFileRecord {
   const char* value;
 };
 bool decode(const Record& record, CgroupFileRecord& out);
+bool decode(const Record& record, runhv_device_rule& out);
 
 struct FileRecord {
   runhv_file what;
@@ -94,6 +95,7 @@ struct ContainerRequest {
   bool has_resolver = false;
   runhv_resolver resolver = {};
   bool has_cgroup = false;
+  std::size_t device_rule_count = 0;
   bool has_time_offsets = false;
   runhv_time_offsets time_offsets = {};
   std::uint32_t namespaces = 0;
@@ -136,6 +138,7 @@ struct ProcessRequest {
 
 struct ResourcesRequest {
   std::span<const std::byte> records;
+  std::size_t device_rule_count = 0;
 };
 
 struct NetworkRequest {

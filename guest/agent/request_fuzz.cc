@@ -84,6 +84,7 @@ void check_resources(std::span<const std::byte> records) {
   ResourcesRequest request;
   if (!accepts(records, request)) return;
   RUNHV_CHECK(for_each(request.records, RUNHV_REC_CGROUP_FILE, is_cgroup_file));
+  RUNHV_CHECK(request.device_rule_count <= RUNHV_MAX_DEVICE_RULES);
 }
 
 void check_process(std::span<const std::byte> records) {

@@ -423,6 +423,34 @@ TEST(RequestTest, FilesOfACgroupAreNames) {
             "RESOURCES: record 1: expected 2 strings");
 }
 
+TEST(RequestTest, RulesOfDevicesAreChecked) {
+  const auto with = [](const runhv_device_rule& rule) {
+    return error_of<Parsed<ResourcesRequest>>(record(RUNHV_REC_DEVICE_RULE, bytes_of(rule)));
+  };
+  const runhv_device_rule fine = {1, 3, 7, RUNHV_ANY_DEVICE, 0, 0};
+  EXPECT_EQ(with(fine), "accepted");
+  for (const auto& [change, words] :
+       std::initializer_list<std::pair<runhv_device_rule, const char*>>{
+           {{2, 3, 7, 0, 0, 0}, "out of range"},
+           {{1, 0, 7, 0, 0, 0}, "out of range"},
+           {{1, 4, 7, 0, 0, 0}, "out of range"},
+           {{1, 3, 0, 0, 0, 0}, "out of range"},
+           {{1, 3, 8, 0, 0, 0}, "out of range"},
+           {{1, 3, 7, 0, 0, 1}, "a field that must be zero is not"}}) {
+    EXPECT_EQ(with(change), std::string("RESOURCES: record 1: ") + words);
+  }
+  std::string many;
+  for (unsigned i = 0; i < RUNHV_MAX_DEVICE_RULES; ++i) {
+    many += record(RUNHV_REC_DEVICE_RULE, bytes_of(fine));
+  }
+  EXPECT_EQ(error_of<Parsed<ResourcesRequest>>(many), "accepted");
+  many += record(RUNHV_REC_DEVICE_RULE, bytes_of(fine));
+  EXPECT_EQ(error_of<Parsed<ResourcesRequest>>(many),
+            "RESOURCES: record 257: too many rules of devices");
+  EXPECT_EQ(error_of<Container>(root() + record(RUNHV_REC_DEVICE_RULE, bytes_of(fine))),
+            "CONTAINER: record 2: comes before that of the cgroup");
+}
+
 TEST(RequestTest, MountsDevicesAndFilesAreChecked) {
   const runhv_mount how = {};
   EXPECT_EQ(container_with(RUNHV_REC_MOUNT, bytes_of(how) + text("/a") + text("b") + text("c")),

@@ -56,8 +56,8 @@ enum {
   RUNHV_MSG_SIGNAL = 6,     /* struct runhv_signal */
   RUNHV_MSG_RESIZE = 13,    /* struct runhv_resize */
   RUNHV_MSG_NETWORK = 14,   /* records of the network; any number, from CONTAINER on */
-  RUNHV_MSG_RESOURCES = 15, /* struct runhv_resources, then records CGROUP_FILE alone; answered by
-                               RESOURCES_SET */
+  RUNHV_MSG_RESOURCES = 15, /* struct runhv_resources, then records CGROUP_FILE and DEVICE_RULE;
+                               answered by RESOURCES_SET */
   RUNHV_MSG_POWER_OFF = 7   /* empty: kill everything, write the exit port */
 };
 
@@ -162,6 +162,7 @@ enum {
   RUNHV_REC_CGROUP = 24,   /* empty: the container has a cgroup of its own, that of its namespace */
   RUNHV_REC_CGROUP_FILE = 25,  /* 2 strings: a file of that cgroup (version 2), what is written into
                                   it; repeats */
+  RUNHV_REC_DEVICE_RULE = 33,  /* struct runhv_device_rule, of that cgroup; repeats */
   RUNHV_REC_TIME_OFFSETS = 30, /* struct runhv_time_offsets, of the time namespace */
   RUNHV_REC_HOOK = 31,         /* struct runhv_hook, then strings: the state (JSON), the path, its
                                   arguments, its variables; repeats */
@@ -227,6 +228,18 @@ struct runhv_mount {
 struct runhv_device {
   uint32_t mode; /* S_IFCHR, S_IFBLK or S_IFIFO | permissions */
   uint32_t major, minor, uid, gid, zero;
+};
+/* What processes may do with devices: of the rules that are about an access the last one decides,
+ * and where none is, it is denied. One that denies is about an access where it is about a part of
+ * it. */
+#define RUNHV_MAX_DEVICE_RULES 256u
+#define RUNHV_ANY_DEVICE UINT32_MAX
+struct runhv_device_rule {
+  uint32_t allowed;      /* 1 or 0 */
+  uint32_t types;        /* BPF_DEVCG_DEV_* as bits: 1 = block, 2 = character */
+  uint32_t access;       /* BPF_DEVCG_ACC_*: 1 = mknod, 2 = read, 4 = write */
+  uint32_t major, minor; /* RUNHV_ANY_DEVICE = each */
+  uint32_t zero;
 };
 /* A program that the first process runs before its own, with the state as stdin. */
 struct runhv_hook {

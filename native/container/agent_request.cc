@@ -60,9 +60,13 @@ void append_strings(std::vector<std::byte>& out, std::uint16_t tag,
   for (const std::string& text : texts) Record(out, tag).string(text);
 }
 
-void append_cgroup_files(std::vector<std::byte>& out, const std::vector<CgroupSetting>& settings) {
-  for (const CgroupSetting& each : settings) {
+void append_cgroup(std::vector<std::byte>& out, const CgroupSettings& settings) {
+  for (const CgroupSetting& each : settings.files) {
     Record(out, RUNHV_REC_CGROUP_FILE).string(each.file).string(each.value);
+  }
+  if (!settings.devices) return;
+  for (const runhv_device_rule& each : *settings.devices) {
+    Record(out, RUNHV_REC_DEVICE_RULE).object(each);
   }
 }
 
@@ -176,7 +180,7 @@ Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec,
   if (spec.time_offsets) Record(out, RUNHV_REC_TIME_OFFSETS).object(*spec.time_offsets);
   if (spec.cgroup) {
     Record(out, RUNHV_REC_CGROUP).bytes({});
-    append_cgroup_files(out, *spec.cgroup);
+    append_cgroup(out, *spec.cgroup);
   }
   append_network(out, network, resolver);
   return checked(std::move(out), kIdentityBytes, "tell the agent about the container");
@@ -207,11 +211,11 @@ Result<std::vector<std::byte>> encode_process(std::uint32_t process, const Proce
 }
 
 Result<std::vector<std::byte>> encode_resources(std::uint32_t container,
-                                                const std::vector<CgroupSetting>& settings) {
+                                                const CgroupSettings& settings) {
   const runhv_resources head{container, 0};
   const std::span<const std::byte> bytes = object_bytes(head);
   std::vector<std::byte> out(bytes.begin(), bytes.end());
-  append_cgroup_files(out, settings);
+  append_cgroup(out, settings);
   RUNHV_TRY_ASSIGN(out, checked(std::move(out), 0, "tell the agent about resources"));
   return encode_frame(RUNHV_MSG_RESOURCES, out);
 }

@@ -48,7 +48,7 @@ void append_descriptor(std::vector<std::byte>& prepare_payload, const runhv_desc
 
 // The frame of RESOURCES, for the cgroup of `container`.
 Result<std::vector<std::byte>> encode_resources(std::uint32_t container,
-                                                const std::vector<CgroupSetting>& settings);
+                                                const CgroupSettings& settings);
 
 std::vector<std::byte> encode_frame(std::uint16_t type, std::span<const std::byte> payload);
 std::vector<std::byte> encode_execute(std::uint32_t process);

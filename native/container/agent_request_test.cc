@@ -67,11 +67,12 @@ std::uint32_t u32(const std::string& record, std::size_t offset) {
 TEST(AgentRequest, WhatAGuestIsAskedForIsARecordEach) {
   ContainerSpec container = small_container();
   auto records = by_tag(*encode_container(container));
-  for (const std::uint16_t tag :
-       {RUNHV_REC_CGROUP, RUNHV_REC_CGROUP_FILE, RUNHV_REC_TIME_OFFSETS, RUNHV_REC_HOOK}) {
+  for (const std::uint16_t tag : {RUNHV_REC_CGROUP, RUNHV_REC_CGROUP_FILE, RUNHV_REC_DEVICE_RULE,
+                                  RUNHV_REC_TIME_OFFSETS, RUNHV_REC_HOOK}) {
     EXPECT_EQ(records.count(tag), 0u) << tag;
   }
-  container.cgroup = {CgroupSetting{"pids.max", "7"}};
+  container.cgroup = CgroupSettings{.files = {{"pids.max", "7"}},
+                                    .devices = {{runhv_device_rule{1, 2, 4, 8, 16, 0}}}};
   container.time_offsets = runhv_time_offsets{1, 0, 0, 0};
   container.hook_state = "{}";
   container.start_hooks = {{"/h", {"h", "a"}, {"B=c"}, 9}};
@@ -80,6 +81,7 @@ TEST(AgentRequest, WhatAGuestIsAskedForIsARecordEach) {
   EXPECT_EQ(records[RUNHV_REC_CGROUP_FILE], std::string("pids.max\0"
                                                         "7\0",
                                                         11));
+  EXPECT_EQ(u32(records[RUNHV_REC_DEVICE_RULE], offsetof(runhv_device_rule, minor)), 16u);
   EXPECT_EQ(records[RUNHV_REC_TIME_OFFSETS].size(), sizeof(runhv_time_offsets));
   EXPECT_EQ(records[RUNHV_REC_HOOK].substr(sizeof(runhv_hook)),
             std::string("{}\0/h\0h\0a\0B=c\0", 14));

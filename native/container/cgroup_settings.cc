@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 
 namespace runhv::container {
 namespace {
@@ -56,6 +57,72 @@ void read_unified(const JsonNode& unified, std::vector<CgroupSetting>& settings)
   }
 }
 
+constexpr std::uint32_t kBlock = 1, kCharacter = 2;               // runhv_device_rule::types
+constexpr std::uint32_t kMknod = 1, kReadWriteMknod = 1 | 2 | 4;  // ::access
+
+// What every container may use, as runc has it: null, zero, full, random, urandom, tty, ptmx and
+// terminals. A node of another device may be made, and is of no use.
+constexpr runhv_device_rule kAlways[] = {
+    {1, kBlock | kCharacter, kMknod, RUNHV_ANY_DEVICE, RUNHV_ANY_DEVICE, 0},
+    {1, kCharacter, kReadWriteMknod, 1, 3, 0},
+    {1, kCharacter, kReadWriteMknod, 1, 5, 0},
+    {1, kCharacter, kReadWriteMknod, 1, 7, 0},
+    {1, kCharacter, kReadWriteMknod, 1, 8, 0},
+    {1, kCharacter, kReadWriteMknod, 1, 9, 0},
+    {1, kCharacter, kReadWriteMknod, 5, 0, 0},
+    {1, kCharacter, kReadWriteMknod, 5, 2, 0},
+    {1, kCharacter, kReadWriteMknod, 136, RUNHV_ANY_DEVICE, 0},
+};
+constexpr std::size_t kMaxRules = RUNHV_MAX_DEVICE_RULES - std::size(kAlways);
+
+// -1 or nothing is each one.
+std::uint32_t read_device_number(const JsonNode& node) {
+  const std::int64_t number = node.present() ? node.signed_integer(-1, UINT32_MAX - 1) : -1;
+  return number < 0 ? RUNHV_ANY_DEVICE : static_cast<std::uint32_t>(number);
+}
+
+std::uint32_t read_access(const JsonNode& node) {
+  const std::string letters = node.present() ? node.string() : "rwm";
+  std::uint32_t access = 0;
+  for (const char letter : letters) {
+    const std::size_t bit = std::string_view("mrw").find(letter);
+    if (bit == std::string_view::npos) break;
+    access |= 1u << bit;
+  }
+  if (access == 0 || letters.find_first_not_of("mrw") != std::string::npos) {
+    node.complain("expected some of the letters r, w and m");
+  }
+  return access;
+}
+
+std::uint32_t read_types(const JsonNode& node) {
+  const std::string type = node.string();
+  if (type == "c") return kCharacter;
+  if (type == "b") return kBlock;
+  if (!type.empty() && type != "a") node.complain("expected a, b or c");
+  return kBlock | kCharacter;
+}
+
+std::optional<std::vector<runhv_device_rule>> read_device_rules(const JsonNode& devices) {
+  std::vector<runhv_device_rule> rules;
+  for (const JsonNode& node : devices.elements()) {
+    (void)node["allow"].required("true or false");
+    rules.push_back({.allowed = node["allow"].boolean() ? 1u : 0u,
+                     .types = read_types(node["type"]),
+                     .access = read_access(node["access"]),
+                     .major = read_device_number(node["major"]),
+                     .minor = read_device_number(node["minor"]),
+                     .zero = 0});
+  }
+  if (rules.empty()) return std::nullopt;
+  if (rules.size() > kMaxRules) {
+    devices.complain("at most " + std::to_string(kMaxRules) + " are possible");
+    return std::nullopt;
+  }
+  rules.insert(rules.end(), std::begin(kAlways), std::end(kAlways));
+  return rules;
+}
+
 }  // namespace
 
 std::uint64_t cpu_weight(std::uint64_t shares) {
@@ -63,21 +130,21 @@ std::uint64_t cpu_weight(std::uint64_t shares) {
   return 1 + (bounded - 2) * 9999 / 262'142;
 }
 
-std::vector<CgroupSetting> read_cgroup_settings(const JsonNode& resources) {
-  std::vector<CgroupSetting> settings;
-  read_memory(resources["memory"], settings);
-  read_cpu(resources["cpu"], settings);
-  read_limit(resources["pids"]["limit"], "pids.max", settings);
+CgroupSettings read_cgroup_settings(const JsonNode& resources) {
+  CgroupSettings settings;
+  read_memory(resources["memory"], settings.files);
+  read_cpu(resources["cpu"], settings.files);
+  read_limit(resources["pids"]["limit"], "pids.max", settings.files);
   for (const JsonNode& node : resources["hugepageLimits"].elements()) {
     (void)node["pageSize"].required("a size such as 2MB").string();
     (void)node["limit"].unsigned_integer(0, UINT64_MAX);
   }
-  read_unified(resources["unified"], settings);
+  read_unified(resources["unified"], settings.files);
+  settings.devices = read_device_rules(resources["devices"]);
   return settings;
 }
 
-Result<std::vector<CgroupSetting>> parse_cgroup_settings(std::string_view json,
-                                                         const std::string& operation) {
+Result<CgroupSettings> parse_cgroup_settings(std::string_view json, const std::string& operation) {
   RUNHV_TRY_ASSIGN(const auto reader, JsonReader::parse(json, operation));
   auto settings = read_cgroup_settings(reader->root());
   if (reader->error()) return Fail{*reader->error()};

@@ -393,8 +393,6 @@ TEST(ContainerDescriptors, AreStreamsBesideTheStandardOnes) {
   EXPECT_EQ(last(scene), "ended exited 0");
 }
 
-}  // namespace
-}  // namespace runhv::container
 TEST(ContainerDescriptors, AreEveryProcesss) {
   Scene scene;
   scene.run();
@@ -417,3 +415,5 @@ TEST(ContainerDescriptors, AreEveryProcesss) {
   EXPECT_EQ(more_out.take(), "out");
 }
 
+}  // namespace
+}  // namespace runhv::container

@@ -74,7 +74,7 @@ struct ContainerSpec {
   std::vector<FileSpec> files;
   std::optional<runhv_time_offsets> time_offsets;
   // The container's cgroup in the guest; nullopt: it has none of its own.
-  std::optional<std::vector<CgroupSetting>> cgroup;
+  std::optional<CgroupSettings> cgroup;
   std::vector<HookSpec> start_hooks;
   std::string hook_state;  // the specification's state, for them; its owner's to set
   bool has_host_hooks = false;

@@ -73,8 +73,8 @@ class FakeRequests final : public Requests {
 
   std::vector<std::string> notes;
   container::HostStreams streams;
-  container::UpdateDone updated;
   std::vector<container::HostDescriptor> descriptors;
+  container::UpdateDone updated;
 
  private:
   Result<void> note(std::string text) {
@@ -381,8 +381,6 @@ TEST_F(ServerTest, DescriptorsBecomeStreamsInTheirOrder) {
   ::close(ends[0]);
 }
 
-TEST_F(ServerTest, AProcessEndsWithTheClientThatWantsIt) {
-  const auto start = [](Peer& peer, std::uint32_t flags) {
 TEST_F(ServerTest, DescriptorsBesideTheStreamsComeAfterThem) {
   Peer peer = speaking();
   int ends[2];
@@ -409,6 +407,8 @@ TEST_F(ServerTest, DescriptorsBesideTheStreamsComeAfterThem) {
   ::close(ends[1]);
 }
 
+TEST_F(ServerTest, AProcessEndsWithTheClientThatWantsIt) {
+  const auto start = [](Peer& peer, std::uint32_t flags) {
     auto request = api::sized<runhv_control_process_start>();
     request.flags = flags;
     request.json_bytes = 2;

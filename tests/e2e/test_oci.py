@@ -512,6 +512,29 @@ def test_a_run_in_front_that_cannot_start_leaves_nothing(shim):
     assert result.returncode == 125 and shim.checked("list", "-q") == b""
 
 
+def test_devices_are_those_that_the_rules_allow(shim):
+    def change(config):
+        config["linux"]["devices"] = [{"path": "/dev/mem-like", "type": "c", "major": 1, "minor": 11}]
+        config["linux"]["resources"] = {"devices": [{"allow": False, "access": "rwm"}]}
+        config["process"]["capabilities"] = {each: ["CAP_MKNOD", "CAP_SYSLOG"] for each in ("bounding", "effective", "permitted")}
+
+    # The container's own disk is a device like others, and its root.
+    script = "mknod /disk b 254 0; head -c 1 /disk || echo no disk; head -c 1 /dev/mem-like || echo no; echo x >/dev/null && echo null; cat"
+    _, streams = shim.create("web", shim.bundle("web", "sh", "-c", script, change=change))
+    shim.checked("start", "web")
+    assert [streams.line(streams.stdout) for _ in range(3)] == [b"no disk\n", b"no\n", b"null\n"]
+    command = ["exec", "web", "sh", "-c", "head -c 1 /dev/mem-like >/dev/null"]
+    refused = shim(*command)
+    assert refused.returncode != 0 and b"Operation not permitted" in refused.stderr
+    for rules, status in (([], 1), ([{"allow": False, "access": "rwm"}, {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "r"}], 0),
+                          ([{"allow": False}], 1)):
+        file = shim.folder / "resources.json"
+        file.write_text(json.dumps({"pids": {"limit": 99}, "devices": rules}))
+        shim.checked("update", "--resources", str(file), "web")
+        assert shim(*command).returncode == status, rules
+    streams.close()
+
+
 # A file is read on from where it stands, and a pipe is written to: the program finds both under the numbers they have here.
 @pytest.mark.parametrize("verb", ["create", "run", "run --pid-file"])
 def test_descriptors_that_are_preserved_are_the_programs(shim, verb):

@@ -7,6 +7,9 @@ namespace runhv::platform {
 // Nanoseconds of the host's monotonic clock; the same clock in every process of this boot.
 std::uint64_t monotonic_ns();
 
+// Nanoseconds of a processor that the calling thread has had.
+std::uint64_t thread_time_ns();
+
 // Nanoseconds since 1970-01-01 UTC.
 std::uint64_t realtime_ns();
 

@@ -22,6 +22,7 @@ std::uint64_t read_clock(clockid_t clock) {
 }  // namespace
 
 std::uint64_t monotonic_ns() { return read_clock(CLOCK_MONOTONIC); }
+std::uint64_t thread_time_ns() { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
 std::uint64_t realtime_ns() { return read_clock(CLOCK_REALTIME); }
 
 std::uint64_t process_start_ns() {

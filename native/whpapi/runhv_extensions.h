@@ -10,10 +10,19 @@
 
 extern "C" {
 
-// Chooses the engine of the partitions that this process creates from now on: "soft" (the default)
-// or "kvm". E_NOTIMPL: this build has no such engine. E_INVALIDARG: no such name.
+// Chooses the engine of the partitions that this process creates from now on: "soft", "kvm", or
+// "auto": kvm where a probe guest runs on it, else soft. Without a choice it is what
+// $RUNHV_WHP_ENGINE says, else soft. E_INVALIDARG: no such name. Whether the engine is there, the
+// capability HypervisorPresent tells.
 // Threads: any, before WHvCreatePartition.
 HRESULT WINAPI WHvRunhvSelectEngine(const char* name);
+
+// The engine that was chosen, never "auto". Threads: any.
+const char* WINAPI WHvRunhvGetEngineName(void);
+
+// Why "auto" chose it, in words for people, which stay until the process ends; null where it was
+// chosen by its name. Threads: any.
+const char* WINAPI WHvRunhvGetEngineReason(void);
 
 // Why WHvCapabilityCodeHypervisorPresent is false, in words for people, which stay until the
 // process ends; null where it is true. Threads: any.

@@ -8,7 +8,7 @@
 #include "whpapi/runhv_extensions.h"
 #include "whpapi/whp.h"
 #include "winhv_linux/capabilities.h"
-#include "winhv_linux/engines/soft_engine.h"
+#include "winhv_linux/engines/selection.h"
 #include "winhv_linux/partition.h"
 #include "winhv_linux/profile.h"
 #include "winhv_linux/registry.h"
@@ -54,7 +54,7 @@ HRESULT WINAPI WHvGetCapability(WHV_CAPABILITY_CODE code, VOID* buffer, UINT32 s
   if (buffer == nullptr && size != 0) return E_POINTER;
   const auto* profile = runhv::winhv_linux::configured_profile();
   if (profile == nullptr) return E_INVALIDARG;
-  const auto& engine = runhv::winhv_linux::soft_engine();
+  const auto& engine = runhv::winhv_linux::selected_engine().engine;
   const runhv::winhv_linux::Capabilities can =
       engine ? narrowed((*engine)->capabilities(), *profile) : runhv::winhv_linux::Capabilities{};
   return runhv::winhv_linux::get_capability(engine.has_value(), can, *profile, code, buffer, size,
@@ -65,7 +65,7 @@ HRESULT WINAPI WHvCreatePartition(WHV_PARTITION_HANDLE* handle) {
   if (handle == nullptr) return E_POINTER;
   const auto* profile = runhv::winhv_linux::configured_profile();
   if (profile == nullptr) return E_INVALIDARG;
-  const auto& engine = runhv::winhv_linux::soft_engine();
+  const auto& engine = runhv::winhv_linux::selected_engine().engine;
   if (!engine) {
     // An HRESULT has no room for the reason, and without it nobody can repair this.
     std::fprintf(stderr, "winhvplatform: %s\n", runhv::to_string(engine.error()).c_str());
@@ -226,16 +226,19 @@ HRESULT WINAPI WHvRequestInterrupt(WHV_PARTITION_HANDLE handle,
 
 HRESULT WINAPI WHvRunhvSelectEngine(const char* name) {
   if (name == nullptr) return E_POINTER;
-  const std::string_view engine = name;
-  if (engine == "soft") return S_OK;  // the only one of this build
-  return engine == "kvm" ? E_NOTIMPL : E_INVALIDARG;
+  return runhv::winhv_linux::select_engine(name) ? S_OK : E_INVALIDARG;
+}
+
+const char* WINAPI WHvRunhvGetEngineName() { return runhv::winhv_linux::selected_engine().name; }
+
+const char* WINAPI WHvRunhvGetEngineReason() {
+  const auto& reason = runhv::winhv_linux::selected_engine().reason;
+  return reason ? reason->c_str() : nullptr;
 }
 
 const char* WINAPI WHvRunhvGetEngineError() {
-  const auto& engine = runhv::winhv_linux::soft_engine();
-  if (engine) return nullptr;
-  static const auto& reason = *new std::string(runhv::to_string(engine.error()));
-  return reason.c_str();
+  const std::string& error = runhv::winhv_linux::selected_engine().error;
+  return error.empty() ? nullptr : error.c_str();
 }
 
 HRESULT WINAPI WHvRunhvGetInstructionCount(WHV_PARTITION_HANDLE handle, UINT32 vp_index,

@@ -12,7 +12,7 @@
 #include "whpapi/runhv_extensions.h"
 #include "whpapi/whp.h"
 #include "winhv_linux/engine.h"
-#include "winhv_linux/engines/soft_engine.h"
+#include "winhv_linux/engines/selection.h"
 
 namespace runhv::winhv_linux {
 namespace {
@@ -258,11 +258,14 @@ class Client {
 
 }  // namespace
 
-// In the place of the one that opens softcpu.
-const Result<std::unique_ptr<Engine>>& soft_engine() {
+// In the place of those that open an engine.
+bool select_engine(std::string_view name) { return name == "soft"; }
+
+const Selection& selected_engine() {
   static const auto& engine =
-      *new Result<std::unique_ptr<Engine>>(std::unique_ptr<Engine>(std::make_unique<FuzzEngine>()));
-  return engine;
+      *new OpenedEngine(std::unique_ptr<Engine>(std::make_unique<FuzzEngine>()));
+  static const auto& selection = *new Selection{"soft", engine, std::nullopt, ""};
+  return selection;
 }
 
 }  // namespace runhv::winhv_linux

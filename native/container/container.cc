@@ -440,6 +440,7 @@ ContainerStatistics Container::Impl::statistics() {
   // Read from the kernel's file, and asked for often.
   if (machine_ != nullptr && kernel_name_.empty()) kernel_name_ = machine_->kernel_name();
   return {machine_ == nullptr ? "" : machine_->engine_name(),
+          machine_ == nullptr ? "" : machine_->engine_reason(),
           kernel_name_,
           bundle_.vm.processor_count,
           bundle_.vm.memory_bytes,

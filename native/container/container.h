@@ -129,7 +129,8 @@ struct ContainerState {
 };
 
 struct ContainerStatistics {
-  std::string engine;  // "soft", never "auto"
+  std::string engine;         // "soft", never "auto"
+  std::string engine_reason;  // why "auto" took it; empty where it was asked for by name
   std::string kernel;
   std::uint32_t processor_count = 0;
   std::uint64_t memory_bytes = 0;

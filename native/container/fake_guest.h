@@ -272,6 +272,7 @@ class FakeMachine final : public machine::Machine {
   Error error() const override { return {Code::kGuestFailed, "run the guest", "triple fault"}; }
   devices::VsockWaker* vsock_waker() override { return &guest_; }
   std::string engine_name() const override { return "fake"; }
+  std::string engine_reason() const override { return ""; }
   std::string kernel_name() const override { return "none"; }
   std::uint64_t partition_made_ns() const override { return 1; }
   std::uint64_t guest_memory_resident_bytes() const override { return 0; }

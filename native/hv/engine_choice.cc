@@ -13,14 +13,17 @@ Result<EngineChoice> choose_engine(const std::string& engine) {
                       "the engines are auto, soft, kvm, whp"}};
   }
   platform::HypervisorLibrary library = platform::hypervisor_library();
-  const std::string own = library.is_the_systems ? "whp" : "soft";
-  if (engine == "auto" || engine == own) return EngineChoice{own, std::move(library.paths)};
-  if (engine == "whp") {
+  const bool is_windows = engine == "whp";
+  if (library.is_the_systems) {
+    if (engine == "auto" || is_windows) return EngineChoice{"whp", std::move(library.paths)};
+    return Fail{Error{Code::kHypervisorAbsent, operation,
+                      "engine " + engine + " is for Linux; use --engine whp"}};
+  }
+  if (is_windows) {
     return Fail{Error{Code::kHypervisorAbsent, operation,
                       "engine whp needs Windows with the Windows Hypervisor Platform feature"}};
   }
-  return Fail{Error{Code::kHypervisorAbsent, operation,
-                    "engine " + engine + " is not in this version; use --engine " + own}};
+  return EngineChoice{engine, std::move(library.paths)};
 }
 
 }  // namespace runhv::hv

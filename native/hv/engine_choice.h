@@ -9,7 +9,7 @@
 namespace runhv::hv {
 
 struct EngineChoice {
-  std::string engine;                  // never "auto"
+  std::string engine;                  // "auto": the library chooses
   std::vector<std::string> libraries;  // paths and names to try, in this order
 };
 

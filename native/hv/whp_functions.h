@@ -28,6 +28,8 @@ namespace runhv::hv {
 #define RUNHV_WHP_EXTENSIONS(X)                         \
   X(select_engine, WHvRunhvSelectEngine)                \
   X(get_engine_error, WHvRunhvGetEngineError)           \
+  X(get_engine_name, WHvRunhvGetEngineName)             \
+  X(get_engine_reason, WHvRunhvGetEngineReason)         \
   X(get_instruction_count, WHvRunhvGetInstructionCount) \
   X(memory_written, WHvRunhvMemoryWritten)
 

@@ -47,13 +47,16 @@ Result<platform::Library> open_first(const EngineChoice& choice) {
 }  // namespace
 
 WhpLibrary::WhpLibrary(platform::Library library, std::unique_ptr<WhpFunctions> functions,
-                       std::string engine)
-    : library_(std::move(library)), functions_(std::move(functions)), engine_(std::move(engine)) {}
+                       std::string engine, std::string reason)
+    : library_(std::move(library)),
+      functions_(std::move(functions)),
+      engine_(std::move(engine)),
+      reason_(std::move(reason)) {}
 
 WhpLibrary::~WhpLibrary() = default;
 
 Result<std::unique_ptr<WhpLibrary>> WhpLibrary::open(const std::string& engine) {
-  RUNHV_TRY_ASSIGN(const EngineChoice choice, choose_engine(engine));
+  RUNHV_TRY_ASSIGN(EngineChoice choice, choose_engine(engine));
   RUNHV_TRY_ASSIGN(platform::Library library, open_first(choice));
   auto functions = std::make_unique<WhpFunctions>();
   if (const char* missing = bind_all(library, *functions)) {
@@ -65,21 +68,26 @@ Result<std::unique_ptr<WhpLibrary>> WhpLibrary::open(const std::string& engine) 
       return Fail{hresult_error("select engine " + choice.engine, hr)};
     }
   }
+  if (functions->get_engine_name != nullptr) choice.engine = functions->get_engine_name();
+  std::string reason;
+  if (functions->get_engine_reason != nullptr) {
+    if (const char* words = functions->get_engine_reason()) reason = words;
+  }
   WHV_CAPABILITY capability{};
   UINT32 written = 0;
   const HRESULT hr = functions->get_capability(WHvCapabilityCodeHypervisorPresent, &capability,
                                                sizeof capability, &written);
   if (FAILED(hr)) return Fail{hresult_error("ask for the hypervisor (WHvGetCapability)", hr)};
   if (!capability.HypervisorPresent) {
-    const char* reason =
+    const char* error =
         functions->get_engine_error != nullptr ? functions->get_engine_error() : nullptr;
     return Fail{Error{Code::kHypervisorAbsent, "use engine " + choice.engine,
-                      reason != nullptr ? reason
-                                        : "no hypervisor is present: enable the feature Windows "
-                                          "Hypervisor Platform"}};
+                      error != nullptr ? error
+                                       : "no hypervisor is present: enable the feature Windows "
+                                         "Hypervisor Platform"}};
   }
   return std::unique_ptr<WhpLibrary>(
-      new WhpLibrary(std::move(library), std::move(functions), choice.engine));
+      new WhpLibrary(std::move(library), std::move(functions), choice.engine, std::move(reason)));
 }
 
 }  // namespace runhv::hv

@@ -20,14 +20,17 @@ class WhpLibrary {
   ~WhpLibrary();
 
   const std::string& engine() const { return engine_; }  // never "auto"
+  // Why "auto" took it, in words for people; empty where it was asked for by name, or is Windows'.
+  const std::string& reason() const { return reason_; }
   const WhpFunctions& functions() const { return *functions_; }
 
  private:
-  WhpLibrary(platform::Library library, std::unique_ptr<WhpFunctions> functions,
-             std::string engine);
+  WhpLibrary(platform::Library library, std::unique_ptr<WhpFunctions> functions, std::string engine,
+             std::string reason);
   platform::Library library_;
   std::unique_ptr<WhpFunctions> functions_;
   std::string engine_;
+  std::string reason_;
 };
 
 }  // namespace runhv::hv

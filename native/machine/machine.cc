@@ -108,6 +108,7 @@ class WhpMachine final : public Machine,
   Error error() const override;
   devices::VsockWaker* vsock_waker() override { return devices_->vsock_waker(); }
   std::string engine_name() const override { return library_->engine(); }
+  std::string engine_reason() const override { return library_->reason(); }
   std::string kernel_name() const override { return kernel_release(kernel_); }
   std::uint64_t partition_made_ns() const override { return partition_made_ns_; }
   std::uint64_t guest_memory_resident_bytes() const override { return memory_->resident_bytes(); }

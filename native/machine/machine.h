@@ -143,6 +143,8 @@ class Machine {
   virtual devices::VsockWaker* vsock_waker() = 0;
 
   virtual std::string engine_name() const = 0;  // "soft", never "auto"
+  // Why "auto" took it; empty where it was asked for by name.
+  virtual std::string engine_reason() const = 0;
   virtual std::string kernel_name() const = 0;
   // Monotonic: when create() had its partition and went on to memory.
   virtual std::uint64_t partition_made_ns() const = 0;

@@ -94,6 +94,7 @@ class MachineOnSoft : public ::testing::Test {
   MachineConfig config(const std::string& kernel) {
     MachineConfig config;
     config.kernel_path = kernel;
+    config.engine = "soft";
     config.observer = &observer_;
     config.counts = counts_;
     return config;

@@ -120,7 +120,7 @@ Result<void> Vmm::begin(std::span<const std::string_view> arguments,
   // Everything is open now: even a SIGKILL from here on leaves no bundle behind.
   bundle_.remove();
   RUNHV_TRY(options_.created ? ask([](auto& it) { return it.boot(); }) : start());
-  say_that_it_is_slow();
+  say_which_engine();
   return options_.terminal ? take_terminal() : Result<void>();
 }
 
@@ -253,15 +253,18 @@ Result<void> Vmm::make_container(const std::string& share) {
   return given_up ? platform::give_up_standard_streams() : Result<void>();
 }
 
-void Vmm::say_that_it_is_slow() {
+void Vmm::say_which_engine() {
   // Asked first: statistics look through all of the process's memory.
   const bool wanted = options_.debug || platform::is_terminal(platform::standard_stream(2));
-  if (options_.engine != "auto" || !wanted || options_.created ||
-      container_->statistics().engine != "soft")
-    return;
-  platform::lossy_stderr().write(
-      "runhv: no hypervisor here; the embedded software CPU runs this container, slower "
-      "(--engine soft says that you know)\n");
+  if (options_.engine != "auto" || !wanted || options_.created) return;
+  const container::ContainerStatistics statistics = container_->statistics();
+  if (statistics.engine_reason.empty()) return;
+  const bool slow = statistics.engine == "soft";
+  platform::lossy_stderr().write("runhv: engine " + statistics.engine + ": " +
+                                 statistics.engine_reason +
+                                 (slow ? "; the embedded software CPU runs this container, slower "
+                                         "(--engine soft says that you know)\n"
+                                       : "\n"));
 }
 
 void Vmm::on_event(const runhv_event& event) {

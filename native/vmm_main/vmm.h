@@ -49,7 +49,7 @@ class Vmm final : private api::AbiEvents, private control::Requests {
   Result<void> make_member();
   Result<void> confine();
   Result<void> confine_first_thread();
-  void say_that_it_is_slow();
+  void say_which_engine();
   void forward_signals();
   Result<void> take_terminal();
   void follow_terminal_size();

@@ -3,6 +3,8 @@
 A judge is a module beside this file with
   MUST             the share of what runc passes that runhv has to pass
   prepare(cache)   gets what it needs, by package name, into the folder `cache`; returns what `run` is given
+  both(dist)       where it is not runc and runhv that it compares: {name: runtime} of two, the one to measure by first
+  REASONS          where it is not docs/conformance.md that gives reasons: the page
   run(prepared, runtime, work, only)   runs its cases, those whose names hold `only`, with the executable `runtime`, in the
                    empty folder `work`; returns {case: Outcome}. A case that hangs is one that fails.
 """
@@ -27,8 +29,12 @@ def names():
     return sorted(path.stem.replace("_", "-") for path in HERE.glob("*.py") if path.stem not in NO_JUDGES)
 
 
+def runc_and_runhv(dist):
+    return {"runc": pathlib.Path(shutil.which("runc") or "/usr/sbin/runc"), "runhv": dist / "bin/runhv"}
+
+
 def explained(judge, text=None):
-    """The cases that docs/conformance.md gives a reason for: the first column of the table below the judge's heading, where
+    """The cases that docs/conformance.md, or `text`, gives a reason for: the first column of the table below the judge's heading, where
     `*` stands for any characters."""
     text = CONFORMANCE.read_text() if text is None else text
     section = re.search(rf"^## {re.escape(judge)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
@@ -36,21 +42,22 @@ def explained(judge, text=None):
     return [re.compile(".*".join(map(re.escape, case.split("*")))) for case in cases]
 
 
-def compare(judge, must, baseline, ours, reasons):
-    """Prints how `ours` fares beside `baseline`; returns whether that is enough."""
+def compare(judge, must, names, baseline, ours, reasons):
+    """Prints how `ours` fares beside `baseline`, called `names`; returns whether that is enough."""
+    theirs, us = names
     passed = [case for case, outcome in baseline.items() if outcome is Outcome.PASSED]
     lost = [case for case in passed if ours.get(case) is not Outcome.PASSED]
     won = [case for case, outcome in ours.items() if outcome is Outcome.PASSED and baseline.get(case) is not Outcome.PASSED]
     unexplained = [case for case in lost if not any(reason.fullmatch(case) for reason in reasons)]
     for case in lost:
-        mark = "no reason in docs/conformance.md" if case in unexplained else "has its reason"
+        mark = "no reason in the docs" if case in unexplained else "has its reason"
         print(f"  {ours.get(case, Outcome.NOT_RUN).value}: {case} ({mark})")
     for case in won:
-        print(f"  passed, and not with runc: {case}")
+        print(f"  passed, and not with {theirs}: {case}")
     share = 1 - len(lost) / len(passed) if passed else 0
     enough = bool(passed) and share >= must and not unexplained
-    print(f"{judge}: of {len(baseline)} cases runc passes {len(passed)}; of those runhv passes {len(passed) - len(lost)}, "
-          f"{share:.1%} (at least {must:.0%}); {len(unexplained)} without a reason; {len(won)} that runc does not pass: "
+    print(f"{judge}: of {len(baseline)} cases {theirs} passes {len(passed)}; of those {us} passes {len(passed) - len(lost)}, "
+          f"{share:.1%} (at least {must:.0%}); {len(unexplained)} without a reason; {len(won)} that {theirs} does not pass: "
           f"{'holds' if enough else 'does not hold'}")
     return enough
 
@@ -60,20 +67,22 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("judge", choices=names())
     parser.add_argument("--only", default="", help="cases whose names hold this")
-    parser.add_argument("--runtime", choices=["runc", "runhv"], help="with this one alone, without comparison")
+    parser.add_argument("--runtime", metavar="NAME", help="with this one alone, without comparison")
     for given in "--dist", "--cache", "--output":  # by tools/dev
         parser.add_argument(given, type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
 
     judge = importlib.import_module("judges." + options.judge.replace("-", "_"))
     prepared = judge.prepare(options.cache)
-    runtimes = {"runc": pathlib.Path(shutil.which("runc") or "/usr/sbin/runc"), "runhv": options.dist.resolve() / "bin/runhv"}
+    runtimes = getattr(judge, "both", runc_and_runhv)(options.dist.resolve())
     if options.runtime:
+        if options.runtime not in runtimes:
+            parser.error(f"--runtime: {' or '.join(runtimes)}")
         runtimes = {options.runtime: runtimes[options.runtime]}
     outcomes = {}
-    for name, executable in runtimes.items():
+    for name, runtime in runtimes.items():
         with tempfile.TemporaryDirectory(prefix=f"judge-{name}-", dir="/tmp") as work:
-            outcomes[name] = judge.run(prepared, executable, pathlib.Path(work), options.only)
+            outcomes[name] = judge.run(prepared, runtime, pathlib.Path(work), options.only)
     options.output.mkdir(parents=True, exist_ok=True)
     kept = options.output / f"{options.judge}.json"
     kept.write_text(json.dumps({name: {case: outcome.value for case, outcome in sorted(cases.items())}
@@ -86,7 +95,8 @@ def main():
                 print(f"  {outcome.value}: {case}")
         print(f"{options.judge} with {options.runtime}: {sum(outcome is Outcome.PASSED for outcome in cases.values())} of {len(cases)} pass")
         return 0
-    return 0 if compare(options.judge, judge.MUST, outcomes["runc"], outcomes["runhv"], explained(options.judge)) else 1
+    reasons = explained(options.judge, judge.REASONS.read_text() if hasattr(judge, "REASONS") else None)
+    return 0 if compare(options.judge, judge.MUST, tuple(outcomes), *outcomes.values(), reasons) else 1
 
 
 if __name__ == "__main__":

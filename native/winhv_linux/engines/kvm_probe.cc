@@ -34,6 +34,8 @@ class NoAnswers final : public CpuAnswers {
   bool cpuid(UINT32, UINT32, UINT32, std::array<UINT32, 4>&) override { return false; }
   MsrAnswer read_msr(UINT32, UINT32, UINT64&) override { return MsrAnswer::kFault; }
   MsrAnswer write_msr(UINT32, UINT32, UINT64) override { return MsrAnswer::kFault; }
+  UINT64 now_ns() const override { return platform::monotonic_ns(); }
+  UINT64 host_ns(UINT64 partition_ns) const override { return partition_ns; }
 };
 
 // Cancels what processor 0 runs, again and again, from begin() until it is destroyed.

@@ -49,7 +49,7 @@ case_of() {{
 }}
 export RUNHV_SOFTCPU={home}/lib/librunhv-softcpu.so RUNHV_SERVICE=off RUNHV_ROOT=/run/runhv HOME=/tmp
 for each in $(cat /conformance.list); do
-  case_of "conformance: $each" env RUNHV_WHP_ENGINE={engine} RUNHV_WHP_STRICT=1 /conformance_test --gtest_filter=$each --gtest_brief=1
+  case_of "conformance: $each" env RUNHV_WHP_ENGINE={engine} RUNHV_WHP_STRICT=1 /conformance_test --filter $each
 done
 
 runhv="timeout -s KILL 60 {home}/bin/runhv"
@@ -139,13 +139,8 @@ def make_root(unpacked, dist, engine, only, root):
     for program in tests, *(dist / "bin").iterdir(), *(dist / "lib").glob("*.so"):
         copy_with_libraries(program, root)
 
-    listed = subprocess.run([str(tests), "--gtest_list_tests"], capture_output=True, text=True, check=True).stdout
-    suite, cases = "", []
-    for line in listed.splitlines():
-        if line.endswith("."):
-            suite = line
-        elif line.startswith("  "):
-            cases.append(suite + line.strip())
+    listed = subprocess.run([str(tests), "--list"], capture_output=True, text=True, check=True).stdout
+    cases = re.findall(r"^(\w+\.\w+)\b", listed, re.MULTILINE)
     (root / "conformance.list").write_text("".join(f"{case}\n" for case in cases if only in f"conformance: {case}"))
 
     subprocess.run(["mkfs.erofs", "--quiet", str(root / "rootfs.erofs"), str(root / "rootfs")], check=True)

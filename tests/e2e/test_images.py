@@ -1,6 +1,5 @@
 """What an image holds is what a container sees."""
 
-import difflib
 import hashlib
 import json
 import os
@@ -12,9 +11,7 @@ import pytest
 
 from made_images import base_layer, make  # noqa: F401
 from make_images import Layer, busybox_binary
-
-# Mount points of the container and files that the runtime itself touches.
-NOT_THE_IMAGES = ["/proc", "/sys", "/dev"]
+from trees import NOT_THE_IMAGES, difference, lines_of
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +29,6 @@ def unpacked(request, tmp_path_factory):
     shutil.rmtree(folder)
 
 
-def lines_of(listing):
-    # The times of the folders in which the runtime makes its mount points and files are not the image's.
-    own = ("/ ", "/etc ", "/etc/hostname ", "/etc/hosts ", "/etc/mtab ", "/etc/resolv.conf ")
-    return [line for line in listing.decode().splitlines() if not line.startswith(own)]
-
-
 def test_every_file_is_as_umoci_unpacks_it(runhv, unpacked):
     outside = subprocess.run(
         [unpacked / "opt/tree", unpacked, *NOT_THE_IMAGES], stdout=subprocess.PIPE, check=True).stdout
@@ -45,8 +36,8 @@ def test_every_file_is_as_umoci_unpacks_it(runhv, unpacked):
     assert inside.returncode == 0, inside.stderr
     expected, seen = lines_of(outside), lines_of(inside.stdout)
     assert len(expected) > 2000
-    difference = list(difflib.unified_diff(expected, seen, "umoci", "runhv", lineterm="", n=0))
-    assert difference == [], "\n".join(difference[:40])
+    found = difference(expected, seen, "runhv")
+    assert found == [], "\n".join(found[:40])
 
 
 def test_the_three_layers_hide_and_show_what_they_should(runhv):

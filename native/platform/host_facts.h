@@ -10,7 +10,7 @@ struct HostFacts {
   enum class System : std::uint8_t { kLinux, kWindows };
 
   System system = System::kLinux;
-  std::string name;  // "Linux 6.12.9", "Windows 10.0.26100"
+  std::string name;  // system_name()
   std::uint32_t processors = 0;
   std::uint64_t available_memory_bytes = 0;  // that programs can have without others' giving way
   // What CPUID says: of VMX or SVM, and of a hypervisor below this system (Windows: also its own).

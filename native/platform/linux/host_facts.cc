@@ -5,12 +5,12 @@
 
 #include <fcntl.h>
 #include <sys/sysinfo.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/scope_exit.h"
 #include "platform/handle.h"
 #include "platform/processor_answers.h"
+#include "platform/system_name.h"
 
 namespace runhv::platform {
 namespace {
@@ -32,8 +32,7 @@ std::uint64_t available_memory_bytes() {
 
 HostFacts host_facts() {
   HostFacts facts;
-  utsname system{};
-  if (::uname(&system) == 0) facts.name = std::string(system.sysname) + " " + system.release;
+  facts.name = system_name();
   facts.processors = static_cast<std::uint32_t>(::get_nprocs());
   facts.available_memory_bytes = available_memory_bytes();
   ask_processor(facts);

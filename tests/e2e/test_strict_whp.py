@@ -12,7 +12,7 @@ def environment(profile, halt, seed):
     return {"RUNHV_WHP_STRICT": "1", "RUNHV_WHP_PROFILE": profile, "RUNHV_WHP_HALT": halt, "RUNHV_WHP_SEED": str(seed)}
 
 
-# Another seed for each; tools/strict_matrix.py tries ten with every combination.
+# Another seed for each; tools/dev strict tries ten with every combination.
 @pytest.mark.parametrize(("seed", "profile", "halt"),
                          [(seed, *each) for seed, each in enumerate(itertools.product(PROFILES, HALTS), 1)])
 def test_a_container_runs_on_every_windows(runhv, profile, halt, seed):

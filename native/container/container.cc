@@ -292,6 +292,8 @@ Result<void> Container::Impl::pause() {
   }
   RUNHV_TRY(machine_->pause());
   paused_ = true;
+  // What the guest has not answered it answers when it goes on: nobody waits so long.
+  for (Update& update : updates_) answer_later(update);
   last_words_.cancel();
   tell([](ContainerEvents& events) { events.on_paused(); });
   look_.request();
@@ -387,17 +389,18 @@ Result<void> Container::Impl::update(ProcessNumber which, std::string_view json,
   }
   RUNHV_TRY_ASSIGN(std::vector<std::byte> frame, encode_resources(which, settings));
   channel_.send(std::move(frame));
-  if (paused_) {
-    // The guest hears of it when it goes on.
-    updates_.push_back({which, [this, which](const Result<void>& set) {
-                          if (!set) warn(which, set.error());
-                        }});
-    tell([done = std::move(done)](ContainerEvents&) { done({}); });
-  } else {
-    updates_.push_back({which, std::move(done)});
-  }
+  updates_.push_back({which, std::move(done)});
+  if (paused_) answer_later(updates_.back());
   look_.request();
   return {};
+}
+
+// It is done as far as can be told while the guest does not run; what it refuses then is a warning.
+void Container::Impl::answer_later(Update& update) {
+  auto later = [this, which = update.container](const Result<void>& set) {
+    if (!set) warn(which, set.error());
+  };
+  tell([done = std::exchange(update.done, std::move(later))](ContainerEvents&) { done({}); });
 }
 
 Result<void> Container::Impl::attach(ProcessNumber number, int stream,

@@ -84,6 +84,12 @@ class Container::Impl final : private machine::MachineObserver {
     bool has_cgroup = false;
   };
 
+  // Of a container's cgroup.
+  struct Update {
+    ProcessNumber container;
+    UpdateDone done;
+  };
+
   // On the machine's threads.
   void on_stage(std::uint8_t stage) override;
   void on_ended() override;
@@ -119,6 +125,7 @@ class Container::Impl final : private machine::MachineObserver {
   void on(const AgentResourcesSet& set);
   void end_update(const Result<void>& result);
   void end_updates();
+  void answer_later(Update& update);
   Process* named(ProcessNumber number, const char* message);
   bool accept(const Result<void>& result);
   void on_created();
@@ -170,10 +177,6 @@ class Container::Impl final : private machine::MachineObserver {
   ProcessNumber next_number_ = kFirstProcess;
   std::map<ProcessNumber, Member> members_;  // by the numbers of their first processes
 
-  struct Update {
-    ProcessNumber container;
-    UpdateDone done;
-  };
   std::deque<Update> updates_;  // on their way, in the order of their answers
 
   Phase phase_ = Phase::kMade;

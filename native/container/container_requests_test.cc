@@ -317,6 +317,21 @@ TEST(ContainerUpdate, OfAPausedGuestIsHeardWhenItGoesOn) {
   EXPECT_EQ(last(scene), "warning 0 update container scene: set pids.max (errno 22 in the guest)");
 }
 
+TEST(ContainerUpdate, ThatIsOnItsWayToAPausedGuestIsNotWaitedFor) {
+  Scene scene;
+  scene.run();
+  std::vector<std::string> said;
+  ASSERT_TRUE(scene.container->update(kFirstProcess, "{}", into(said)));
+  ASSERT_TRUE(scene.container->pause());
+  scene.turn();
+  EXPECT_THAT(said, ElementsAre("done"));
+  ASSERT_TRUE(scene.container->resume());
+  scene.guest.say(RUNHV_MSG_RESOURCES_SET, runhv_resources_set{22, 0}, "set pids.max");
+  scene.turn();
+  EXPECT_THAT(said, ElementsAre("done"));
+  EXPECT_EQ(last(scene), "warning 0 update container scene: set pids.max (errno 22 in the guest)");
+}
+
 TEST(ContainerAttach, OutputWaitsForAnotherEnd) {
   Scene scene;
   scene.run();

@@ -379,9 +379,9 @@ Result<void> Container::Impl::update(ProcessNumber which, std::string_view json,
   if (which != kFirstProcess && member == members_.end()) {
     return refuse("the container has ended", Code::kNotFound);
   }
-  if (std::ranges::find(updates_, which, &Update::container) != updates_.end()) {
-    return refuse("it is being updated");
-  }
+  const bool is_awaited = std::ranges::any_of(
+      updates_, [which](const Update& each) { return each.container == which && !each.answered; });
+  if (is_awaited || updates_.size() >= kMaxUpdates) return refuse("it is being updated");
   const bool has_cgroup =
       member == members_.end() ? bundle_.container.cgroup.has_value() : member->second.has_cgroup;
   if (!has_cgroup) {
@@ -389,7 +389,7 @@ Result<void> Container::Impl::update(ProcessNumber which, std::string_view json,
   }
   RUNHV_TRY_ASSIGN(std::vector<std::byte> frame, encode_resources(which, settings));
   channel_.send(std::move(frame));
-  updates_.push_back({which, std::move(done)});
+  updates_.push_back({which, std::move(done), false});
   if (paused_) answer_later(updates_.back());
   look_.request();
   return {};
@@ -397,6 +397,7 @@ Result<void> Container::Impl::update(ProcessNumber which, std::string_view json,
 
 // It is done as far as can be told while the guest does not run; what it refuses then is a warning.
 void Container::Impl::answer_later(Update& update) {
+  if (std::exchange(update.answered, true)) return;
   auto later = [this, which = update.container](const Result<void>& set) {
     if (!set) warn(which, set.error());
   };

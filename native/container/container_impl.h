@@ -84,10 +84,14 @@ class Container::Impl final : private machine::MachineObserver {
     bool has_cgroup = false;
   };
 
+  // On their way to the guest, of all containers: a paused one answers none.
+  static constexpr std::size_t kMaxUpdates = std::size_t{2} * RUNHV_MAX_CONTAINERS;
+
   // Of a container's cgroup.
   struct Update {
     ProcessNumber container;
     UpdateDone done;
+    bool answered;  // its owner has been: what the guest says of it is a warning at most
   };
 
   // On the machine's threads.

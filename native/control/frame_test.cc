@@ -66,9 +66,9 @@ TEST(FrameReader, RefusesAHeaderBeyondABoundBeforeItsPayloadComes) {
   };
   EXPECT_THAT(refusal({RUNHV_CONTROL_MAX_ANSWER + 1, 2, 0, 1, 0}), HasSubstr("16385 bytes"));
   EXPECT_THAT(refusal({0xffffffff, 2, 0, 1, 0}), HasSubstr("the most is 16384"));
-  EXPECT_THAT(refusal({0, 2, 4, 1, 0}), HasSubstr("4 descriptors"));
+  EXPECT_THAT(refusal({0, 2, RUNHV_CONTROL_MAX_HANDLES + 1, 1, 0}), HasSubstr("17 descriptors"));
   EXPECT_THAT(refusal({0, 2, 0, 1, 5}), HasSubstr("not zero"));
-  EXPECT_EQ(refusal({RUNHV_CONTROL_MAX_ANSWER, 2, 3, 1, 0}), "accepted");
+  EXPECT_EQ(refusal({RUNHV_CONTROL_MAX_ANSWER, 2, RUNHV_CONTROL_MAX_HANDLES, 1, 0}), "accepted");
 }
 
 TEST(TakeStructure, AShorterOneLacksZerosAndALongerOneIsPassedOver) {

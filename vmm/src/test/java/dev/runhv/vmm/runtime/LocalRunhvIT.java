@@ -166,7 +166,7 @@ class LocalRunhvIT {
         try (Runhv runhv = open()) {
             assertThatThrownBy(() -> runhv.start(ContainerSpec.image(IMAGE)
                             .command("true")
-                            .engine(Engine.KVM)
+                            .engine(Engine.WHP)
                             .build()))
                     .isInstanceOf(HypervisorException.class);
             assertThatThrownBy(() -> runhv.start(ContainerSpec.image(IMAGE)

@@ -9,7 +9,8 @@ namespace runhv::platform {
 
 class Library {
  public:
-  // `path`: a file, or a bare name that the system looks up. The error says what was looked for.
+  // `path`: a file, or a bare name, which is looked for beside the program or library that holds this
+  // code (Linux: by its run path), then where the system looks. The error says what was looked for.
   static Result<Library> open(const std::string& path);
 
   Library(Library&& other) noexcept;
@@ -23,5 +24,8 @@ class Library {
   explicit Library(void* module) : module_(module) {}
   void* module_ = nullptr;
 };
+
+// What the library `name` is called as a file: libNAME.so on Linux, NAME.dll on Windows.
+std::string library_file(const std::string& name);
 
 }  // namespace runhv::platform

@@ -24,8 +24,8 @@ class MemoryRegion {
   std::span<std::byte> bytes() const { return {data_, static_cast<std::size_t>(size_bytes_)}; }
 
   // Gives the whole pages among `bytes`, which are of any region, back to the host, as far as it
-  // takes them: those are zero from then on, and committed again on the next touch. Threads: any,
-  // also while the guest uses them.
+  // takes them: those are zero from then on, or what they were where it takes them later (Windows),
+  // and committed again on the next touch. Threads: any, also while the guest uses them.
   static void give_back(std::span<std::byte> bytes);
 
   // Bytes of this region that the host really holds for this process.

@@ -1,14 +1,26 @@
 # One way to make a target, so that warnings, language rules and test names are the same everywhere.
 
 find_package(Threads REQUIRED)
-if(NOT RUNHV_COMPILE_ONLY)
-  # Who only wants to run has no need of it: ./test installs it.
-  find_package(GTest QUIET)
-  # Debian's libgtest-dev alone is found as well, without GoogleMock.
-  if(NOT TARGET GTest::gmock)
-    message(STATUS "runhv: GoogleTest (libgtest-dev, libgmock-dev) is not here; tests are left out")
-  endif()
+# Who only wants to run has no need of it: ./test installs it.
+include(tools/cmake/googletest.cmake)
+# Debian's libgtest-dev alone is found as well, without GoogleMock.
+if(NOT TARGET GTest::gmock)
+  message(STATUS "runhv: GoogleTest (libgtest-dev, libgmock-dev) is not here; tests are left out")
 endif()
+
+# Programs and tests that are linked for Windows so far, where platform/ is not whole yet. Of the others, libraries and
+# programs are compiled, and tests are left out.
+set(RUNHV_LINKED_ON_WINDOWS
+  base_test conformance_test emu_test extensions_test memory_test platform_test winhv_linux_test)
+
+# runhv_is_linked(RESULT TARGET)
+function(runhv_is_linked result target)
+  if(NOT WIN32 OR target IN_LIST RUNHV_LINKED_ON_WINDOWS)
+    set(${result} ON PARENT_SCOPE)
+  else()
+    set(${result} OFF PARENT_SCOPE)
+  endif()
+endfunction()
 
 add_library(runhv_flags INTERFACE)
 target_compile_options(runhv_flags INTERFACE
@@ -22,6 +34,14 @@ target_include_directories(runhv_flags INTERFACE
   ${PROJECT_SOURCE_DIR}/native ${PROJECT_SOURCE_DIR}/native/include
   ${PROJECT_SOURCE_DIR}/guest/proto)
 target_link_libraries(runhv_flags INTERFACE Threads::Threads)
+if(WIN32)
+  # Windows 10: WHP is no older.
+  target_compile_definitions(runhv_flags INTERFACE _WIN32_WINNT=0x0A00 WIN32_LEAN_AND_MEAN NOMINMAX)
+  # Here the guards of the stack are in a library of the compiler's.
+  target_link_options(runhv_flags INTERFACE -fstack-protector-strong)
+  # The DLLs that a program needs lie beside it.
+  set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+endif()
 if(RUNHV_SANITIZE)
   target_compile_options(runhv_flags INTERFACE -fsanitize=${RUNHV_SANITIZE} -fno-sanitize-recover=all
     -fno-omit-frame-pointer)
@@ -43,14 +63,15 @@ function(runhv_library name)
   endforeach()
 endfunction()
 
-# runhv_program(NAME SOURCES … DEPENDS …): executable NAME; compiled only where nothing is linked.
+# runhv_program(NAME SOURCES … DEPENDS …): executable NAME.
 function(runhv_program name)
   cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
-  if(RUNHV_COMPILE_ONLY)
-    add_library(${name} OBJECT ${arg_SOURCES})
-  else()
+  runhv_is_linked(linked ${name})
+  if(linked)
     add_executable(${name} ${arg_SOURCES})
     install(TARGETS ${name} RUNTIME DESTINATION bin COMPONENT runhv)
+  else()
+    add_library(${name} OBJECT ${arg_SOURCES})
   endif()
   target_link_libraries(${name} PRIVATE runhv_flags)
   foreach(layer IN LISTS arg_DEPENDS)
@@ -61,7 +82,8 @@ endfunction()
 # runhv_test(NAME SOURCES … DEPENDS … [LABELS …] [ENVIRONMENT VAR=value …]): executable NAME_test, one
 # ctest per TEST().
 function(runhv_test name)
-  if(RUNHV_COMPILE_ONLY OR NOT TARGET GTest::gmock)
+  runhv_is_linked(linked ${name}_test)
+  if(NOT linked OR NOT TARGET GTest::gmock)
     return()
   endif()
   cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS;LABELS;ENVIRONMENT" ${ARGN})
@@ -73,7 +95,12 @@ function(runhv_test name)
     target_link_libraries(${name}_test PRIVATE runhv_${layer})
   endforeach()
   include(GoogleTest)
+  set(discovery POST_BUILD)
+  if(CMAKE_CROSSCOMPILING)
+    set(discovery PRE_TEST)  # who only builds needs nothing to run them
+  endif()
   gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60
+    DISCOVERY_MODE ${discovery}
     PROPERTIES TIMEOUT 300 LABELS "${arg_LABELS}")
   if(arg_ENVIRONMENT)
     # gtest_discover_tests cannot pass a property that is a list; its list of tests can be used.

@@ -28,4 +28,6 @@ Library::~Library() {
 
 void* Library::find(const char* symbol) const { return ::dlsym(module_, symbol); }
 
+std::string library_file(const std::string& name) { return "lib" + name + ".so"; }
+
 }  // namespace runhv::platform

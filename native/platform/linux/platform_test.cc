@@ -15,14 +15,11 @@
 #include "base/bytes.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "platform/clock.h"
 #include "platform/file.h"
 #include "platform/linux/deny_system_calls.h"
 #include "platform/lossy_writer.h"
-#include "platform/memory_region.h"
 #include "platform/os_error.h"
 #include "platform/process.h"
-#include "platform/random.h"
 #include "platform/stream.h"
 #include "testing/files.h"
 
@@ -323,45 +320,6 @@ TEST(ProcessTest, NamesTheProgramThatIsMissingAndLimitsTheAnswer) {
   EXPECT_EQ(run_captured("/bin/cat", {}, "/no/such", "", 10).error().os_code, ENOENT);
   EXPECT_THAT(run_captured("/bin/cat", {}, "/", "12345678901", 10).error().detail,
               HasSubstr("longer than 10 bytes"));
-}
-
-TEST(MemoryRegionTest, IsZeroAndCountsWhatWasTouched) {
-  auto region = MemoryRegion::reserve(64 << 20);
-  ASSERT_TRUE(region);
-  EXPECT_EQ(region->resident_bytes(), 0u);
-  EXPECT_EQ(region->bytes()[5 << 20], std::byte{0});
-  region->bytes()[10 << 20] = std::byte{1};
-  EXPECT_GT(region->resident_bytes(), 0u);
-}
-
-TEST(MemoryRegionTest, BeginsWhereALargePageMay) {
-  const auto region = MemoryRegion::reserve(4096);
-  ASSERT_TRUE(region);
-  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(region->data()) % (2u << 20), 0u);
-}
-
-TEST(MemoryRegionDeathTest, HasNothingBeforeAndBehindIt) {
-  const auto region = MemoryRegion::reserve(1 << 20);
-  ASSERT_TRUE(region);
-  const auto write = [&](std::ptrdiff_t offset) {
-    *const_cast<volatile std::byte*>(region->data() + offset) = std::byte{1};
-  };
-  write(0);
-  write((1 << 20) - 1);
-  EXPECT_DEATH(write(-1), "");
-  EXPECT_DEATH(write(1 << 20), "");
-}
-
-TEST(RandomTest, TwoDrawsDiffer) {
-  std::array<std::byte, 32> first{}, second{};
-  fill_random(first);
-  fill_random(second);
-  EXPECT_NE(first, second);
-}
-
-TEST(ClockTest, TheProcessStartedBeforeNow) {
-  EXPECT_LE(process_start_ns(), monotonic_ns());
-  EXPECT_GT(process_start_ns(), 0u);
 }
 
 TEST(OsErrorTest, MapsTheNumberAndKeepsIt) {

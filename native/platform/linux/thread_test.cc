@@ -115,41 +115,6 @@ TEST(ThreadDeathTest, ARefusedThreadIsAnErrorThatSaysWhatToDo) {
       testing::ExitedWithCode(0), "start thread vcpu0: .*pids.max .errno 11.\nstart thread disk: ");
 }
 
-TEST(ThreadTest, OneThatHangsIsJoinedLaterOrAbandoned) {
-  Gate gate;
-  auto patient = Thread::start("patient", [&] { gate.wait(); });
-  ASSERT_TRUE(patient);
-  EXPECT_FALSE(patient->join_until(monotonic_ns()));
-  EXPECT_FALSE(patient->join_until(monotonic_ns() + 1'000'000));
-  gate.open();
-  EXPECT_TRUE(patient->join_until(monotonic_ns() + 60 * kSecond));
-
-  auto shared = std::make_shared<Gate>();
-  auto ended = std::make_shared<Gate>();
-  auto hanging = Thread::start("hanging", [shared, ended] {
-    shared->wait();
-    ended->open();
-  });
-  ASSERT_TRUE(hanging);
-  hanging->abandon();
-  shared->open();
-  ended->wait();
-}
-
-TEST(ThreadTest, WhatItsWorkOwnsHasEndedWhenItIsJoined) {
-  auto owned = std::make_shared<int>(1);
-  const std::weak_ptr<int> watched = owned;
-
-  auto thread = Thread::start("t", [kept = std::move(owned)] {});
-  ASSERT_TRUE(thread && thread->join_until(UINT64_MAX));
-
-  EXPECT_TRUE(watched.expired());
-}
-
-TEST(ThreadDeathTest, OneThatNobodyEndsIsABug) {
-  EXPECT_EXIT({ auto thread = Thread::start("t", [] {}); }, testing::ExitedWithCode(70), "");
-}
-
 TEST(WorkerTest, RunsJobsInTheirOrderOnItsThread) {
   std::vector<int> order;
   Gate done;

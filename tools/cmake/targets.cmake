@@ -11,7 +11,7 @@ endif()
 # Programs and tests that are linked for Windows so far, where platform/ is not whole yet. Of the others, libraries and
 # programs are compiled, and tests are left out.
 set(RUNHV_LINKED_ON_WINDOWS
-  base_test conformance_test emu_test extensions_test memory_test platform_test winhv_linux_test)
+  base_test emu_test memory_test platform_test)
 
 # runhv_is_linked(RESULT TARGET)
 function(runhv_is_linked result target)

@@ -3,8 +3,6 @@
 // ends.
 #define NEED_CPU_REG_SHORTCUTS 1
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -14,7 +12,7 @@
 // Wants cpu.h first.
 #include "cpu/msr.h"
 
-thread_local bx_machine_t* bx_machine;
+__thread bx_machine_t* bx_machine;
 
 Bit8u bx_cpu_count = SOFTCPU_MAX_CPUS;
 Bit32u apic_id_mask = 0xff;
@@ -54,12 +52,6 @@ void logfunctions::fatal1(const char*, ...) { stop_on_panic(); }
 int bx_pc_system_c::Reset(unsigned) {
   stop_on_panic();
   return 0;
-}
-
-void bx_os_random(void* bytes, unsigned size) {
-  // Requests of up to 256 bytes are never cut short (getrandom(2)).
-  while (getrandom(bytes, size, 0) != ssize_t(size)) {
-  }
 }
 
 // ---- the loop

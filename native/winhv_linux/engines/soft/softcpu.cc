@@ -2,16 +2,19 @@
 // The C interface of softcpu.h.
 #include "softcpu.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 
+#include "host.h"
 #include "vm.h"
 
+#ifdef _WIN32
+#define SOFTCPU_API extern "C" __declspec(dllexport)
+#else
 #define SOFTCPU_API extern "C" __attribute__((visibility("default")))
+#endif
 
 namespace {
 
@@ -26,25 +29,13 @@ std::mutex& creation_mutex() {
 
 // A processor is 37 MB, of which a boot touches 24, most of it decoded instructions: with large
 // pages a dozen page faults instead of 6000.
-constexpr size_t kLargePage = size_t(2) << 20;
+// 37 MB, of which a boot touches 24, most of it decoded instructions: with large pages a dozen page
+// faults instead of 6000.
 constexpr size_t kCpuBytes = (sizeof(BX_CPU_C) + kLargePage - 1) & ~(kLargePage - 1);
-
-void* allocate_cpu() {
-  constexpr size_t kReserved = kCpuBytes + kLargePage;
-  void* block = mmap(nullptr, kReserved, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (block == MAP_FAILED) return nullptr;
-  auto* first = static_cast<Bit8u*>(block);
-  size_t skipped = -reinterpret_cast<uintptr_t>(first) & (kLargePage - 1);
-  if (skipped) munmap(first, skipped);
-  munmap(first + skipped + kCpuBytes, kLargePage - skipped);
-  madvise(first + skipped, kCpuBytes, MADV_HUGEPAGE);  // where the system has none: small pages
-  return first + skipped;
-}
 
 void free_cpu(BX_CPU_C* cpu) {
   cpu->~BX_CPU_C();
-  munmap(cpu, kCpuBytes);
+  free_pages(cpu, kCpuBytes);
 }
 
 bool valid_range(uint64_t gpa, uint64_t size) {
@@ -118,7 +109,7 @@ bool softcpu_vm::create_cpus() {
   std::lock_guard<std::mutex> lock(creation_mutex());
   enter();
   for (unsigned i = 0; i < config.cpu_count; i++) {
-    void* place = allocate_cpu();
+    void* place = allocate_pages(kCpuBytes);
     if (!place) return false;
     cpus[i] = new (place) BX_CPU_C(i);
     cpu_count = i + 1;

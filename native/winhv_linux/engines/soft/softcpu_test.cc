@@ -5,10 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -42,6 +42,11 @@ enum : uint32_t {
 
 constexpr uint64_t kMemory = 1 << 20;
 constexpr uint64_t kCode = 0x8000;
+
+constexpr std::align_val_t kPage{4096};
+uint8_t* new_pages(size_t bytes) { return static_cast<uint8_t*>(::operator new(bytes, kPage)); }
+void delete_pages(uint8_t* pages) { ::operator delete(pages, kPage); }
+
 constexpr uint64_t kTscHz = 2'000'000'000, kApicHz = 1'000'000'000;
 
 struct Callbacks {
@@ -55,7 +60,7 @@ struct Callbacks {
 class Guest {
  public:
   explicit Guest(uint32_t cpus = 1, uint32_t apic = SOFTCPU_APIC_X2APIC) {
-    ram_ = static_cast<uint8_t*>(std::aligned_alloc(4096, kMemory));
+    ram_ = new_pages(kMemory);
     memset(ram_, 0, kMemory);
     softcpu_config config = {};
     config.abi_version = SOFTCPU_ABI_VERSION;
@@ -87,7 +92,7 @@ class Guest {
   }
   ~Guest() {
     softcpu_destroy(vm);
-    free(ram_);
+    delete_pages(ram_);
   }
 
   static uint64_t Segment(uint64_t attributes, uint64_t selector = 0, uint32_t limit = 0xffff) {
@@ -643,7 +648,7 @@ TEST(SoftCpu, AccessAcrossAPageIsReportedWhereItLeavesMemory) {
 TEST(SoftCpu, AccessAcrossAPageThatExitsHasChangedNothing) {
   Guest guest;
   guest.EnterLongMode();
-  auto* rom = static_cast<uint8_t*>(std::aligned_alloc(4096, 4096));
+  auto* rom = new_pages(4096);
   memset(rom, 0, 4096);
   guest.Set(kRbx, kMemory - 2);
   guest.Set(kRax, 0x11111111);
@@ -663,7 +668,7 @@ TEST(SoftCpu, AccessAcrossAPageThatExitsHasChangedNothing) {
       EXPECT_EQ(guest.Get(kRip), kCode);
     }
   }
-  free(rom);
+  delete_pages(rom);
 }
 
 TEST(SoftCpu, CodeWrittenByTheHostIsDecodedAnew) {

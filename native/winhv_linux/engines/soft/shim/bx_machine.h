@@ -5,6 +5,8 @@
 
 #include <atomic>
 
+#include "host.h"
+
 class BX_CPU_C;
 class BX_MEM_C;
 class bx_pc_system_c;
@@ -46,14 +48,14 @@ struct bx_machine_t {
   Bit8u acknowledge_external();
 };
 
-// Machine of the calling thread, set at each entry of the library.
+// Machine of the calling thread, set at each entry of the library. Not thread_local: who uses one
+// of those from another file asks first whether it has to be initialised, which mingw cannot link.
 #ifdef __ELF__
-extern thread_local bx_machine_t* bx_machine __attribute__((tls_model("initial-exec")));
+extern __thread bx_machine_t* bx_machine __attribute__((tls_model("initial-exec")));
 #else
-extern thread_local bx_machine_t* bx_machine;
+extern __thread bx_machine_t* bx_machine;
 #endif
 
 bx_cpuid_t* bx_create_cpu_model(BX_CPU_C* cpu);
-void bx_os_random(void* bytes, unsigned size);
 
 #endif

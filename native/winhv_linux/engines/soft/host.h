@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: LGPL-2.0-or-later
+// What the processor needs of the operating system: host_linux.cc, host_windows.cc.
+#ifndef RUNHV_SOFT_HOST_H
+#define RUNHV_SOFT_HOST_H
+
+#include <stddef.h>
+
+// What a large page is, where the system gives any.
+constexpr size_t kLargePage = size_t(2) << 20;
+
+// Zeros that begin at a large page; taken from the system as they are touched. NULL: there are
+// none.
+void* allocate_pages(size_t bytes);
+void free_pages(void* pages, size_t bytes);  // of allocate_pages(bytes)
+
+// At most 256 bytes that nobody can guess.
+void bx_os_random(void* bytes, unsigned size);
+
+#endif

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: LGPL-2.0-or-later
+#include <stdint.h>
+#include <stdlib.h>
+#include <windows.h>
+
+#include <bcrypt.h>
+
+#include "host.h"
+
+void* allocate_pages(size_t bytes) {
+  // Windows gives a program large pages only where its user has a right for them: the place is
+  // aligned for who maps them, and the pages are small.
+  auto* block =
+      static_cast<char*>(VirtualAlloc(nullptr, bytes + kLargePage, MEM_RESERVE, PAGE_NOACCESS));
+  if (block == nullptr) return nullptr;
+  char* first = block + (-reinterpret_cast<uintptr_t>(block) & (kLargePage - 1));
+  if (VirtualAlloc(first, bytes, MEM_COMMIT, PAGE_READWRITE) == nullptr) {
+    VirtualFree(block, 0, MEM_RELEASE);
+    return nullptr;
+  }
+  return first;
+}
+
+void free_pages(void* pages, size_t) {
+  MEMORY_BASIC_INFORMATION info;
+  if (VirtualQuery(pages, &info, sizeof info) != 0)
+    VirtualFree(info.AllocationBase, 0, MEM_RELEASE);
+}
+
+void bx_os_random(void* bytes, unsigned size) {
+  // Fails on a system that is broken: nobody may guess what a guest has drawn.
+  if (BCryptGenRandom(nullptr, static_cast<PUCHAR>(bytes), size, BCRYPT_USE_SYSTEM_PREFERRED_RNG) !=
+      0) {
+    abort();
+  }
+}

@@ -9,8 +9,9 @@ namespace runhv::platform {
 
 class Library {
  public:
-  // `path`: a file, or a bare name, which is looked for beside the program or library that holds this
-  // code (Linux: by its run path), then where the system looks. The error says what was looked for.
+  // `path`: a file, or a bare name, which is looked for beside the program or library that holds
+  // this code (Linux: by its run path), then where the system looks. The error says what was looked
+  // for.
   static Result<Library> open(const std::string& path);
 
   Library(Library&& other) noexcept;

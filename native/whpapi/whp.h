@@ -12,6 +12,10 @@
 #define NOMINMAX
 #endif
 #include <windows.h>
+
+#ifdef __MINGW32__
+#include "whpapi/enum_flag_operators.h"
+#endif
 #endif
 
 #ifndef _WIN32

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "whpapi/enum_flag_operators.h"
+
 #define WINAPI
 #define CALLBACK
 #define VOID void
@@ -14,11 +16,6 @@
 #define ANYSIZE_ARRAY 1
 #define __C89_NAMELESS
 #define __MINGW_EXTENSION __extension__
-#define DEFINE_ENUM_FLAG_OPERATORS(T)                                                \
-  constexpr T operator|(T a, T b) { return T(std::uint32_t(a) | std::uint32_t(b)); } \
-  constexpr T operator&(T a, T b) { return T(std::uint32_t(a) & std::uint32_t(b)); } \
-  constexpr T operator~(T a) { return T(~std::uint32_t(a)); }                        \
-  constexpr T& operator|=(T& a, T b) { return a = a | b; }
 
 using INT8 = std::int8_t;
 using INT16 = std::int16_t;

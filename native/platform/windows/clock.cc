@@ -35,6 +35,18 @@ std::uint64_t realtime_ns() {
   return since_1970_ns(now);
 }
 
+std::uint64_t thread_time_ns() {
+  FILETIME created;
+  FILETIME ended;
+  FILETIME in_kernel;
+  FILETIME in_user;
+  if (::GetThreadTimes(::GetCurrentThread(), &created, &ended, &in_kernel, &in_user) == 0) return 0;
+  const auto ns = [](const FILETIME& time) {
+    return (static_cast<std::uint64_t>(time.dwHighDateTime) << 32 | time.dwLowDateTime) * 100;
+  };
+  return ns(in_kernel) + ns(in_user);
+}
+
 std::uint64_t process_start_ns() {
   const std::uint64_t monotonic = monotonic_ns();
   FILETIME created;

@@ -17,9 +17,9 @@ bool find(const platform::Library& library, const char* symbol, F& function) {
 }  // namespace
 
 Result<SoftcpuLibrary> SoftcpuLibrary::open() {
-  // A bare name is looked up through this library's run path, which is $ORIGIN.
+  // A bare name is looked for beside this library first.
   std::string path = platform::environment("RUNHV_SOFTCPU");
-  if (path.empty()) path = "librunhv-softcpu.so";
+  if (path.empty()) path = platform::library_file("runhv-softcpu");
   const auto unsupported = [&](std::string detail) {
     return Fail{Error{Code::kUnsupported, "open the soft engine " + path, std::move(detail)}};
   };

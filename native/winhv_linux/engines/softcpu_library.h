@@ -1,4 +1,4 @@
-// The functions of librunhv-softcpu, opened at run time. The soft engine's own.
+// The functions of librunhv-softcpu (runhv-softcpu.dll), opened at run time. The soft engine's own.
 #pragma once
 
 #include "base/result.h"
@@ -30,7 +30,7 @@ struct SoftcpuLibrary {
   RUNHV_SOFTCPU_FUNCTIONS(RUNHV_SOFTCPU_MEMBER)
 #undef RUNHV_SOFTCPU_MEMBER
 
-  // From $RUNHV_SOFTCPU, else from the directory of libwinhvplatform.so, else where the system
+  // From $RUNHV_SOFTCPU, else from the directory of our WHP, else where the system
   // looks. Errors: no such library, another ABI version, an export that is missing.
   static Result<SoftcpuLibrary> open();
 };

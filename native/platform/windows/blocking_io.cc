@@ -1,0 +1,66 @@
+#include "platform/blocking_io.h"
+
+#include <algorithm>
+
+#include "platform/windows/io_result.h"
+#include "platform/windows/utf16.h"
+
+namespace runhv::platform {
+namespace {
+
+constexpr std::size_t kMostBytes = 1u << 30;  // a call counts in 32 bits
+constexpr wchar_t kEndOfInput = 0x1A;         // Ctrl+Z
+
+bool is_console(HANDLE handle) {
+  DWORD mode = 0;
+  return ::GetConsoleMode(handle, &mode) != 0;
+}
+
+// What is typed, as UTF-8: ReadFile would give it in the console's code page.
+IoResult read_console(HANDLE console, std::span<std::byte> out) {
+  // A unit of UTF-16 has at most three bytes of UTF-8.
+  const std::size_t most = std::clamp<std::size_t>(out.size() / 3, 1, 4096);
+  std::wstring typed(most, L'\0');
+  DWORD count = 0;
+  if (!::ReadConsoleW(console, typed.data(), static_cast<DWORD>(most), &count, nullptr)) {
+    return failed_io(::GetLastError());
+  }
+  typed.resize(count);
+  DWORD mode = 0;
+  const bool by_lines = ::GetConsoleMode(console, &mode) != 0 && (mode & ENABLE_LINE_INPUT) != 0;
+  if (count == 0 || (by_lines && typed[0] == kEndOfInput)) return {IoStatus::kEnd, 0, 0};
+  const std::string text = to_utf8(typed);
+  const std::size_t size = std::min(text.size(), out.size());
+  std::transform(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(size), out.begin(),
+                 [](char c) { return static_cast<std::byte>(c); });
+  return {IoStatus::kDone, size, 0};
+}
+
+}  // namespace
+
+IoResult read_waiting(OsHandle handle, std::span<std::byte> out) {
+  if (is_console(native(handle))) return read_console(native(handle), out);
+  while (true) {
+    DWORD count = 0;
+    if (!::ReadFile(native(handle), out.data(),
+                    static_cast<DWORD>(std::min(out.size(), kMostBytes)), &count, nullptr)) {
+      return failed_io(::GetLastError());
+    }
+    if (count > 0) return {IoStatus::kDone, count, 0};
+    // Somebody has written nothing into a pipe: that is not its end, which is an error there.
+    if (::GetFileType(native(handle)) != FILE_TYPE_PIPE) return {IoStatus::kEnd, 0, 0};
+  }
+}
+
+IoResult write_waiting(OsHandle handle, std::span<const std::byte> in) {
+  DWORD count = 0;
+  if (!::WriteFile(native(handle), in.data(), static_cast<DWORD>(std::min(in.size(), kMostBytes)),
+                   &count, nullptr)) {
+    return failed_io(::GetLastError());
+  }
+  // A file that takes nothing of what is not empty has failed.
+  if (count == 0) return {IoStatus::kFailed, 0, ERROR_WRITE_FAULT};
+  return {IoStatus::kDone, count, 0};
+}
+
+}  // namespace runhv::platform

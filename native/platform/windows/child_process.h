@@ -1,0 +1,38 @@
+// A program that runs beside this one, and ends with it.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "platform/handle.h"
+#include "platform/windows/system.h"
+
+namespace runhv::platform {
+
+class ChildProcess {
+ public:
+  struct Options {
+    std::string program;
+    std::vector<std::string> arguments;      // without its name
+    std::string directory;                   // empty = ours
+    std::array<HANDLE, 3> streams{};         // its stdin, stdout and stderr, and it has no more
+    std::vector<std::string> environment{};  // NAME=value, in place of ours; empty = ours
+  };
+  // kNotFound where there is no such program. The child is in a job that ends it when this object
+  // or this process ends, whatever that ends by.
+  static Result<ChildProcess> start(const Options& options);
+
+  HANDLE handle() const { return native(process_); }
+  // Waits for its end.
+  int exit_status() const;
+
+ private:
+  ChildProcess(UniqueHandle job, UniqueHandle process)
+      : job_(std::move(job)), process_(std::move(process)) {}
+  UniqueHandle job_;
+  UniqueHandle process_;
+};
+
+}  // namespace runhv::platform

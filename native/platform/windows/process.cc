@@ -1,0 +1,282 @@
+#include "platform/process.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+#include <optional>
+
+#include "base/bytes.h"
+#include "platform/event_loop.h"
+#include "platform/file.h"
+#include "platform/os_error.h"
+#include "platform/readiness.h"
+#include "platform/stream.h"
+#include "platform/windows/child_process.h"
+#include "platform/windows/user.h"
+#include "platform/windows/utf16.h"
+
+namespace runhv::platform {
+namespace {
+
+constexpr std::size_t kMaxHeldBytes = 4096;
+
+struct Pipe {
+  UniqueHandle reader, writer;
+
+  bool open() {
+    HANDLE ends[2];
+    if (!::CreatePipe(&ends[0], &ends[1], nullptr, 0)) return false;
+    reader = own(ends[0]);
+    writer = own(ends[1]);
+    return true;
+  }
+};
+
+// A child's answer and what it says on stderr, until its end.
+class Capture {
+ public:
+  Capture(EventLoop& loop, std::string operation, std::uint64_t limit_bytes,
+          std::string_view first_bytes)
+      : loop_(loop),
+        operation_(std::move(operation)),
+        limit_bytes_(limit_bytes),
+        first_bytes_(first_bytes) {}
+
+  Result<void> watch(Pipe& output, Pipe& errors) {
+    RUNHV_TRY_ASSIGN(output_, Stream::adopt_owned(std::move(output.reader), true));
+    RUNHV_TRY_ASSIGN(errors_, Stream::adopt_owned(std::move(errors.reader), true));
+    RUNHV_TRY(output_->bind(loop_));
+    RUNHV_TRY(errors_->bind(loop_));
+    read_output();
+    read_errors();
+    return {};
+  }
+
+  void read_output() {
+    std::byte buffer[16 * 1024];
+    IoResult result = output_->read(buffer);
+    for (; result.status == IoStatus::kDone; result = output_->read(buffer)) {
+      if (captured_.output.size() + result.bytes > limit_bytes_) {
+        failure_ = Error{Code::kCorruptInput, operation_,
+                         "its answer is longer than " + std::to_string(limit_bytes_) + " bytes"};
+        return loop_.stop();
+      }
+      captured_.output.append(reinterpret_cast<const char*>(buffer), result.bytes);
+    }
+    if (is_up()) pass_on();
+    if (result.status == IoStatus::kWouldBlock) {
+      return output_->on_readable([this] { read_output(); });
+    }
+    if (result.status == IoStatus::kFailed) failure_ = os_error(operation_, result.os_code);
+    output_ended_ = true;
+    end_if_all_has();
+  }
+
+  void read_errors() {
+    std::byte buffer[4096];
+    IoResult result = errors_->read(buffer);
+    for (; result.status == IoStatus::kDone; result = errors_->read(buffer)) {
+      held_.append(reinterpret_cast<const char*>(buffer), result.bytes);
+      if (is_up() || held_.size() >= kMaxHeldBytes) pass_on();
+    }
+    if (result.status == IoStatus::kWouldBlock) {
+      return errors_->on_readable([this] { read_errors(); });
+    }
+    errors_ended_ = true;
+    end_if_all_has();
+  }
+
+  Result<Captured> finish(const ChildProcess& child) {
+    if (failure_) return Fail{*std::move(failure_)};
+    if (captured_.asked_to_end) return std::move(captured_);
+    if (is_up()) {
+      pass_on();
+    } else {
+      captured_.early_errors = std::move(held_);
+    }
+    captured_.exit_status = child.exit_status();
+    return std::move(captured_);
+  }
+
+  void ask_to_end(int signal) {
+    captured_.asked_to_end = signal;
+    loop_.stop();
+  }
+
+ private:
+  bool is_up() const {
+    return !captured_.output.empty() &&
+           (first_bytes_.empty() ||
+            first_bytes_.find(captured_.output[0]) != std::string_view::npos);
+  }
+
+  void pass_on() {
+    std::fwrite(held_.data(), 1, held_.size(), stderr);
+    std::fflush(stderr);
+    held_.clear();
+  }
+
+  void end_if_all_has() {
+    if (output_ended_ && errors_ended_) loop_.stop();
+  }
+
+  EventLoop& loop_;
+  const std::string operation_;
+  const std::uint64_t limit_bytes_;
+  const std::string_view first_bytes_;
+  Captured captured_;
+  std::string held_;
+  std::optional<Error> failure_;
+  std::optional<Stream> output_, errors_;
+  bool output_ended_ = false;
+  bool errors_ended_ = false;
+};
+
+// A child's stdin: all of `text`, and then its end.
+class Input {
+ public:
+  explicit Input(std::string_view text) : rest_(as_bytes(text)) {}
+
+  Result<void> watch(EventLoop& loop, Pipe& pipe) {
+    RUNHV_TRY_ASSIGN(stream_, Stream::adopt_owned(std::move(pipe.writer), false));
+    RUNHV_TRY(stream_->bind(loop));
+    write();
+    return {};
+  }
+
+ private:
+  void write() {
+    while (!rest_.empty()) {
+      const IoResult result = stream_->write(rest_);
+      if (result.status == IoStatus::kWouldBlock) {
+        return stream_->on_writable([this] { write(); });
+      }
+      // A child that ends early is its own answer.
+      if (result.status != IoStatus::kDone) return stream_.reset();
+      rest_ = rest_.subspan(result.bytes);
+    }
+    if (stream_->flush().status != IoStatus::kWouldBlock) return stream_.reset();
+    stream_->on_flushed([this] { stream_.reset(); });
+  }
+
+  std::span<const std::byte> rest_;
+  std::optional<Stream> stream_;
+};
+
+}  // namespace
+
+// The system gives a child the handles of a list, so whoever starts us has named them: there are no
+// others that we could know of.
+Result<void> close_inherited_handles(std::span<const OsHandle>) { return {}; }
+
+Error become(const std::string& program, const std::vector<std::string>& arguments) {
+  // A console tells all its processes of Ctrl+C: the child answers for both.
+  ::SetConsoleCtrlHandler(nullptr, TRUE);
+  const auto child = ChildProcess::start(
+      {.program = program,
+       .arguments = arguments,
+       .directory = {},
+       .streams = {::GetStdHandle(STD_INPUT_HANDLE), ::GetStdHandle(STD_OUTPUT_HANDLE),
+                   ::GetStdHandle(STD_ERROR_HANDLE)}});
+  if (!child) return child.error();
+  ::ExitProcess(static_cast<UINT>(child->exit_status()));
+}
+
+Result<Captured> run_captured(const std::string& program, const std::vector<std::string>& arguments,
+                              const std::string& directory, const std::string& input,
+                              std::uint64_t limit_bytes, SignalQueue* signals,
+                              std::string_view first_bytes) {
+  const std::string operation = "run " + program;
+  Pipe in, out, errors;
+  if (!in.open() || !out.open() || !errors.open()) return Fail{last_os_error(operation)};
+  RUNHV_TRY_ASSIGN(const auto loop, EventLoop::create());
+  RUNHV_TRY_ASSIGN(const auto child,
+                   ChildProcess::start({.program = program,
+                                        .arguments = arguments,
+                                        .directory = directory,
+                                        .streams = {native(in.reader), native(out.writer),
+                                                    native(errors.writer)}}));
+  in.reader.reset();
+  out.writer.reset();
+  errors.writer.reset();
+  Capture capture(*loop, operation, limit_bytes, first_bytes);
+  Input given(input);
+  RUNHV_TRY(capture.watch(out, errors));
+  RUNHV_TRY(given.watch(*loop, in));
+  Readiness signalled;  // of the queue, which another loop may have as well
+  const std::function<void()> look = [&] {
+    if (const auto signal = next_that_ends(*signals)) return capture.ask_to_end(*signal);
+    signalled.on_readable(look);
+  };
+  if (signals != nullptr) {
+    RUNHV_TRY(signalled.bind(*loop, signals->handle()));
+    signalled.on_readable(look);
+  }
+  RUNHV_TRY(loop->run());
+  return capture.finish(child);
+}
+
+// There is none but its own name.
+std::string working_directory_name() { return "."; }
+
+Result<ProcessEnd> ProcessEnd::watch(std::uint64_t pid) {
+  const std::string operation = "watch process " + std::to_string(pid);
+  if (pid == 0 || pid > UINT32_MAX)
+    return Fail{Error{Code::kNotFound, operation, "no such process"}};
+  UniqueHandle process = own(::OpenProcess(SYNCHRONIZE, FALSE, static_cast<DWORD>(pid)));
+  if (process.is_open()) return ProcessEnd(std::move(process));
+  if (::GetLastError() == ERROR_INVALID_PARAMETER)
+    return Fail{Error{Code::kNotFound, operation, "no such process"}};
+  return Fail{last_os_error(operation)};
+}
+
+std::uint64_t private_bytes() {
+  PROCESS_MEMORY_COUNTERS_EX counters{};
+  counters.cb = sizeof counters;
+  if (!::GetProcessMemoryInfo(::GetCurrentProcess(),
+                              reinterpret_cast<PROCESS_MEMORY_COUNTERS*>(&counters),
+                              sizeof counters)) {
+    return 0;
+  }
+  // PrivateUsage counts what is committed, too, and guest RAM is that from the start. Wine does not
+  // know it.
+  if (counters.PrivateUsage == 0) return counters.WorkingSetSize;
+  return std::min<std::uint64_t>(counters.WorkingSetSize, counters.PrivateUsage);
+}
+
+std::vector<std::string> programs_in_path(const std::string& name) {
+  std::vector<std::string> found;
+  const std::string folders = environment("PATH");
+  const std::string file = name.ends_with(".exe") ? name : name + ".exe";
+  for (std::size_t begin = 0; begin < folders.size();) {
+    const std::size_t end = std::min(folders.find(';', begin), folders.size());
+    const std::string path = folders.substr(begin, end - begin) + "\\" + file;
+    if (begin < end && file_exists(path)) found.push_back(path);
+    begin = end + 1;
+  }
+  return found;
+}
+
+std::uint32_t current_user_id() {
+  const auto user = UserSid::own("ask who this user is");
+  return user ? user->number() : 0;
+}
+
+std::string surroundings() {
+  const std::string operation = "ask who this user is";
+  const auto user = UserSid::own(operation);
+  const auto text = user ? user->text(operation) : Result<std::wstring>(Fail{user.error()});
+  return "user " + (text ? to_utf8(*text) : "unknown");
+}
+
+std::uint64_t current_process_id() { return ::GetCurrentProcessId(); }
+
+void kill_process(std::uint64_t pid) {
+  if (pid == 0 || pid > UINT32_MAX) return;
+  const UniqueHandle process =
+      own(::OpenProcess(PROCESS_TERMINATE, FALSE, static_cast<DWORD>(pid)));
+  // As a shell writes the end by SIGKILL.
+  if (process.is_open()) ::TerminateProcess(native(process), 128 + 9);
+}
+
+}  // namespace runhv::platform

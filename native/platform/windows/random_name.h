@@ -1,0 +1,24 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string>
+
+#include "platform/random.h"
+
+namespace runhv::platform {
+
+// 32 hexadecimal digits that nobody can guess.
+inline std::string random_name() {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::array<std::byte, 16> bytes;
+  fill_random(bytes);
+  std::string name;
+  for (const std::byte byte : bytes) {
+    name += kDigits[std::to_integer<unsigned>(byte) >> 4];
+    name += kDigits[std::to_integer<unsigned>(byte) & 0xF];
+  }
+  return name;
+}
+
+}  // namespace runhv::platform

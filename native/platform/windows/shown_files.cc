@@ -10,4 +10,6 @@ Result<void> FirstThread::show(const ShownFiles&) {
                     "a process of Windows has no root folder of its own"}};
 }
 
+Result<void> FirstThread::do_there(const std::function<Result<void>()>& job) { return job(); }
+
 }  // namespace runhv::platform

@@ -4,6 +4,7 @@
 
 #include <new>
 
+#include "bpf.h"
 #include "request.h"
 #include "sys.h"
 
@@ -63,12 +64,7 @@ void DeviceFilter::add_rule(const runhv_device_rule& rule) {
 
 void DeviceFilter::add(int code, std::uint8_t to, std::uint8_t from, std::size_t offset,
                        std::uint32_t value) {
-  bpf_insn& next = code_[size_++];
-  next.code = static_cast<std::uint8_t>(code);
-  next.dst_reg = to & 0xf;
-  next.src_reg = from & 0xf;
-  next.off = static_cast<std::int16_t>(offset);
-  next.imm = static_cast<std::int32_t>(value);
+  code_[size_++] = bpf_instruction(code, to, from, offset, value);
 }
 
 int load_device_filter(std::span<const std::byte> records, Failure& failure) {

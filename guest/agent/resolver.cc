@@ -1,9 +1,9 @@
 #include "resolver.h"
 
-#include <linux/bpf.h>
 #include <netinet/in.h>
 #include <string.h>
 
+#include "bpf.h"
 #include "sys.h"
 #include "vsock.h"
 
@@ -64,12 +64,7 @@ class Program {
   static constexpr std::uint8_t kUnless = BPF_JMP32 | BPF_JNE | BPF_K;  // to the end
 
   void add(int code, std::uint8_t to, std::uint8_t from, std::size_t offset, std::uint32_t value) {
-    bpf_insn& next = code_[size_++];
-    next.code = static_cast<std::uint8_t>(code);
-    next.dst_reg = to & 0xf;
-    next.src_reg = from & 0xf;
-    next.off = static_cast<std::int16_t>(offset);
-    next.imm = static_cast<std::int32_t>(value);
+    code_[size_++] = bpf_instruction(code, to, from, offset, value);
   }
   void expect(std::size_t offset, std::uint32_t value) {
     add(BPF_LDX | BPF_MEM | BPF_W, kValue, kContext, offset, 0);

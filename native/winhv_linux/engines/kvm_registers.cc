@@ -434,7 +434,7 @@ class Fetched {
   bool fpu_fetched_ = false;
   bool debug_fetched_ = false;
   bool xcrs_fetched_ = false;
-  alignas(64) std::array<std::byte, kXsaveBytes> xsave_{};
+  alignas(LegacyFpu) std::array<std::byte, kXsaveBytes> xsave_{};
   kvm_debugregs debug_{};
   kvm_xcrs xcrs_{};
 };

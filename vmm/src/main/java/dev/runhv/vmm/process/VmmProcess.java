@@ -237,19 +237,20 @@ public final class VmmProcess {
                 case PROCESS_STARTED -> process(event).ifPresent(ExecutedProcess::begun);
                 case PROCESS_ENDED -> process(event).ifPresent(ended -> ended.end(event));
                 case OUT_OF_MEMORY -> oomKills = event.oomKills();
-                case ENDED -> {
-                    oomKills = Math.max(oomKills, event.end().oomKills());
-                    told.complete(
-                            event.code() == 0
-                                    ? Outcome.of(event.end().status(event.error()))
-                                    : Outcome.of(event.error().toException()));
-                    endWithin(deadlines.end());
-                }
+                case ENDED -> oomKills = Math.max(oomKills, event.end().oomKills());
                 case PAUSED, RESUMED, WARNING, UNKNOWN -> {
                     // For the listener only.
                 }
             }
             listener.accept(event);
+            if (event.kind() == VmEvent.Kind.ENDED) {
+                // Last: who waits for the end finds that its listener was told.
+                told.complete(
+                        event.code() == 0
+                                ? Outcome.of(event.end().status(event.error()))
+                                : Outcome.of(event.error().toException()));
+                endWithin(deadlines.end());
+            }
         }
 
         // Who waits for the start finds its timings.

@@ -44,7 +44,7 @@ if(WIN32)
 endif()
 if(RUNHV_SANITIZE)
   target_compile_options(runhv_flags INTERFACE -fsanitize=${RUNHV_SANITIZE} -fno-sanitize-recover=all
-    -fno-omit-frame-pointer)
+    -fno-omit-frame-pointer -g1)
   target_link_options(runhv_flags INTERFACE -fsanitize=${RUNHV_SANITIZE})
 endif()
 if(RUNHV_FUZZ)
@@ -90,7 +90,8 @@ function(runhv_test name)
   add_executable(${name}_test ${arg_SOURCES})
   target_link_libraries(${name}_test PRIVATE runhv_flags GTest::gtest GTest::gmock GTest::gtest_main)
   # GoogleTest's macros need run-time type information and exceptions in its own headers.
-  target_compile_options(${name}_test PRIVATE -fexceptions -frtti -Wno-conversion)
+  target_compile_options(${name}_test PRIVATE -fexceptions -frtti -Wno-conversion
+    $<$<CONFIG:RelWithDebInfo>:-O1>)  # what is tested is optimized as it ships; its tests need not be
   foreach(layer IN LISTS arg_DEPENDS)
     target_link_libraries(${name}_test PRIVATE runhv_${layer})
   endforeach()

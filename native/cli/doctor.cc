@@ -1,8 +1,6 @@
 #include "cli/doctor.h"
 
 #include <rapidjson/document.h>
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +11,7 @@
 #include "base/text.h"
 #include "cli/java_runtime.h"
 #include "cli/prepare.h"
+#include "container/json_writer.h"
 #include "oci/distribution.h"
 #include "platform/child.h"
 #include "platform/file.h"
@@ -287,47 +286,32 @@ std::string confinement_lines(const platform::ConfinementSupport& support) {
   return text;
 }
 
-using Json = rapidjson::Writer<rapidjson::StringBuffer>;
-
-void write(Json& json, const char* key, const std::string& raw) {
-  const std::string text = escape_invalid_utf8(raw);
-  json.Key(key);
-  json.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
-}
-
-void write_advice(Json& json, const std::optional<Advice>& advice) {
+void write_advice(container::JsonWriter& json, const std::optional<Advice>& advice) {
   if (!advice) return;
-  write(json, "cause", advice->cause);
-  write(json, "why", advice->why);
-  write(json, "remedy", advice->remedy);
+  json.member("cause", advice->cause);
+  json.member("why", advice->why);
+  json.member("remedy", advice->remedy);
 }
 
-void write_engine(Json& json, const ProbedEngine& engine) {
-  json.StartObject();
-  write(json, "engine", engine.engine);
-  json.Key("works");
-  json.Bool(!engine.failure);
-  json.Key("stages_ns");
-  json.StartObject();
-  for (const ProbedStage& stage : engine.stages) {
-    json.Key(stage.name.c_str());
-    json.Uint64(stage.ns);
-  }
-  json.EndObject();
-  if (engine.failure) write(json, "error", to_string(*engine.failure));
-  write_advice(json, engine.advice);
-  json.EndObject();
+void write_engine(container::JsonWriter& json, const ProbedEngine& engine) {
+  json.object([&] {
+    json.member("engine", engine.engine);
+    json.member("works", !engine.failure);
+    json.object("stages_ns", [&] {
+      for (const ProbedStage& stage : engine.stages) json.member(stage.name, stage.ns);
+    });
+    if (engine.failure) json.member("error", to_string(*engine.failure));
+    write_advice(json, engine.advice);
+  });
 }
 
-void write_found(Json& json, const char* key, const Result<std::string>& found,
+void write_found(container::JsonWriter& json, const char* name, const Result<std::string>& found,
                  const std::optional<Advice>& advice) {
-  json.Key(key);
-  json.StartObject();
-  json.Key("works");
-  json.Bool(found.has_value());
-  if (found) write(json, "path", *found);
-  write_advice(json, advice);
-  json.EndObject();
+  json.object(name, [&] {
+    json.member("works", found.has_value());
+    if (found) json.member("path", *found);
+    write_advice(json, advice);
+  });
 }
 
 }  // namespace
@@ -347,39 +331,30 @@ std::string to_text(const Diagnosis& diagnosis) {
 }
 
 std::string to_json(const Diagnosis& diagnosis) {
-  rapidjson::StringBuffer buffer;
-  Json json(buffer);
   const HostFacts& host = diagnosis.host;
-  json.StartObject();
-  write(json, "version", diagnosis.version);
-  json.Key("works");
-  json.Bool(diagnosis.can_run_images());
-  json.Key("host");
-  json.StartObject();
-  write(json, "name", host.name);
-  json.Key("processors");
-  json.Uint(host.processors);
-  json.Key("available_memory_bytes");
-  json.Uint64(host.available_memory_bytes);
-  json.Key("has_virtualization");
-  json.Bool(host.has_virtualization);
-  json.Key("has_hypervisor");
-  json.Bool(host.has_hypervisor);
-  write_advice(json, advise_on_memory(host));
-  json.EndObject();
-  json.Key("engines");
-  json.StartArray();
-  for (const ProbedEngine& engine : diagnosis.engines) write_engine(json, engine);
-  json.EndArray();
-  write_found(json, "java", diagnosis.java, advise_on_java(diagnosis.java));
-  write_found(json, "store", diagnosis.store, advise_on_store(diagnosis.store));
-  json.Key("confinement");
-  json.StartObject();
-  write(json, "has", diagnosis.confinement.has);
-  write(json, "lacks", diagnosis.confinement.lacks);
-  json.EndObject();
-  json.EndObject();
-  return std::string(buffer.GetString(), buffer.GetSize()) + "\n";
+  container::JsonWriter json;
+  json.object([&] {
+    json.member("version", diagnosis.version);
+    json.member("works", diagnosis.can_run_images());
+    json.object("host", [&] {
+      json.member("name", host.name);
+      json.member("processors", host.processors);
+      json.member("available_memory_bytes", host.available_memory_bytes);
+      json.member("has_virtualization", host.has_virtualization);
+      json.member("has_hypervisor", host.has_hypervisor);
+      write_advice(json, advise_on_memory(host));
+    });
+    json.array("engines", [&] {
+      for (const ProbedEngine& engine : diagnosis.engines) write_engine(json, engine);
+    });
+    write_found(json, "java", diagnosis.java, advise_on_java(diagnosis.java));
+    write_found(json, "store", diagnosis.store, advise_on_store(diagnosis.store));
+    json.object("confinement", [&] {
+      json.member("has", diagnosis.confinement.has);
+      json.member("lacks", diagnosis.confinement.lacks);
+    });
+  });
+  return json.text() + "\n";
 }
 
 // --- this host -----------------------------------------------------------------------------------

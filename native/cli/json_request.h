@@ -12,20 +12,19 @@
 
 namespace runhv::cli {
 
-// JSON knows no bytes: what is not UTF-8 could only reach the Java side as something else.
-using JsonWriter =
-    rapidjson::Writer<rapidjson::StringBuffer, rapidjson::UTF8<>, rapidjson::UTF8<>,
-                      rapidjson::CrtAllocator, rapidjson::kWriteValidateEncodingFlag>;
-
-// An object that is written member by member; the first text that is not UTF-8 is kept.
+// An object that is written member by member; the first text that is not UTF-8 is kept. JSON knows
+// no bytes: escaped, as container::JsonWriter has it, such a text would name another file.
 class JsonRequest {
  public:
+  using Writer = rapidjson::Writer<rapidjson::StringBuffer, rapidjson::UTF8<>, rapidjson::UTF8<>,
+                                   rapidjson::CrtAllocator, rapidjson::kWriteValidateEncodingFlag>;
+
   // `operation`: what cannot be asked for where a text is not UTF-8.
   explicit JsonRequest(std::string operation) : operation_(std::move(operation)) {
     json_.StartObject();
   }
 
-  JsonWriter& json() { return json_; }
+  Writer& json() { return json_; }
 
   void write(const char* key, const std::string& value) {
     json_.Key(key);
@@ -61,7 +60,7 @@ class JsonRequest {
 
   const std::string operation_;
   rapidjson::StringBuffer buffer_;
-  JsonWriter json_{buffer_};
+  Writer json_{buffer_};
   std::string refused_;
 };
 

@@ -1,8 +1,5 @@
 #include "container/container.h"
 
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
-
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -11,6 +8,7 @@
 #include "base/text.h"
 #include "container/agent_request.h"
 #include "container/container_impl.h"
+#include "container/json_writer.h"
 #include "container/linux_abi.h"
 #include "container/machine_config.h"
 #include "platform/clock.h"
@@ -21,27 +19,18 @@ namespace runhv::container {
 
 std::string state_for_hooks(const std::string& id, const std::string& folder,
                             const Bundle& bundle) {
-  rapidjson::StringBuffer buffer;
-  rapidjson::Writer<rapidjson::StringBuffer> json(buffer);
-  const auto write = [&json](const std::string& name, const std::string& value) {
-    json.Key(name.c_str(), static_cast<rapidjson::SizeType>(name.size()));
-    json.String(value.c_str(), static_cast<rapidjson::SizeType>(value.size()));
-  };
-  json.StartObject();
-  write("ociVersion", bundle.oci_version);
-  write("id", id);
-  write("status", "created");
-  if ((bundle.container.namespaces & linux_abi::kCloneNewpid) != 0) {
-    json.Key("pid");
-    json.Int(1);
-  }
-  write("bundle", folder);
-  json.Key("annotations");
-  json.StartObject();
-  for (const auto& [name, value] : bundle.annotations) write(name, value);
-  json.EndObject();
-  json.EndObject();
-  return std::string(buffer.GetString(), buffer.GetSize());
+  JsonWriter json;
+  json.object([&] {
+    json.member("ociVersion", bundle.oci_version);
+    json.member("id", id);
+    json.member("status", "created");
+    if ((bundle.container.namespaces & linux_abi::kCloneNewpid) != 0) json.member("pid", 1);
+    json.member("bundle", folder);
+    json.object("annotations", [&] {
+      for (const auto& [name, value] : bundle.annotations) json.member(name, value);
+    });
+  });
+  return json.text();
 }
 
 Result<void> check_container_id(const std::string& id) {

@@ -1,15 +1,11 @@
 #include "control/state_file.h"
 
-#include <rapidjson/prettywriter.h>
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 
-#include "base/text.h"
 #include "container/json_reader.h"
+#include "container/json_writer.h"
 
 namespace runhv::control {
 namespace {
@@ -17,49 +13,23 @@ namespace {
 constexpr std::uint64_t kVersion = 1;
 constexpr const char* kOciVersion = "1.2.0";
 
-template <class Writer>
-void write(Writer& json, const char* key, const std::string& value) {
-  json.Key(key);
-  const std::string text = escape_invalid_utf8(value);
-  json.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
+template <class Json>
+void write_annotations(Json& json, const StoredState& state) {
+  json.object("annotations", [&] {
+    for (const auto& [name, value] : state.annotations) json.member(name, value);
+  });
 }
 
-template <class Writer>
-void write(Writer& json, const char* key, const std::vector<std::string>& values) {
-  json.Key(key);
-  json.StartArray();
-  for (const std::string& value : values) {
-    const std::string text = escape_invalid_utf8(value);
-    json.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
-  }
-  json.EndArray();
-}
-
-template <class Writer>
-void write_annotations(Writer& json, const StoredState& state) {
-  json.Key("annotations");
-  json.StartObject();
-  for (const auto& [name, value] : state.annotations) {
-    write(json, escape_invalid_utf8(name).c_str(), value);
-  }
-  json.EndObject();
-}
-
-using Writer = rapidjson::Writer<rapidjson::StringBuffer>;
-
-void write_end(Writer& json, const StoredEnd& end) {
-  json.Key("end");
-  json.StartObject();
-  write(json, "kind", end.kind);
-  json.Key("value");
-  json.Int(end.value);
-  if (end.reason) {
-    json.Key("code");
-    json.Int(static_cast<std::int32_t>(end.reason->code));
-    write(json, "operation", end.reason->operation);
-    write(json, "reason", end.reason->detail);
-  }
-  json.EndObject();
+void write_end(container::JsonWriter& json, const StoredEnd& end) {
+  json.object("end", [&] {
+    json.member("kind", end.kind);
+    json.member("value", end.value);
+    if (end.reason) {
+      json.member("code", static_cast<std::int32_t>(end.reason->code));
+      json.member("operation", end.reason->operation);
+      json.member("reason", end.reason->detail);
+    }
+  });
 }
 
 StoredEnd read_end(const container::JsonNode& node) {
@@ -76,33 +46,26 @@ StoredEnd read_end(const container::JsonNode& node) {
 }  // namespace
 
 std::string state_json(const StoredState& state) {
-  rapidjson::StringBuffer buffer;
-  Writer json(buffer);
-  json.StartObject();
-  json.Key("version");
-  json.Uint64(kVersion);
-  write(json, "id", state.id);
-  write(json, "bundle", state.bundle);
-  if (!state.rootfs.empty()) write(json, "rootfs", state.rootfs);
-  json.Key("pid");
-  json.Uint64(state.pid);
-  write(json, "status", state.status);
-  json.Key("created_ns");
-  json.Uint64(state.created_ns);
-  json.Key("started_ns");
-  json.Uint64(state.started_ns);
-  json.Key("ended_ns");
-  json.Uint64(state.ended_ns);
-  json.Key("ephemeral");
-  json.Bool(state.ephemeral);
-  if (!state.image.empty()) write(json, "image", state.image);
-  if (!state.pod.empty()) write(json, "pod", state.pod);
-  write(json, "command", state.command);
-  if (!state.cgroups.empty()) write(json, "cgroups", state.cgroups);
-  if (state.end) write_end(json, *state.end);
-  write_annotations(json, state);
-  json.EndObject();
-  return std::string(buffer.GetString(), buffer.GetSize()) + "\n";
+  container::JsonWriter json;
+  json.object([&] {
+    json.member("version", kVersion);
+    json.member("id", state.id);
+    json.member("bundle", state.bundle);
+    if (!state.rootfs.empty()) json.member("rootfs", state.rootfs);
+    json.member("pid", state.pid);
+    json.member("status", state.status);
+    json.member("created_ns", state.created_ns);
+    json.member("started_ns", state.started_ns);
+    json.member("ended_ns", state.ended_ns);
+    json.member("ephemeral", state.ephemeral);
+    if (!state.image.empty()) json.member("image", state.image);
+    if (!state.pod.empty()) json.member("pod", state.pod);
+    json.member("command", state.command);
+    if (!state.cgroups.empty()) json.member("cgroups", state.cgroups);
+    if (state.end) write_end(json, *state.end);
+    write_annotations(json, state);
+  });
+  return json.text() + "\n";
 }
 
 Result<StoredState> parse_state(std::string_view json, const std::string& operation) {
@@ -132,23 +95,20 @@ Result<StoredState> parse_state(std::string_view json, const std::string& operat
 }
 
 std::string oci_state_json(const StoredState& state) {
-  rapidjson::StringBuffer buffer;
-  rapidjson::PrettyWriter<rapidjson::StringBuffer> json(buffer);
-  json.SetIndent(' ', 2);
-  json.StartObject();
-  write(json, "ociVersion", kOciVersion);
-  write(json, "id", state.id);
-  json.Key("pid");
-  json.Uint64(state.pid);
-  write(json, "status", state.status);
-  write(json, "bundle", state.bundle);
-  if (!state.rootfs.empty()) write(json, "rootfs", state.rootfs);
-  write(json, "created", rfc3339(state.created_ns));
-  // runc: the name of its user, empty where it was not known.
-  write(json, "owner", std::string());
-  write_annotations(json, state);
-  json.EndObject();
-  return std::string(buffer.GetString(), buffer.GetSize()) + "\n";
+  container::IndentedJsonWriter json;
+  json.object([&] {
+    json.member("ociVersion", kOciVersion);
+    json.member("id", state.id);
+    json.member("pid", state.pid);
+    json.member("status", state.status);
+    json.member("bundle", state.bundle);
+    if (!state.rootfs.empty()) json.member("rootfs", state.rootfs);
+    json.member("created", rfc3339(state.created_ns));
+    // runc: the name of its user, empty where it was not known.
+    json.member("owner", "");
+    write_annotations(json, state);
+  });
+  return json.text() + "\n";
 }
 
 std::string rfc3339(std::uint64_t since_1970_ns) {

@@ -16,6 +16,7 @@
 #include "api/abi.h"
 #include "base/text.h"
 #include "container/cgroup_settings.h"
+#include "container/json_writer.h"
 #include "container/linux_abi.h"
 #include "container/process_spec.h"
 #include "control/client.h"
@@ -93,66 +94,51 @@ std::vector<std::uint64_t> processes(const FoundContainer& container) {
   return found;
 }
 
-// The statistics as runc prints them, as far as the host knows them; of interfaces it has Go's
-// names.
+// With Go's names, as runc has them of interfaces alone.
+void write_use(container::JsonWriter& json, const InterfaceUse& use) {
+  json.object([&] {
+    json.member("Name", use.name);
+    json.member("RxBytes", use.received.bytes);
+    json.member("RxPackets", use.received.packets);
+    json.member("RxErrors", use.received.errors);
+    json.member("RxDropped", use.received.dropped);
+    json.member("TxBytes", use.sent.bytes);
+    json.member("TxPackets", use.sent.packets);
+    json.member("TxErrors", use.sent.errors);
+    json.member("TxDropped", use.sent.dropped);
+  });
+}
+
+// The statistics as runc prints them, as far as the host knows them.
 std::string statistics_line(const FoundContainer& container, const runhv_statistics& statistics,
                             std::size_t process_count) {
-  rapidjson::StringBuffer buffer;
-  rapidjson::Writer<rapidjson::StringBuffer> json(buffer);
-  const auto number = [&](const char* name, std::uint64_t value) {
-    json.Key(name);
-    json.Uint64(value);
-  };
-  json.StartObject();
-  json.Key("type");
-  json.String("stats");
-  json.Key("id");
-  json.String(container.state.id.c_str());
-  json.Key("data");
-  json.StartObject();
-  if (const auto time = processor_time(container.state.cgroups)) {
-    json.Key("cpu");
-    json.StartObject();
-    json.Key("usage");
-    json.StartObject();
-    number("total", time->total_ns);
-    number("user", time->user_ns);
-    number("kernel", time->kernel_ns);
-    json.EndObject();
-    json.EndObject();
-  }
-  json.Key("memory");
-  json.StartObject();
-  json.Key("usage");
-  json.StartObject();
-  number("limit", statistics.memory_bytes);
-  number("usage", statistics.guest_memory_resident_bytes);
-  json.EndObject();
-  json.EndObject();
-  json.Key("pids");
-  json.StartObject();
-  number("current", process_count);
-  json.EndObject();
-  json.Key("network_interfaces");
-  json.StartArray();
-  for (const InterfaceUse& use : network_use(pid_of(container))) {
-    json.StartObject();
-    json.Key("Name");
-    json.String(use.name.c_str());
-    number("RxBytes", use.received.bytes);
-    number("RxPackets", use.received.packets);
-    number("RxErrors", use.received.errors);
-    number("RxDropped", use.received.dropped);
-    number("TxBytes", use.sent.bytes);
-    number("TxPackets", use.sent.packets);
-    number("TxErrors", use.sent.errors);
-    number("TxDropped", use.sent.dropped);
-    json.EndObject();
-  }
-  json.EndArray();
-  json.EndObject();
-  json.EndObject();
-  return std::string(buffer.GetString(), buffer.GetSize()) + "\n";
+  container::JsonWriter json;
+  json.object([&] {
+    json.member("type", "stats");
+    json.member("id", container.state.id);
+    json.object("data", [&] {
+      if (const auto time = processor_time(container.state.cgroups)) {
+        json.object("cpu", [&] {
+          json.object("usage", [&] {
+            json.member("total", time->total_ns);
+            json.member("user", time->user_ns);
+            json.member("kernel", time->kernel_ns);
+          });
+        });
+      }
+      json.object("memory", [&] {
+        json.object("usage", [&] {
+          json.member("limit", statistics.memory_bytes);
+          json.member("usage", statistics.guest_memory_resident_bytes);
+        });
+      });
+      json.object("pids", [&] { json.member("current", process_count); });
+      json.array("network_interfaces", [&] {
+        for (const InterfaceUse& use : network_use(pid_of(container))) write_use(json, use);
+      });
+    });
+  });
+  return json.text() + "\n";
 }
 
 Result<void> print_statistics(Client& client, const FoundContainer& container) {
@@ -486,7 +472,6 @@ Result<int> events_verb(const Call& call) {
   }
   RUNHV_TRY_ASSIGN(const auto container, find_for(call, "events"));
   if (!is_there(container)) return refuse("events", Code::kConflict, "container not running");
-  const std::string& id = container.state.id;
   RUNHV_TRY_ASSIGN(Client client, connect("events", container, Client::Events::kKept));
   if (call.arguments.has("stats")) {
     RUNHV_TRY(print_statistics(client, container));
@@ -496,7 +481,12 @@ Result<int> events_verb(const Call& call) {
     client.set_deadline(next);
     const auto event = client.event();
     if (event && (*event)->kind == RUNHV_EVENT_OUT_OF_MEMORY) {
-      print("{\"type\":\"oom\",\"id\":\"" + id + "\"}\n");
+      container::JsonWriter json;
+      json.object([&] {
+        json.member("type", "oom");
+        json.member("id", container.state.id);
+      });
+      print(json.text() + "\n");
       std::fflush(stdout);
     }
     if (event && (*event)->kind == RUNHV_EVENT_ENDED) return 0;

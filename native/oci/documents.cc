@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "base/bytes.h"
-#include "oci/log.h"
+#include "container/json_writer.h"
 #include "platform/file.h"
 
 namespace runhv::oci {
@@ -108,7 +108,7 @@ Result<int> spec_verb(const Call& call) {
   const std::string image = (folder / "rootfs.erofs").string();
   std::string text = kSpecBegin;
   if (platform::file_exists(image)) {
-    text += R"(  "vm": {"image": {"path": )" + json_string(image) +
+    text += R"(  "vm": {"image": {"path": )" + container::json_string(image) +
             R"(, "format": "raw"}},)"
             "\n";
   }

@@ -1,13 +1,10 @@
 #include "oci/log.h"
 
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
-
 #include <cctype>
 #include <fstream>
 #include <string_view>
 
-#include "base/text.h"
+#include "container/json_writer.h"
 #include "control/state_file.h"
 #include "platform/clock.h"
 #include "platform/complain.h"
@@ -20,21 +17,19 @@ const char* name(Level level) { return level == Level::kError ? "error" : "warni
 std::string entry(const Globals& globals, Level level, const std::string& words) {
   const std::string time = control::rfc3339(platform::realtime_ns());
   if (globals.log_json) {
-    return std::string("{\"level\":\"") + name(level) + "\",\"msg\":" + json_string(words) +
-           ",\"time\":\"" + time + "\"}\n";
+    container::JsonWriter json;
+    json.object([&] {
+      json.member("level", name(level));
+      json.member("msg", words);
+      json.member("time", time);
+    });
+    return json.text() + "\n";
   }
-  return "time=\"" + time + "\" level=" + name(level) + " msg=" + json_string(words) + "\n";
+  return "time=\"" + time + "\" level=" + name(level) + " msg=" + container::json_string(words) +
+         "\n";
 }
 
 }  // namespace
-
-std::string json_string(const std::string& text) {
-  rapidjson::StringBuffer buffer;
-  rapidjson::Writer<rapidjson::StringBuffer> json(buffer);
-  const std::string valid = escape_invalid_utf8(text);
-  json.String(valid.data(), static_cast<rapidjson::SizeType>(valid.size()));
-  return std::string(buffer.GetString(), buffer.GetSize());
-}
 
 std::string words(const Error& error) {
   constexpr std::string_view kRun = "run ";

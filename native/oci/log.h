@@ -12,9 +12,6 @@ inline constexpr int kVerbFailed = 1;  // as runc
 
 enum class Level { kWarning, kError };
 
-// Quoted; what is no UTF-8 is escaped.
-std::string json_string(const std::string& text);
-
 // As runc says it where its callers look for its words: a program that is not there, or may not be
 // executed; else as to_string().
 std::string words(const Error& error);

@@ -1,12 +1,10 @@
 #include "vmm_main/probe.h"
 
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
-
 #include <cstdio>
 #include <string>
 
 #include "base/result.h"
+#include "container/json_writer.h"
 #include "machine/engine_probe.h"
 #include "platform/complain.h"
 #include "vmm_main/distribution_files.h"
@@ -14,16 +12,8 @@
 namespace runhv::vmm_main {
 namespace {
 
-using Json = rapidjson::Writer<rapidjson::StringBuffer>;
-
-template <class Members>
-void write_line(Members members) {
-  rapidjson::StringBuffer buffer;
-  Json json(buffer);
-  json.StartObject();
-  members(json);
-  json.EndObject();
-  std::printf("%s\n", buffer.GetString());
+void print_line(const container::JsonWriter& json) {
+  std::printf("%s\n", json.text().c_str());
   // What comes next may be the end of this process.
   std::fflush(stdout);
 }
@@ -34,12 +24,12 @@ Result<void> probe_this(std::string_view engine) {
                                 .kernel_path = default_kernel(share),
                                 .initrd_paths = {default_initrd(share)}},
                                [](const char* stage, std::uint64_t ns) {
-                                 write_line([&](Json& json) {
-                                   json.Key("stage");
-                                   json.String(stage);
-                                   json.Key("ns");
-                                   json.Uint64(ns);
+                                 container::JsonWriter json;
+                                 json.object([&] {
+                                   json.member("stage", stage);
+                                   json.member("ns", ns);
                                  });
+                                 print_line(json);
                                });
 }
 
@@ -50,18 +40,15 @@ int probe(std::span<const std::string_view> arguments) {
   const auto probed = probe_this(arguments.front());
   if (probed) return 0;
   const Error& error = probed.error();
-  write_line([&](Json& json) {
-    json.Key("code");
-    json.Int(static_cast<int>(error.code));
-    json.Key("operation");
-    json.String(error.operation.c_str());
-    json.Key("detail");
-    json.String(error.detail.c_str());
-    json.Key("domain");
-    json.Int(static_cast<int>(error.domain));
-    json.Key("os_code");
-    json.Int64(error.os_code);
+  container::JsonWriter json;
+  json.object([&] {
+    json.member("code", static_cast<int>(error.code));
+    json.member("operation", error.operation);
+    json.member("detail", error.detail);
+    json.member("domain", static_cast<int>(error.domain));
+    json.member("os_code", error.os_code);
   });
+  print_line(json);
   return platform::kOurFailure;
 }
 

@@ -1,15 +1,15 @@
 #include "vmm_main/timings.h"
 
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
-
 #include <algorithm>
 #include <cinttypes>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
+
+#include "container/json_writer.h"
 
 namespace runhv::vmm_main {
 namespace {
@@ -86,49 +86,30 @@ std::string instructions_line(const char* what, std::uint64_t count) {
   return format("%-34s %.1f M\n", what, static_cast<double>(count) / 1e6);
 }
 
-using JsonWriter = rapidjson::Writer<rapidjson::StringBuffer>;
-
-void write_exits(JsonWriter& json, const char* key, const runhv_exit_counts& exits) {
-  json.Key(key);
-  json.StartObject();
-  for (const NamedCount& reason : kReasons) {
-    json.Key(reason.name);
-    json.Uint64(exits.*reason.count);
-  }
-  json.Key("all");
-  json.Uint64(exits.all);
-  json.EndObject();
+void write_exits(container::JsonWriter& json, const char* name, const runhv_exit_counts& exits) {
+  json.object(name, [&] {
+    for (const NamedCount& reason : kReasons) json.member(reason.name, exits.*reason.count);
+    json.member("all", exits.all);
+  });
 }
 
-void write_count(JsonWriter& json, const char* key, std::uint64_t count) {
-  json.Key(key);
-  if (count == RUNHV_NOT_COUNTED) {
-    json.Null();
-  } else {
-    json.Uint64(count);
-  }
+std::optional<std::uint64_t> counted(std::uint64_t count) {
+  return count == RUNHV_NOT_COUNTED ? std::nullopt : std::optional(count);
 }
 
-void write_end(JsonWriter& json, const api::AbiEnd& end) {
-  json.Key("end");
-  json.StartObject();
-  json.Key("kind");
-  json.String(end_name(end));
-  json.Key("value");
-  json.Int(end.status.value);
-  json.Key("oom_kills");
-  json.Uint(end.status.oom_kills);
-  if (end.error.code != RUNHV_OK) {
-    std::string code = runhv_code_name(end.error.code);
-    std::ranges::replace(code, ' ', '_');
-    json.Key("code");
-    json.String(code.c_str());
-    json.Key("operation");
-    json.String(end.error.operation);
-    json.Key("reason");
-    json.String(end.error.detail);
-  }
-  json.EndObject();
+void write_end(container::JsonWriter& json, const api::AbiEnd& end) {
+  json.object("end", [&] {
+    json.member("kind", end_name(end));
+    json.member("value", end.status.value);
+    json.member("oom_kills", end.status.oom_kills);
+    if (end.error.code != RUNHV_OK) {
+      std::string code = runhv_code_name(end.error.code);
+      std::ranges::replace(code, ' ', '_');
+      json.member("code", code);
+      json.member("operation", end.error.operation);
+      json.member("reason", end.error.detail);
+    }
+  });
 }
 
 std::uint64_t microseconds(double ms) { return static_cast<std::uint64_t>(ms * 1e3); }
@@ -177,48 +158,34 @@ std::string timings_table(const std::string& id, const runhv_statistics& statist
 
 std::string timings_json(const std::string& id, const runhv_statistics& statistics,
                          const api::AbiEnd& end) {
-  rapidjson::StringBuffer buffer;
-  JsonWriter json(buffer);
-  json.StartObject();
-  json.Key("version");
-  json.Int(1);
-  json.Key("id");
-  json.String(id.c_str());
-  json.Key("engine");
-  json.String(statistics.engine);
-  json.Key("kernel");
-  json.String(statistics.kernel);
-  json.Key("cpus");
-  json.Uint(statistics.processor_count);
-  json.Key("memory_bytes");
-  json.Uint64(statistics.memory_bytes);
-  json.Key("stages");
-  json.StartArray();
-  for (const StageTimes& stage : reached_stages(statistics)) {
-    json.StartObject();
-    json.Key("name");
-    json.String(stage.name.c_str());
-    json.Key("start_us");
-    json.Uint64(microseconds(stage.start_ms));
-    json.Key("duration_us");
-    json.Uint64(microseconds(stage.duration_ms));
-    json.EndObject();
-  }
-  json.EndArray();
-  write_exits(json, "exits_to_first_instruction", statistics.exits_to_first_instruction);
-  write_exits(json, "exits_total", statistics.exits_total);
-  write_count(json, "instructions_to_first_instruction",
-              statistics.instructions_to_first_instruction);
-  write_count(json, "instructions_total", statistics.instructions_total);
-  json.Key("private_bytes");
-  json.Uint64(statistics.private_bytes);
-  json.Key("guest_memory_resident_bytes");
-  json.Uint64(statistics.guest_memory_resident_bytes);
-  json.Key("exit_status");
-  json.Int(end.status.exit_status);
-  write_end(json, end);
-  json.EndObject();
-  return std::string(buffer.GetString(), buffer.GetSize()) + "\n";
+  container::JsonWriter json;
+  json.object([&] {
+    json.member("version", 1);
+    json.member("id", id);
+    json.member("engine", statistics.engine);
+    json.member("kernel", statistics.kernel);
+    json.member("cpus", statistics.processor_count);
+    json.member("memory_bytes", statistics.memory_bytes);
+    json.array("stages", [&] {
+      for (const StageTimes& stage : reached_stages(statistics)) {
+        json.object([&] {
+          json.member("name", stage.name);
+          json.member("start_us", microseconds(stage.start_ms));
+          json.member("duration_us", microseconds(stage.duration_ms));
+        });
+      }
+    });
+    write_exits(json, "exits_to_first_instruction", statistics.exits_to_first_instruction);
+    write_exits(json, "exits_total", statistics.exits_total);
+    json.member("instructions_to_first_instruction",
+                counted(statistics.instructions_to_first_instruction));
+    json.member("instructions_total", counted(statistics.instructions_total));
+    json.member("private_bytes", statistics.private_bytes);
+    json.member("guest_memory_resident_bytes", statistics.guest_memory_resident_bytes);
+    json.member("exit_status", end.status.exit_status);
+    write_end(json, end);
+  });
+  return json.text() + "\n";
 }
 
 }  // namespace runhv::vmm_main

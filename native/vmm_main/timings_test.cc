@@ -90,6 +90,16 @@ TEST(Timings, JsonIsOneLineWithEveryField) {
   EXPECT_EQ(json["exit_status"].GetInt(), 3);
 }
 
+TEST(Timings, JsonIsUtf8WhateverAReasonHolds) {
+  const std::string line =
+      timings_json("web", measured(),
+                   api::to_abi(Fail{Error{Code::kNotFound, "open /caf\xe9", "there is none"}}));
+  rapidjson::Document json;
+  json.Parse<rapidjson::kParseValidateEncodingFlag>(line.c_str());
+  ASSERT_FALSE(json.HasParseError());
+  EXPECT_STREQ(json["end"]["operation"].GetString(), "open /caf\\xe9");
+}
+
 TEST(Timings, TableShowsABarForEachStageThatWasReached) {
   const std::string plain = timings_table("web", measured(), kExited3, false);
   EXPECT_THAT(plain, HasSubstr("web: engine soft, kernel 6.12-test, 1 CPU, 128 MiB"));

@@ -112,6 +112,15 @@ inline constexpr std::uint32_t kTypeRegular = 0100000;
 inline constexpr std::uint32_t kSetUserId = 04000;
 inline constexpr std::uint32_t kSetGroupId = 02000;
 
+// The kernel's 12:20 split of a device number (new_encode_dev of Linux).
+inline constexpr std::uint32_t device_number(std::uint32_t major, std::uint32_t minor) {
+  return (minor & 0xff) | (major << 8) | ((minor & ~0xffu) << 12);
+}
+inline constexpr std::uint32_t major_of(std::uint32_t number) { return number >> 8 & 0xfff; }
+inline constexpr std::uint32_t minor_of(std::uint32_t number) {
+  return (number & 0xff) | (number >> 12 & 0xfff00);
+}
+
 // errno(3)
 inline constexpr int kEperm = 1;
 inline constexpr int kEnoent = 2;

@@ -270,7 +270,7 @@ TEST_F(FuseServerTest, RefusesALengthThatIsNotTheRequests) {
   auto request = testing::fuse_request(Opcode::kGetattr, 1, FuseBody().zeros(16).written());
   store_le<std::uint32_t>(request, 0, 5000);
   EXPECT_EQ(ask_bytes(request).error, fuse::kEinval);
-  const std::vector<std::byte> large(FuseServer::kMaxArgumentBytes + 1);
+  const std::vector<std::byte> large(fuse::kMaxArgumentBytes + 1);
   EXPECT_EQ(ask_bytes(testing::fuse_request(Opcode::kLookup, 1, large)).error, fuse::kEinval);
 }
 
@@ -310,7 +310,7 @@ TEST_F(FuseServerTest, ANameThatIsNotThereIsAnAnswerToKeep) {
   FuseArguments in = answer.fields();
   EXPECT_EQ(in.u64(), 0u);
   in.skip(24);
-  EXPECT_EQ(in.u32(), FuseServer::kCacheNs);
+  EXPECT_EQ(in.u32(), fuse::kCacheNs);
 }
 
 TEST_F(FuseServerTest, RefusesNamesThatLeadElsewhere) {

@@ -274,6 +274,14 @@ TEST_F(FuseServerTest, RefusesALengthThatIsNotTheRequests) {
   EXPECT_EQ(ask_bytes(testing::fuse_request(Opcode::kLookup, 1, large)).error, fuse::kEinval);
 }
 
+TEST_F(FuseServerTest, RefusesArgumentsThatEndTooSoon) {
+  EXPECT_EQ(ask(Opcode::kMkdir, top(), FuseBody().u32(0755).name("x")).error, fuse::kEinval);
+  EXPECT_EQ(ask(Opcode::kCreate, top(), FuseBody().u32(2).u32(0644).name("x")).error,
+            fuse::kEinval);
+  EXPECT_EQ(ask(Opcode::kSymlink, top(), FuseBody().name("x").bytes("y")).error, fuse::kEinval);
+  EXPECT_FALSE(fs::exists(fs::symlink_status(shared / "x")));
+}
+
 TEST_F(FuseServerTest, AnswersNothingWhereThereIsNoRoom) {
   const auto request = testing::fuse_request(Opcode::kGetattr, 1, FuseBody().zeros(16).written());
   (void)ask_bytes(request, 15);

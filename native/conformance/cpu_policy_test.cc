@@ -1,4 +1,7 @@
 // CPUID and MSRs: what properties make of them.
+#include <functional>
+#include <utility>
+
 #include "conformance/case.h"
 #include "conformance/expect.h"
 #include "conformance/guest.h"
@@ -121,17 +124,33 @@ constexpr UINT32 kUnknownMsr = 0xC0010015;
 
 Code rdmsr_then_out() { return Code{0x0F, 0x32} + out(0x80); }
 
-CASE(Msr, UnknownOneExitsWhereArmed, kDocumented, "WHV_X64_MSR_ACCESS_CONTEXT; field guide 2.8") {
-  Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
-    enable_exits(handle, false, true);
-    WHV_X64_MSR_EXIT_BITMAP msrs{};
-    msrs.UnhandledMsrs = 1;
-    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeX64MsrExitBitmap, msrs), S_OK);
-  }});
-  guest.load(kCodeGpa, rdmsr_then_out() + wrmsr(kUnknownMsr, 0x1122334455667788));
-  guest.enter_long_mode();
-  guest.set({{WHvX64RegisterRcx, kUnknownMsr}});
+void set_msr_exits(WHV_PARTITION_HANDLE handle) {
+  WHV_X64_MSR_EXIT_BITMAP msrs{};
+  msrs.UnhandledMsrs = 1;
+  EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeX64MsrExitBitmap, msrs), S_OK);
+}
 
+void arm_msr_exits(WHV_PARTITION_HANDLE handle) {
+  enable_exits(handle, false, true);
+  set_msr_exits(handle);
+}
+
+// Reads kUnknownMsr and reports on port 0x80; on 0x81 where it faults.
+class MsrReader : public Guest {
+ public:
+  explicit MsrReader(std::function<void(WHV_PARTITION_HANDLE)> configure = nullptr,
+                     const Code& then = {})
+      : Guest({.configure = std::move(configure)}) {
+    load(kCodeGpa, rdmsr_then_out() + then);
+    load(kHandlerGpa, out(0x81));
+    set_gate(13, kHandlerGpa);
+    enter_long_mode();
+    set({{WHvX64RegisterRcx, kUnknownMsr}});
+  }
+};
+
+CASE(Msr, UnknownOneExitsWhereArmed, kDocumented, "WHV_X64_MSR_ACCESS_CONTEXT; field guide 2.8") {
+  MsrReader guest(arm_msr_exits, wrmsr(kUnknownMsr, 0x1122334455667788));
   const auto read = guest.run();
   ASSERT_EQ(read.ExitReason, WHvRunVpExitReasonX64MsrAccess);
   EXPECT_EQ(read.MsrAccess.AccessInfo.IsWrite, 0u);
@@ -152,12 +171,7 @@ CASE(Msr, UnknownOneExitsWhereArmed, kDocumented, "WHV_X64_MSR_ACCESS_CONTEXT; f
 }
 
 CASE(Msr, UnknownOneFaultsWhereNotArmed, kDocumented, "field guide 2.8") {
-  Guest guest;
-  guest.load(kCodeGpa, rdmsr_then_out());
-  guest.load(kHandlerGpa, out(0x81));
-  guest.set_gate(13, kHandlerGpa);
-  guest.enter_long_mode();
-  guest.set({{WHvX64RegisterRcx, kUnknownMsr}});
+  MsrReader guest;
   const auto exit = guest.run();
   ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
   EXPECT_EQ(exit.IoPortAccess.PortNumber, 0x81);
@@ -389,13 +403,7 @@ CASE(Enlightenments, TheReferenceCounterIsOfTheWholePartition, kDocumented, "TLF
 }
 
 CASE(Msr, AnExitComesAgain, kReported, "field guide 1.5: the guest is not advanced") {
-  Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
-    enable_exits(handle, false, true);
-    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeX64MsrExitBitmap, UINT64{1}), S_OK);
-  }});
-  guest.load(kCodeGpa, rdmsr_then_out());
-  guest.enter_long_mode();
-  guest.set({{WHvX64RegisterRcx, kUnknownMsr}});
+  MsrReader guest(arm_msr_exits);
   for (int i = 0; i < 3; ++i) {
     const auto exit = guest.run();
     ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonX64MsrAccess);
@@ -404,25 +412,13 @@ CASE(Msr, AnExitComesAgain, kReported, "field guide 1.5: the guest is not advanc
 }
 
 CASE(Msr, TheBitmapAloneArmsNothing, kDocumented, "field guide 2.1: effective only with the exit") {
-  Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
-    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeX64MsrExitBitmap, UINT64{1}), S_OK);
-  }});
-  guest.load(kCodeGpa, rdmsr_then_out());
-  guest.load(kHandlerGpa, out(0x81));
-  guest.set_gate(13, kHandlerGpa);
-  guest.enter_long_mode();
-  guest.set({{WHvX64RegisterRcx, kUnknownMsr}});
+  MsrReader guest(set_msr_exits);
   EXPECT_EQ(guest.run().IoPortAccess.PortNumber, 0x81);
 }
 
 CASE(Msr, ExitsAreArmedAfterSetup, kDocumented, "WHvSetPartitionProperty") {
-  Guest guest;
-  enable_exits(guest.handle(), false, true);
-  EXPECT_EQ(set_property(guest.handle(), WHvPartitionPropertyCodeX64MsrExitBitmap, UINT64{1}),
-            S_OK);
-  guest.load(kCodeGpa, rdmsr_then_out());
-  guest.enter_long_mode();
-  guest.set({{WHvX64RegisterRcx, kUnknownMsr}});
+  MsrReader guest;
+  arm_msr_exits(guest.handle());
   EXPECT_EQ(guest.run().ExitReason, WHvRunVpExitReasonX64MsrAccess);
 }
 
@@ -462,15 +458,7 @@ CASE(Msr, AnUnknownWriteIsIgnoredWhereListed, kDocumented, "header: WHV_MSR_ACTI
 }
 
 CASE(Msr, AnswersOfTheClientMayBeAFault, kReported, "field guide 2.8: by PendingEvent") {
-  Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
-    enable_exits(handle, false, true);
-    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeX64MsrExitBitmap, UINT64{1}), S_OK);
-  }});
-  guest.load(kCodeGpa, rdmsr_then_out());
-  guest.load(kHandlerGpa, out(0x81));
-  guest.set_gate(13, kHandlerGpa);
-  guest.enter_long_mode();
-  guest.set({{WHvX64RegisterRcx, kUnknownMsr}});
+  MsrReader guest(arm_msr_exits);
   ASSERT_EQ(guest.run().ExitReason, WHvRunVpExitReasonX64MsrAccess);
   // Pending, an exception with an error code, #GP.
   guest.set({{WHvRegisterPendingEvent, 1 | 1 << 8 | UINT64{13} << 16}});

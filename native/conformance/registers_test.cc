@@ -160,37 +160,36 @@ CASE(Registers, ABadNameFailsTheWholeBatch, kReported, "field guide 1.7: entangl
             WHV_E_INVALID_VP_REGISTER_NAME);
 }
 
+struct Translation {
+  WHV_TRANSLATE_GVA_RESULT_CODE code;
+  WHV_GUEST_PHYSICAL_ADDRESS gpa;
+};
+
+Translation translate(Guest& guest, WHV_GUEST_VIRTUAL_ADDRESS gva,
+                      WHV_TRANSLATE_GVA_FLAGS flags = WHvTranslateGvaFlagValidateRead) {
+  WHV_TRANSLATE_GVA_RESULT result{};
+  WHV_GUEST_PHYSICAL_ADDRESS gpa = 0;
+  EXPECT_EQ(WHvTranslateGva(guest.handle(), 0, gva, flags, &result, &gpa), S_OK);
+  return {result.ResultCode, gpa};
+}
+
+constexpr UINT64 kNotInTables = UINT64{1} << 40;
+
 CASE(TranslateGva, FollowsTheGuestsTables, kDocumented, "WHvTranslateGva") {
   Guest guest;
   guest.enter_long_mode();
-  WHV_TRANSLATE_GVA_RESULT result{};
-  WHV_GUEST_PHYSICAL_ADDRESS gpa = 0;
-  ASSERT_EQ(
-      WHvTranslateGva(guest.handle(), 0, 0x1234, WHvTranslateGvaFlagValidateRead, &result, &gpa),
-      S_OK);
-  EXPECT_EQ(result.ResultCode, WHvTranslateGvaResultSuccess);
-  EXPECT_EQ(gpa, 0x1234u);
-
-  ASSERT_EQ(WHvTranslateGva(guest.handle(), 0, UINT64{1} << 40, WHvTranslateGvaFlagValidateRead,
-                            &result, &gpa),
-            S_OK);
-  EXPECT_EQ(result.ResultCode, WHvTranslateGvaResultPageNotPresent);
-
-  ASSERT_EQ(
-      WHvTranslateGva(guest.handle(), 0, kMmioGpa, WHvTranslateGvaFlagValidateRead, &result, &gpa),
-      S_OK);
-  EXPECT_EQ(result.ResultCode, WHvTranslateGvaResultGpaUnmapped);
+  const Translation mapped = translate(guest, 0x1234);
+  EXPECT_EQ(mapped.code, WHvTranslateGvaResultSuccess);
+  EXPECT_EQ(mapped.gpa, 0x1234u);
+  EXPECT_EQ(translate(guest, kNotInTables).code, WHvTranslateGvaResultPageNotPresent);
+  EXPECT_EQ(translate(guest, kMmioGpa).code, WHvTranslateGvaResultGpaUnmapped);
 }
 
 CASE(TranslateGva, WithoutPagingItIsTheAddress, kDocumented, "Intel SDM: paging off") {
   Guest guest;
-  WHV_TRANSLATE_GVA_RESULT result{};
-  WHV_GUEST_PHYSICAL_ADDRESS gpa = 0;
-  ASSERT_EQ(
-      WHvTranslateGva(guest.handle(), 0, 0x12345, WHvTranslateGvaFlagValidateRead, &result, &gpa),
-      S_OK);
-  EXPECT_EQ(result.ResultCode, WHvTranslateGvaResultSuccess);
-  EXPECT_EQ(gpa, 0x12345u);
+  const Translation same = translate(guest, 0x12345);
+  EXPECT_EQ(same.code, WHvTranslateGvaResultSuccess);
+  EXPECT_EQ(same.gpa, 0x12345u);
 }
 
 CASE(TranslateGva, MemoryThatIsReadOnlyIsNotWritten, kDocumented,
@@ -200,27 +199,16 @@ CASE(TranslateGva, MemoryThatIsReadOnlyIsNotWritten, kDocumented,
   ASSERT_EQ(WHvMapGpaRange(guest.handle(), page.get(), kMmioGpa, 4096, WHvMapGpaRangeFlagRead),
             S_OK);
   guest.enter_long_mode();
-  WHV_TRANSLATE_GVA_RESULT result{};
-  WHV_GUEST_PHYSICAL_ADDRESS gpa = 0;
-  ASSERT_EQ(
-      WHvTranslateGva(guest.handle(), 0, kMmioGpa, WHvTranslateGvaFlagValidateWrite, &result, &gpa),
-      S_OK);
-  EXPECT_EQ(result.ResultCode, WHvTranslateGvaResultGpaNoWriteAccess);
-  ASSERT_EQ(
-      WHvTranslateGva(guest.handle(), 0, kMmioGpa, WHvTranslateGvaFlagValidateRead, &result, &gpa),
-      S_OK);
-  EXPECT_EQ(result.ResultCode, WHvTranslateGvaResultSuccess);
+  EXPECT_EQ(translate(guest, kMmioGpa, WHvTranslateGvaFlagValidateWrite).code,
+            WHvTranslateGvaResultGpaNoWriteAccess);
+  EXPECT_EQ(translate(guest, kMmioGpa).code, WHvTranslateGvaResultSuccess);
 }
 
 CASE(TranslateGva, ItLeavesTheProcessor, kDocumented, "WHvTranslateGva") {
   Guest guest;
   guest.load(kCodeGpa, out(0x80));
   guest.enter_long_mode();
-  WHV_TRANSLATE_GVA_RESULT result{};
-  WHV_GUEST_PHYSICAL_ADDRESS gpa = 0;
-  ASSERT_EQ(WHvTranslateGva(guest.handle(), 0, UINT64{1} << 40, WHvTranslateGvaFlagValidateRead,
-                            &result, &gpa),
-            S_OK);
+  translate(guest, kNotInTables);
   EXPECT_EQ(guest.get(WHvX64RegisterCr2).Reg64, 0u);
   EXPECT_EQ(guest.run().ExitReason, WHvRunVpExitReasonX64IoPortAccess);
 }

@@ -7,13 +7,23 @@
 
 namespace runhv::conformance {
 
-#define RUNHV_NEWER_CALLS(X)                   \
-  X(suspend_time, WHvSuspendPartitionTime)     \
-  X(resume_time, WHvResumePartitionTime)       \
-  X(reset, WHvResetPartition)                  \
-  X(map2, WHvMapGpaRange2)                     \
-  X(dirty_bitmap, WHvQueryGpaRangeDirtyBitmap) \
-  /* ours */                                   \
+#define RUNHV_NEWER_CALLS(X)                                    \
+  X(suspend_time, WHvSuspendPartitionTime)                      \
+  X(resume_time, WHvResumePartitionTime)                        \
+  X(reset, WHvResetPartition)                                   \
+  X(map2, WHvMapGpaRange2)                                      \
+  X(dirty_bitmap, WHvQueryGpaRangeDirtyBitmap)                  \
+  X(get_xsave, WHvGetVirtualProcessorXsaveState)                \
+  X(set_xsave, WHvSetVirtualProcessorXsaveState)                \
+  X(get_apic, WHvGetVirtualProcessorInterruptControllerState)   \
+  X(set_apic, WHvSetVirtualProcessorInterruptControllerState)   \
+  X(get_apic2, WHvGetVirtualProcessorInterruptControllerState2) \
+  X(set_apic2, WHvSetVirtualProcessorInterruptControllerState2) \
+  X(get_state, WHvGetVirtualProcessorState)                     \
+  X(set_state, WHvSetVirtualProcessorState)                     \
+  X(partition_counters, WHvGetPartitionCounters)                \
+  X(processor_counters, WHvGetVirtualProcessorCounters)         \
+  /* ours */                                                    \
   X(memory_written, WHvRunhvMemoryWritten)
 
 struct NewerCalls {

@@ -1,6 +1,7 @@
 // Functions that came after 1803: the partition's time, reset, dirty pages, mapping another
 // process's memory.
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <thread>
 
@@ -265,6 +266,60 @@ CASE(Dirty, AWriteAcrossTwoPagesIsOfBoth, kBelieved, "no source") {
   TrackedGuest tracked;
   tracked.run(load_rbx(kMmioGpa + 2 * 4096 - 2) + Code{0x89, 0x03});
   EXPECT_EQ(tracked.take()[0], 0b110u);
+}
+
+CASE(Dirty, AResetForgetsNothing, kBelieved, "WHvResetPartition keeps memory and mappings") {
+  if (!has_dirty_tracking()) SKIP_CASE(kUntracked);
+  if (!has_reset()) SKIP_CASE(kAbsent);
+  TrackedGuest tracked;
+  tracked.run(write_to_page(2));
+  ASSERT_EQ(newer_calls().reset(tracked.guest.handle()), S_OK);
+  tracked.run(write_to_page(4));
+  EXPECT_EQ(tracked.take()[0], 0b10100u);
+}
+
+CASE(Dirty, ANewMappingIsClean, kBelieved, "no source") {
+  if (!has_dirty_tracking()) SKIP_CASE(kUntracked);
+  TrackedGuest tracked;
+  tracked.run(write_to_page(1) + write_to_page(2));
+  ASSERT_EQ(WHvMapGpaRange(tracked.guest.handle(), tracked.pages.get(), kMmioGpa,
+                           kTrackedPages * 4096, kTracked),
+            S_OK);
+  EXPECT_EQ(tracked.take()[0], 0u);
+  tracked.run(write_to_page(3));
+  EXPECT_EQ(tracked.take()[0], 0b1000u);
+}
+
+CASE(Dirty, PagesBesideAMappingThatIsReplacedAreNotForgotten, kBelieved, "no source") {
+  if (!has_dirty_tracking()) SKIP_CASE(kUntracked);
+  TrackedGuest tracked;
+  tracked.run(write_to_page(1));
+  ASSERT_EQ(WHvMapGpaRange(tracked.guest.handle(), tracked.pages.get() + 8 * 4096,
+                           kMmioGpa + 8 * 4096, 4096, kTracked),
+            S_OK);
+  const auto bitmap = tracked.take();
+  EXPECT_EQ(bitmap[0] >> 1 & 1, 1u);
+  EXPECT_EQ(bitmap[0] >> 8 & 1, 0u);
+}
+
+CASE(Dirty, WhatAProcessorThatRunsWritesIsNotLost, kReported, "QEMU migrates running guests so") {
+  if (!has_dirty_tracking()) SKIP_CASE(kUntracked);
+  TrackedGuest tracked;
+  // Writes one page again and again, until the host's byte at kDataGpa says that it has asked.
+  const Code again = {0xC6, 0x03, 0x07,                                // mov byte [rbx], 7
+                      0x80, 0x3C, 0x25, 0x00, 0x05, 0x00, 0x00, 0x00,  // cmp byte [kDataGpa], 0
+                      0x74, 0xF3,                                      // je
+                      0xC6, 0x03, 0x08};                               // mov byte [rbx], 8
+  tracked.guest.load(kCodeGpa, load_rbx(kMmioGpa + 5 * 4096) + again + out(0x80));
+  tracked.guest.enter_long_mode();
+  std::thread host([&] {
+    while (tracked.take()[0] == 0) {
+    }
+    std::atomic_ref<std::byte>(tracked.guest.ram()[kDataGpa]).store(std::byte{1});
+  });
+  EXPECT_EQ(tracked.guest.run().ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  host.join();
+  EXPECT_EQ(tracked.take()[0], 0b100000u);
 }
 
 CASE(Dirty, WhatIsNotTrackedIsNotFound, kDocumented, "WHvQueryGpaRangeDirtyBitmap") {

@@ -4,13 +4,16 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 
 #include "whpapi/whp.h"
 #include "winhv_linux/capabilities.h"
+#include "winhv_linux/dirty_pages.h"
 #include "winhv_linux/gpa_map.h"
+#include "winhv_linux/xsave.h"
 
 namespace runhv::winhv_linux {
 
@@ -71,6 +74,8 @@ enum class EngineExitReason {
   kShutdown,  // triple fault, or a state that the engine cannot run
   kCanceled
 };
+inline constexpr std::size_t kEngineExitReasons = 9;
+static_assert(kEngineExitReasons == static_cast<std::size_t>(EngineExitReason::kCanceled) + 1);
 
 // An exit: the instruction has not been executed, except where the reason says otherwise.
 struct EngineExit {
@@ -94,6 +99,9 @@ struct EngineExit {
   std::array<UINT32, 4> cpuid_default{};  // kCpuid: CpuAnswers' answer
 };
 
+// A local APIC: the register at byte 16 n of its page (SDM Vol.3 §11.4.1) is number n.
+using ApicRegisters = std::array<UINT32, 64>;
+
 enum class OnHalt {
   kWait,   // sleep until an interrupt can be delivered
   kReturn  // kHalt, at once where the processor is halted already
@@ -113,6 +121,9 @@ class EngineVm {
   virtual HRESULT unmap(UINT64 gpa, UINT64 size) = 0;
   // The host wrote there: when it has returned, no processor runs old instructions of these bytes.
   virtual HRESULT memory_written(UINT64 gpa, UINT64 size) = 0;
+  // DirtyPages::take, of a range that is tracked as a whole: when it has returned, what the guest
+  // writes is noted anew. It may tell of more pages than were written, never of fewer.
+  virtual HRESULT take_dirty(UINT64 gpa, UINT64 size, std::span<UINT64> bitmap) = 0;
 
   // Blocks until an exit. Without a local APIC a halted processor goes on when it is run again.
   virtual HRESULT run(UINT32 index, OnHalt on_halt, EngineExit& exit) = 0;
@@ -128,6 +139,15 @@ class EngineVm {
                                 WHV_REGISTER_VALUE* values) = 0;
   virtual HRESULT set_registers(UINT32 index, std::span<const WHV_REGISTER_NAME> names,
                                 const WHV_REGISTER_VALUE* values) = 0;
+
+  // An area of Engine::xsave()'s standard form. E_INVALIDARG: values that no processor has.
+  virtual HRESULT get_xsave(UINT32 index, std::span<std::byte> area) = 0;
+  virtual HRESULT set_xsave(UINT32 index, std::span<const std::byte> area) = 0;
+
+  // Only where there is a local APIC. Setting takes no identity and no version, and sends nothing.
+  virtual HRESULT get_apic(UINT32 index, ApicRegisters& registers) = 0;
+  virtual HRESULT set_apic(UINT32 index, const ApicRegisters& registers) = 0;
+
   // False: the guest's tables do not map `gva` for `access`.
   virtual bool translate(UINT32 index, UINT64 gva, WHV_MEMORY_ACCESS_TYPE access, UINT64& gpa) = 0;
 };
@@ -146,8 +166,11 @@ class Engine {
   virtual ~Engine() = default;
   // What it can do at most; a profile takes from it (profile.h).
   virtual const Capabilities& capabilities() const = 0;
-  // `answers` outlives the machine.
-  virtual HRESULT create_vm(const VmShape& shape, CpuAnswers& answers,
+  // Of its processors.
+  virtual const XsaveLayout& xsave() const = 0;
+  // `answers` and `dirty_pages` outlive the machine. It marks in the latter what the guest writes
+  // of ranges with WHvMapGpaRangeFlagTrackDirtyPages.
+  virtual HRESULT create_vm(const VmShape& shape, CpuAnswers& answers, DirtyPages& dirty_pages,
                             std::unique_ptr<EngineVm>& vm) const = 0;
 };
 

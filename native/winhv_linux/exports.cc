@@ -1,6 +1,7 @@
 // The exported functions: they check arguments and find the partition, nothing else.
 #include <cstdio>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,12 +12,14 @@
 #include "winhv_linux/engines/selection.h"
 #include "winhv_linux/partition.h"
 #include "winhv_linux/profile.h"
+#include "winhv_linux/properties.h"
 #include "winhv_linux/registry.h"
 #include "winhv_linux/strict.h"
 
 using runhv::winhv_linux::find_partition;
 using runhv::winhv_linux::GpaRange;
 using runhv::winhv_linux::Partition;
+using runhv::winhv_linux::ProcessorState;
 
 namespace {
 
@@ -37,6 +40,28 @@ bool refuse_unaligned(const WHV_REGISTER_VALUE* values, const char* function) {
                "Windows would crash here\n",
                function, static_cast<const void*>(values));
   return true;
+}
+
+HRESULT get_state(WHV_PARTITION_HANDLE handle, UINT32 vp_index, ProcessorState state, void* buffer,
+                  UINT32 size, UINT32* written) {
+  if (buffer == nullptr && size != 0) return E_POINTER;
+  const auto partition = find_partition(handle);
+  return partition ? partition->get_state(vp_index, state, buffer, size, written) : E_HANDLE;
+}
+
+HRESULT set_state(WHV_PARTITION_HANDLE handle, UINT32 vp_index, ProcessorState state,
+                  const void* buffer, UINT32 size) {
+  if (buffer == nullptr) return E_POINTER;
+  const auto partition = find_partition(handle);
+  if (!partition) return E_HANDLE;
+  return partition->set_state(vp_index, state, {static_cast<const std::byte*>(buffer), size});
+}
+
+// None: the state of what no partition here has.
+std::optional<ProcessorState> state_of(WHV_VIRTUAL_PROCESSOR_STATE_TYPE type) {
+  if (type == WHvVirtualProcessorStateTypeXsaveState) return ProcessorState::kXsave;
+  if (type == WHvVirtualProcessorStateTypeInterruptControllerState2) return ProcessorState::kApic;
+  return std::nullopt;
 }
 
 // Whether the version of Windows that we are like has no such call.
@@ -123,8 +148,8 @@ HRESULT WINAPI WHvSetPartitionProperty(WHV_PARTITION_HANDLE handle,
 HRESULT WINAPI WHvMapGpaRange(WHV_PARTITION_HANDLE handle, VOID* source,
                               WHV_GUEST_PHYSICAL_ADDRESS gpa, UINT64 size,
                               WHV_MAP_GPA_RANGE_FLAGS flags) {
-  constexpr UINT32 kKnownFlags =
-      WHvMapGpaRangeFlagRead | WHvMapGpaRangeFlagWrite | WHvMapGpaRangeFlagExecute;
+  constexpr UINT32 kKnownFlags = WHvMapGpaRangeFlagRead | WHvMapGpaRangeFlagWrite |
+                                 WHvMapGpaRangeFlagExecute | WHvMapGpaRangeFlagTrackDirtyPages;
   if (source == nullptr || (reinterpret_cast<UINT64>(source) & kPageMask) != 0 ||
       !is_page_range(gpa, size) || (UINT32{flags} & ~kKnownFlags) != 0) {
     return E_INVALIDARG;
@@ -148,6 +173,21 @@ HRESULT WINAPI WHvUnmapGpaRange(WHV_PARTITION_HANDLE handle, WHV_GUEST_PHYSICAL_
   if (!is_page_range(gpa, size)) return E_INVALIDARG;
   const auto partition = find_partition(handle);
   return partition ? partition->unmap(gpa, size) : E_HANDLE;
+}
+
+HRESULT WINAPI WHvQueryGpaRangeDirtyBitmap(WHV_PARTITION_HANDLE handle,
+                                           WHV_GUEST_PHYSICAL_ADDRESS gpa, UINT64 size,
+                                           UINT64* bitmap, UINT32 bitmap_bytes) {
+  constexpr UINT64 kPagesPerWord = 64;
+  if (!is_page_range(gpa, size) || reinterpret_cast<UINT64>(bitmap) % sizeof *bitmap != 0) {
+    return E_INVALIDARG;
+  }
+  if ((bitmap == nullptr) != (bitmap_bytes == 0)) return E_INVALIDARG;
+  const UINT64 words = (size / (kPageMask + 1) + kPagesPerWord - 1) / kPagesPerWord;
+  if (bitmap != nullptr && bitmap_bytes / sizeof *bitmap < words) return E_INVALIDARG;
+  const auto partition = find_partition(handle);
+  if (!partition) return E_HANDLE;
+  return partition->query_dirty(gpa, size, {bitmap, bitmap == nullptr ? 0 : words});
 }
 
 HRESULT WINAPI WHvTranslateGva(WHV_PARTITION_HANDLE handle, UINT32 vp_index,
@@ -212,6 +252,73 @@ HRESULT WINAPI WHvSetVirtualProcessorRegisters(WHV_PARTITION_HANDLE handle, UINT
   if (refuse_unaligned(values, "WHvSetVirtualProcessorRegisters")) return E_INVALIDARG;
   const auto partition = find_partition(handle);
   return partition ? partition->set_registers(vp_index, {names, count}, values) : E_HANDLE;
+}
+
+HRESULT WINAPI WHvGetVirtualProcessorXsaveState(WHV_PARTITION_HANDLE handle, UINT32 vp_index,
+                                                VOID* buffer, UINT32 size, UINT32* written) {
+  return get_state(handle, vp_index, ProcessorState::kXsave, buffer, size, written);
+}
+
+HRESULT WINAPI WHvSetVirtualProcessorXsaveState(WHV_PARTITION_HANDLE handle, UINT32 vp_index,
+                                                const VOID* buffer, UINT32 size) {
+  return set_state(handle, vp_index, ProcessorState::kXsave, buffer, size);
+}
+
+HRESULT WINAPI WHvGetVirtualProcessorInterruptControllerState(WHV_PARTITION_HANDLE handle,
+                                                              UINT32 vp_index, VOID* state,
+                                                              UINT32 size, UINT32* written) {
+  return get_state(handle, vp_index, ProcessorState::kPackedApic, state, size, written);
+}
+
+HRESULT WINAPI WHvSetVirtualProcessorInterruptControllerState(WHV_PARTITION_HANDLE handle,
+                                                              UINT32 vp_index, const VOID* state,
+                                                              UINT32 size) {
+  return set_state(handle, vp_index, ProcessorState::kPackedApic, state, size);
+}
+
+HRESULT WINAPI WHvGetVirtualProcessorInterruptControllerState2(WHV_PARTITION_HANDLE handle,
+                                                               UINT32 vp_index, VOID* state,
+                                                               UINT32 size, UINT32* written) {
+  return get_state(handle, vp_index, ProcessorState::kApic, state, size, written);
+}
+
+HRESULT WINAPI WHvSetVirtualProcessorInterruptControllerState2(WHV_PARTITION_HANDLE handle,
+                                                               UINT32 vp_index, const VOID* state,
+                                                               UINT32 size) {
+  return set_state(handle, vp_index, ProcessorState::kApic, state, size);
+}
+
+HRESULT WINAPI WHvGetVirtualProcessorState(WHV_PARTITION_HANDLE handle, UINT32 vp_index,
+                                           WHV_VIRTUAL_PROCESSOR_STATE_TYPE type, VOID* buffer,
+                                           UINT32 size, UINT32* written) {
+  const auto state = state_of(type);
+  return state ? get_state(handle, vp_index, *state, buffer, size, written) : E_INVALIDARG;
+}
+
+HRESULT WINAPI WHvSetVirtualProcessorState(WHV_PARTITION_HANDLE handle, UINT32 vp_index,
+                                           WHV_VIRTUAL_PROCESSOR_STATE_TYPE type,
+                                           const VOID* buffer, UINT32 size) {
+  const auto state = state_of(type);
+  return state ? set_state(handle, vp_index, *state, buffer, size) : E_INVALIDARG;
+}
+
+HRESULT WINAPI WHvGetPartitionCounters(WHV_PARTITION_HANDLE handle, WHV_PARTITION_COUNTER_SET set,
+                                       VOID* buffer, UINT32 size, UINT32* written) {
+  if (buffer == nullptr && size != 0) return E_POINTER;
+  const auto partition = find_partition(handle);
+  if (!partition) return E_HANDLE;
+  if (set != WHvPartitionCounterSetMemory) return WHV_E_UNKNOWN_PROPERTY;
+  WHV_PARTITION_MEMORY_COUNTERS counters;
+  if (const HRESULT result = partition->memory_counters(counters); FAILED(result)) return result;
+  return runhv::winhv_linux::copy_out(&counters, sizeof counters, buffer, size, written);
+}
+
+HRESULT WINAPI WHvGetVirtualProcessorCounters(WHV_PARTITION_HANDLE handle, UINT32 vp_index,
+                                              WHV_PROCESSOR_COUNTER_SET set, VOID* buffer,
+                                              UINT32 size, UINT32* written) {
+  if (buffer == nullptr && size != 0) return E_POINTER;
+  const auto partition = find_partition(handle);
+  return partition ? partition->processor_counters(vp_index, set, buffer, size, written) : E_HANDLE;
 }
 
 HRESULT WINAPI WHvRequestInterrupt(WHV_PARTITION_HANDLE handle,

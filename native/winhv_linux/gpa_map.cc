@@ -36,11 +36,11 @@ void GpaMap::unmap(std::uint64_t gpa, std::uint64_t size) {
   }
 }
 
-bool GpaMap::covers(std::uint64_t gpa, std::uint64_t size) const {
+bool GpaMap::covers(std::uint64_t gpa, std::uint64_t size, std::uint32_t flags) const {
   const std::uint64_t end = gpa + size;
   while (gpa < end) {
     const auto range = containing(gpa);
-    if (range == ranges_.end()) return false;
+    if (range == ranges_.end() || (range->second.flags & flags) != flags) return false;
     gpa = range->first + range->second.size;
   }
   return true;

@@ -22,7 +22,8 @@ class GpaMap {
   void map(std::uint64_t gpa, const GpaRange& range);
   void unmap(std::uint64_t gpa, std::uint64_t size);
 
-  bool covers(std::uint64_t gpa, std::uint64_t size) const;  // every page of it is mapped
+  // Every page of it is mapped, with all of `flags`.
+  bool covers(std::uint64_t gpa, std::uint64_t size, std::uint32_t flags = 0) const;
   std::optional<std::uint32_t> flags_at(std::uint64_t gpa) const;
   std::byte* host_at(std::uint64_t gpa) const;  // null: not mapped
   bool empty() const { return ranges_.empty(); }

@@ -28,6 +28,15 @@ TEST(GpaMap, CoversAcrossNeighbours) {
   EXPECT_EQ(map.flags_at(kPage), 1u);
 }
 
+TEST(GpaMap, CoversWithTheFlagsOfEveryPage) {
+  GpaMap map;
+  map.map(0, {kPage, memory_a, 15});
+  map.map(kPage, {kPage, memory_b, 7});
+  EXPECT_TRUE(map.covers(0, 2 * kPage, 7));
+  EXPECT_TRUE(map.covers(0, kPage, 8));
+  EXPECT_FALSE(map.covers(0, 2 * kPage, 8));
+}
+
 TEST(GpaMap, MappingReplacesTheMiddle) {
   GpaMap map;
   map.map(0, {8 * kPage, memory_a, 7});

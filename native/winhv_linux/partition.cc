@@ -55,7 +55,7 @@ HRESULT Partition::setup() {
         .apic_hz = properties_.apic_hz,
     };
   }
-  const HRESULT result = engine_.create_vm(shape_, *this, made_vm_);
+  const HRESULT result = engine_.create_vm(shape_, *this, dirty_pages_, made_vm_);
   if (FAILED(result)) {
     const std::lock_guard state(state_mutex_);
     frozen_ = false;
@@ -79,7 +79,7 @@ HRESULT Partition::reset() {
   if (any_running()) return whpapi::kInvalidState;
 
   std::unique_ptr<EngineVm> fresh;
-  HRESULT result = engine_.create_vm(shape_, *this, fresh);
+  HRESULT result = engine_.create_vm(shape_, *this, dirty_pages_, fresh);
   for (const auto& [gpa, range] : memory_.ranges()) {
     if (SUCCEEDED(result)) result = fresh->map(gpa, range);
   }
@@ -143,8 +143,14 @@ MsrAnswer Partition::write_msr(UINT32, UINT32 msr, UINT64 value) {
 HRESULT Partition::map(std::uint64_t gpa, const GpaRange& range) {
   const std::lock_guard structure(structure_mutex_);
   if (!is_set_up()) return E_INVALIDARG;
+  WHV_CAPABILITY_FEATURES can{};
+  can.AsUINT64 = properties_.can.features;
+  if ((range.flags & WHvMapGpaRangeFlagTrackDirtyPages) != 0 && can.DirtyPageTracking == 0) {
+    return E_INVALIDARG;
+  }
   if (strictness_.enabled && !claim_memory(this)) return whpapi::kVidPartitionAlreadyExists;
   strictness_.pay_for_map(range.size);
+  dirty_pages_.forget(gpa, range.size);  // of what is replaced
   const HRESULT result = made_vm_->map(gpa, range);
   const std::lock_guard state(state_mutex_);
   if (SUCCEEDED(result)) memory_.map(gpa, range);
@@ -161,10 +167,31 @@ HRESULT Partition::unmap(std::uint64_t gpa, std::uint64_t size) {
   }
   strictness_.pay_for_map(size);
   const HRESULT result = made_vm_->unmap(gpa, size);
+  dirty_pages_.forget(gpa, size);
   const std::lock_guard state(state_mutex_);
   if (SUCCEEDED(result)) memory_.unmap(gpa, size);
   if (memory_.empty()) release_memory(this);
   return result;
+}
+
+HRESULT Partition::query_dirty(std::uint64_t gpa, std::uint64_t size, std::span<UINT64> bitmap) {
+  const std::lock_guard structure(structure_mutex_);
+  if (!is_set_up()) return E_INVALIDARG;
+  {
+    const std::lock_guard state(state_mutex_);
+    if (!memory_.covers(gpa, size, WHvMapGpaRangeFlagTrackDirtyPages)) {
+      return WHV_E_GPA_RANGE_NOT_FOUND;
+    }
+  }
+  return made_vm_->take_dirty(gpa, size, bitmap);
+}
+
+HRESULT Partition::memory_counters(WHV_PARTITION_MEMORY_COUNTERS& counters) {
+  if (!is_set_up()) return E_INVALIDARG;
+  counters = {};
+  const std::lock_guard state(state_mutex_);
+  for (const auto& [gpa, range] : memory_.ranges()) counters.Mapped4KPageCount += range.size / 4096;
+  return S_OK;
 }
 
 HRESULT Partition::translate(UINT32 index, std::uint64_t gva, WHV_TRANSLATE_GVA_FLAGS flags,

@@ -22,6 +22,13 @@
 
 namespace runhv::winhv_linux {
 
+// State of a processor in a form of its own.
+enum class ProcessorState {
+  kXsave,      // an XSAVE area in the compacted form
+  kApic,       // the local APIC's page (…InterruptControllerState2)
+  kPackedApic  // its registers one behind the other (…InterruptControllerState)
+};
+
 // Threads: any, one per processor in run(). Order of locks: structure_mutex_, machine_mutex_, the
 // engine's own, state_mutex_.
 class Partition final : private CpuAnswers {
@@ -54,6 +61,9 @@ class Partition final : private CpuAnswers {
   HRESULT translate(UINT32 index, std::uint64_t gva, WHV_TRANSLATE_GVA_FLAGS flags,
                     WHV_TRANSLATE_GVA_RESULT_CODE& result, std::uint64_t& gpa);
   HRESULT memory_written(std::uint64_t gpa, std::uint64_t size);
+  // Both 4 KiB multiples that do not wrap; `bitmap` is empty or has a bit for each page.
+  HRESULT query_dirty(std::uint64_t gpa, std::uint64_t size, std::span<UINT64> bitmap);
+  HRESULT memory_counters(WHV_PARTITION_MEMORY_COUNTERS& counters);
 
   HRESULT create_processor(UINT32 index);
   HRESULT delete_processor(UINT32 index);
@@ -63,6 +73,11 @@ class Partition final : private CpuAnswers {
                         WHV_REGISTER_VALUE* values);
   HRESULT set_registers(UINT32 index, std::span<const WHV_REGISTER_NAME> names,
                         const WHV_REGISTER_VALUE* values);
+  // states.cc. Of a processor that does not run.
+  HRESULT get_state(UINT32 index, ProcessorState state, void* buffer, UINT32 size, UINT32* written);
+  HRESULT set_state(UINT32 index, ProcessorState state, std::span<const std::byte> bytes);
+  HRESULT processor_counters(UINT32 index, WHV_PROCESSOR_COUNTER_SET set, void* buffer, UINT32 size,
+                             UINT32* written);
   HRESULT request_interrupt(const WHV_INTERRUPT_CONTROL& control);
   HRESULT instruction_count(UINT32 index, std::uint64_t& count);
   HRESULT canceled_outside_run(UINT32 index, std::uint64_t& count);
@@ -101,6 +116,8 @@ class Partition final : private CpuAnswers {
   bool frozen_ = false;
   std::optional<CpuPolicy> policy_;
   GpaMap memory_;
+
+  DirtyPages dirty_pages_;
 
   VmShape shape_{};
   std::uint64_t start_ns_ = 0;  // clock_ at setup

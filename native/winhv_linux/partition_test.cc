@@ -1,6 +1,7 @@
 // The rules of a partition over an engine that executes nothing.
 #include "winhv_linux/partition.h"
 
+#include <algorithm>
 #include <array>
 #include <condition_variable>
 #include <cstring>
@@ -15,11 +16,13 @@ namespace runhv::winhv_linux {
 namespace {
 
 constexpr UINT64 kPage = 4096;
+constexpr UINT64 kDirtyPageTracking = 1 << 3;  // WHV_CAPABILITY_FEATURES
+constexpr UINT32 kTracked = 0xF;               // WHV_MAP_GPA_RANGE_FLAGS
 
 // What the test lets happen in run(), and what the partition asked for.
 class FakeVm final : public EngineVm {
  public:
-  explicit FakeVm(const VmShape& made_as) : shape(made_as) {}
+  FakeVm(const VmShape& made_as, DirtyPages& pages) : shape(made_as), dirty_pages(pages) {}
 
   void give(EngineExit exit) {
     const std::lock_guard lock(mutex_);
@@ -44,6 +47,10 @@ class FakeVm final : public EngineVm {
   }
   HRESULT unmap(UINT64, UINT64) override { return S_OK; }
   HRESULT memory_written(UINT64, UINT64) override { return S_OK; }
+  HRESULT take_dirty(UINT64 gpa, UINT64 size, std::span<UINT64> bitmap) override {
+    dirty_pages.take(gpa, size, bitmap);
+    return S_OK;
+  }
   HRESULT run(UINT32, OnHalt on_halt, EngineExit& exit) override {
     std::unique_lock lock(mutex_);
     ++runs_;
@@ -78,12 +85,31 @@ class FakeVm final : public EngineVm {
     for (const auto name : names) registers_[name] = *values++;
     return S_OK;
   }
+  HRESULT get_xsave(UINT32, std::span<std::byte> area) override {
+    std::ranges::copy(xsave, area.begin());
+    return S_OK;
+  }
+  HRESULT set_xsave(UINT32, std::span<const std::byte> area) override {
+    std::ranges::copy(area, xsave.begin());
+    return S_OK;
+  }
+  HRESULT get_apic(UINT32, ApicRegisters& registers) override {
+    registers = apic;
+    return S_OK;
+  }
+  HRESULT set_apic(UINT32, const ApicRegisters& registers) override {
+    apic = registers;
+    return S_OK;
+  }
   bool translate(UINT32, UINT64 gva, WHV_MEMORY_ACCESS_TYPE, UINT64& gpa) override {
     gpa = gva;
     return true;
   }
 
   const VmShape shape;
+  DirtyPages& dirty_pages;
+  std::array<std::byte, 832> xsave{};
+  ApicRegisters apic{};
   std::deque<OnHalt> halts;  // of each run
   std::deque<UINT64> mapped;
   int interrupts = 0;
@@ -100,10 +126,11 @@ class FakeVm final : public EngineVm {
 class FakeEngine final : public Engine {
  public:
   const Capabilities& capabilities() const override { return capabilities_; }
-  HRESULT create_vm(const VmShape& shape, CpuAnswers& answers,
+  const XsaveLayout& xsave() const override { return xsave_; }
+  HRESULT create_vm(const VmShape& shape, CpuAnswers& answers, DirtyPages& dirty_pages,
                     std::unique_ptr<EngineVm>& vm) const override {
     if (FAILED(result)) return result;
-    auto made = std::make_unique<FakeVm>(shape);
+    auto made = std::make_unique<FakeVm>(shape, dirty_pages);
     last = made.get();
     asks = &answers;
     vm = std::move(made);
@@ -115,7 +142,9 @@ class FakeEngine final : public Engine {
   mutable CpuAnswers* asks = nullptr;
 
  private:
-  const Capabilities capabilities_{.extended_vm_exits = 3,
+  const XsaveLayout xsave_{{{.number = 2, .size = 256, .offset = 576, .is_aligned = false}}};
+  const Capabilities capabilities_{.features = kDirtyPageTracking,
+                                   .extended_vm_exits = 3,
                                    .x64_msr_exits = 1,
                                    .synthetic_features = 1,
                                    .tsc_hz = 7,
@@ -182,6 +211,124 @@ TEST_F(PartitionTest, AnswersCpuidWithPropertiesOfNow) {
   ASSERT_EQ(set(WHvPartitionPropertyCodeCpuidExitList, UINT32{9}), S_OK);
   ASSERT_EQ(set(WHvPartitionPropertyCodeExtendedVmExits, UINT64{1}), S_OK);
   EXPECT_TRUE(engine_.asks->cpuid(0, 9, 0, out));
+}
+
+class DirtyPartition : public PartitionTest {
+ protected:
+  DirtyPartition() {
+    set_up();
+    map(0, 4, kTracked);
+  }
+  void map(UINT64 first, UINT64 pages, UINT32 flags) {
+    EXPECT_EQ(partition_.map(first * kPage, {pages * kPage, memory_.data(), flags}), S_OK);
+  }
+  UINT64 dirty(UINT64 first, UINT64 pages) {
+    UINT64 bitmap = ~UINT64{0};
+    EXPECT_EQ(partition_.query_dirty(first * kPage, pages * kPage, {&bitmap, 1}), S_OK);
+    return bitmap;
+  }
+  HRESULT query(UINT64 first, UINT64 pages) {
+    UINT64 bitmap = 0;
+    return partition_.query_dirty(first * kPage, pages * kPage, {&bitmap, 1});
+  }
+
+  alignas(kPage) std::array<std::byte, 4 * kPage> memory_{};
+};
+
+TEST_F(DirtyPartition, WhatTheEngineMarksIsToldOnce) {
+  vm().dirty_pages.mark(2 * kPage);
+  EXPECT_EQ(dirty(0, 4), 0b100u);
+  EXPECT_EQ(dirty(0, 4), 0u);
+}
+
+TEST_F(DirtyPartition, OnlyWhatIsTrackedAsAWholeIsThere) {
+  EXPECT_EQ(query(0, 5), WHV_E_GPA_RANGE_NOT_FOUND);
+  map(4, 1, kTracked & ~UINT32{WHvMapGpaRangeFlagTrackDirtyPages});
+  EXPECT_EQ(query(3, 2), WHV_E_GPA_RANGE_NOT_FOUND);
+  map(4, 1, kTracked);
+  EXPECT_EQ(query(3, 2), S_OK);
+}
+
+TEST_F(DirtyPartition, AMapForgetsWhatItReplacesAndAResetNothing) {
+  vm().dirty_pages.mark(0, 4 * kPage);
+  map(1, 1, kTracked);
+  ASSERT_EQ(partition_.reset(), S_OK);
+  EXPECT_EQ(dirty(0, 4), 0b1101u);
+  vm().dirty_pages.mark(0);
+  ASSERT_EQ(partition_.unmap(0, kPage), S_OK);
+  map(0, 1, kTracked);
+  EXPECT_EQ(dirty(0, 4), 0u);
+}
+
+TEST_F(PartitionTest, TheXsaveStateIsCompacted) {
+  set_up();
+  std::array<std::byte, 832> area{};
+  vm().xsave[576] = std::byte{7};
+  UINT32 written = 0;
+  EXPECT_EQ(partition_.get_state(0, ProcessorState::kXsave, area.data(), 831, &written),
+            WHV_E_INSUFFICIENT_BUFFER);
+  EXPECT_EQ(written, 832u);
+  ASSERT_EQ(partition_.get_state(0, ProcessorState::kXsave, area.data(), 832, &written), S_OK);
+  EXPECT_EQ(area[527], std::byte{0x80});  // the highest bit of XCOMP_BV
+  EXPECT_EQ(area[576], std::byte{7});
+  area[576] = std::byte{9};
+  ASSERT_EQ(partition_.set_state(0, ProcessorState::kXsave, area), S_OK);
+  EXPECT_EQ(vm().xsave[576], std::byte{9});
+  area[527] = std::byte{};
+  EXPECT_EQ(partition_.set_state(0, ProcessorState::kXsave, area), E_INVALIDARG);
+}
+
+TEST_F(PartitionTest, TheApicsStateIsAPageOrPacked) {
+  set_up(WHvX64LocalApicEmulationModeX2Apic);
+  vm().apic[0x32] = 0x10040;
+  std::array<std::byte, 4096> page{};
+  ASSERT_EQ(partition_.get_state(0, ProcessorState::kApic, page.data(), 4096, nullptr), S_OK);
+  EXPECT_EQ(page[0x320], std::byte{0x40});
+  page[0x320] = std::byte{0x41};
+  ASSERT_EQ(partition_.set_state(0, ProcessorState::kApic, page), S_OK);
+  EXPECT_EQ(vm().apic[0x32], 0x10041u);
+
+  UINT32 bytes = 0;
+  EXPECT_EQ(partition_.get_state(0, ProcessorState::kPackedApic, page.data(), 0, &bytes),
+            WHV_E_INSUFFICIENT_BUFFER);
+  ASSERT_EQ(partition_.get_state(0, ProcessorState::kPackedApic, page.data(), bytes, nullptr),
+            S_OK);
+  vm().apic = {};
+  const auto packed = std::span(page).first(bytes);
+  EXPECT_EQ(partition_.set_state(0, ProcessorState::kPackedApic, packed.first(bytes - 1)),
+            WHV_E_INSUFFICIENT_BUFFER);
+  ASSERT_EQ(partition_.set_state(0, ProcessorState::kPackedApic, packed), S_OK);
+  EXPECT_EQ(vm().apic[0x32], 0x10041u);
+}
+
+TEST_F(PartitionTest, StateIsOfAProcessorThatDoesNotRun) {
+  set_up(WHvX64LocalApicEmulationModeX2Apic);
+  std::array<std::byte, 4096> bytes{};
+  std::thread runner([this] { run(); });
+  vm().wait_for_runs(1);
+  for (const auto state : {ProcessorState::kXsave, ProcessorState::kApic}) {
+    EXPECT_EQ(partition_.get_state(0, state, bytes.data(), 4096, nullptr), WHV_E_INVALID_VP_STATE);
+    EXPECT_EQ(partition_.set_state(0, state, bytes), WHV_E_INVALID_VP_STATE);
+  }
+  vm().give(EngineExitReason::kPort);
+  runner.join();
+  EXPECT_EQ(partition_.get_state(1, ProcessorState::kXsave, bytes.data(), 4096, nullptr),
+            WHV_E_VP_DOES_NOT_EXIST);
+}
+
+TEST_F(PartitionTest, ExitsThatAreToldAreCounted) {
+  set_up();
+  vm().give(EngineExitReason::kPort);
+  vm().give(EngineExitReason::kMemory);
+  vm().give(EngineExitReason::kPort);
+  for (int i = 0; i < 3; ++i) run();
+  WHV_PROCESSOR_ACTIVITY_COUNTERS counters{};
+  ASSERT_EQ(partition_.processor_counters(0, WHvProcessorCounterSetIntercepts, &counters,
+                                          sizeof counters, nullptr),
+            S_OK);
+  EXPECT_EQ(counters.IoInstructions.Count, 2u);
+  EXPECT_EQ(counters.NestedPageFaultIntercepts.Count, 1u);
+  EXPECT_EQ(counters.MsrAccesses.Count, 0u);
 }
 
 TEST_F(PartitionTest, CancelBeforeRunEndsTheNextOneOnce) {

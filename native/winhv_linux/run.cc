@@ -1,6 +1,7 @@
 // WHvRunVirtualProcessor: the engine's exits as WHP's.
 #include <cstring>
 
+#include "platform/clock.h"
 #include "winhv_linux/exit_context.h"
 #include "winhv_linux/partition.h"
 
@@ -31,9 +32,10 @@ HRESULT Partition::run_engine(UINT32 index, WHV_RUN_VP_EXIT_CONTEXT& context) {
   }
   while (!closed_.load()) {
     EngineExit exit;
-    if (const HRESULT result = made_vm_->run(index, on_halt(vp), exit); FAILED(result)) {
-      return result;
-    }
+    const std::uint64_t begin_ns = platform::monotonic_ns();
+    const HRESULT result = made_vm_->run(index, on_halt(vp), exit);
+    vp.run_ns.fetch_add(platform::monotonic_ns() - begin_ns);
+    if (FAILED(result)) return result;
     vp.instructions.store(exit.instructions);
     // The engine may tell of a cancel once more than it was asked for.
     if (exit.reason == EngineExitReason::kCanceled &&
@@ -48,6 +50,7 @@ HRESULT Partition::run_engine(UINT32 index, WHV_RUN_VP_EXIT_CONTEXT& context) {
     if (exit.reason != EngineExitReason::kCanceled) {
       vp.halt_reported = exit.reason == EngineExitReason::kHalt;
     }
+    vp.exits[static_cast<std::size_t>(exit.reason)].fetch_add(1);
     fill_exit_context(exit, context);
     return S_OK;
   }

@@ -20,17 +20,24 @@ namespace {
 constexpr std::size_t kMemoryBytes = 16 * 4096;
 alignas(4096) std::array<std::byte, kMemoryBytes> memory;
 
+constexpr UINT32 kXsaveBytes = 960;  // with a hole in front of its last component
+
 testing::FuzzInput* input_of_exits = nullptr;
 
 // Runs nothing: the next exit is what the input says, and asks the partition what a guest would
 // ask.
 class FuzzVm final : public EngineVm {
  public:
-  explicit FuzzVm(CpuAnswers& answers) : answers_(answers) {}
+  FuzzVm(CpuAnswers& answers, DirtyPages& dirty_pages)
+      : answers_(answers), dirty_pages_(dirty_pages) {}
 
   HRESULT map(UINT64, const GpaRange&) override { return S_OK; }
   HRESULT unmap(UINT64, UINT64) override { return S_OK; }
   HRESULT memory_written(UINT64, UINT64) override { return S_OK; }
+  HRESULT take_dirty(UINT64 gpa, UINT64 size, std::span<UINT64> bitmap) override {
+    dirty_pages_.take(gpa, size, bitmap);
+    return S_OK;
+  }
   HRESULT run(UINT32 index, OnHalt, EngineExit& exit) override {
     exit = {};
     if (canceled_[index]) {
@@ -59,6 +66,22 @@ class FuzzVm final : public EngineVm {
     for (const auto name : names) registers_[name] = *values++;
     return S_OK;
   }
+  HRESULT get_xsave(UINT32, std::span<std::byte> area) override {
+    std::ranges::copy(std::span(xsave_).first(area.size()), area.begin());
+    return S_OK;
+  }
+  HRESULT set_xsave(UINT32, std::span<const std::byte> area) override {
+    std::ranges::copy(area, xsave_.begin());
+    return S_OK;
+  }
+  HRESULT get_apic(UINT32, ApicRegisters& registers) override {
+    registers = apic_;
+    return S_OK;
+  }
+  HRESULT set_apic(UINT32, const ApicRegisters& registers) override {
+    apic_ = registers;
+    return S_OK;
+  }
   bool translate(UINT32, UINT64 gva, WHV_MEMORY_ACCESS_TYPE, UINT64& gpa) override {
     gpa = gva;
     return (gva & 1) == 0;
@@ -72,9 +95,13 @@ class FuzzVm final : public EngineVm {
     answers_.cpuid(vp, number, 0, words);
     answers_.write_msr(vp, number, value);
     answers_.read_msr(vp, number, value);
+    dirty_pages_.mark(value & (kMemoryBytes - 1));
   }
 
   CpuAnswers& answers_;
+  DirtyPages& dirty_pages_;
+  std::array<std::byte, kXsaveBytes> xsave_{};
+  ApicRegisters apic_{};
   std::array<bool, kMaxProcessors> canceled_{};
   std::map<WHV_REGISTER_NAME, WHV_REGISTER_VALUE> registers_;
 };
@@ -82,14 +109,16 @@ class FuzzVm final : public EngineVm {
 class FuzzEngine final : public Engine {
  public:
   const Capabilities& capabilities() const override { return capabilities_; }
-  HRESULT create_vm(const VmShape& shape, CpuAnswers& answers,
+  const XsaveLayout& xsave() const override { return xsave_; }
+  HRESULT create_vm(const VmShape& shape, CpuAnswers& answers, DirtyPages& dirty_pages,
                     std::unique_ptr<EngineVm>& vm) const override {
     RUNHV_CHECK(shape.processor_count >= 1 && shape.processor_count <= kMaxProcessors);
-    vm = std::make_unique<FuzzVm>(answers);
+    vm = std::make_unique<FuzzVm>(answers, dirty_pages);
     return S_OK;
   }
 
  private:
+  const XsaveLayout xsave_{{{2, 256, 576, false}, {9, 8, kXsaveBytes - 8, true}}};
   const Capabilities capabilities_{.features = ~UINT64{0},
                                    .extended_vm_exits = ~UINT64{0},
                                    .x64_msr_exits = ~UINT64{0},
@@ -111,7 +140,7 @@ class Client {
 
   // Draws everything before it calls: the order in which arguments are evaluated is the compiler's.
   void call() {
-    const std::uint32_t which = input_.below(20);
+    const std::uint32_t which = input_.below(25);
     const WHV_PARTITION_HANDLE handle = draw_handle();
     const UINT32 vp = draw_processor();
     const UINT64 gpa = draw_address();
@@ -191,6 +220,31 @@ class Client {
       case 18:
         WHvResumePartitionTime(handle);
         break;
+      case 19:
+        WHvQueryGpaRangeDirtyBitmap(handle, gpa, bytes, rarely != 0 ? nullptr : bitmap_.data(),
+                                    std::min<UINT32>(size & ~7u, sizeof bitmap_));
+        break;
+      case 20:
+        WHvGetVirtualProcessorState(handle, vp, state_type(code), state_.data(), 2 * size,
+                                    &written_);
+        break;
+      case 21: {
+        const auto part = input_.take_bytes(flags);
+        std::ranges::copy(part, state_.begin() + std::min<UINT32>(size, kStateBytes / 2));
+        WHvSetVirtualProcessorState(handle, vp, state_type(code), state_.data(),
+                                    rarely != 0 ? size : kStateBytes);
+        break;
+      }
+      case 22:
+        WHvGetVirtualProcessorInterruptControllerState(handle, vp, state_.data(), size, &written_);
+        WHvSetVirtualProcessorInterruptControllerState(handle, vp, state_.data(), size);
+        break;
+      case 23:
+        WHvGetPartitionCounters(handle, static_cast<WHV_PARTITION_COUNTER_SET>(code & 1),
+                                buffer_.data(), size, &written_);
+        WHvGetVirtualProcessorCounters(handle, vp, static_cast<WHV_PROCESSOR_COUNTER_SET>(code & 7),
+                                       buffer_.data(), size, &written_);
+        break;
       default:
         WHvRunhvMemoryWritten(handle, gpa, bytes);
         WHvRunhvGetInstructionCount(handle, vp, &count_);
@@ -243,13 +297,21 @@ class Client {
     }
     for (auto& value : values_) value.Reg64 = input_.take<std::uint64_t>();
   }
+  // The two that there are, mostly.
+  static WHV_VIRTUAL_PROCESSOR_STATE_TYPE state_type(UINT32 code) {
+    return static_cast<WHV_VIRTUAL_PROCESSOR_STATE_TYPE>(code < 0x1000 ? code
+                                                                       : 0x1000 | (code & 1));
+  }
   UINT32 count() const { return static_cast<UINT32>(names_.size()); }
 
   static constexpr UINT32 kBufferBytes = 512;
+  static constexpr UINT32 kStateBytes = 4096;
 
   testing::FuzzInput& input_;
   std::vector<WHV_PARTITION_HANDLE> handles_;  // deleted ones too
   alignas(16) std::array<std::byte, kBufferBytes> buffer_{};
+  std::array<std::byte, kStateBytes> state_{};
+  std::array<UINT64, 8> bitmap_{};
   std::vector<WHV_REGISTER_NAME> names_;
   std::vector<WHV_REGISTER_VALUE> values_;
   UINT32 written_ = 0;

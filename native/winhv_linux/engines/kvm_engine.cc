@@ -1,5 +1,6 @@
 #include "winhv_linux/engines/kvm_engine.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>
@@ -37,6 +38,8 @@ Capabilities capabilities_of(const KvmDevice& device) {
   WHV_CAPABILITY_FEATURES features{};
   features.PartialUnmap = 1;
   features.LocalApicEmulation = 1;
+  features.Xsave = 1;
+  features.DirtyPageTracking = 1;
   return {.features = features.AsUINT64,
           .extended_vm_exits = kExtendedVmExits,
           .x64_msr_exits = kX64MsrExits,
@@ -46,17 +49,42 @@ Capabilities capabilities_of(const KvmDevice& device) {
           .physical_address_width = physical_address_width(device.supported_cpuid())};
 }
 
+// The components that the processors save, and that fit in KVM's area.
+XsaveLayout xsave_of(std::span<const kvm_cpuid_entry2> cpuid) {
+  constexpr UINT32 kLeaf = 0xD;
+  constexpr UINT32 kFirst = 2;  // behind x87 and SSE
+  UINT64 supported = 0;
+  for (const kvm_cpuid_entry2& entry : cpuid) {
+    if (entry.function == kLeaf && entry.index == 0)
+      supported = entry.eax | UINT64{entry.edx} << 32;
+  }
+  std::vector<XsaveComponent> components;
+  for (const kvm_cpuid_entry2& entry : cpuid) {
+    const bool is_component = entry.function == kLeaf && entry.index >= kFirst &&
+                              entry.index < 63 && (supported >> entry.index & 1) != 0;
+    if (is_component && UINT64{entry.eax} + entry.ebx <= kXsaveBytes) {
+      components.push_back({.number = entry.index,
+                            .size = entry.eax,
+                            .offset = entry.ebx,
+                            .is_aligned = (entry.ecx & 2) != 0});
+    }
+  }
+  std::ranges::sort(components, {}, &XsaveComponent::number);
+  return XsaveLayout(std::move(components));
+}
+
 class KvmVm final : public EngineVm {
  public:
-  KvmVm(const KvmDevice& device, platform::DeviceFile file, const VmShape& shape)
+  KvmVm(const KvmDevice& device, platform::DeviceFile file, const VmShape& shape,
+        DirtyPages& dirty_pages)
       : device_(device),
         file_(std::move(file)),
         shape_(shape),
-        memory_(
-            [this](const kvm_userspace_memory_region& region) {
-              return file_.request(KVM_SET_USER_MEMORY_REGION, &region);
-            },
-            device.slot_count()),
+        memory_({[this](const kvm_userspace_memory_region& region) {
+                   return file_.request(KVM_SET_USER_MEMORY_REGION, &region);
+                 },
+                 [this](UINT32 slot, std::span<UINT64> bitmap) { return take_log(slot, bitmap); }},
+                device.slot_count(), dirty_pages),
         interrupts_(file_, shape.local_apic_mode == WHvX64LocalApicEmulationModeX2Apic) {}
   KvmVm(const KvmVm&) = delete;
   KvmVm& operator=(const KvmVm&) = delete;
@@ -67,6 +95,9 @@ class KvmVm final : public EngineVm {
   HRESULT unmap(UINT64 gpa, UINT64 size) override { return memory_.unmap(gpa, size); }
   // Hardware sees what it runs.
   HRESULT memory_written(UINT64, UINT64) override { return S_OK; }
+  HRESULT take_dirty(UINT64 gpa, UINT64 size, std::span<UINT64> bitmap) override {
+    return memory_.take_dirty(gpa, size, bitmap);
+  }
   // With a local APIC KVM does not tell of HLT: it waits, whatever is asked for.
   HRESULT run(UINT32 index, OnHalt, EngineExit& exit) override {
     return processors_[index]->run(exit);
@@ -83,6 +114,18 @@ class KvmVm final : public EngineVm {
                         const WHV_REGISTER_VALUE* values) override {
     return processors_[index]->registers().set(names, values);
   }
+  HRESULT get_xsave(UINT32 index, std::span<std::byte> area) override {
+    return processors_[index]->registers().get_xsave(area);
+  }
+  HRESULT set_xsave(UINT32 index, std::span<const std::byte> area) override {
+    return processors_[index]->registers().set_xsave(area);
+  }
+  HRESULT get_apic(UINT32 index, ApicRegisters& registers) override {
+    return processors_[index]->registers().get_apic(registers);
+  }
+  HRESULT set_apic(UINT32 index, const ApicRegisters& registers) override {
+    return processors_[index]->registers().set_apic(registers);
+  }
   bool translate(UINT32 index, UINT64 gva, WHV_MEMORY_ACCESS_TYPE access, UINT64& gpa) override {
     return processors_[index]->translate(gva, access, gpa);
   }
@@ -92,6 +135,7 @@ class KvmVm final : public EngineVm {
   HRESULT configure(CpuAnswers& answers);
   HRESULT add_processor(UINT32 index, CpuAnswers& answers);
   HRESULT make_apics_known() const;
+  long take_log(UINT32 slot, std::span<UINT64> bitmap) const;
 
   const KvmDevice& device_;
   const platform::DeviceFile file_;
@@ -119,6 +163,13 @@ HRESULT KvmVm::make_apics_known() const {
     if (result < 0) return kvm_error(result);
   }
   return S_OK;
+}
+
+long KvmVm::take_log(UINT32 slot, std::span<UINT64> bitmap) const {
+  kvm_dirty_log log{};
+  log.slot = slot;
+  log.dirty_bitmap = bitmap.data();
+  return file_.request(KVM_GET_DIRTY_LOG, &log);
 }
 
 HRESULT KvmVm::configure(CpuAnswers& answers) {
@@ -161,14 +212,17 @@ HRESULT KvmVm::add_processor(UINT32 index, CpuAnswers& answers) {
 class KvmEngine final : public Engine {
  public:
   explicit KvmEngine(KvmDevice device)
-      : device_(std::move(device)), capabilities_(capabilities_of(device_)) {}
+      : device_(std::move(device)),
+        capabilities_(capabilities_of(device_)),
+        xsave_(xsave_of(device_.supported_cpuid())) {}
 
   const Capabilities& capabilities() const override { return capabilities_; }
-  HRESULT create_vm(const VmShape& shape, CpuAnswers& answers,
+  const XsaveLayout& xsave() const override { return xsave_; }
+  HRESULT create_vm(const VmShape& shape, CpuAnswers& answers, DirtyPages& dirty_pages,
                     std::unique_ptr<EngineVm>& vm) const override {
     auto file = device_.create_vm();
     if (!file) return kvm_error(-static_cast<long>(file.error().os_code));
-    auto made = std::make_unique<KvmVm>(device_, std::move(*file), shape);
+    auto made = std::make_unique<KvmVm>(device_, std::move(*file), shape, dirty_pages);
     const HRESULT result = made->create(answers);
     if (SUCCEEDED(result)) vm = std::move(made);
     return result;
@@ -177,6 +231,7 @@ class KvmEngine final : public Engine {
  private:
   const KvmDevice device_;
   const Capabilities capabilities_;
+  const XsaveLayout xsave_;
 };
 
 }  // namespace

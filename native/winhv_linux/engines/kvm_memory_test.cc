@@ -3,6 +3,8 @@
 #include <array>
 #include <cerrno>
 #include <map>
+#include <span>
+#include <utility>
 
 #include "gtest/gtest.h"
 
@@ -12,11 +14,13 @@ namespace {
 constexpr UINT64 kPage = 4096;
 constexpr UINT32 kRead = WHvMapGpaRangeFlagRead;
 constexpr UINT32 kReadWrite = WHvMapGpaRangeFlagRead | WHvMapGpaRangeFlagWrite;
+constexpr UINT32 kTracked = kReadWrite | WHvMapGpaRangeFlagTrackDirtyPages;
 
 // As KVM: what overlaps, or changes a slot in place, is refused.
 class Slots {
  public:
   long set(const kvm_userspace_memory_region& region) {
+    logs_.erase(region.slot);
     if (region.memory_size == 0) return slots_.erase(region.slot) == 1 ? 0 : -EINVAL;
     for (const auto& [number, each] : slots_) {
       const bool apart = region.guest_phys_addr + region.memory_size <= each.guest_phys_addr ||
@@ -37,8 +41,24 @@ class Slots {
   }
   std::size_t count() const { return slots_.size(); }
 
+  void write(UINT64 gpa) {
+    for (const auto& [number, each] : slots_) {
+      const bool is_logged = (each.flags & KVM_MEM_LOG_DIRTY_PAGES) != 0;
+      if (is_logged && gpa - each.guest_phys_addr < each.memory_size) {
+        logs_[number] |= UINT64{1} << (gpa - each.guest_phys_addr) / kPage;
+      }
+    }
+  }
+  long take_log(UINT32 number, std::span<UINT64> bitmap) {
+    const auto slot = slots_.find(number);
+    if (slot == slots_.end() || (slot->second.flags & KVM_MEM_LOG_DIRTY_PAGES) == 0) return -ENOENT;
+    bitmap[0] = std::exchange(logs_[number], 0);
+    return 0;
+  }
+
  private:
   std::map<UINT32, kvm_userspace_memory_region> slots_;
+  std::map<UINT32, UINT64> logs_;
 };
 
 class KvmMemoryTest : public ::testing::Test {
@@ -50,8 +70,48 @@ class KvmMemoryTest : public ::testing::Test {
 
   alignas(kPage) std::array<std::byte, 8 * kPage> bytes_{};
   Slots slots_;
-  KvmMemory memory_{[this](const kvm_userspace_memory_region& r) { return slots_.set(r); }, 4};
+  UINT64 dirty(UINT64 page, UINT64 pages) {
+    UINT64 bitmap = ~UINT64{0};
+    EXPECT_EQ(memory_.take_dirty(page * kPage, pages * kPage, {&bitmap, 1}), S_OK);
+    return bitmap;
+  }
+
+  DirtyPages dirty_pages_;
+  KvmMemory memory_{
+      {[this](const kvm_userspace_memory_region& r) { return slots_.set(r); },
+       [this](UINT32 slot, std::span<UINT64> bitmap) { return slots_.take_log(slot, bitmap); }},
+      4,
+      dirty_pages_};
 };
+
+TEST_F(KvmMemoryTest, WrittenPagesOfATrackedRangeAreTaken) {
+  ASSERT_EQ(memory_.map(0, range(2, bytes_.data())), S_OK);
+  ASSERT_EQ(memory_.map(2 * kPage, range(4, bytes_.data() + 2 * kPage, kTracked)), S_OK);
+  slots_.write(kPage);
+  slots_.write(3 * kPage + 8);
+  slots_.write(5 * kPage);
+  EXPECT_EQ(dirty(3, 2), 0b1u);  // the other is kept
+  EXPECT_EQ(dirty(2, 4), 0b1000u);
+  EXPECT_EQ(dirty(2, 4), 0u);
+}
+
+TEST_F(KvmMemoryTest, TheRestOfATrackedRangeCountsAsWritten) {
+  ASSERT_EQ(memory_.map(0, range(4, bytes_.data(), kTracked)), S_OK);
+  ASSERT_EQ(memory_.map(kPage, range(1, bytes_.data() + 4 * kPage, kTracked)), S_OK);
+  EXPECT_EQ(dirty(0, 4), 0b1101u);
+}
+
+TEST_F(KvmMemoryTest, WhatWasWrittenOutlivesIt) {
+  {
+    KvmMemory other(
+        {[this](const kvm_userspace_memory_region& r) { return slots_.set(r); },
+         [this](UINT32 slot, std::span<UINT64> bitmap) { return slots_.take_log(slot, bitmap); }},
+        4, dirty_pages_);
+    ASSERT_EQ(other.map(0, range(4, bytes_.data(), kTracked)), S_OK);
+    slots_.write(2 * kPage);
+  }
+  EXPECT_EQ(dirty(0, 4), 0b100u);
+}
 
 TEST_F(KvmMemoryTest, NewRangeReplacesThePagesThatItCovers) {
   ASSERT_EQ(memory_.map(0, range(4, bytes_.data())), S_OK);

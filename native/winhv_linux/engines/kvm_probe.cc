@@ -106,6 +106,7 @@ Result<std::uint64_t> run_to_its_end(EngineVm& vm) {
 
 Result<std::uint64_t> probe_engine(const Engine& engine) {
   NoAnswers answers;
+  DirtyPages dirty_pages;
   std::unique_ptr<EngineVm> vm;
   const VmShape shape{.processor_count = 1,
                       .local_apic_mode = WHvX64LocalApicEmulationModeNone,
@@ -113,7 +114,7 @@ Result<std::uint64_t> probe_engine(const Engine& engine) {
                       .apic_hz = engine.capabilities().apic_hz};
   RUNHV_TRY_ASSIGN(const platform::MemoryRegion page, platform::MemoryRegion::reserve(kPageBytes));
   std::memcpy(page.data() + kResetOffset, kCode.data(), kCode.size());
-  HRESULT result = engine.create_vm(shape, answers, vm);
+  HRESULT result = engine.create_vm(shape, answers, dirty_pages, vm);
   if (SUCCEEDED(result)) {
     result = vm->map(kResetPage,
                      {kPageBytes, page.data(), WHvMapGpaRangeFlagRead | WHvMapGpaRangeFlagExecute});

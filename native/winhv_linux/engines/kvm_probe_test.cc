@@ -25,6 +25,7 @@ class OneRun final : public EngineVm {
   HRESULT map(UINT64, const GpaRange&) override { return S_OK; }
   HRESULT unmap(UINT64, UINT64) override { return S_OK; }
   HRESULT memory_written(UINT64, UINT64) override { return S_OK; }
+  HRESULT take_dirty(UINT64, UINT64, std::span<UINT64>) override { return S_OK; }
   void cancel(UINT32) override {}  // it comes too late
   HRESULT request_interrupt(const WHV_INTERRUPT_CONTROL&) override { return S_OK; }
   HRESULT get_registers(UINT32, std::span<const WHV_REGISTER_NAME>, WHV_REGISTER_VALUE*) override {
@@ -34,6 +35,10 @@ class OneRun final : public EngineVm {
                         const WHV_REGISTER_VALUE*) override {
     return S_OK;
   }
+  HRESULT get_xsave(UINT32, std::span<std::byte>) override { return S_OK; }
+  HRESULT set_xsave(UINT32, std::span<const std::byte>) override { return S_OK; }
+  HRESULT get_apic(UINT32, ApicRegisters&) override { return S_OK; }
+  HRESULT set_apic(UINT32, const ApicRegisters&) override { return S_OK; }
   bool translate(UINT32, UINT64, WHV_MEMORY_ACCESS_TYPE, UINT64&) override { return false; }
 
  private:
@@ -48,7 +53,9 @@ class OneRunEngine final : public Engine {
       : cost_ns_(cost_ns), port_(port) {}
 
   const Capabilities& capabilities() const override { return capabilities_; }
-  HRESULT create_vm(const VmShape&, CpuAnswers&, std::unique_ptr<EngineVm>& vm) const override {
+  const XsaveLayout& xsave() const override { return xsave_; }
+  HRESULT create_vm(const VmShape&, CpuAnswers&, DirtyPages&,
+                    std::unique_ptr<EngineVm>& vm) const override {
     vm = std::make_unique<OneRun>(cost_ns_, port_, runs);
     return S_OK;
   }
@@ -59,6 +66,7 @@ class OneRunEngine final : public Engine {
   const std::uint64_t cost_ns_;
   const UINT16 port_;
   const Capabilities capabilities_{};
+  const XsaveLayout xsave_{{}};
 };
 
 TEST(ProbeEngine, TakesOneThatIsQuick) {

@@ -96,6 +96,12 @@ kvm_mp_state mp_state(const WHV_INTERNAL_ACTIVITY_REGISTER& activity) {
   return {activity.HaltSuspend != 0 ? UINT32{KVM_MP_STATE_HALTED} : UINT32{KVM_MP_STATE_RUNNABLE}};
 }
 
+// Of the local APIC's page, in registers of 16 bytes (SDM Vol.3 §11.4.1).
+constexpr std::size_t kApicStride = 16;
+constexpr std::size_t kApicId = 2;
+constexpr std::size_t kApicVersion = 3;
+static_assert(sizeof(kvm_lapic_state) == kApicStride * std::tuple_size_v<ApicRegisters>);
+
 struct OneMsr {  // kvm_msrs
   KvmListHeader header{.count = 1, .zero = 0};
   kvm_msr_entry entry;
@@ -215,6 +221,58 @@ void KvmRegisters::take_shared(const kvm_sync_regs& wanted) {
   // Of events only what is this processor's own: others may send it an NMI or a SIPI meanwhile.
   shared.events.flags = KVM_VCPUEVENT_VALID_SHADOW;
   run_.cr8 = shared.sregs.cr8;
+}
+
+// ---- state that is not registers by name ----
+
+HRESULT KvmRegisters::get_xsave(std::span<std::byte> area) const {
+  std::array<std::byte, kXsaveBytes> whole{};
+  if (const long r = processor_.request(kGetXsave, whole.data()); r < 0) return kvm_error(r);
+  std::memcpy(area.data(), whole.data(), area.size());
+  return S_OK;
+}
+
+HRESULT KvmRegisters::set_xsave(std::span<const std::byte> area) {
+  std::array<std::byte, kXsaveBytes> whole{};
+  std::memcpy(whole.data(), area.data(), area.size());
+  const long r = processor_.request(kSetXsave, whole.data());
+  return r < 0 ? kvm_error(r) : S_OK;
+}
+
+// CR8 and APIC_BASE are the local APIC's as well: what was written to them here KVM must have
+// before it is asked about the APIC, and what it has then is here afterwards.
+HRESULT KvmRegisters::give_system() {
+  if ((run_.kvm_dirty_regs & KVM_SYNC_X86_SREGS) == 0) return S_OK;
+  const long r = processor_.request(KVM_SET_SREGS, &run_.s.regs.sregs);
+  if (r < 0) return kvm_error(r);
+  run_.kvm_dirty_regs &= ~UINT64{KVM_SYNC_X86_SREGS};
+  return S_OK;
+}
+
+HRESULT KvmRegisters::get_apic(ApicRegisters& registers) {
+  if (const HRESULT result = give_system(); FAILED(result)) return result;
+  kvm_lapic_state page{};
+  if (const long r = processor_.request(KVM_GET_LAPIC, &page); r < 0) return kvm_error(r);
+  for (std::size_t n = 0; n < registers.size(); ++n) {
+    std::memcpy(&registers[n], page.regs + kApicStride * n, sizeof registers[n]);
+  }
+  return S_OK;
+}
+
+HRESULT KvmRegisters::set_apic(const ApicRegisters& registers) {
+  ApicRegisters now{};
+  if (const HRESULT result = get_apic(now); FAILED(result)) return result;
+  kvm_lapic_state page{};
+  for (std::size_t n = 0; n < registers.size(); ++n) {
+    const bool is_its_own = n == kApicId || n == kApicVersion;
+    const UINT32 value = is_its_own ? now[n] : registers[n];
+    std::memcpy(page.regs + kApicStride * n, &value, sizeof value);
+  }
+  long r = processor_.request(KVM_SET_LAPIC, &page);
+  if (r >= 0) r = processor_.request(KVM_GET_SREGS, &run_.s.regs.sregs);
+  if (r < 0) return kvm_error(r);
+  run_.cr8 = run_.s.regs.sregs.cr8;
+  return S_OK;
 }
 
 ExitRegisters KvmRegisters::at_exit() const {

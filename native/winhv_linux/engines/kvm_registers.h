@@ -27,6 +27,12 @@ class KvmRegisters {
   HRESULT get(std::span<const WHV_REGISTER_NAME> names, WHV_REGISTER_VALUE* values) const;
   HRESULT set(std::span<const WHV_REGISTER_NAME> names, const WHV_REGISTER_VALUE* values);
 
+  // As EngineVm's.
+  HRESULT get_xsave(std::span<std::byte> area) const;
+  HRESULT set_xsave(std::span<const std::byte> area);
+  HRESULT get_apic(ApicRegisters& registers);
+  HRESULT set_apic(const ApicRegisters& registers);
+
   ExitRegisters at_exit() const;
   PagingState paging() const;
 
@@ -36,6 +42,7 @@ class KvmRegisters {
   void restore(const kvm_sync_regs& before);
 
  private:
+  HRESULT give_system();
   void take_shared(const kvm_sync_regs& wanted);
 
   const platform::DeviceFile& processor_;

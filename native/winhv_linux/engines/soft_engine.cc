@@ -23,7 +23,9 @@ static_assert(SOFTCPU_APIC_NONE == int{WHvX64LocalApicEmulationModeNone} &&
               SOFTCPU_APIC_X2APIC == int{WHvX64LocalApicEmulationModeX2Apic});
 static_assert(SOFTCPU_MAP_READ == int{WHvMapGpaRangeFlagRead} &&
               SOFTCPU_MAP_WRITE == int{WHvMapGpaRangeFlagWrite} &&
-              SOFTCPU_MAP_EXECUTE == int{WHvMapGpaRangeFlagExecute});
+              SOFTCPU_MAP_EXECUTE == int{WHvMapGpaRangeFlagExecute} &&
+              SOFTCPU_MAP_TRACK == int{WHvMapGpaRangeFlagTrackDirtyPages});
+static_assert(SOFTCPU_APIC_REGISTERS == std::tuple_size_v<ApicRegisters>);
 
 // With several processors a slice must be short: an IPI reaches its target, and a spinning
 // processor sees the answer, only between slices. About 60 us at 300 MIPS.
@@ -38,6 +40,8 @@ Capabilities soft_capabilities() {
   WHV_CAPABILITY_FEATURES features{};
   features.PartialUnmap = 1;
   features.LocalApicEmulation = 1;
+  features.Xsave = 1;
+  features.DirtyPageTracking = 1;
   return {.features = features.AsUINT64,
           .extended_vm_exits = kExtendedVmExits,
           .x64_msr_exits = kX64MsrExits,
@@ -46,6 +50,11 @@ Capabilities soft_capabilities() {
           .apic_hz = 200'000'000,
           .physical_address_width = 40,
           .time_stops = true};
+}
+
+XsaveLayout soft_xsave() {
+  constexpr XsaveComponent kAvx{.number = 2, .size = 256, .offset = 576, .is_aligned = false};
+  return XsaveLayout({kAvx});
 }
 
 HRESULT hresult(softcpu_status status) {
@@ -122,8 +131,9 @@ EngineExit engine_exit(const softcpu_exit& from) {
 // it. Order of locks: baton, then sleep_mutex_.
 class SoftVm final : public EngineVm {
  public:
-  SoftVm(const SoftcpuLibrary& softcpu, const VmShape& shape, CpuAnswers& answers)
-      : softcpu_(softcpu), shape_(shape), answers_(answers) {}
+  SoftVm(const SoftcpuLibrary& softcpu, const VmShape& shape, CpuAnswers& answers,
+         DirtyPages& dirty_pages)
+      : softcpu_(softcpu), shape_(shape), answers_(answers), dirty_pages_(dirty_pages) {}
   ~SoftVm() override {
     if (vm_ != nullptr) softcpu_.destroy(vm_);
   }
@@ -135,6 +145,7 @@ class SoftVm final : public EngineVm {
   HRESULT map(UINT64 gpa, const GpaRange& range) override;
   HRESULT unmap(UINT64 gpa, UINT64 size) override;
   HRESULT memory_written(UINT64 gpa, UINT64 size) override;
+  HRESULT take_dirty(UINT64 gpa, UINT64 size, std::span<UINT64> bitmap) override;
   HRESULT run(UINT32 index, OnHalt on_halt, EngineExit& exit) override;
   void cancel(UINT32 index) override;
   HRESULT request_interrupt(const WHV_INTERRUPT_CONTROL& control) override;
@@ -142,6 +153,10 @@ class SoftVm final : public EngineVm {
                         WHV_REGISTER_VALUE* values) override;
   HRESULT set_registers(UINT32 index, std::span<const WHV_REGISTER_NAME> names,
                         const WHV_REGISTER_VALUE* values) override;
+  HRESULT get_xsave(UINT32 index, std::span<std::byte> area) override;
+  HRESULT set_xsave(UINT32 index, std::span<const std::byte> area) override;
+  HRESULT get_apic(UINT32 index, ApicRegisters& registers) override;
+  HRESULT set_apic(UINT32 index, const ApicRegisters& registers) override;
   bool translate(UINT32 index, UINT64 gva, WHV_MEMORY_ACCESS_TYPE access, UINT64& gpa) override;
 
  private:
@@ -180,6 +195,7 @@ class SoftVm final : public EngineVm {
   const SoftcpuLibrary& softcpu_;
   const VmShape shape_;
   CpuAnswers& answers_;
+  DirtyPages& dirty_pages_;
   softcpu_vm* vm_ = nullptr;
   Baton baton_;
   std::array<Processor, kMaxProcessors> processors_;
@@ -209,6 +225,9 @@ HRESULT SoftVm::create() {
   config.callbacks.write_msr = [](void* self, std::uint32_t cpu, std::uint32_t msr,
                                   std::uint64_t value) {
     return answer(static_cast<SoftVm*>(self)->answers_.write_msr(cpu, msr, value));
+  };
+  config.callbacks.page_written = [](void* self, std::uint64_t gpa) {
+    static_cast<SoftVm*>(self)->dirty_pages_.mark(gpa);
   };
   config.context = this;
   return hresult(softcpu_.create(&config, &vm_));
@@ -258,6 +277,33 @@ HRESULT SoftVm::set_registers(UINT32 index, std::span<const WHV_REGISTER_NAME> n
   return hresult(softcpu_.set(vm_, index, reinterpret_cast<const std::uint32_t*>(names.data()),
                               static_cast<std::uint32_t>(names.size()),
                               reinterpret_cast<const softcpu_value*>(values)));
+}
+
+HRESULT SoftVm::take_dirty(UINT64 gpa, UINT64 size, std::span<UINT64> bitmap) {
+  const EngineTurn turn(*this, Turn::kNext);  // nobody writes between the two
+  dirty_pages_.take(gpa, size, bitmap);
+  softcpu_.forget_writes(vm_);
+  return S_OK;
+}
+
+HRESULT SoftVm::get_xsave(UINT32 index, std::span<std::byte> area) {
+  const EngineTurn turn(*this, Turn::kNext);
+  return hresult(softcpu_.get_xsave(vm_, index, area.data()));
+}
+
+HRESULT SoftVm::set_xsave(UINT32 index, std::span<const std::byte> area) {
+  const EngineTurn turn(*this, Turn::kNext);
+  return hresult(softcpu_.set_xsave(vm_, index, area.data()));
+}
+
+HRESULT SoftVm::get_apic(UINT32 index, ApicRegisters& registers) {
+  const EngineTurn turn(*this, Turn::kNext);
+  return hresult(softcpu_.get_apic(vm_, index, registers.data()));
+}
+
+HRESULT SoftVm::set_apic(UINT32 index, const ApicRegisters& registers) {
+  const EngineTurn turn(*this, Turn::kNext);
+  return hresult(softcpu_.set_apic(vm_, index, registers.data()));
 }
 
 bool SoftVm::translate(UINT32 index, UINT64 gva, WHV_MEMORY_ACCESS_TYPE access, UINT64& gpa) {
@@ -394,9 +440,10 @@ class SoftEngine final : public Engine {
   explicit SoftEngine(SoftcpuLibrary softcpu) : softcpu_(std::move(softcpu)) {}
 
   const Capabilities& capabilities() const override { return capabilities_; }
-  HRESULT create_vm(const VmShape& shape, CpuAnswers& answers,
+  const XsaveLayout& xsave() const override { return xsave_; }
+  HRESULT create_vm(const VmShape& shape, CpuAnswers& answers, DirtyPages& dirty_pages,
                     std::unique_ptr<EngineVm>& vm) const override {
-    auto made = std::make_unique<SoftVm>(softcpu_, shape, answers);
+    auto made = std::make_unique<SoftVm>(softcpu_, shape, answers, dirty_pages);
     const HRESULT result = made->create();
     if (SUCCEEDED(result)) vm = std::move(made);
     return result;
@@ -405,6 +452,7 @@ class SoftEngine final : public Engine {
  private:
   const SoftcpuLibrary softcpu_;
   const Capabilities capabilities_ = soft_capabilities();
+  const XsaveLayout xsave_ = soft_xsave();
 };
 
 Result<std::unique_ptr<Engine>> open_soft_engine() {

@@ -14,6 +14,7 @@ namespace runhv::winhv_linux {
   X(map)                           \
   X(unmap)                         \
   X(memory_written)                \
+  X(forget_writes)                 \
   X(run)                           \
   X(cancel)                        \
   X(next_timer_ns)                 \
@@ -21,6 +22,10 @@ namespace runhv::winhv_linux {
   X(request_interrupt)             \
   X(get)                           \
   X(set)                           \
+  X(get_xsave)                     \
+  X(set_xsave)                     \
+  X(get_apic)                      \
+  X(set_apic)                      \
   X(translate)                     \
   X(instructions)
 

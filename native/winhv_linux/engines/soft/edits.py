@@ -58,6 +58,9 @@ edit("cpu/apic.cc", "i<BX_SMP_PROCESSORS", "i<bx_machine->cpu_count", 1)
 edit("cpu/apic.h", "#define BX_NUM_LOCAL_APICS  BX_SMP_PROCESSORS",
      "#define BX_NUM_LOCAL_APICS ((int)bx_machine->cpu_count)")
 edit("cpu/apic.h", "  BX_CPU_C *cpu;\n", "  BX_CPU_C *cpu;\n  bx_machine_t *bx_machine = ::bx_machine;\n")
+# Its state is read and set as a whole.
+edit("cpu/apic.h", "class BOCHSAPI bx_local_apic_c : public logfunctions\n{\n",
+     "class BOCHSAPI bx_local_apic_c : public logfunctions\n{\npublic:\n")
 edit("cpu/apic.cc", "  if (apic_id >= bx_cpu_count)\n"
      '    BX_PANIC(("PANIC: invalid APIC_ID assigned %d (max = %d)", apic_id, bx_cpu_count));\n', "")
 # The table of MSR descriptors is shared by all processors of all machines.

@@ -30,6 +30,12 @@ namespace {
 
 }  // namespace
 
+void BX_MEM_C::note_write(const Range& range, bx_phy_address addr) {
+  if (!(range.flags & SOFTCPU_MAP_TRACK)) return;
+  const softcpu_config& config = vm_of(bx_machine)->config;
+  config.callbacks.page_written(config.context, addr & ~Bit64u(0xfff));
+}
+
 bool BX_MEM_C::unmap(Bit64u gpa, Bit64u size) {
   std::vector<Range> kept;
   Bit64u end = gpa + size;
@@ -76,6 +82,8 @@ Bit8u* BX_MEM_C::getHostMemAddr(BX_CPU_C*, bx_phy_address addr, unsigned rw) con
   if (rw == BX_WRITE || rw == BX_RW) needed = SOFTCPU_MAP_READ | SOFTCPU_MAP_WRITE;
   if (rw == BX_EXECUTE) needed = SOFTCPU_MAP_EXECUTE;
   if ((r->flags & needed) != needed) return nullptr;
+  // Who gets the address keeps it, and writes without asking again.
+  if (needed & SOFTCPU_MAP_WRITE) note_write(*r, addr);
   return r->host + (addr - r->gpa);
 }
 
@@ -91,6 +99,7 @@ void BX_MEM_C::writePhysicalPage(BX_CPU_C* cpu, bx_phy_address addr, unsigned le
   if (!r || !(r->flags & SOFTCPU_MAP_WRITE))
     mmio_exit(cpu, addr, len, 1, cpu->access_laddr, r != nullptr);
   bx_machine->stamps->decWriteStamp(addr, len);
+  note_write(*r, addr);
   memcpy(r->host + (addr - r->gpa), data, len);
 }
 
@@ -111,6 +120,7 @@ bool BX_MEM_C::write_table(bx_phy_address addr, unsigned len, const void* data) 
   const Range* r = find(addr);
   if (r && (r->flags & SOFTCPU_MAP_WRITE)) {
     bx_machine->stamps->decWriteStamp(addr, len);
+    note_write(*r, addr);
     memcpy(r->host + (addr - r->gpa), data, len);
   }
   return true;

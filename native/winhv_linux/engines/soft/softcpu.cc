@@ -119,12 +119,16 @@ bool softcpu_vm::create_cpus() {
   return true;
 }
 
-void softcpu_vm::flush_translations() {
+void softcpu_vm::flush_data_translations() {
   for (unsigned i = 0; i < cpu_count; i++) {
     cpus[i]->TLB_flush();
-    cpus[i]->invalidate_prefetch_q();
     cpus[i]->invalidate_stack_cache();
   }
+}
+
+void softcpu_vm::flush_translations() {
+  flush_data_translations();
+  for (unsigned i = 0; i < cpu_count; i++) cpus[i]->invalidate_prefetch_q();
   flushICaches();
 }
 
@@ -218,7 +222,7 @@ SOFTCPU_API softcpu_status softcpu_create(const softcpu_config* config, softcpu_
     return SOFTCPU_E_ABI;
   if (config->cpu_count < 1 || config->cpu_count > SOFTCPU_MAX_CPUS ||
       config->apic_mode > SOFTCPU_APIC_X2APIC || !config->tsc_hz || !config->apic_hz ||
-      !config->callbacks.now_ns)
+      !config->callbacks.now_ns || !config->callbacks.page_written)
     return SOFTCPU_E_INVALID;
   auto* made = new (std::nothrow) softcpu_vm(*config);
   if (!made) return SOFTCPU_E_MEMORY;
@@ -234,7 +238,7 @@ SOFTCPU_API void softcpu_destroy(softcpu_vm* vm) { delete vm; }
 
 SOFTCPU_API softcpu_status softcpu_map(softcpu_vm* vm, uint64_t gpa, uint64_t size, void* host,
                                        uint32_t flags) {
-  if (!valid_range(gpa, size) || !host || (flags & ~7u)) return SOFTCPU_E_INVALID;
+  if (!valid_range(gpa, size) || !host || (flags & ~15u)) return SOFTCPU_E_INVALID;
   vm->enter();
   // Also where nothing was mapped: a TLB entry may say so.
   vm->ranges.map({gpa, size, static_cast<Bit8u*>(host), flags});
@@ -261,6 +265,11 @@ SOFTCPU_API softcpu_status softcpu_memory_written(softcpu_vm* vm, uint64_t gpa, 
     at += part;
   }
   return SOFTCPU_OK;
+}
+
+SOFTCPU_API void softcpu_forget_writes(softcpu_vm* vm) {
+  vm->enter();
+  vm->flush_data_translations();
 }
 
 SOFTCPU_API softcpu_status softcpu_run(softcpu_vm* vm, uint32_t cpu, uint64_t max_instructions,
@@ -329,6 +338,36 @@ SOFTCPU_API softcpu_status softcpu_set(softcpu_vm* vm, uint32_t cpu, const uint3
   RegisterChanges changes;
   for (uint32_t n = 0; n < count; n++) set_register(vm->cpus[cpu], names[n], values[n], &changes);
   finish_registers(vm->cpus[cpu], changes);
+  return SOFTCPU_OK;
+}
+
+SOFTCPU_API softcpu_status softcpu_get_xsave(softcpu_vm* vm, uint32_t cpu, void* area) {
+  if (cpu >= vm->cpu_count || !area) return SOFTCPU_E_INVALID;
+  vm->enter();
+  get_xsave(vm->cpus[cpu], static_cast<Bit8u*>(area));
+  return SOFTCPU_OK;
+}
+
+SOFTCPU_API softcpu_status softcpu_set_xsave(softcpu_vm* vm, uint32_t cpu, const void* area) {
+  if (cpu >= vm->cpu_count || !area) return SOFTCPU_E_INVALID;
+  vm->enter();
+  return set_xsave(vm->cpus[cpu], static_cast<const Bit8u*>(area)) ? SOFTCPU_OK : SOFTCPU_E_INVALID;
+}
+
+SOFTCPU_API softcpu_status softcpu_get_apic(softcpu_vm* vm, uint32_t cpu, uint32_t* registers) {
+  if (cpu >= vm->cpu_count || !registers || !vm->has_apic) return SOFTCPU_E_INVALID;
+  vm->enter();
+  vm->deliver_events();  // what was requested is in it
+  get_apic(vm->cpus[cpu], registers);
+  return SOFTCPU_OK;
+}
+
+SOFTCPU_API softcpu_status softcpu_set_apic(softcpu_vm* vm, uint32_t cpu,
+                                            const uint32_t* registers) {
+  if (cpu >= vm->cpu_count || !registers || !vm->has_apic) return SOFTCPU_E_INVALID;
+  vm->enter();
+  vm->deliver_events();  // what was requested before is replaced
+  set_apic(vm->cpus[cpu], registers);
   return SOFTCPU_OK;
 }
 

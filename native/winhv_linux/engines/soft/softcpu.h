@@ -31,8 +31,10 @@
 extern "C" {
 #endif
 
-#define SOFTCPU_ABI_VERSION 1u
+#define SOFTCPU_ABI_VERSION 2u
 #define SOFTCPU_MAX_CPUS 64u
+#define SOFTCPU_XSAVE_BYTES 832u
+#define SOFTCPU_APIC_REGISTERS 64u
 
 typedef struct softcpu_vm softcpu_vm;
 
@@ -63,6 +65,9 @@ typedef struct softcpu_callbacks {
    * STAR.., FS/GS base, APIC_BASE and the x2APIC range when apic_mode is not NONE. */
   softcpu_answer (*read_msr)(void* context, uint32_t cpu, uint32_t msr, uint64_t* value);
   softcpu_answer (*write_msr)(void* context, uint32_t cpu, uint32_t msr, uint64_t value);
+  /* The guest writes, or is about to, to the page at `gpa` of a range with SOFTCPU_MAP_TRACK: the
+   * first time since softcpu_forget_writes, and whenever it pleases the engine. */
+  void (*page_written)(void* context, uint64_t gpa);
 } softcpu_callbacks;
 
 enum { SOFTCPU_APIC_NONE = 0, SOFTCPU_APIC_XAPIC = 1, SOFTCPU_APIC_X2APIC = 2 };
@@ -86,7 +91,12 @@ softcpu_status softcpu_create(const softcpu_config* config, softcpu_vm** vm);
 void softcpu_destroy(softcpu_vm* vm);
 
 /* ---- memory ---- */
-enum { SOFTCPU_MAP_READ = 1, SOFTCPU_MAP_WRITE = 2, SOFTCPU_MAP_EXECUTE = 4 };
+enum {
+  SOFTCPU_MAP_READ = 1,
+  SOFTCPU_MAP_WRITE = 2,
+  SOFTCPU_MAP_EXECUTE = 4,
+  SOFTCPU_MAP_TRACK = 8 /* tell page_written of it */
+};
 
 /* Backs [gpa, gpa + size) with host memory, replacing what was mapped there page by page. 4 KiB
  * multiples. A write to a range without WRITE, and any access to no range, is SOFTCPU_EXIT_MMIO. */
@@ -96,6 +106,9 @@ softcpu_status softcpu_unmap(softcpu_vm* vm, uint64_t gpa, uint64_t size);
 /* The host wrote to guest memory (a device's DMA): decoded instructions of these bytes are stale.
  */
 softcpu_status softcpu_memory_written(softcpu_vm* vm, uint64_t gpa, uint64_t size);
+
+/* From now on page_written is told anew of each page that is written. */
+void softcpu_forget_writes(softcpu_vm* vm);
 
 /* ---- running ---- */
 typedef enum softcpu_exit_reason {
@@ -185,6 +198,18 @@ softcpu_status softcpu_get(softcpu_vm* vm, uint32_t cpu, const uint32_t* names, 
                            softcpu_value* values);
 softcpu_status softcpu_set(softcpu_vm* vm, uint32_t cpu, const uint32_t* names, uint32_t count,
                            const softcpu_value* values);
+
+/* The state of XSAVE in its standard form (SDM Vol.1 13.4): x87, SSE, AVX. Of what its XSTATE_BV
+ * does not name the state is that after INIT. set: E_INVALID, and nothing changed, for an XSTATE_BV
+ * or an MXCSR that no processor has. */
+softcpu_status softcpu_get_xsave(softcpu_vm* vm, uint32_t cpu, void* area);
+softcpu_status softcpu_set_xsave(softcpu_vm* vm, uint32_t cpu, const void* area);
+
+/* The local APIC: the register at byte 16 n of its page (SDM Vol.3 11.4.1) is registers[n]. set
+ * takes no identity, version or priority that follows from others, and sends nothing. E_INVALID:
+ * apic_mode is SOFTCPU_APIC_NONE. */
+softcpu_status softcpu_get_apic(softcpu_vm* vm, uint32_t cpu, uint32_t* registers);
+softcpu_status softcpu_set_apic(softcpu_vm* vm, uint32_t cpu, const uint32_t* registers);
 
 /* Page walk of `cpu` for linear address `gva`. access: as softcpu_exit.access. Returns OK with
  * *gpa, or E_INVALID where the guest's tables do not map it. Sets no accessed or dirty bit. */

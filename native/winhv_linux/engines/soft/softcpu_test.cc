@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -54,6 +55,7 @@ struct Callbacks {
   std::function<softcpu_answer(uint32_t, uint32_t, uint32_t*)> cpuid;
   std::function<softcpu_answer(uint32_t, uint64_t*)> read_msr;
   std::function<softcpu_answer(uint32_t, uint64_t)> write_msr;
+  std::set<uint64_t> written;
 };
 
 // A machine with 1 MiB of memory at 0, whose processors start at kCode in real mode.
@@ -83,6 +85,9 @@ class Guest {
     config.callbacks.write_msr = [](void* c, uint32_t, uint32_t msr, uint64_t value) {
       auto* self = static_cast<Callbacks*>(c);
       return self->write_msr ? self->write_msr(msr, value) : SOFTCPU_ANSWER_DEFAULT;
+    };
+    config.callbacks.page_written = [](void* c, uint64_t gpa) {
+      static_cast<Callbacks*>(c)->written.insert(gpa);
     };
     EXPECT_EQ(softcpu_create(&config, &vm), SOFTCPU_OK);
     EXPECT_EQ(softcpu_map(vm, 0, kMemory, ram_, 7), SOFTCPU_OK);
@@ -758,6 +763,95 @@ TEST(SoftCpu, TranslatesThroughTheGuestsTables) {
   EXPECT_EQ(gpa, 0x212345u);
   EXPECT_EQ(softcpu_translate(guest.vm, 0, 0x40000000, 0, &gpa), SOFTCPU_E_INVALID);
   EXPECT_EQ(softcpu_translate(guest.vm, 0, 0x8000000000000000, 0, &gpa), SOFTCPU_E_INVALID);
+}
+
+TEST(SoftCpu, TellsOfPagesThatAreWrittenOnceUntilTheyAreForgotten) {
+  Guest guest;
+  guest.EnterLongMode();
+  ASSERT_EQ(softcpu_map(guest.vm, 0x40000, 0x4000, guest.ram() + 0x40000, 15), SOFTCPU_OK);
+  auto run = [&] {
+    guest.Set(kRip, kCode);
+    // mov al, [0x40000]; mov [0x41008], al; mov [0x41010], al; push at 0x44000; hlt
+    guest.Code({0x8a, 0x04, 0x25, 0x00, 0x00, 0x04, 0x00, 0x88, 0x04, 0x25,
+                0x08, 0x10, 0x04, 0x00, 0x88, 0x04, 0x25, 0x10, 0x10, 0x04,
+                0x00, 0xbc, 0x00, 0x40, 0x04, 0x00, 0x50, 0xf4});
+    guest.Set(0x80000005, 0);
+    guest.callbacks.written.clear();
+    EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+    return guest.callbacks.written;
+  };
+  const std::set<uint64_t> both{0x41000, 0x43000};
+  EXPECT_EQ(run(), both);
+  EXPECT_EQ(run(), std::set<uint64_t>());
+  softcpu_forget_writes(guest.vm);
+  EXPECT_EQ(run(), both);
+}
+
+TEST(SoftCpu, TheXsaveStateIsGivenAndTaken) {
+  Guest guest;
+  uint8_t area[SOFTCPU_XSAVE_BYTES];
+  guest.Set(kXmm0, {0x1111, 0x2222});
+  ASSERT_EQ(softcpu_get_xsave(guest.vm, 0, area), SOFTCPU_OK);
+  auto at = [&](size_t offset) {
+    uint64_t value;
+    memcpy(&value, area + offset, sizeof value);
+    return value;
+  };
+  EXPECT_EQ(at(160), 0x1111u);
+  EXPECT_EQ(at(168), 0x2222u);
+  EXPECT_EQ(at(512), 7u);
+  const uint64_t high = 0x3333, x87_alone = 1, unknown = 8;
+  memcpy(area + 576, &high, sizeof high);
+  ASSERT_EQ(softcpu_set_xsave(guest.vm, 0, area), SOFTCPU_OK);
+  guest.EnterLongMode();
+  guest.Set(kCr4, 0x40620);
+  guest.Set(0x27, 7);
+  guest.Code(
+      {0xc5, 0xfd, 0x7f, 0x04, 0x25, 0x00, 0x60, 0x00, 0x00, 0xf4});  // vmovdqa [0x6000], ymm0
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(guest.ram()[0x6000], 0x11);
+  EXPECT_EQ(guest.ram()[0x6010], 0x33);
+
+  memcpy(area + 512, &x87_alone, sizeof x87_alone);
+  ASSERT_EQ(softcpu_set_xsave(guest.vm, 0, area), SOFTCPU_OK);
+  EXPECT_EQ(guest.Get(kXmm0), 0u);
+  EXPECT_EQ(guest.GetWide(0x1019).high & 0xffffffff, 0x1f80u);
+  memcpy(area + 512, &unknown, sizeof unknown);
+  EXPECT_EQ(softcpu_set_xsave(guest.vm, 0, area), SOFTCPU_E_INVALID);
+}
+
+TEST(SoftCpu, TheLocalApicIsGivenAndTaken) {
+  Guest guest;
+  guest.EnterLongMode();
+  std::vector<uint8_t> code = EnableX2Apic();
+  AppendWrmsr(&code, 0x832, 0x20000 | 0x40);  // periodic
+  AppendWrmsr(&code, 0x83e, 0xb);             // undivided
+  AppendWrmsr(&code, 0x838, 1000);
+  code.push_back(0xf4);
+  guest.Code(code);
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  guest.callbacks.now += 300;  // ticks
+  uint32_t registers[SOFTCPU_APIC_REGISTERS];
+  ASSERT_EQ(softcpu_get_apic(guest.vm, 0, registers), SOFTCPU_OK);
+  EXPECT_EQ(registers[0x32], 0x20040u);
+  EXPECT_EQ(registers[0x38], 1000u);
+  EXPECT_EQ(registers[0x39], 700u);
+  EXPECT_EQ(registers[0x0f], 0x1ffu);
+
+  Guest other;
+  other.Set(0x2003, 0xfee00d00);  // APIC_BASE: x2APIC
+  registers[0x22] |= 1u << 5;     // vector 0x45 is requested
+  ASSERT_EQ(softcpu_set_apic(other.vm, 0, registers), SOFTCPU_OK);
+  uint32_t taken[SOFTCPU_APIC_REGISTERS];
+  ASSERT_EQ(softcpu_get_apic(other.vm, 0, taken), SOFTCPU_OK);
+  taken[0x09] = registers[0x09];  // a priority, of what is requested
+  EXPECT_EQ(memcmp(registers, taken, sizeof taken), 0);
+  EXPECT_EQ(softcpu_next_timer_ns(other.vm), other.callbacks.now + 700);
+  other.callbacks.now += 700;
+  EXPECT_EQ(softcpu_get_apic(other.vm, 0, taken), SOFTCPU_OK);
+  EXPECT_EQ(taken[0x22] >> 0 & 1, 1u);  // vector 0x40 of the timer
+  Guest none(1, SOFTCPU_APIC_NONE);
+  EXPECT_EQ(softcpu_get_apic(none.vm, 0, taken), SOFTCPU_E_INVALID);
 }
 
 TEST(SoftCpu, SetIsAllOrNothing) {

@@ -43,6 +43,7 @@ struct softcpu_vm : bx_machine_t {
     return cancel[cpu].load(std::memory_order_relaxed) && cancel[cpu].exchange(false);
   }
   bool time_is_up();
+  void flush_data_translations();
   void flush_translations();
   softcpu_status run(unsigned cpu, Bit64u max_instructions, softcpu_exit* exit_out);
 
@@ -88,6 +89,11 @@ struct RegisterChanges {
 };
 void set_register(BX_CPU_C* cpu, Bit32u name, const softcpu_value& value, RegisterChanges* changes);
 void finish_registers(BX_CPU_C* cpu, const RegisterChanges& changes);
+void get_xsave(BX_CPU_C* cpu, Bit8u area[SOFTCPU_XSAVE_BYTES]);
+// False: values that no processor has; nothing is changed then.
+bool set_xsave(BX_CPU_C* cpu, const Bit8u given[SOFTCPU_XSAVE_BYTES]);
+void get_apic(BX_CPU_C* cpu, uint32_t registers[SOFTCPU_APIC_REGISTERS]);
+void set_apic(BX_CPU_C* cpu, const uint32_t registers[SOFTCPU_APIC_REGISTERS]);
 bool walk(BX_CPU_C* cpu, Bit64u gva, Bit32u access, Bit64u* gpa);
 // Up to 15 bytes from RIP; returns how many the guest's tables and memory give.
 unsigned fetch_bytes(BX_CPU_C* cpu, Bit8u bytes[16]);

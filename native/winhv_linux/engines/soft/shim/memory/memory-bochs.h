@@ -30,6 +30,9 @@ class BX_MEM_C {
   bool dbg_fetch_mem(BX_CPU_C*, bx_phy_address, unsigned, Bit8u*) { return false; }
 
  private:
+  // The guest writes there.
+  static void note_write(const Range& range, bx_phy_address addr);
+
   std::vector<Range> ranges_;  // sorted, without overlap
   mutable unsigned last_ = 0;  // index of the last hit
 };

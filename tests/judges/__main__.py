@@ -4,6 +4,7 @@ A judge is a module beside this file with
   MUST             the share of what runc passes that runhv has to pass
   prepare(cache)   gets what it needs, by package name, into the folder `cache`; returns what `run` is given
   both(dist)       where it is not runc and runhv that it compares: {name: runtime} of two, the one to measure by first
+  summary(outcomes)  where it has one: text for people, of {name of a runtime: {case: Outcome}}, that is printed before the comparison
   REASONS          where it is not docs/conformance.md that gives reasons: the page
   run(prepared, runtime, work, only)   runs its cases, those whose names hold `only`, with the executable `runtime`, in the
                    empty folder `work`; returns {case: Outcome}. A case that hangs is one that fails.
@@ -88,6 +89,8 @@ def main():
     kept.write_text(json.dumps({name: {case: outcome.value for case, outcome in sorted(cases.items())}
                                 for name, cases in outcomes.items()}, indent=1) + "\n")
     print(f"each case: {kept}")
+    if hasattr(judge, "summary"):
+        print(judge.summary(outcomes))
     if options.runtime:
         cases = outcomes[options.runtime]
         for case, outcome in cases.items():

@@ -1,6 +1,6 @@
 """The engine `kvm` beside `soft`, on a KVM that needs no hardware: a machine of QEMU's that emulates AMD's SVM, with Debian's cloud
 kernel and its kvm-amd. The conformance tests, containers, and the exits of a start. A case that `soft` passes and `kvm` does not has
-its reason in docs/kvm.md."""
+its reason in docs/whp-contract.md."""
 
 import json
 import pathlib
@@ -15,9 +15,9 @@ import tempfile
 from judges.outcome import Outcome, of_tap
 
 MUST = 0.90
-REASONS = pathlib.Path(__file__).resolve().parents[2] / "docs/kvm.md"
+REASONS = pathlib.Path(__file__).resolve().parents[2] / "docs/whp-contract.md"
 FETCH = pathlib.Path(__file__).resolve().parents[1] / "fixtures/fetch_kernels.py"
-PATIENCE_S = 900
+PATIENCE_S = 3600  # a case takes a second, and three on a busy host
 # In the order in which they need one another.
 MODULES = "irqbypass", "kvm", "kvm-amd"
 # One processor: with two, QEMU's emulation of SVM has stood still (reason not known).
@@ -172,6 +172,21 @@ def exits(engine, said):
     first = next(iter(counts.values()))
     return {f"exits of a start: {reason}": Outcome.PASSED if counts[engine].get(reason) == count else Outcome.FAILED
             for reason, count in first.items()}
+
+
+def summary(outcomes):
+    """A table: of each group of cases, how many pass on each engine."""
+    groups = {}
+    for engine, cases in outcomes.items():
+        for case, outcome in cases.items():
+            kind, _, name = case.partition(": ")
+            group = f"conformance {name.partition('.')[0]}" if kind == "conformance" else kind
+            count = groups.setdefault(group, {}).setdefault(engine, [0, 0])
+            count[0] += outcome is Outcome.PASSED
+            count[1] += 1
+    shown = [["", *outcomes]] + [[group, *("{} of {}".format(*by.get(engine, (0, 0))) for engine in outcomes)] for group, by in sorted(groups.items())]
+    widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in shown)
 
 
 def run(prepared, runtime, work, only):

@@ -22,6 +22,10 @@ class Tap {
   // In the calling thread's network namespace, and gone with this object. kConflict: somebody has
   // an interface of that name, which has at most 15 characters.
   static Result<Tap> create(const std::string& name);
+  // One that another process has made so. kInvalidArgument: the descriptor is no tap, or frames of
+  // another form go through it.
+  static Result<Tap> adopt_owned(UniqueHandle handle);
+  OsHandle handle() const { return handle_.get(); }
 
   // What the kernel may leave to the reader of a frame.
   Result<void> leave_to_reader(bool checksum, bool tcp4, bool tcp6);

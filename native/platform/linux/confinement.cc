@@ -253,6 +253,8 @@ void allow_for_network(SystemCallFilter& filter, const Duties& duties) {
   filter.allow_where(SYS_ioctl, 1,
                      {{kWhole, TUNSETIFF},
                       {kWhole, TUNSETVNETHDRSZ},
+                      {kWhole, TUNGETIFF},
+                      {kWhole, TUNGETVNETHDRSZ},
                       {kWhole, TUNSETOFFLOAD},
                       {kWhole, SIOCGIFINDEX}});
   if (duties.enters_network) filter.allow_where(SYS_setns, 1, {{kWhole, CLONE_NEWNET}});

@@ -15,6 +15,8 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -269,6 +271,17 @@ TEST_F(ConfinementTest, SocketsOfANetworkAreNoDaemons) {
                        if (::socket(AF_NETLINK, SOCK_RAW, 0) < 0) return 1;
                        return ::socket(AF_UNIX, SOCK_STREAM, 0) < 0 && errno == EAFNOSUPPORT ? 0
                                                                                              : 2;
+                     }),
+            0);
+  // Of what is said to be a tap.
+  EXPECT_EQ(confined(duties,
+                     [] {
+                       ifreq request{};
+                       int bytes = 0;
+                       return ::ioctl(0, TUNGETIFF, &request) < 0 &&
+                                      ::ioctl(0, TUNGETVNETHDRSZ, &bytes) < 0
+                                  ? 0
+                                  : 1;
                      }),
             0);
   EXPECT_EQ(confined(duties, [] { return ::setns(0, CLONE_NEWNET) == 0 ? 1 : 2; }), kEndedBySigsys);

@@ -18,6 +18,7 @@ namespace runhv::platform {
 namespace {
 
 constexpr int kHeaderBytes = 12;
+constexpr short kKind = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
 
 // readv(2) and writev(2) of frames.
 template <class Byte, class Call>
@@ -40,13 +41,29 @@ Result<Tap> Tap::create(const std::string& name) {
   const int number = static_cast<int>(handle.get());
   ifreq request{};
   std::memcpy(request.ifr_name, name.data(), name.size());
-  request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL);
+  request.ifr_flags = static_cast<short>(kKind | IFF_TUN_EXCL);
   if (::ioctl(number, TUNSETIFF, &request) != 0) {
     return Fail{last_os_error(operation)};
   }
   const int header_bytes = kHeaderBytes;
   if (::ioctl(number, TUNSETVNETHDRSZ, &header_bytes) != 0) {
     return Fail{last_os_error(operation)};
+  }
+  return Tap(std::move(handle));
+}
+
+Result<Tap> Tap::adopt_owned(UniqueHandle handle) {
+  const int number = static_cast<int>(handle.get());
+  const auto wrong = [](const char* what) {
+    return Fail{Error{Code::kInvalidArgument, "take a tap", what}};
+  };
+  ifreq request{};
+  if (::ioctl(number, TUNGETIFF, &request) != 0) return wrong("the descriptor is none");
+  int header_bytes = 0;
+  const int status = ::fcntl(number, F_GETFL);
+  if ((request.ifr_flags & kKind) != kKind || (status & O_NONBLOCK) == 0 ||
+      ::ioctl(number, TUNGETVNETHDRSZ, &header_bytes) != 0 || header_bytes != kHeaderBytes) {
+    return wrong("its frames are not those of Tap::create()");
   }
   return Tap(std::move(handle));
 }

@@ -9,7 +9,11 @@ Result<Tap> Tap::create(const std::string& name) {
                     "Windows has no taps: a container has a loopback there"}};
 }
 
-// Of a tap there is none, since create() makes none.
+Result<Tap> Tap::adopt_owned(UniqueHandle) {
+  return Fail{Error{Code::kUnsupported, "take a tap", "Windows has none"}};
+}
+
+// Of a tap there is none, since nothing makes one.
 Result<void> Tap::leave_to_reader(bool, bool, bool) { RUNHV_CHECK(false); }
 IoResult Tap::read(std::span<const std::span<std::byte>>) { RUNHV_CHECK(false); }
 IoResult Tap::write(std::span<const std::span<const std::byte>>) { RUNHV_CHECK(false); }

@@ -113,6 +113,12 @@ bool join_namespaces(Launch& launch) {
   return result == 0 || launch.failure.set(result, "join the container's namespaces");
 }
 
+// Of a container beside the first one that has interfaces of the machine in a namespace of its own.
+bool moves_network(const Launch& launch) {
+  return launch.container != nullptr && launch.container->netlink_count != 0 &&
+         (launch.namespaces & CLONE_NEWNET) != 0;
+}
+
 bool make_container(Launch& launch) {
   const ContainerRequest& container = *launch.container;
   const ProcessRequest& process = launch.process;
@@ -122,6 +128,7 @@ bool make_container(Launch& launch) {
       !enter_cgroup(launch.number, (launch.namespaces & CLONE_NEWCGROUP) != 0, failure)) {
     return false;
   }
+  if (moves_network(launch) && !move_network(container.records, failure)) return false;
   // While its folder can be seen. The rules come last: what is made until then is ours.
   const int cgroup = launch.device_filter < 0 ? -1 : open_cgroup(launch.number);
   int proc = -1;
@@ -236,6 +243,8 @@ int start_child(Launch& launch, std::uint64_t flags) {
   std::uint64_t namespaces = launch.container != nullptr ? launch.namespaces : 0;
   // Its root is the cgroup of whoever makes it: not the agent's.
   if (launch.in_cgroup) namespaces &= ~std::uint64_t{CLONE_NEWCGROUP};
+  // The same: the agent's has its interfaces.
+  if (moves_network(launch)) namespaces &= ~std::uint64_t{CLONE_NEWNET};
   // Nobody's clocks may differ yet.
   namespaces &= ~std::uint64_t{CLONE_NEWTIME};
   arguments.flags = CLONE_VM | flags | namespaces;

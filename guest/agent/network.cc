@@ -1,7 +1,9 @@
 #include "network.h"
 
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -102,7 +104,48 @@ bool send_message(const NetlinkRecord& netlink, int socket, Failure& failure) {
   return result == 0 || (removes && had_gone) || failure.set(result, netlink.what);
 }
 
+// Into the network namespace of the caller, which is pid 1 where it looks for pids.
+long move_here(int socket, int index) {
+  struct {
+    nlmsghdr header;
+    ifinfomsg link;
+    rtattr attribute;
+    std::uint32_t pid;
+  } message = {};
+  message.header.nlmsg_len = sizeof message;
+  message.header.nlmsg_type = RTM_NEWLINK;
+  message.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+  message.link.ifi_index = index;
+  message.attribute.rta_len = RTA_LENGTH(sizeof message.pid);
+  message.attribute.rta_type = IFLA_NET_NS_PID;
+  message.pid = 1;
+  return say(socket, reinterpret_cast<const std::byte*>(&message), sizeof message);
+}
+
 }  // namespace
+
+bool move_network(std::span<const std::byte> records, Failure& failure) {
+  // It stays one of the agent's namespace.
+  const int socket = sys::socket(AF_NETLINK, SOCK_RAW);
+  if (socket < 0) return failure.set(socket, "open a socket of rtnetlink");
+  const long made = sys::unshare(CLONE_NEWNET);
+  bool moved[RUNHV_MAX_NETWORKS] = {};
+  const bool done =
+      made < 0
+          ? failure.set(made, "make the container's network namespace")
+          : for_each(records, RUNHV_REC_NETLINK, [&](const Record& record) {
+              NetlinkRecord netlink;
+              decode(record, netlink);
+              const std::uint32_t interface = netlink.head.interface;
+              if (moved[interface]) return true;
+              moved[interface] = true;
+              const int index = indices.of[interface];
+              const long result = index == 0 ? -ENODEV : move_here(socket, index);
+              return result == 0 || failure.set(result, "bring an interface in, to ", netlink.what);
+            });
+  sys::close(socket);
+  return done;
+}
 
 bool configure_network(std::span<const std::byte> records, Failure& failure) {
   const int socket = sys::socket(AF_NETLINK, SOCK_RAW);  // protocol 0 is NETLINK_ROUTE

@@ -1,7 +1,9 @@
 #include "container/agent_request.h"
 
+#include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -138,6 +140,33 @@ void append_network(std::vector<std::byte>& out, std::span<const NetworkMessage>
   if (resolver) Record(out, RUNHV_REC_RESOLVER).object(*resolver);
 }
 
+Fail<Error> no_network(const char* detail) {
+  return Fail{Error{Code::kInvalidArgument, "read the network of another process", detail}};
+}
+
+Result<NetworkMessage> decode_netlink(std::span<const std::byte> record, std::size_t interfaces) {
+  if (record.size() < sizeof(runhv_netlink)) return no_network("a message is cut off");
+  const auto interface = load_le<std::uint32_t>(record, offsetof(runhv_netlink, interface));
+  const auto index_offset = load_le<std::uint32_t>(record, offsetof(runhv_netlink, index_offset));
+  const auto bytes = load_le<std::uint32_t>(record, offsetof(runhv_netlink, message_bytes));
+  const auto zero = load_le<std::uint32_t>(record, offsetof(runhv_netlink, zero));
+  const std::span<const std::byte> rest = record.subspan(sizeof(runhv_netlink));
+  if (interface >= interfaces) return no_network("a message is about no interface of it");
+  if (zero != 0) return no_network("a field that must be zero is not");
+  if (bytes >= rest.size()) return no_network("a message is cut off");
+  auto message = platform::NetlinkMessage::copy_of(rest.first(bytes));
+  if (!message) return no_network("a message has a wrong length");
+  if (index_offset > bytes - sizeof(std::uint32_t)) {
+    return no_network("a message has its interface behind its end");
+  }
+  const std::span<const std::byte> text = rest.subspan(bytes);
+  std::string what(reinterpret_cast<const char*>(text.data()), text.size() - 1);
+  if (text.back() != std::byte{0} || what.find('\0') != std::string::npos) {
+    return no_network("a message does not say what it does");
+  }
+  return NetworkMessage{interface, index_offset, *std::move(message), std::move(what)};
+}
+
 }  // namespace
 
 Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec,
@@ -193,6 +222,26 @@ Result<std::vector<std::byte>> encode_network(std::span<const runhv_network_slot
   for (const runhv_network_slot& slot : slots) Record(out, RUNHV_REC_NETWORK_SLOT).object(slot);
   append_network(out, network, resolver);
   return checked(std::move(out), 0, "tell the agent about the network");
+}
+
+Result<std::vector<NetworkMessage>> decode_network(std::span<const std::byte> records,
+                                                   std::size_t interfaces) {
+  std::vector<NetworkMessage> network;
+  while (!records.empty()) {
+    if (records.size() < sizeof(runhv_record)) return no_network("a record is cut off");
+    const auto tag = load_le<std::uint16_t>(records, offsetof(runhv_record, tag));
+    const auto zero = load_le<std::uint16_t>(records, offsetof(runhv_record, zero));
+    const auto length = load_le<std::uint32_t>(records, offsetof(runhv_record, length));
+    records = records.subspan(sizeof(runhv_record));
+    const std::size_t padded =
+        (std::size_t{length} + kRecordAlignment - 1) / kRecordAlignment * kRecordAlignment;
+    if (padded > records.size()) return no_network("a record is cut off");
+    if (tag != RUNHV_REC_NETLINK || zero != 0) return no_network("a record is no message");
+    RUNHV_TRY_ASSIGN(NetworkMessage message, decode_netlink(records.first(length), interfaces));
+    network.push_back(std::move(message));
+    records = records.subspan(padded);
+  }
+  return network;
 }
 
 Result<std::vector<std::byte>> encode_process(std::uint32_t process, const ProcessSpec& spec,

@@ -28,6 +28,10 @@ Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec,
 Result<std::vector<std::byte>> encode_network(std::span<const runhv_network_slot> slots,
                                               std::span<const NetworkMessage> network,
                                               const std::optional<runhv_resolver>& resolver);
+// What encode_network() wrote without slots and resolver, for whoever hands a network on to another
+// process. kInvalidArgument: a record that is none, or not about one of `interfaces`.
+Result<std::vector<NetworkMessage>> decode_network(std::span<const std::byte> records,
+                                                   std::size_t interfaces);
 // The clock and entropy records.
 void append_identity(std::vector<std::byte>& payload, std::uint64_t realtime_ns,
                      std::span<const std::byte, kEntropyBytes> entropy);

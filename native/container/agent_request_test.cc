@@ -49,6 +49,54 @@ ContainerSpec small_container() {
   return spec;
 }
 
+TEST(DecodeNetwork, GivesWhatWasEncoded) {
+  platform::NetworkInterface eth0{.name = "eth0", .mac = {2, 0, 0, 0, 0, 1}, .mtu = 1400};
+  eth0.addresses.push_back({.local = {4, {10, 0, 0, 2}}, .prefix_bits = 24});
+  const auto messages = network_messages({}, {{0, eth0}, {1, eth0}});
+  const auto records = encode_network({}, messages, {});
+  ASSERT_TRUE(records);
+  const auto read = decode_network(*records, 2);
+  ASSERT_TRUE(read) << to_string(read.error());
+  EXPECT_EQ(*encode_network({}, *read, {}), *records);
+  EXPECT_EQ(read->at(0).what, "set up the interface eth0");
+  EXPECT_TRUE(decode_network({}, 0)->empty());
+}
+
+TEST(DecodeNetwork, RefusesWhatIsNoMessageAboutAnInterface) {
+  const platform::NetworkInterface eth0{.name = "eth0", .mtu = 1400};
+  const auto messages = network_messages({}, {{0, eth0}});
+  const std::vector<std::byte> records = *encode_network({}, std::span(messages).first(1), {});
+  const auto complaint = [&](std::size_t at, std::uint32_t value, std::size_t interfaces = 1) {
+    std::vector<std::byte> changed = records;
+    store_le<std::uint32_t>(changed, at, value);
+    const auto read = decode_network(changed, interfaces);
+    return read ? "accepted" : read.error().detail;
+  };
+  constexpr std::size_t kHead = sizeof(runhv_record);
+  const std::size_t message = kHead + sizeof(runhv_netlink);
+  const auto bytes = static_cast<std::uint32_t>(messages[0].message.size());
+  EXPECT_EQ(complaint(0, RUNHV_REC_NETLINK), "accepted");
+  EXPECT_EQ(complaint(0, RUNHV_REC_NETWORK_SLOT), "a record is no message");
+  EXPECT_EQ(complaint(0, RUNHV_REC_NETLINK | 1u << 16), "a record is no message");
+  EXPECT_EQ(complaint(4, 0xffffffff), "a record is cut off");
+  EXPECT_EQ(complaint(4, 8), "a message is cut off");
+  EXPECT_EQ(complaint(kHead, 1), "a message is about no interface of it");
+  EXPECT_EQ(complaint(kHead, 0, 0), "a message is about no interface of it");
+  EXPECT_EQ(complaint(kHead + offsetof(runhv_netlink, index_offset), bytes - 4), "accepted");
+  EXPECT_EQ(complaint(kHead + offsetof(runhv_netlink, index_offset), bytes - 3),
+            "a message has its interface behind its end");
+  EXPECT_EQ(complaint(kHead + offsetof(runhv_netlink, message_bytes), 0xffffffff),
+            "a message is cut off");
+  EXPECT_EQ(complaint(kHead + offsetof(runhv_netlink, message_bytes), bytes - 4),
+            "a message has a wrong length");
+  EXPECT_EQ(complaint(kHead + offsetof(runhv_netlink, zero), 1),
+            "a field that must be zero is not");
+  EXPECT_EQ(complaint(message, bytes + 4), "a message has a wrong length");
+  EXPECT_EQ(complaint(message + bytes, 0), "a message does not say what it does");
+  EXPECT_FALSE(decode_network(std::span(records).first(records.size() - 8), 1));
+  EXPECT_FALSE(decode_network(std::span(records).first(4), 1));
+}
+
 // The records of PREPARE.
 std::span<const std::byte> records_of(std::span<const std::byte> prepare) {
   return prepare.subspan(sizeof(runhv_prepare));

@@ -18,9 +18,11 @@
 
 #include "base/result.h"
 #include "container/bundle.h"
+#include "container/network_messages.h"
 #include "container/timeline.h"
 #include "machine/machine.h"
 #include "platform/event_loop.h"
+#include "platform/handle.h"
 #include "platform/stream.h"
 
 namespace runhv::container {
@@ -85,6 +87,18 @@ struct ProcessConfig {
   std::uint16_t rows = 0;
 };
 
+// A network of the host's that the process which stands for a container has taken for it.
+struct JoinedNetwork {
+  struct Interface {
+    platform::UniqueHandle tap;
+    std::uint16_t mtu;
+  };
+  std::vector<Interface> interfaces;
+  // What makes the guest's interfaces as those of the host: each is about one of `interfaces`, by
+  // its place there.
+  std::vector<NetworkMessage> messages;
+};
+
 // One more container, in the machine of the first one.
 struct JoinConfig {
   std::string id;
@@ -95,6 +109,9 @@ struct JoinConfig {
   bool terminal = false;                         // or as the bundle says
   std::uint16_t columns = 0;                     // of a terminal; 0 = as the bundle says
   std::uint16_t rows = 0;
+  // It has a network namespace of its own in the guest, with this in it; else as the bundle says:
+  // the first container's, or a new one that has a loopback.
+  std::optional<JoinedNetwork> network = {};
 };
 
 // How a process ended.

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -82,6 +83,7 @@ class Container::Impl final : private machine::MachineObserver {
     std::vector<std::size_t> shares;  // of the machine
     std::uint32_t personality = 0;
     bool has_cgroup = false;
+    std::vector<std::uint32_t> slots;  // of the machine, with the interfaces of its own network
   };
 
   // On their way to the guest, of all containers: a paused one answers none.
@@ -105,6 +107,11 @@ class Container::Impl final : private machine::MachineObserver {
   void look_at_network();
   Result<void> change_network();
   Result<std::uint32_t> plug(const platform::NetworkInterface& interface);
+  void plug(std::uint32_t number, std::unique_ptr<devices::TapBackend> tap, std::uint16_t mtu);
+  std::uint32_t free_slot() const;
+  Result<void> connect_member(JoinedNetwork& network, Member& member, const std::string& joining);
+  void disconnect_member(const Member& member);
+  void tell_slots(std::span<const runhv_network_slot> slots);
 
   StreamPort::Hooks hooks(std::function<void()> on_first_byte);
   Result<void> run_machine();
@@ -206,8 +213,9 @@ class Container::Impl final : private machine::MachineObserver {
   std::optional<platform::TakenNetwork> network_;
   NetworkState interfaces_;     // that the agent has been told of
   std::size_t slot_count_ = 0;  // of the machine, for interfaces
-  std::map<std::uint32_t, std::unique_ptr<devices::TapBackend>> taps_;  // of interfaces_
-  std::string network_fault_;                                           // the last that was told
+  // By the slots of the machine: of interfaces_, and of members with a network of their own.
+  std::map<std::uint32_t, std::unique_ptr<devices::TapBackend>> taps_;
+  std::string network_fault_;           // the last that was told
   std::unique_ptr<Resolver> resolver_;  // network_'s; null = it has none
   std::unique_ptr<machine::Machine> machine_;
 };

@@ -1,5 +1,6 @@
 // More containers in a container's machine (docs/adr/0020-a-pod-is-one-machine.md).
 
+#include <span>
 #include <string>
 #include <utility>
 
@@ -36,12 +37,19 @@ Result<ProcessNumber> Container::Impl::join(JoinConfig config) {
   if (!bundle.container.start_hooks.empty()) {
     bundle.container.hook_state = state_for_hooks(config.id, config.bundle, bundle);
   }
+  std::span<const NetworkMessage> network;
+  if (config.network) {
+    bundle.container.namespaces |= linux_abi::kCloneNewnet;
+    RUNHV_TRY(connect_member(*config.network, member, joining));
+    network = config.network->messages;
+  }
   // Else the first container's name would change.
   if ((bundle.container.namespaces & linux_abi::kCloneNewuts) == 0) {
     bundle.container.hostname.clear();
     bundle.container.domainname.clear();
   }
-  RUNHV_TRY_ASSIGN(const std::vector<std::byte> records, encode_container(bundle.container));
+  RUNHV_TRY_ASSIGN(const std::vector<std::byte> records,
+                   encode_container(bundle.container, network));
   bundle.process.terminal = bundle.process.terminal || config.terminal;
   if (config.columns != 0) bundle.process.columns = config.columns;
   if (config.rows != 0) bundle.process.rows = config.rows;
@@ -71,6 +79,7 @@ Result<void> Container::Impl::share_files(ContainerSpec& container, Member& memb
 }
 
 void Container::Impl::let_go_of(const Member& member) {
+  disconnect_member(member);
   for (const std::size_t share : member.shares) machine_->remove_share(share);
 }
 

@@ -1,16 +1,29 @@
 // More containers in the machine of one that runs.
+#include <sched.h>
+
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
+#include "base/bytes.h"
 #include "container/container_scene.h"
+#include "container/linux_abi.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "platform/tap.h"
 
 namespace runhv::container {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Pair;
 
 std::string config_with(const std::string& root, const std::string& namespaces) {
   return R"({"ociVersion":"1.0.2","process":{"args":["/bin/true"],"cwd":"/"},"hostname":"mine",)" +
@@ -24,11 +37,12 @@ const std::string kNamespaces =
 
 class ContainerJoin : public testing::Test {
  protected:
-  Result<ProcessNumber> join(const std::string& config) {
+  Result<ProcessNumber> join(const std::string& config, std::optional<JoinedNetwork> network = {}) {
     return scene.container->join({.id = "second",
                                   .bundle = SceneBundle::folder(),
                                   .json = config,
-                                  .streams = {std::nullopt, out.write_end(), std::nullopt}});
+                                  .streams = {std::nullopt, out.write_end(), std::nullopt},
+                                  .network = std::move(network)});
   }
   Result<ProcessNumber> join() { return join(config_with(kFolder, kNamespaces)); }
   std::string complaint(const Result<ProcessNumber>& result) {
@@ -167,12 +181,162 @@ TEST_F(ContainerJoin, WhatCannotJoinIsNamedAndLeavesNothing) {
   EXPECT_THAT(
       complaint(join(config_with(kFolder, R"({"type":"mount"},{"type":"pid","path":"/p"})"))),
       HasSubstr("linux.namespaces[1].path: it cannot be joined"));
+  EXPECT_THAT(complaint(join(config_with(kFolder, R"({"type":"mount"},{"type":"pid"})"))),
+              HasSubstr("it asks for the host's network"));
   EXPECT_THAT(complaint(join(config_with(R"("root":{"path":"not-there"})", kNamespaces))),
               HasSubstr("not-there"));
+  EXPECT_THAT(complaint(join(config_with(kFolder, kNamespaces),
+                             JoinedNetwork{.interfaces = std::vector<JoinedNetwork::Interface>(1),
+                                           .messages = {}})),
+              HasSubstr("room for 0 more; one that began without a network has none"));
+  const std::size_t removed = scene.guest.removed_shares;
   ASSERT_TRUE(scene.container->pause());
   EXPECT_THAT(complaint(join()), HasSubstr("it is paused"));
-  EXPECT_EQ(scene.guest.removed_shares, 0u);
+  EXPECT_EQ(removed, 1u);
+  EXPECT_EQ(scene.guest.removed_shares, removed);
   EXPECT_EQ(scene.container->state().process_count, 1u);
+}
+
+// --- networks of their own -----------------------------------------------------------------------
+
+// The payload of each record of `tag` that PREPARE has of its container.
+std::vector<std::vector<std::byte>> records_of(const FakeGuest::Request& prepare,
+                                               std::uint16_t tag) {
+  std::vector<std::vector<std::byte>> found;
+  auto rest =
+      std::span(prepare.payload)
+          .subspan(sizeof(runhv_prepare), prepare.word(offsetof(runhv_prepare, container_bytes)));
+  while (!rest.empty()) {
+    const auto length = load_le<std::uint32_t>(rest, offsetof(runhv_record, length));
+    const auto data = rest.subspan(sizeof(runhv_record), length);
+    if (load_le<std::uint16_t>(rest, 0) == tag) found.emplace_back(data.begin(), data.end());
+    rest = rest.subspan(sizeof(runhv_record) + (length + 7) / 8 * 8);
+  }
+  return found;
+}
+
+std::uint32_t namespaces_of(const FakeGuest::Request& prepare) {
+  return load_le<std::uint32_t>(records_of(prepare, RUNHV_REC_NAMESPACES).at(0));
+}
+
+TEST_F(ContainerJoin, ANetworkOfItsOwnMayHaveNothingInIt) {
+  scene.run();
+  (void)scene.guest.hears();
+  ASSERT_TRUE(join());
+  ASSERT_TRUE(join(config_with(kFolder, kNamespaces), JoinedNetwork()));
+  scene.turn();
+  const auto heard = scene.guest.hears();
+  ASSERT_THAT(types(heard), ElementsAre(RUNHV_MSG_PREPARE, RUNHV_MSG_PREPARE));
+  EXPECT_EQ(namespaces_of(heard[0]) & linux_abi::kCloneNewnet, 0u);
+  EXPECT_EQ(namespaces_of(heard[1]) & linux_abi::kCloneNewnet, linux_abi::kCloneNewnet);
+}
+
+// The machine of one with a network has slots, so its test needs the right to make a namespace.
+class ContainerJoinNetwork : public testing::Test {
+ protected:
+  // On a thread that is in a network namespace of its own.
+  template <class Body>
+  void there(Body body) {
+    std::string refused;
+    std::thread([&] {
+      if (::unshare(CLONE_NEWNET) != 0) {
+        refused = std::strerror(errno);
+        return;
+      }
+      const std::string folder = ::testing::TempDir() + "/joined-network";
+      std::filesystem::create_directories(folder);
+      const std::string config = folder + "/config.json";
+      std::ofstream(config) << R"({"ociVersion":"1.0.2","process":{"args":["/bin/true"],)"
+                            << R"("cwd":"/"},"linux":{"namespaces":[{"type":"mount"},)"
+                            << R"({"type":"network"}]},"vm":{"image":{"path":")" << config
+                            << R"(","format":"raw"}}})";
+      Scene scene({.bundle = folder, .own_network_namespace = true});
+      ASSERT_NE(scene.container, nullptr) << to_string(*scene.error);
+      scene.run();
+      ASSERT_EQ(status(scene), ContainerStatus::kRunning) << last(scene);
+      (void)scene.guest.hears();
+      body(scene);
+    }).join();
+    if (!refused.empty()) GTEST_SKIP() << "no network namespace can be made here: " << refused;
+  }
+
+  static Result<ProcessNumber> join(Scene& scene, JoinedNetwork network) {
+    static const std::string config = config_with(kFolder, kNamespaces);
+    return scene.container->join({.id = "second",
+                                  .bundle = SceneBundle::folder(),
+                                  .json = config,
+                                  .streams = {},
+                                  .network = std::move(network)});
+  }
+  static JoinedNetwork network_of(std::vector<platform::UniqueHandle> taps) {
+    JoinedNetwork network;
+    NetworkState state;
+    for (platform::UniqueHandle& tap : taps) {
+      state.emplace(static_cast<std::uint32_t>(state.size()),
+                    platform::NetworkInterface{.name = "eth0", .mtu = 1400});
+      network.interfaces.push_back({std::move(tap), 1400});
+    }
+    network.messages = network_messages({}, state);
+    return network;
+  }
+  static platform::UniqueHandle tap(const std::string& name) {
+    auto made = platform::Tap::create(name);
+    EXPECT_TRUE(made) << to_string(made.error());
+    return platform::UniqueHandle(made ? ::dup(static_cast<int>(made->handle())) : -1);
+  }
+};
+
+TEST_F(ContainerJoinNetwork, TakesSlotsAndGivesThemBack) {
+  there([](Scene& scene) {
+    std::vector<platform::UniqueHandle> two;
+    two.push_back(tap("runhv7"));
+    two.push_back(tap("runhv8"));
+    const auto first = join(scene, network_of(std::move(two)));
+    ASSERT_TRUE(first) << to_string(first.error());
+    std::vector<platform::UniqueHandle> one;
+    one.push_back(tap("runhv9"));
+    const auto second = join(scene, network_of(std::move(one)));
+    ASSERT_TRUE(second) << to_string(second.error());
+    scene.turn();
+    EXPECT_THAT(scene.guest.plugged, ElementsAre(Pair(0, 1400), Pair(1, 1400), Pair(2, 1400)));
+    auto heard = scene.guest.hears();
+    // The devices come before the container that has them.
+    ASSERT_THAT(types(heard), ElementsAre(RUNHV_MSG_NETWORK, RUNHV_MSG_PREPARE, RUNHV_MSG_NETWORK,
+                                          RUNHV_MSG_PREPARE));
+    const auto netlink = records_of(heard[3], RUNHV_REC_NETLINK);
+    ASSERT_FALSE(netlink.empty());
+    for (const auto& record : netlink) EXPECT_EQ(load_le<std::uint32_t>(record, 0), 2u);
+
+    scene.guest.says_failed(*first, 127, "no such program");
+    scene.turn();
+    EXPECT_THAT(scene.guest.plugged, ElementsAre(Pair(2, 1400)));
+    EXPECT_THAT(types(scene.guest.hears()), ElementsAre(RUNHV_MSG_NETWORK));
+    std::vector<platform::UniqueHandle> again;
+    again.push_back(tap("runhv7"));
+    EXPECT_TRUE(join(scene, network_of(std::move(again)))) << "its tap has gone with it";
+    EXPECT_TRUE(scene.guest.plugged.contains(0));
+  });
+}
+
+TEST_F(ContainerJoinNetwork, WhatHasNoRoomOrIsNoTapIsRefusedAndLeavesNothing) {
+  there([](Scene& scene) {
+    const auto refused = join(scene, network_of(std::vector<platform::UniqueHandle>(4)));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::kUnsupported);
+    EXPECT_THAT(to_string(refused.error()),
+                HasSubstr("has too many interfaces, 4: the VM has room for 3 more"));
+    Pipe pipe;
+    std::vector<platform::UniqueHandle> one_is_none;
+    one_is_none.push_back(tap("runhv7"));
+    one_is_none.push_back(std::move(pipe.reader));
+    const auto no_tap = join(scene, network_of(std::move(one_is_none)));
+    ASSERT_FALSE(no_tap);
+    EXPECT_THAT(to_string(no_tap.error()), HasSubstr("take a tap: the descriptor is none"));
+    scene.turn();
+    EXPECT_THAT(scene.guest.plugged, IsEmpty());
+    EXPECT_THAT(scene.guest.hears(), IsEmpty());
+    EXPECT_EQ(scene.guest.removed_shares, 2u);
+  });
 }
 
 }  // namespace

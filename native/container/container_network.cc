@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "container/agent_request.h"
 #include "container/container_impl.h"
 
@@ -13,10 +14,20 @@ namespace {
 constexpr std::size_t kSpareSlots = 3;
 
 machine::MachineNetwork device_of(std::uint32_t number, devices::NetBackend& backend,
-                                  const platform::NetworkInterface& interface) {
-  return {.backend = &backend,
-          .mac = network_device_mac(number),
-          .mtu = static_cast<std::uint16_t>(interface.mtu)};
+                                  std::uint16_t mtu) {
+  return {.backend = &backend, .mac = network_device_mac(number), .mtu = mtu};
+}
+
+// At most 65535 of an interface that was taken.
+std::uint16_t mtu_of(const platform::NetworkInterface& interface) {
+  return static_cast<std::uint16_t>(interface.mtu);
+}
+
+runhv_network_slot slot_of(const machine::Machine& machine, std::uint32_t number, bool present) {
+  return {.interface = number,
+          .device = machine.network_slot_number(number),
+          .present = present ? 1u : 0u,
+          .zero = 0};
 }
 
 }  // namespace
@@ -27,7 +38,7 @@ Result<void> Container::Impl::connect_network() {
   for (platform::TakenNetwork::Part& part : network_->parts()) {
     const auto number = static_cast<std::uint32_t>(interfaces_.size());
     RUNHV_TRY_ASSIGN(auto tap, devices::TapBackend::create(std::move(part.tap), loop_));
-    machine_config_.networks.push_back(device_of(number, *tap, part.interface));
+    machine_config_.networks.push_back(device_of(number, *tap, mtu_of(part.interface)));
     taps_.emplace(number, std::move(tap));
     interfaces_.emplace(number, part.interface);
   }
@@ -85,10 +96,7 @@ Result<void> Container::Impl::change_network() {
   NetworkState before = interfaces_;
   std::vector<runhv_network_slot> slots;
   const auto tell_slot = [&](std::uint32_t number, bool present) {
-    slots.push_back({.interface = number,
-                     .device = machine_->network_slot_number(number),
-                     .present = present ? 1u : 0u,
-                     .zero = 0});
+    slots.push_back(slot_of(*machine_, number, present));
   };
   for (const auto& [number, interface] : before) {
     const bool stays = std::ranges::any_of(
@@ -130,8 +138,7 @@ Result<void> Container::Impl::change_network() {
 
 // The number of the slot that it has now.
 Result<std::uint32_t> Container::Impl::plug(const platform::NetworkInterface& interface) {
-  std::uint32_t number = 0;
-  while (interfaces_.contains(number)) ++number;
+  const std::uint32_t number = free_slot();
   if (number >= slot_count_) {
     return Fail{Error{Code::kUnsupported, operation("change the network of"),
                       "its interface " + interface.name + " has no room: the machine began with " +
@@ -139,10 +146,70 @@ Result<std::uint32_t> Container::Impl::plug(const platform::NetworkInterface& in
   }
   RUNHV_TRY_ASSIGN(platform::Tap tap, network_->take(interface));
   RUNHV_TRY_ASSIGN(auto backend, devices::TapBackend::create(std::move(tap), loop_));
-  machine_->plug_network(number, device_of(number, *backend, interface));
-  taps_.emplace(number, std::move(backend));
+  plug(number, std::move(backend), mtu_of(interface));
   interfaces_.emplace(number, interface);
   return number;
+}
+
+void Container::Impl::plug(std::uint32_t number, std::unique_ptr<devices::TapBackend> tap,
+                           std::uint16_t mtu) {
+  machine_->plug_network(number, device_of(number, *tap, mtu));
+  taps_.emplace(number, std::move(tap));
+}
+
+// slot_count_ where there is none.
+std::uint32_t Container::Impl::free_slot() const {
+  std::uint32_t number = 0;
+  while (taps_.contains(number)) ++number;
+  return number;
+}
+
+// The agent is told of the devices before the container that has them. They stay as they are for as
+// long as it runs: the process that stands for it follows its namespace no further.
+Result<void> Container::Impl::connect_member(JoinedNetwork& network, Member& member,
+                                             const std::string& joining) {
+  const std::size_t free = slot_count_ - taps_.size();
+  if (network.interfaces.size() > free) {
+    return Fail{Error{Code::kUnsupported, joining,
+                      "its own network has too many interfaces, " +
+                          std::to_string(network.interfaces.size()) + ": the VM has room for " +
+                          std::to_string(free) +
+                          " more; one that began without a network has none"}};
+  }
+  std::vector<std::unique_ptr<devices::TapBackend>> taps;
+  for (JoinedNetwork::Interface& each : network.interfaces) {
+    RUNHV_TRY_ASSIGN(platform::Tap tap, platform::Tap::adopt_owned(std::move(each.tap)));
+    RUNHV_TRY_ASSIGN(auto backend, devices::TapBackend::create(std::move(tap), loop_));
+    taps.push_back(std::move(backend));
+  }
+  std::vector<runhv_network_slot> slots;
+  for (std::size_t i = 0; i < taps.size(); ++i) {
+    const std::uint32_t number = free_slot();
+    plug(number, std::move(taps[i]), network.interfaces[i].mtu);
+    member.slots.push_back(number);
+    slots.push_back(slot_of(*machine_, number, true));
+  }
+  for (NetworkMessage& each : network.messages) each.interface = member.slots.at(each.interface);
+  tell_slots(slots);
+  return {};
+}
+
+void Container::Impl::disconnect_member(const Member& member) {
+  std::vector<runhv_network_slot> slots;
+  for (const std::uint32_t number : member.slots) {
+    machine_->unplug_network(number);
+    taps_.erase(number);
+    slots.push_back(slot_of(*machine_, number, false));
+  }
+  if (phase_ < Phase::kDraining) tell_slots(slots);
+}
+
+void Container::Impl::tell_slots(std::span<const runhv_network_slot> slots) {
+  if (slots.empty()) return;
+  // A few numbers, which a frame always has room for.
+  const auto payload = encode_network(slots, {}, {});
+  RUNHV_CHECK(payload);
+  channel_.send(encode_frame(RUNHV_MSG_NETWORK, *payload));
 }
 
 }  // namespace runhv::container

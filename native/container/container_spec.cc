@@ -165,7 +165,7 @@ void read_namespaces(const JsonNode& namespaces, Joins joins, ContainerSpec& spe
                                     "own VM");
     spec.namespaces |= known->second;
   }
-  if (joins == Joins::kMachine) return check_joined(namespaces, spec);
+  if (joins == Joins::kMachine) check_joined(namespaces, spec);
   // As podman and docker say --network host. A bundle with a block image was written for a VM: what
   // it shares is the guest's.
   if (spec.root_is_shared && !seen.empty() && std::ranges::find(seen, "network") == seen.end()) {

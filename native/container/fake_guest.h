@@ -51,6 +51,7 @@ class FakeGuest final : public devices::VsockWaker {
   std::optional<Error> start_error;
   std::size_t next_share = 1;  // 0 is the first container's root
   std::size_t removed_shares = 0;
+  std::map<std::size_t, std::uint16_t> plugged;  // slots for networks, with the MTU of each
 
   // --- connections: none where the host refuses ---
   bool connect(std::uint32_t port) {
@@ -279,8 +280,10 @@ class FakeMachine final : public machine::Machine {
   std::uint32_t network_slot_number(std::size_t slot) const override {
     return static_cast<std::uint32_t>(slot);
   }
-  void plug_network(std::size_t, const machine::MachineNetwork&) override {}
-  void unplug_network(std::size_t) override {}
+  void plug_network(std::size_t slot, const machine::MachineNetwork& network) override {
+    RUNHV_CHECK(guest_.plugged.emplace(slot, network.mtu).second);
+  }
+  void unplug_network(std::size_t slot) override { RUNHV_CHECK(guest_.plugged.erase(slot) == 1); }
   Result<std::size_t> add_share(devices::Share) override { return guest_.next_share++; }
   void remove_share(std::size_t) override { ++guest_.removed_shares; }
   std::optional<machine::MachineMemory> guest_memory(std::size_t) const override {

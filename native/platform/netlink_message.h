@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -23,6 +24,17 @@ class NetlinkMessage {
     store_le(bytes_, 4, type);
     store_le(bytes_, 6, flags);
     finish();
+  }
+
+  // One that somebody else has built; nullopt where its header says another size.
+  static std::optional<NetlinkMessage> copy_of(std::span<const std::byte> bytes) {
+    if (bytes.size() < kHeaderBytes || bytes.size() % kAlignment != 0 ||
+        load_le<std::uint32_t>(bytes) != bytes.size()) {
+      return std::nullopt;
+    }
+    NetlinkMessage message(0, 0);
+    message.bytes_.assign(bytes.begin(), bytes.end());
+    return message;
   }
 
   // The fixed part, before the first attribute.

@@ -45,6 +45,12 @@ Result<Client> Client::greet(platform::LocalConnection greeted, Deadline deadlin
 
 Result<std::vector<std::byte>> Client::ask(std::uint32_t type, std::span<const std::byte> payload,
                                            std::span<const platform::OsHandle> handles) {
+  if (handles.size() > RUNHV_CONTROL_MAX_HANDLES) {
+    return Fail{Error{Code::kUnsupported, kOperation,
+                      std::to_string(handles.size()) +
+                          " descriptors (streams, others of the process, taps) are more than the " +
+                          std::to_string(RUNHV_CONTROL_MAX_HANDLES) + " of a request"}};
+  }
   const std::uint32_t request = next_request_++;
   RUNHV_TRY(send(encode_frame(type, request, payload, static_cast<std::uint16_t>(handles.size())),
                  handles));
@@ -109,7 +115,8 @@ Result<void> Client::update(runhv_process container, std::string_view json) {
 
 Result<runhv_process> Client::begin(std::uint32_t type, runhv_control_process_start start,
                                     std::string_view text, std::span<const platform::OsHandle> ends,
-                                    std::span<const platform::OsHandle> more) {
+                                    std::span<const platform::OsHandle> more,
+                                    std::span<const std::byte> network) {
   start.flags |= RUNHV_CONTROL_ENDS_WITH_CLIENT;
   start.json_bytes = static_cast<std::uint32_t>(text.size());
   std::vector<platform::OsHandle> handles;
@@ -118,12 +125,13 @@ Result<runhv_process> Client::begin(std::uint32_t type, runhv_control_process_st
     start.ends[i] = RUNHV_CONTROL_END_HANDLE;
     handles.push_back(ends[i]);
   }
-  start.descriptors = static_cast<std::uint32_t>(more.size());
+  start.descriptors = static_cast<std::uint32_t>(more.size()) - start.taps;
   handles.insert(handles.end(), more.begin(), more.end());
   const auto head = structure_bytes(start);
   std::vector<std::byte> payload(head.begin(), head.end());
   const auto tail = as_bytes(text);
   payload.insert(payload.end(), tail.begin(), tail.end());
+  payload.insert(payload.end(), network.begin(), network.end());
   RUNHV_TRY_ASSIGN(const std::vector<std::byte> answer, ask(type, payload, handles));
   std::span<const std::byte> rest(answer);
   RUNHV_TRY_ASSIGN(const auto number, take_structure<runhv_control_process>(rest));

@@ -35,18 +35,20 @@ class Client {
 
   void set_deadline(Deadline deadline) { deadline_ = deadline; }
 
-  // The payload of the answer. `handles` go with the request, and stay ours.
+  // The payload of the answer. `handles` go with the request, and stay ours. kUnsupported: they are
+  // more than RUNHV_CONTROL_MAX_HANDLES.
   Result<std::vector<std::byte>> ask(std::uint32_t type, std::span<const std::byte> payload,
                                      std::span<const platform::OsHandle> handles = {});
   Result<void> signal(runhv_process process, int signal);
   // linux.resources as JSON, for a container of the VM.
   Result<void> update(runhv_process container, std::string_view json);
   // `type`: PROCESS_START or JOIN, with its text. `ends`: the process's stdin, stdout and stderr,
-  // or its terminal; an invalid one is the null device. `more`: its 3, 4, …. It ends with this
-  // client.
+  // or its terminal; an invalid one is the null device. `more`: its 3, 4, …, then start.taps taps,
+  // about which `network` is what comes behind the text. It ends with this client.
   Result<runhv_process> begin(std::uint32_t type, runhv_control_process_start start,
                               std::string_view text, std::span<const platform::OsHandle> ends,
-                              std::span<const platform::OsHandle> more = {});
+                              std::span<const platform::OsHandle> more = {},
+                              std::span<const std::byte> network = {});
 
   // The next event that was kept. nullopt: something is in `signals`, which was bound to loop().
   Result<std::optional<runhv_event>> event(platform::SignalQueue* signals = nullptr);

@@ -2,6 +2,7 @@
 
 #include <string_view>
 
+#include "container/agent_request.h"
 #include "control/request.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -127,11 +128,79 @@ TEST(ParseRequest, WhatCannotBeIsNamed) {
   EXPECT_EQ(complaint(frame_of(RUNHV_CONTROL_STREAM, api::sized<runhv_control_stream>())),
             "a token of 0");
 
+  start = api::sized<runhv_control_process_start>();
+  start.json_bytes = 2;
+  start.taps = 1;
+  EXPECT_EQ(complaint(frame_of(RUNHV_CONTROL_PROCESS_START, start, "{}", 1)),
+            "taps are of JOIN alone");
+  start.flags = RUNHV_CONTROL_OWN_NETWORK;
+  start.taps = 0;
+  EXPECT_EQ(complaint(frame_of(RUNHV_CONTROL_PROCESS_START, start, "{}")),
+            "flags has an unknown bit");
+
   const auto unknown = parsed(encode_frame(99, 1, {}));
   EXPECT_EQ(unknown.error().code, Code::kUnsupported);
   EXPECT_EQ(unknown.error().detail, "99 is no request of version 1");
   EXPECT_EQ(complaint(encode_frame(RUNHV_CONTROL_STATE, 1, {}, 2)),
             "it names 0 descriptors and brings 2");
+}
+
+// JOIN of a container with a network of its own, with `taps` of this MTU and records about them.
+std::vector<std::byte> join_of(std::uint32_t taps, std::uint32_t mtu, std::uint16_t handles) {
+  auto join = api::sized<runhv_control_process_start>();
+  join.flags = RUNHV_CONTROL_OWN_NETWORK;
+  join.json_bytes = 3;
+  join.taps = taps;
+  std::string more = "web";
+  container::NetworkState state;
+  for (std::uint32_t i = 0; i < taps; ++i) {
+    auto tap = api::sized<runhv_control_tap>();
+    tap.mtu = mtu;
+    more.append(reinterpret_cast<const char*>(&tap), sizeof tap);
+    state.emplace(i, platform::NetworkInterface{.name = "eth", .mtu = mtu});
+  }
+  const auto records = *container::encode_network({}, container::network_messages({}, state), {});
+  more.append(reinterpret_cast<const char*>(records.data()), records.size());
+  return frame_of(RUNHV_CONTROL_JOIN, join, more, handles);
+}
+
+TEST(ParseRequest, AJoinBringsTheNetworkThatItHasForItself) {
+  const auto request = parsed(join_of(2, 1400, 2));
+  ASSERT_TRUE(request) << to_string(request.error());
+  const auto& join = std::get<JoinRequest>(*request);
+  EXPECT_EQ(join.process.text, "web");
+  ASSERT_TRUE(join.network);
+  EXPECT_THAT(join.network->mtus, testing::ElementsAre(1400, 1400));
+  EXPECT_EQ(join.network->messages.size(), 4u);
+  EXPECT_EQ(join.network->messages.back().interface, 1u);
+
+  const auto empty = parsed(join_of(0, 0, 0));
+  ASSERT_TRUE(empty);
+  EXPECT_TRUE(std::get<JoinRequest>(*empty).network->mtus.empty());
+
+  EXPECT_EQ(complaint(join_of(RUNHV_CONTROL_MAX_TAPS, 68, RUNHV_CONTROL_MAX_TAPS)), "accepted");
+  EXPECT_EQ(complaint(join_of(RUNHV_CONTROL_MAX_TAPS + 1, 68, RUNHV_CONTROL_MAX_TAPS + 1)),
+            "9 taps; at most 8 are possible");
+  EXPECT_EQ(complaint(join_of(1, 67, 1)), "67 is no MTU; they are 68 to 65535");
+  EXPECT_EQ(complaint(join_of(1, 65536, 1)), "65536 is no MTU; they are 68 to 65535");
+  EXPECT_EQ(complaint(join_of(2, 1400, 1)), "it names 2 descriptors and brings 1");
+  EXPECT_EQ(complaint(join_of(0, 1400, 1)), "it names 0 descriptors and brings 1");
+
+  auto shared = api::sized<runhv_control_process_start>();
+  shared.json_bytes = 3;
+  EXPECT_THAT(complaint(frame_of(RUNHV_CONTROL_JOIN, shared, "web records")),
+              HasSubstr("json_bytes of 3, and 11 are there"));
+  shared.taps = 1;
+  EXPECT_EQ(complaint(frame_of(RUNHV_CONTROL_JOIN, shared, "web", 1)),
+            "taps, and no network of its own");
+  shared.flags = RUNHV_CONTROL_OWN_NETWORK;
+  EXPECT_THAT(complaint(frame_of(RUNHV_CONTROL_JOIN, shared, "web", 1)),
+              HasSubstr("its structure says 0 bytes"));
+  shared.taps = 0;
+  EXPECT_EQ(complaint(frame_of(RUNHV_CONTROL_JOIN, shared, "web record")), "a record is cut off");
+  shared.json_bytes = 4;
+  EXPECT_THAT(complaint(frame_of(RUNHV_CONTROL_JOIN, shared, "web")),
+              HasSubstr("json_bytes of 4, and 3 are there"));
 }
 
 }  // namespace

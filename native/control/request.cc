@@ -2,10 +2,13 @@
 
 #include <algorithm>
 
+#include "container/agent_request.h"
 #include "container/container.h"
 
 namespace runhv::control {
 namespace {
+
+constexpr std::uint32_t kMinMtu = 68;  // virtio 1.2 §5.1.4.1
 
 Fail<Error> invalid(const std::string& detail, Code code = Code::kInvalidArgument) {
   return Fail{Error{code, "read a control request", detail}};
@@ -39,18 +42,29 @@ Result<Request> read_stop(std::span<const std::byte> payload) {
   return Request(StopRequest{stop.signal, stop.grace_ms});
 }
 
-Result<std::string> read_json(std::uint32_t bytes, std::span<const std::byte> payload) {
-  if (bytes > RUNHV_MAX_PROCESS_JSON_BYTES || bytes != payload.size()) {
-    return invalid("json_bytes of " + std::to_string(bytes) + ", and " +
-                   std::to_string(payload.size()) + " are there; the most is " +
-                   std::to_string(RUNHV_MAX_PROCESS_JSON_BYTES));
-  }
-  return std::string(reinterpret_cast<const char*>(payload.data()), payload.size());
+Fail<Error> wrong_json(std::uint32_t bytes, std::size_t there) {
+  return invalid("json_bytes of " + std::to_string(bytes) + ", and " + std::to_string(there) +
+                 " are there; the most is " + std::to_string(RUNHV_MAX_PROCESS_JSON_BYTES));
 }
 
-Result<ProcessStartRequest> read_process(std::span<const std::byte> payload) {
-  RUNHV_TRY_ASSIGN(const auto start, take_structure<runhv_control_process_start>(payload));
-  RUNHV_TRY_ASSIGN(std::string json, read_json(start.json_bytes, payload));
+// From the front of `payload`.
+Result<std::string> take_json(std::uint32_t bytes, std::span<const std::byte>& payload) {
+  if (bytes > RUNHV_MAX_PROCESS_JSON_BYTES || bytes > payload.size()) {
+    return wrong_json(bytes, payload.size());
+  }
+  std::string json(reinterpret_cast<const char*>(payload.data()), bytes);
+  payload = payload.subspan(bytes);
+  return json;
+}
+
+// All of it.
+Result<std::string> read_json(std::uint32_t bytes, std::span<const std::byte> payload) {
+  if (bytes != payload.size()) return wrong_json(bytes, payload.size());
+  return take_json(bytes, payload);
+}
+
+Result<ProcessStartRequest> read_process(const runhv_control_process_start& start,
+                                         std::string text) {
   constexpr std::uint32_t kFlags =
       std::uint32_t{RUNHV_PROCESS_TERMINAL} | std::uint32_t{RUNHV_CONTROL_ENDS_WITH_CLIENT};
   if ((start.flags & ~kFlags) != 0) {
@@ -60,7 +74,7 @@ Result<ProcessStartRequest> read_process(std::span<const std::byte> payload) {
     return invalid(std::to_string(start.descriptors) + " descriptors beside the streams; at most " +
                    std::to_string(container::kMaxDescriptors) + " are possible");
   }
-  ProcessStartRequest request{std::move(json), start.flags, start.columns,    start.rows,
+  ProcessStartRequest request{std::move(text), start.flags, start.columns,    start.rows,
                               start.container, {},          start.descriptors};
   for (std::size_t i = 0; i < request.ends.size(); ++i) {
     RUNHV_TRY_ASSIGN(request.ends[i], read_end(start.ends[i], start.tokens[i]));
@@ -69,15 +83,46 @@ Result<ProcessStartRequest> read_process(std::span<const std::byte> payload) {
 }
 
 Result<Request> read_process_start(std::span<const std::byte> payload) {
-  RUNHV_TRY_ASSIGN(ProcessStartRequest process, read_process(payload));
+  RUNHV_TRY_ASSIGN(const auto start, take_structure<runhv_control_process_start>(payload));
+  RUNHV_TRY_ASSIGN(std::string json, read_json(start.json_bytes, payload));
+  if (start.taps != 0) return invalid("taps are of JOIN alone");
+  RUNHV_TRY_ASSIGN(ProcessStartRequest process, read_process(start, std::move(json)));
   return Request(std::move(process));
 }
 
+Result<NetworkOfJoin> read_network(std::uint32_t taps, std::span<const std::byte> payload) {
+  if (taps > RUNHV_CONTROL_MAX_TAPS) {
+    return invalid(std::to_string(taps) + " taps; at most " +
+                   std::to_string(RUNHV_CONTROL_MAX_TAPS) + " are possible");
+  }
+  NetworkOfJoin network;
+  for (std::uint32_t i = 0; i < taps; ++i) {
+    RUNHV_TRY_ASSIGN(const auto tap, take_structure<runhv_control_tap>(payload));
+    if (tap.mtu < kMinMtu || tap.mtu > UINT16_MAX) {
+      return invalid(std::to_string(tap.mtu) + " is no MTU; they are 68 to 65535");
+    }
+    network.mtus.push_back(static_cast<std::uint16_t>(tap.mtu));
+  }
+  RUNHV_TRY_ASSIGN(network.messages, container::decode_network(payload, taps));
+  return network;
+}
+
 Result<Request> read_join(std::span<const std::byte> payload) {
-  RUNHV_TRY_ASSIGN(ProcessStartRequest process, read_process(payload));
-  RUNHV_TRY(container::check_container_id(process.text));
-  if (process.container != RUNHV_FIRST_PROCESS) return invalid("it joins the VM, and no container");
-  return Request(JoinRequest{std::move(process)});
+  RUNHV_TRY_ASSIGN(auto start, take_structure<runhv_control_process_start>(payload));
+  const bool own_network = (start.flags & RUNHV_CONTROL_OWN_NETWORK) != 0;
+  start.flags &= ~std::uint32_t{RUNHV_CONTROL_OWN_NETWORK};
+  RUNHV_TRY_ASSIGN(std::string name, own_network ? take_json(start.json_bytes, payload)
+                                                 : read_json(start.json_bytes, payload));
+  RUNHV_TRY(container::check_container_id(name));
+  if (start.container != RUNHV_FIRST_PROCESS) return invalid("it joins the VM, and no container");
+  RUNHV_TRY_ASSIGN(ProcessStartRequest process, read_process(start, std::move(name)));
+  JoinRequest join{std::move(process), std::nullopt};
+  if (own_network) {
+    RUNHV_TRY_ASSIGN(join.network, read_network(start.taps, payload));
+  } else if (start.taps != 0) {
+    return invalid("taps, and no network of its own");
+  }
+  return Request(std::move(join));
 }
 
 Result<Request> read_resize(std::span<const std::byte> payload) {
@@ -149,7 +194,9 @@ std::size_t handles_named(const Request& request) {
     return static_cast<std::size_t>(std::ranges::count_if(start.ends, of)) + start.descriptors;
   };
   if (const auto* start = std::get_if<ProcessStartRequest>(&request)) return of_process(*start);
-  if (const auto* join = std::get_if<JoinRequest>(&request)) return of_process(join->process);
+  if (const auto* join = std::get_if<JoinRequest>(&request)) {
+    return of_process(join->process) + (join->network ? join->network->mtus.size() : 0);
+  }
   if (const auto* attach = std::get_if<AttachRequest>(&request)) return of(attach->end) ? 1 : 0;
   return 0;
 }

@@ -3,9 +3,12 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
+#include "container/network_messages.h"
 #include "control/frame.h"
 
 namespace runhv::control {
@@ -43,8 +46,13 @@ struct ProcessStartRequest {
   std::array<StreamEnd, 3> ends;
   std::uint32_t descriptors;  // that come after those of `ends`
 };
+struct NetworkOfJoin {
+  std::vector<std::uint16_t> mtus;  // of its taps, which are the last descriptors of the frame
+  std::vector<container::NetworkMessage> messages;
+};
 struct JoinRequest {
   ProcessStartRequest process;
+  std::optional<NetworkOfJoin> network;  // of its own
 };
 struct ResizeRequest {
   runhv_process process;

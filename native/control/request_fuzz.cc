@@ -24,6 +24,13 @@ void runhv::testing::fuzz(std::span<const std::byte> input) {
       }
       if (const auto* join = std::get_if<control::JoinRequest>(&*request)) {
         RUNHV_CHECK(container::check_container_id(join->process.text));
+        if (join->network) {
+          RUNHV_CHECK(join->network->mtus.size() <= RUNHV_CONTROL_MAX_TAPS);
+          for (const container::NetworkMessage& each : join->network->messages) {
+            RUNHV_CHECK(each.interface < join->network->mtus.size());
+            RUNHV_CHECK(each.index_offset + sizeof(std::uint32_t) <= each.message.size());
+          }
+        }
       }
       if (const auto* attach = std::get_if<control::AttachRequest>(&*request)) {
         RUNHV_CHECK(attach->stream >= 0 && attach->stream <= 2);

@@ -37,6 +37,19 @@ Error broken(const std::string& detail) {
   return Error{Code::kCorruptInput, "serve a control client", detail};
 }
 
+// The taps are the last of `handles`.
+container::JoinedNetwork take_network(const NetworkOfJoin& network,
+                                      std::vector<platform::UniqueHandle>& handles) {
+  container::JoinedNetwork taken;
+  auto tap = handles.end() - static_cast<std::ptrdiff_t>(network.mtus.size());
+  for (const std::uint16_t mtu : network.mtus) {
+    taken.interfaces.push_back({std::move(*tap++), mtu});
+  }
+  handles.resize(handles.size() - network.mtus.size());
+  taken.messages = network.messages;
+  return taken;
+}
+
 runhv_control_hello our_hello() {
   auto hello = api::sized<runhv_control_hello>();
   hello.version = RUNHV_CONTROL_VERSION;
@@ -322,7 +335,7 @@ Result<Server::Answer> Server::perform(ClientId id, std::uint32_t number, const 
             return Answer(std::move(process));
           },
           [&](const JoinRequest& wanted) -> Result<Answer> {
-            RUNHV_TRY_ASSIGN(auto process, join(id, wanted.process, handles));
+            RUNHV_TRY_ASSIGN(auto process, join(id, wanted, handles));
             return Answer(std::move(process));
           },
           [&](const ResizeRequest& resize) {
@@ -375,13 +388,15 @@ Result<std::vector<std::byte>> Server::start_process(ClientId id,
   return has_begun(id, request, number);
 }
 
-Result<std::vector<std::byte>> Server::join(ClientId id, const ProcessStartRequest& request,
+Result<std::vector<std::byte>> Server::join(ClientId id, const JoinRequest& wanted,
                                             std::vector<platform::UniqueHandle>& handles) {
+  const ProcessStartRequest& request = wanted.process;
   container::JoinConfig config;
   config.id = request.text;
   config.terminal = (request.flags & RUNHV_PROCESS_TERMINAL) != 0;
   config.columns = request.columns;
   config.rows = request.rows;
+  if (wanted.network) config.network = take_network(*wanted.network, handles);
   RUNHV_TRY_ASSIGN(config.streams, take_streams(request, handles));
   RUNHV_TRY_ASSIGN(config.descriptors, container::take_descriptors(std::move(handles)));
   RUNHV_TRY_ASSIGN(const container::ProcessNumber number, requests_.join(std::move(config)));

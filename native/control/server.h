@@ -70,7 +70,7 @@ class Server {
   Result<Answer> update(ClientId id, std::uint32_t number, const UpdateRequest& request);
   Result<std::vector<std::byte>> start_process(ClientId id, const ProcessStartRequest& request,
                                                std::vector<platform::UniqueHandle>& handles);
-  Result<std::vector<std::byte>> join(ClientId id, const ProcessStartRequest& request,
+  Result<std::vector<std::byte>> join(ClientId id, const JoinRequest& wanted,
                                       std::vector<platform::UniqueHandle>& handles);
   Result<container::HostStreams> take_streams(const ProcessStartRequest& request,
                                               std::vector<platform::UniqueHandle>& handles);

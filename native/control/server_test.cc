@@ -53,6 +53,8 @@ class FakeRequests final : public Requests {
   Result<container::ProcessNumber> join(container::JoinConfig config) override {
     std::string ends;
     for (const auto& stream : config.streams) ends += stream ? "+" : "-";
+    for (const auto& descriptor : config.descriptors) ends += descriptor.for_reading ? "r" : "w";
+    network = std::move(config.network);
     static_cast<void>(note("join " + config.id + " " + ends));
     return 6u;
   }
@@ -74,6 +76,7 @@ class FakeRequests final : public Requests {
   std::vector<std::string> notes;
   container::HostStreams streams;
   std::vector<container::HostDescriptor> descriptors;
+  std::optional<container::JoinedNetwork> network;
   container::UpdateDone updated;
 
  private:
@@ -457,6 +460,43 @@ TEST_F(ServerTest, AContainerJoinsByItsName) {
   peer.reset();
   Peer other = speaking(false);  // its answer comes after the end was seen
   EXPECT_THAT(requests_.notes, ElementsAre("join second ---", "signal 6 9"));
+}
+
+TEST_F(ServerTest, TheTapsOfAJoinAreTheLastOfItsDescriptors) {
+  Peer peer = speaking(false);
+  int ends[2];
+  int taps[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ASSERT_EQ(::pipe(taps), 0);
+  auto request = start_of({RUNHV_CONTROL_END_NONE, RUNHV_CONTROL_END_HANDLE, 0}, {},
+                          RUNHV_CONTROL_OWN_NETWORK);
+  request.json_bytes = 6;
+  request.descriptors = 1;
+  request.taps = 2;
+  std::string text = "second";
+  for (const std::uint32_t mtu : {1400u, 1500u}) {
+    auto tap = api::sized<runhv_control_tap>();
+    tap.mtu = mtu;
+    text.append(reinterpret_cast<const char*>(&tap), sizeof tap);
+  }
+  peer.send(RUNHV_CONTROL_JOIN, request, text, {ends[1], ends[0], taps[1], taps[0]});
+  EXPECT_EQ(peer.next(), "answer 14");
+  EXPECT_THAT(requests_.notes, ElementsAre("join second -+-r"));
+  ASSERT_TRUE(requests_.network);
+  const auto& interfaces = requests_.network->interfaces;
+  ASSERT_EQ(interfaces.size(), 2u);
+  EXPECT_EQ(interfaces[0].mtu, 1400u);
+  EXPECT_EQ(interfaces[1].mtu, 1500u);
+  EXPECT_EQ(::write(static_cast<int>(interfaces[0].tap.get()), "x", 1), 1);
+  char byte = 0;
+  EXPECT_EQ(::read(static_cast<int>(interfaces[1].tap.get()), &byte, 1), 1);
+  for (const int each : {ends[0], ends[1], taps[0], taps[1]}) ::close(each);
+
+  request = start_of({}, {});
+  request.json_bytes = 6;
+  peer.send(RUNHV_CONTROL_JOIN, request, "second");
+  EXPECT_EQ(peer.next(), "answer 14");
+  EXPECT_FALSE(requests_.network);
 }
 
 TEST_F(ServerTest, DescriptorsOfARefusedRequestAreClosed) {

@@ -23,6 +23,7 @@ extern "C" {
 #define RUNHV_CONTROL_MAX_PAYLOAD (RUNHV_MAX_PROCESS_JSON_BYTES + 4096u) /* to the VMM */
 #define RUNHV_CONTROL_MAX_ANSWER 16384u                                  /* from the VMM */
 #define RUNHV_CONTROL_MAX_HANDLES 16u
+#define RUNHV_CONTROL_MAX_TAPS 8u      /* of one JOIN */
 #define RUNHV_CONTROL_MAX_CLIENTS 512u /* connections at one time, streams included */
 
 typedef struct runhv_control_frame {
@@ -55,9 +56,9 @@ typedef enum runhv_control_type {
   RUNHV_CONTROL_UPDATE = 13,       /* runhv_control_update, then the JSON -> , when the guest has
                                       answered. The client's further requests wait for that. */
   RUNHV_CONTROL_JOIN = 14, /* runhv_control_process_start, then the name of a container below
-                              the same root, which is to run in this VM
-                              -> runhv_control_process: its first process. The PROCESS_*
-                              events of that are the container's */
+                              the same root, which is to run in this VM, then its network where it
+                              has one of its own -> runhv_control_process: its first process. The
+                              PROCESS_* events of that are the container's */
   /* VMM -> client */
   RUNHV_CONTROL_EVENT = 0x4000, /* runhv_event, to clients that asked in HELLO */
   RUNHV_CONTROL_ERROR = 0x4001, /* runhv_error */
@@ -99,8 +100,11 @@ typedef enum runhv_control_end {
 } runhv_control_end;
 
 enum {
-  RUNHV_CONTROL_ENDS_WITH_CLIENT = 1u << 16 /* in runhv_control_process_start.flags: the process is
-                                               killed when the connection that started it ends */
+  /* in runhv_control_process_start.flags */
+  RUNHV_CONTROL_ENDS_WITH_CLIENT = 1u << 16, /* the process is killed when the connection that
+                                                started it ends */
+  RUNHV_CONTROL_OWN_NETWORK = 1u << 17 /* of JOIN: the container has a network namespace of its
+                                          own, with an interface for each of `taps` */
 };
 typedef struct runhv_control_process_start {
   uint32_t struct_size;
@@ -112,8 +116,16 @@ typedef struct runhv_control_process_start {
   uint64_t tokens[3];
   uint32_t descriptors; /* so many of the frame, after those of `ends`, are the process's 3, 4, …:
                            each open one way; at most 13 */
-  uint32_t reserved;
+  uint32_t taps;        /* of JOIN with OWN_NETWORK: so many of the frame, after those, are taps.
+                           Behind the name are as many runhv_control_tap, in their order, then
+                           records RUNHV_REC_NETLINK (guest/proto/runhv_agent.h) in whose
+                           `interface` is the place of a tap in that order */
 } runhv_control_process_start;
+
+typedef struct runhv_control_tap {
+  uint32_t struct_size;
+  uint32_t mtu; /* 68 to 65535 (virtio 1.2 §5.1.4.1) */
+} runhv_control_tap;
 
 typedef struct runhv_control_process {
   uint32_t struct_size;

@@ -122,7 +122,7 @@ class Creation {
     const std::string_view text(reinterpret_cast<const char*>(config_.data()), config_.size());
     RUNHV_TRY_ASSIGN(host_, parse_host_spec(text, "read " + path));
     RUNHV_TRY_ASSIGN(root_, control::runhv_root(globals_.root));
-    RUNHV_TRY_ASSIGN(stored_.pod, find_pod(root_, host_.network_namespace));
+    RUNHV_TRY_ASSIGN(stored_.pod, find_pod(root_, host_));
     RUNHV_TRY_ASSIGN(bundle_,
                      container::parse_bundle(text, "read " + path,
                                              stored_.pod.empty() ? container::Joins::kNothing

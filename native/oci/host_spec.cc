@@ -58,9 +58,14 @@ Result<HostSpec> parse_host_spec(std::string_view config, const std::string& ope
   spec.cgroups_path = root["linux"]["cgroupsPath"].string();
   spec.resources = read_resources(root["linux"]["resources"]);
   for (const container::JsonNode& node : root["linux"]["namespaces"].elements()) {
-    if (node["type"].string() != "network") continue;
-    spec.has_network_namespace = true;
-    spec.network_namespace = node["path"].string();
+    const std::string type = node["type"].string();
+    const std::string path = node["path"].string();
+    if (type == "network") {
+      spec.has_network_namespace = true;
+      spec.network_namespace = path;
+    } else if ((type == "ipc" || type == "uts") && !path.empty()) {
+      spec.joined_namespaces.push_back(path);
+    }
   }
   for (const container::JsonNode& node : root["mounts"].elements()) {
     if (node["destination"].string() == "/etc/resolv.conf") spec.brings_resolver = true;

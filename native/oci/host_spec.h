@@ -40,6 +40,8 @@ struct HostSpec {
   Resources resources;
   bool has_network_namespace = false;
   std::string network_namespace;  // a file; empty = a new one
+  // Files of those for ipc and uts that it names.
+  std::vector<std::string> joined_namespaces;
   // Whoever brings the names of a network (/etc/resolv.conf) brings the network.
   bool brings_resolver = false;
   std::optional<int> oom_score_adj;

@@ -4,11 +4,14 @@
 #include <string>
 
 #include "base/result.h"
+#include "oci/host_spec.h"
 
 namespace runhv::oci {
 
-// Its name: the running container with a VM of its own whose process is in `network_namespace`, a
-// path, and not in that of the caller. Empty where there is none. `root`: of the containers.
-Result<std::string> find_pod(const std::string& root, const std::string& network_namespace);
+// Its name: the running container with a VM of its own whose process is in the network namespace
+// that `host` names, which is not that of the caller; else the one whose process it names in the
+// path of a namespace for ipc or uts, /proc/PID/ns/ipc. Empty where there is none. `root`: of the
+// containers.
+Result<std::string> find_pod(const std::string& root, const HostSpec& host);
 
 }  // namespace runhv::oci

@@ -4,11 +4,13 @@
 #include <utility>
 
 #include "api/abi.h"
+#include "container/agent_request.h"
 #include "container/linux_abi.h"
 #include "control/answer.h"
 #include "control/container_folder.h"
 #include "platform/child.h"
 #include "platform/clock.h"
+#include "platform/file_node.h"
 #include "platform/standard_streams.h"
 #include "platform/terminal.h"
 
@@ -19,6 +21,23 @@ namespace linux_abi = container::linux_abi;
 using control::Client;
 
 constexpr std::uint64_t kAnswerNs = 10'000'000'000;
+
+// What JOIN has behind the name.
+Result<std::vector<std::byte>> description_of(std::span<const platform::TakenNetwork::Part> parts) {
+  std::vector<std::byte> description;
+  container::NetworkState state;
+  for (const platform::TakenNetwork::Part& part : parts) {
+    auto tap = api::sized<runhv_control_tap>();
+    tap.mtu = part.interface.mtu;
+    const auto bytes = control::structure_bytes(tap);
+    description.insert(description.end(), bytes.begin(), bytes.end());
+    state.emplace(static_cast<std::uint32_t>(state.size()), part.interface);
+  }
+  RUNHV_TRY_ASSIGN(const std::vector<std::byte> records,
+                   container::encode_network({}, container::network_messages({}, state), {}));
+  description.insert(description.end(), records.begin(), records.end());
+  return description;
+}
 
 std::vector<platform::OsHandle> handles_of(const std::vector<container::HostDescriptor>& these) {
   std::vector<platform::OsHandle> handles;
@@ -38,6 +57,7 @@ Result<std::unique_ptr<Member>> Member::create(platform::EventLoop& loop, Member
   RUNHV_TRY_ASSIGN(auto connection, platform::LocalConnection::connect(socket));
   std::unique_ptr<Member> member(new Member(loop, std::move(config), std::move(bundle),
                                             std::move(client), std::move(connection), events));
+  member->pod_network_ = "/proc/" + std::to_string(pod.state.pid) + "/ns/net";
   RUNHV_TRY(member->connection_.bind(loop));
   RUNHV_TRY(member->say_hello());
   return member;
@@ -181,6 +201,21 @@ Result<void> Member::start() {
     return Fail{Error{Code::kConflict, "start container " + config_.id,
                       first_ ? "it was started before" : "it has ended"}};
   }
+  auto begun = join_pod();
+  if (!begun) {
+    // A pod that is paused may be asked again.
+    if (begun.error().code != Code::kConflict) end(api::ended_event(Fail{begun.error()}));
+    return Fail{std::move(begun).error()};
+  }
+  first_ = *begun;
+  config_.descriptors.clear();
+  for (const int kept : std::exchange(signals_, {})) {
+    RUNHV_TRY(signal(container::kFirstProcess, kept));
+  }
+  return bundle_.process.terminal ? Result<void>() : platform::give_up_standard_streams();
+}
+
+Result<runhv_process> Member::join_pod() {
   const std::array<platform::OsHandle, 3> streams{
       platform::standard_stream(0), platform::standard_stream(1), platform::standard_stream(2)};
   auto request = api::sized<runhv_control_process_start>();
@@ -192,21 +227,53 @@ Result<void> Member::start() {
       request.rows = size->rows;
     }
   }
+  std::vector<platform::OsHandle> more = handles_of(config_.descriptors);
+  std::vector<std::byte> description;
+  RUNHV_TRY_ASSIGN(auto network, take_network());
+  if (network) {
+    request.flags |= RUNHV_CONTROL_OWN_NETWORK;
+    request.taps = static_cast<std::uint32_t>(network->parts().size());
+    for (const platform::TakenNetwork::Part& part : network->parts()) {
+      more.push_back(part.tap.handle());
+    }
+    RUNHV_TRY_ASSIGN(description, description_of(network->parts()));
+  }
   client_.set_deadline(platform::monotonic_ns() + kAnswerNs);
-  auto begun = client_.begin(RUNHV_CONTROL_JOIN, request, config_.id,
-                             std::span(streams).first(terminal ? 2 : streams.size()),
-                             handles_of(config_.descriptors));
-  if (!begun) {
-    // A pod that is paused may be asked again.
-    if (begun.error().code != Code::kConflict) end(api::ended_event(Fail{begun.error()}));
-    return Fail{std::move(begun).error()};
+  RUNHV_TRY_ASSIGN(
+      const runhv_process number,
+      client_.begin(RUNHV_CONTROL_JOIN, request, config_.id,
+                    std::span(streams).first(terminal ? 2 : streams.size()), more, description));
+  if (!network) return number;
+  network->parts().clear();  // the pod's VMM has the taps
+  if (network->has_resolver()) {
+    auto event = api::sized<runhv_event>();
+    event.kind = RUNHV_EVENT_WARNING;
+    event.process = RUNHV_FIRST_PROCESS;
+    event.at_ns = platform::monotonic_ns();
+    event.error = api::to_abi(
+        Error{Code::kUnsupported, "start container " + config_.id,
+              "docker's resolver of names is out of reach for a container in the VM of " +
+                  config_.pod + " that has a network of its own"});
+    tell_later(event);
   }
-  first_ = *begun;
-  config_.descriptors.clear();
-  for (const int kept : std::exchange(signals_, {})) {
-    RUNHV_TRY(signal(container::kFirstProcess, kept));
+  network_ = std::move(network);
+  return number;
+}
+
+// That of this process, where it is not the pod's. Interfaces may come until start().
+Result<std::optional<platform::TakenNetwork>> Member::take_network() const {
+  std::optional<platform::TakenNetwork> network;
+  const auto pods = platform::identity_of(pod_network_);
+  // A pod that has gone says so when it is asked.
+  if (!pods || pods == platform::identity_of("/proc/self/ns/net")) return network;
+  RUNHV_TRY_ASSIGN(network, platform::TakenNetwork::take_own());
+  if (network->parts().size() > RUNHV_CONTROL_MAX_TAPS) {
+    return Fail{Error{Code::kUnsupported, "start container " + config_.id,
+                      "its network has " + std::to_string(network->parts().size()) +
+                          " interfaces; a container in another one's VM has at most " +
+                          std::to_string(RUNHV_CONTROL_MAX_TAPS)}};
   }
-  return terminal ? Result<void>() : platform::give_up_standard_streams();
+  return network;
 }
 
 Result<void> Member::signal(container::ProcessNumber process, int signal) {

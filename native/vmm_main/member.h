@@ -2,6 +2,10 @@
 // control socket), and asks the VMM of the pod for what is done in the guest
 // (docs/adr/0020-a-pod-is-one-machine.md). Has what the Vmm asks of container::Container.
 //
+// Where it is in a network namespace that is not the pod's, the container has the interfaces of
+// that one: this process takes them, since the pod's VMM has given up the right to enter a
+// namespace, and gives them back at its end (docs/adr/0033-a-network-of-its-own-in-a-pod.md).
+//
 // Threads: the loop's. A request waits for the pod's VMM, ten seconds at most.
 #pragma once
 
@@ -20,6 +24,7 @@
 #include "control/frame.h"
 #include "platform/event_loop.h"
 #include "platform/local_socket.h"
+#include "platform/network_namespace.h"
 
 namespace runhv::vmm_main {
 
@@ -68,6 +73,8 @@ class Member {
  private:
   Member(platform::EventLoop& loop, MemberConfig config, container::Bundle bundle,
          control::Client client, platform::LocalConnection connection, api::AbiEvents& events);
+  Result<std::optional<platform::TakenNetwork>> take_network() const;
+  Result<runhv_process> join_pod();
   Result<void> say_hello();
   void wait_for_events();
   void read_events();
@@ -88,7 +95,9 @@ class Member {
   control::Client client_;                // for requests; what it began ends with it
   platform::LocalConnection connection_;  // for events
   control::FrameReader reader_;
-  std::optional<runhv_process> first_;  // its first process, once it was started
+  std::string pod_network_;                        // the pod's network namespace, a file
+  std::optional<platform::TakenNetwork> network_;  // of its own; the pod's VMM has the taps
+  std::optional<runhv_process> first_;             // its first process, once it was started
   std::set<runhv_process> others_;
   std::vector<int> signals_;  // until then
   std::vector<runhv_event> told_;

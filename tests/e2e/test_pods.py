@@ -94,6 +94,35 @@ def test_a_joined_container_is_paused_and_updated_alone(podman, pod):
     podman.checked("exec", "c2", "true")
 
 
+def test_ipc_alone_is_shared_by_a_container_that_has_a_network_of_its_own(podman):
+    podman.start("c1", "--ipc", "shareable", "--hostname", "first", IMAGE, "sh", "-c", "echo of-c1 >/dev/shm/file; while :; do nc -l -p 7000 </dev/null; done")
+    wait_until(lambda: podman("exec", "c1", "test", "-s", "/dev/shm/file").returncode == 0)
+    address = podman.inspect("c1", ".NetworkSettings.IPAddress")
+    ipc = podman.checked("exec", "c1", "readlink", "/proc/self/ns/ipc")
+    talk = f"until nc {address} 7000 </dev/null; do sleep 0.1; done; ! nc 127.0.0.1 7000 </dev/null && echo alone"
+    for _ in range(4):  # a slot is free again once its container has ended
+        script = f"cat /dev/shm/file; hostname; readlink /proc/self/ns/ipc; ip -4 -o address show eth0; {talk}"
+        result = podman("run", "--rm", "--ipc", "container:c1", "--hostname", "mine", IMAGE, "sh", "-c", script)
+        lines = result.stdout.splitlines()
+        assert result.returncode == 0 and lines[:3] == ["of-c1", "mine", ipc], result.stderr
+        assert lines[3].split()[3].split("/")[0] != address and lines[4:] == ["alone"]
+    podman.start("c2", "--ipc", "container:c1", IMAGE, *FOREVER)
+    command = vmm(podman, "c2")[1]
+    assert command[command.index("--join") + 1] == podman.inspect("c1", ".Id")
+    # Its machine has three slots more than it began with; the first of them all is c1's own.
+    podman.start("c3", "--ipc", "container:c1", IMAGE, *FOREVER)
+    podman.start("c4", "--ipc", "container:c1", IMAGE, *FOREVER)
+    result = podman("run", "--rm", "--ipc", "container:c1", IMAGE, "true")
+    assert result.returncode != 0 and "the VM has room for 0 more" in result.stderr, result.stderr
+    podman.checked("exec", "c2", "ip", "address", "show", "eth0")
+    os.kill(vmm(podman, "c2")[0], signal.SIGKILL)
+    assert podman.ended("c2") == 137
+    assert "eth0" in podman.run("--ipc", "container:c1", IMAGE, "ip", "-o", "link")
+    result = podman("run", "--rm", "--ipc", "container:c1", "--network", "host", IMAGE, "true")
+    assert result.returncode != 0 and "the host's" in result.stderr, result.stderr
+    podman.checked("rm", "--force", "--time", "0", "c2", "c3", "c4")  # before what they depend on
+
+
 def test_another_containers_network_is_joined_without_a_pod(podman, tmp_path):
     (tmp_path / "volume").mkdir()
     podman.start("c1", IMAGE, *FOREVER)

@@ -94,7 +94,7 @@ Result<StoredState> parse_state(std::string_view json, const std::string& operat
   return state;
 }
 
-std::string oci_state_json(const StoredState& state) {
+std::string oci_state_json(const StoredState& state, const std::string& owner) {
   container::IndentedJsonWriter json;
   json.object([&] {
     json.member("ociVersion", kOciVersion);
@@ -104,8 +104,7 @@ std::string oci_state_json(const StoredState& state) {
     json.member("bundle", state.bundle);
     if (!state.rootfs.empty()) json.member("rootfs", state.rootfs);
     json.member("created", rfc3339(state.created_ns));
-    // runc: the name of its user, empty where it was not known.
-    json.member("owner", "");
+    if (!owner.empty()) json.member("owner", owner);
     write_annotations(json, state);
   });
   return json.text() + "\n";

@@ -71,7 +71,7 @@ TEST(StateFile, ABrokenOneIsAnErrorThatNamesIt) {
 }
 
 TEST(StateFile, TheStateOfTheSpecificationHasItsFields) {
-  EXPECT_EQ(oci_state_json(ended()), R"({
+  EXPECT_EQ(oci_state_json(ended(), "kay"), R"({
   "ociVersion": "1.2.0",
   "id": "web",
   "pid": 77,
@@ -79,13 +79,17 @@ TEST(StateFile, TheStateOfTheSpecificationHasItsFields) {
   "bundle": "/b \"x\"",
   "rootfs": "/b/rootfs",
   "created": "2025-11-28T07:53:33.123456789Z",
-  "owner": "",
+  "owner": "kay",
   "annotations": {
     "dev.runhv.stop-signal": "9",
     "x": ""
   }
 }
 )");
+}
+
+TEST(StateFile, AHookIsNotToldOfTheOwner) {
+  EXPECT_EQ(oci_state_json(ended()).find("owner"), std::string::npos);
 }
 
 TEST(StateFile, TimesAreThoseOfRfc3339) {

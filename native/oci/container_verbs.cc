@@ -326,7 +326,8 @@ Result<int> list_verb(const Call& call) {
   } else if (format == "json") {
     std::string text;
     for (const FoundContainer& each : containers) {
-      text += (text.empty() ? "" : ",") + control::oci_state_json(with_pid(each));
+      text += (text.empty() ? "" : ",") +
+              control::oci_state_json(with_pid(each), owner_of(each.folder));
     }
     print("[" + text + "]\n");
   } else {
@@ -337,7 +338,7 @@ Result<int> list_verb(const Call& call) {
 
 Result<int> state_verb(const Call& call) {
   RUNHV_TRY_ASSIGN(const auto container, find_for(call, "state"));
-  print(control::oci_state_json(with_pid(container)));
+  print(control::oci_state_json(with_pid(container), owner_of(container.folder)));
   return 0;
 }
 

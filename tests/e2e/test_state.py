@@ -60,6 +60,7 @@ def test_the_state_is_that_of_the_specification(runhv, start):
     state = json.loads(runhv("state", "web").stdout)
     assert set(state) == {"ociVersion", "id", "status", "pid", "bundle", "annotations", "created", "owner"}
     assert (state["id"], state["status"], state["pid"]) == ("web", "running", process.pid)
+    assert state["owner"] == pwd.getpwuid(os.getuid()).pw_name
 
 
 @pytest.mark.instrumented

@@ -18,6 +18,7 @@ static_assert(container::kMaxProcessJsonBytes == RUNHV_MAX_PROCESS_JSON_BYTES);
 static_assert(machine::kNotCounted == RUNHV_NOT_COUNTED);
 static_assert(container::kFirstProcess == RUNHV_FIRST_PROCESS);
 static_assert(machine::MachineLimits::kMaxProcessors == RUNHV_MAX_CPUS);
+static_assert(machine::MachineLimits::kMaxDisks == RUNHV_MAX_DISKS);
 static_assert(machine::MachineLimits::kMinMemoryBytes == RUNHV_MIN_MEMORY_BYTES);
 static_assert(machine::MachineLimits::kMaxMemoryBytes == RUNHV_MAX_MEMORY_BYTES);
 static_assert(container::kMaxScratchBytes == RUNHV_MAX_SCRATCH_BYTES);
@@ -152,6 +153,13 @@ runhv_statistics to_abi(const container::ContainerStatistics& from) {
   result.instructions_total = from.timeline.total.instructions;
   result.private_bytes = from.private_bytes;
   result.guest_memory_resident_bytes = from.guest_memory_resident_bytes;
+  for (const auto& disk : from.disks) {
+    result.disks[result.disk_count++] = {.reads = disk.reads,
+                                         .read_bytes = disk.read_bytes,
+                                         .writes = disk.writes,
+                                         .written_bytes = disk.written_bytes,
+                                         .flushes = disk.flushes};
+  }
   return result;
 }
 

@@ -439,7 +439,8 @@ ContainerStatistics Container::Impl::statistics() {
           bundle_.vm.memory_bytes,
           timeline_.snapshot(),
           platform::private_bytes(),
-          resident_bytes};
+          resident_bytes,
+          machine_ == nullptr ? std::vector<devices::DiskCounts>() : machine_->disk_counts()};
 }
 
 // --- the public face -----------------------------------------------------------------------------

@@ -154,6 +154,7 @@ struct ContainerStatistics {
   TimelineSnapshot timeline;
   std::uint64_t private_bytes = 0;  // of this process, guest RAM included
   std::uint64_t guest_memory_resident_bytes = 0;
+  std::vector<devices::DiskCounts> disks = {};  // of the machine
 };
 
 // What happens to a container (runhv_event_kind), on the loop's thread and never from inside a call

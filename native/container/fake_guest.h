@@ -277,6 +277,7 @@ class FakeMachine final : public machine::Machine {
   std::string kernel_name() const override { return "none"; }
   std::uint64_t partition_made_ns() const override { return 1; }
   std::uint64_t guest_memory_resident_bytes() const override { return 0; }
+  std::vector<devices::DiskCounts> disk_counts() const override { return {}; }
   std::uint32_t network_slot_number(std::size_t slot) const override {
     return static_cast<std::uint32_t>(slot);
   }

@@ -109,12 +109,14 @@ Result<std::unique_ptr<DeviceSet>> DeviceSet::create(
   std::vector<std::unique_ptr<Jobs>> jobs;
   jobs.push_back(std::make_unique<Jobs>("devices"));
   std::vector<std::unique_ptr<devices::VirtioDevice>> devices;
+  std::vector<const devices::BlkDevice*> disks;
   for (std::size_t i = 0; i < config.disks.size(); ++i) {
     const std::string name = "disk" + std::to_string(i);
     jobs.push_back(std::make_unique<Jobs>(name));
     MachineDisk& disk = config.disks[i];
     RUNHV_TRY_ASSIGN(auto blk, devices::BlkDevice::create(std::move(disk.disk), disk.read_only,
                                                           name, *jobs.back()));
+    disks.push_back(blk.get());
     devices.push_back(std::move(blk));
   }
   devices::FsDevice* files = nullptr;
@@ -145,6 +147,7 @@ Result<std::unique_ptr<DeviceSet>> DeviceSet::create(
   set->console_ = std::move(console);
   set->jobs_ = std::move(jobs);
   set->vsock_waker_ = vsock;
+  set->disks_ = std::move(disks);
   set->files_ = files;
   set->share_count_ = share_count;
   RUNHV_TRY(set->add_buses());
@@ -178,6 +181,12 @@ Result<void> DeviceSet::add_network_slots(const MachineConfig& config) {
     if (slot < config.networks.size()) plug_network(slot, config.networks[slot]);
   }
   return {};
+}
+
+std::vector<devices::DiskCounts> DeviceSet::disk_counts() const {
+  std::vector<devices::DiskCounts> counts;
+  for (const devices::BlkDevice* disk : disks_) counts.push_back(disk->counts());
+  return counts;
 }
 
 Result<std::size_t> DeviceSet::add_share(devices::Share share) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "devices/blk/blk.h"
 #include "devices/bus.h"
 #include "devices/exitport/exit_port.h"
 #include "devices/fs/fs.h"
@@ -61,6 +62,7 @@ class DeviceSet {
 
   Result<std::size_t> add_share(devices::Share share);
   void remove_share(std::size_t index);
+  std::vector<devices::DiskCounts> disk_counts() const;
 
   // On return, which is at the deadline (monotonic_ns) at the latest, no interrupt comes and no
   // guest memory is touched, but by disks that hang: then false, and the thread of each is left
@@ -91,6 +93,7 @@ class DeviceSet {
   std::vector<std::unique_ptr<devices::MmioTransport>> transports_;
   std::vector<std::unique_ptr<devices::MmioSlot>> network_slots_;  // behind them
   devices::VsockWaker* vsock_waker_ = nullptr;
+  std::vector<const devices::BlkDevice*> disks_;
   devices::FsDevice* files_ = nullptr;  // null without shares
   std::size_t share_count_ = 0;
 };

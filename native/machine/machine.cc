@@ -112,6 +112,7 @@ class WhpMachine final : public Machine,
   std::string kernel_name() const override { return kernel_release(kernel_); }
   std::uint64_t partition_made_ns() const override { return partition_made_ns_; }
   std::uint64_t guest_memory_resident_bytes() const override { return memory_->resident_bytes(); }
+  std::vector<devices::DiskCounts> disk_counts() const override { return devices_->disk_counts(); }
   std::uint32_t network_slot_number(std::size_t slot) const override {
     return devices_->network_slot_number(slot);
   }

@@ -149,6 +149,8 @@ class Machine {
   // Monotonic: when create() had its partition and went on to memory.
   virtual std::uint64_t partition_made_ns() const = 0;
   virtual std::uint64_t guest_memory_resident_bytes() const = 0;
+  // By the disks of the configuration. Threads: any.
+  virtual std::vector<devices::DiskCounts> disk_counts() const = 0;
   // Devices of networks come and go while the machine runs, or is made; not while it is paused.
   // The guest's kernel looks at a slot only when it is told to (Linux: bind of the platform
   // driver). The number by which it knows the slot: Linux, virtio-mmio.N. REQUIRES: a slot of the

@@ -109,6 +109,31 @@ void write_use(container::JsonWriter& json, const InterfaceUse& use) {
   });
 }
 
+// As Linux numbers the disks of our kernel: the first major number that it gives out, and sixteen
+// minor ones for each.
+constexpr unsigned kDiskMajor = 254;
+constexpr unsigned kMinorsOfADisk = 16;
+
+// Of each of the guest's disks, in runc's words for those of a cgroup.
+void write_disks(container::JsonWriter& json, const char* name, const runhv_statistics& statistics,
+                 std::uint64_t runhv_disk_counts::*read,
+                 std::uint64_t runhv_disk_counts::*written) {
+  json.array(name, [&] {
+    for (unsigned i = 0; i < statistics.disk_count && i < RUNHV_MAX_DISKS; ++i) {
+      const runhv_disk_counts& disk = statistics.disks[i];
+      for (const auto& [operation, value] :
+           {std::pair("Read", disk.*read), std::pair("Write", disk.*written)}) {
+        json.object([&, operation = operation, value = value] {
+          json.member("major", kDiskMajor);
+          json.member("minor", i * kMinorsOfADisk);
+          json.member("op", operation);
+          json.member("value", value);
+        });
+      }
+    }
+  });
+}
+
 // The statistics as runc prints them, as far as the host knows them.
 std::string statistics_line(const FoundContainer& container, const runhv_statistics& statistics,
                             std::size_t process_count) {
@@ -133,6 +158,12 @@ std::string statistics_line(const FoundContainer& container, const runhv_statist
         });
       });
       json.object("pids", [&] { json.member("current", process_count); });
+      json.object("blkio", [&] {
+        write_disks(json, "ioServiceBytesRecursive", statistics, &runhv_disk_counts::read_bytes,
+                    &runhv_disk_counts::written_bytes);
+        write_disks(json, "ioServicedRecursive", statistics, &runhv_disk_counts::reads,
+                    &runhv_disk_counts::writes);
+      });
       json.array("network_interfaces", [&] {
         for (const InterfaceUse& use : network_use(pid_of(container))) write_use(json, use);
       });

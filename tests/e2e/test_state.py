@@ -63,6 +63,25 @@ def test_the_state_is_that_of_the_specification(runhv, start):
     assert state["owner"] == pwd.getpwuid(os.getuid()).pw_name
 
 
+def test_statistics_of_disks_are_the_guests(runhv, start):
+    start("web")
+
+    def seen_inside():
+        # Twice: what reads them is read from the disk itself at first.
+        for _ in range(2):
+            lines = runhv("exec", "web", "cat", "/sys/block/vda/dev", "/sys/block/vda/stat").stdout.decode().split()
+        major, minor = map(int, lines[0].split(":"))
+        # Linux, Documentation/block/stat.rst: requests, merged ones, sectors of 512 bytes and ticks of reads, then of writes.
+        reads, _, read_sectors, _, writes, _, written_sectors, *_ = map(int, lines[1:])
+        return [{"major": major, "minor": minor, "op": op, "value": value} for op, value in
+                (("Read", read_sectors * 512), ("Write", written_sectors * 512), ("Read", reads), ("Write", writes))]
+
+    inside = seen_inside()
+    blkio = json.loads(runhv("events", "--stats", "web").stdout)["data"]["blkio"]
+    assert blkio["ioServiceBytesRecursive"] + blkio["ioServicedRecursive"] == inside
+    assert inside[0]["value"] > 0
+
+
 @pytest.mark.instrumented
 def test_a_signal_by_name_or_number(runhv, start):
     process = start("web")

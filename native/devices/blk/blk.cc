@@ -1,6 +1,7 @@
 #include "devices/blk/blk.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -62,6 +63,16 @@ std::size_t data_out_bytes(const DescriptorChain& chain) {
   return WriteCursor(chain.writable()).remaining() - 1;
 }
 
+struct AtomicCounts {
+  std::atomic<std::uint64_t> requests = 0;
+  std::atomic<std::uint64_t> bytes = 0;
+
+  void add(std::size_t size) {
+    requests.fetch_add(1, std::memory_order_relaxed);
+    bytes.fetch_add(size, std::memory_order_relaxed);
+  }
+};
+
 }  // namespace
 
 // Serves requests. Shared with the jobs, of which one may hang for longer than the device lives.
@@ -76,7 +87,7 @@ class BlkDevice::Server {
   bool read_only() const { return read_only_; }
 
   // What the used ring says was written. Nothing: the disk has to be waited for.
-  std::optional<std::uint32_t> serve_at_once(const Request& request, DescriptorChain& chain) const {
+  std::optional<std::uint32_t> serve_at_once(const Request& request, DescriptorChain& chain) {
     std::optional<std::uint8_t> status = kUnsupported;
     switch (request.type) {
       case kRead:
@@ -96,18 +107,26 @@ class BlkDevice::Server {
         break;
     }
     if (!status) return std::nullopt;
-    return answer(chain, *status);
+    return finish(request, chain, *status);
   }
 
-  std::uint32_t serve(const Request& request, DescriptorChain& chain) const {
+  std::uint32_t serve(const Request& request, DescriptorChain& chain) {
     switch (request.type) {
       case kRead:
-        return answer(chain, *read(request.sector, chain, Wait::kYes));
+        return finish(request, chain, *read(request.sector, chain, Wait::kYes));
       case kWrite:
-        return answer(chain, write(request.sector, data_in(chain)));
+        return finish(request, chain, write(request.sector, data_in(chain)));
       default:
-        return answer(chain, flush());
+        return finish(request, chain, flush());
     }
+  }
+
+  DiskCounts counts() const {
+    return {.reads = reads_.requests.load(std::memory_order_relaxed),
+            .read_bytes = reads_.bytes.load(std::memory_order_relaxed),
+            .writes = writes_.requests.load(std::memory_order_relaxed),
+            .written_bytes = writes_.bytes.load(std::memory_order_relaxed),
+            .flushes = flushes_.requests.load(std::memory_order_relaxed)};
   }
 
   static std::uint32_t answer(DescriptorChain& chain, std::uint8_t status) {
@@ -121,6 +140,15 @@ class BlkDevice::Server {
 
  private:
   enum class Wait : bool { kNo, kYes };
+
+  std::uint32_t finish(const Request& request, DescriptorChain& chain, std::uint8_t status) {
+    if (status == kOk) {
+      if (request.type == kRead) reads_.add(data_out_bytes(chain));
+      if (request.type == kWrite) writes_.add(data_in(chain).remaining());
+      if (request.type == kFlush) flushes_.add(0);
+    }
+    return answer(chain, status);
+  }
 
   bool in_range(std::uint64_t sector, std::uint64_t size_bytes) const {
     return size_bytes % kSectorBytes == 0 && sector <= sectors() &&
@@ -179,6 +207,9 @@ class BlkDevice::Server {
   const std::shared_ptr<const Disk> disk_;
   const bool read_only_;
   std::array<std::byte, 20> id_{};
+  AtomicCounts reads_;
+  AtomicCounts writes_;
+  AtomicCounts flushes_;
 };
 
 Result<std::unique_ptr<BlkDevice>> BlkDevice::create(std::shared_ptr<const Disk> disk,
@@ -189,11 +220,11 @@ Result<std::unique_ptr<BlkDevice>> BlkDevice::create(std::shared_ptr<const Disk>
     return Fail{Error{Code::kInvalidArgument, "use " + disk->name() + " as a disk",
                       "its size, " + std::to_string(size) + " bytes, is no multiple of 512"}};
   }
-  auto server = std::make_shared<const Server>(std::move(disk), read_only, id);
+  auto server = std::make_shared<Server>(std::move(disk), read_only, id);
   return std::unique_ptr<BlkDevice>(new BlkDevice(std::move(server), jobs));
 }
 
-BlkDevice::BlkDevice(std::shared_ptr<const Server> server, JobQueue& jobs)
+BlkDevice::BlkDevice(std::shared_ptr<Server> server, JobQueue& jobs)
     : server_(std::move(server)), jobs_(jobs) {
   store_le<std::uint64_t>(config_, 0, server_->sectors());
   store_le<std::uint32_t>(config_, 8, kMaxPartBytes);
@@ -213,6 +244,8 @@ VirtioTraits BlkDevice::traits() const {
 void BlkDevice::read_config(std::uint32_t offset, std::span<std::byte> out) const {
   std::memcpy(out.data(), config_.data() + offset, out.size());
 }
+
+DiskCounts BlkDevice::counts() const { return server_->counts(); }
 
 Result<void> BlkDevice::start(const Activation& activation) {
   queue_ = &activation.queues[0];

@@ -51,6 +51,7 @@ class BlkTest : public ::testing::Test {
     auto device =
         BlkDevice::create(std::make_shared<FileDisk>(make_disk()), read_only, "scratch", jobs);
     RUNHV_CHECK(device);
+    blk = device->get();
     transport = std::make_unique<MmioTransport>(*std::move(device), memory, irq, later);
     driver = std::make_unique<testing::VirtioDriver>(*transport, *memory, Gpa{1 << 20});
     RUNHV_CHECK(driver->start(UINT64_MAX));
@@ -83,6 +84,7 @@ class BlkTest : public ::testing::Test {
   testing::HeldJobs jobs;
   std::shared_ptr<memory::GuestMemory> memory;
   std::unique_ptr<MmioTransport> transport;
+  const BlkDevice* blk = nullptr;  // transport's
   std::unique_ptr<testing::VirtioDriver> driver;
   std::uint32_t last_written = 0;
 };
@@ -120,6 +122,23 @@ TEST_F(BlkTest, ReadsBackWhatWasWritten) {
   EXPECT_EQ(request(kFlush, 0), kOk);
   EXPECT_EQ(request(kRead, 63, {{Gpa{kData.value + 8192}, 512, true}}), kOk);
   EXPECT_EQ(testing::get_text(*memory, Gpa{kData.value + 8192}, 512), std::string(512, 'b'));
+}
+
+TEST_F(BlkTest, CountsWhatWasDone) {
+  EXPECT_EQ(request(kWrite, 3, {{kData, 1024, false}}), kOk);
+  EXPECT_EQ(request(kRead, 5, {{kData, 512, true}}), kOk);
+  EXPECT_EQ(request(kRead, 6, {{kData, 512, true}}), kOk);
+  EXPECT_EQ(request(kFlush, 0), kOk);
+  // Not done, or no data of the disk.
+  EXPECT_EQ(request(kRead, kSectors, {{kData, 512, true}}), kIoError);
+  EXPECT_EQ(request(kWrite, kSectors, {{kData, 512, false}}), kIoError);
+  EXPECT_EQ(request(kGetId, 0, {{kData, 20, true}}), kOk);
+  const DiskCounts counts = blk->counts();
+  EXPECT_EQ(counts.writes, 1u);
+  EXPECT_EQ(counts.written_bytes, 1024u);
+  EXPECT_EQ(counts.reads, 2u);
+  EXPECT_EQ(counts.read_bytes, 1024u);
+  EXPECT_EQ(counts.flushes, 1u);
 }
 
 TEST_F(BlkTest, RefusesWhatIsNotOnTheDisk) {

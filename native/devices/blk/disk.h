@@ -10,6 +10,15 @@
 
 namespace runhv::devices {
 
+// Requests of the guest that were done, and the bytes of their data.
+struct DiskCounts {
+  std::uint64_t reads = 0;
+  std::uint64_t read_bytes = 0;
+  std::uint64_t writes = 0;
+  std::uint64_t written_bytes = 0;
+  std::uint64_t flushes = 0;
+};
+
 // Threads: any, at once. A call may take as long as the host likes, unless it says otherwise.
 class Disk {
  public:

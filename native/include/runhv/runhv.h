@@ -140,6 +140,17 @@ typedef struct runhv_exit_counts {
 
 #define RUNHV_NOT_COUNTED UINT64_MAX
 
+#define RUNHV_MAX_DISKS 8u
+
+/* Requests of the guest that were done, and the bytes of their data. */
+typedef struct runhv_disk_counts {
+  uint64_t reads;
+  uint64_t read_bytes;
+  uint64_t writes;
+  uint64_t written_bytes;
+  uint64_t flushes;
+} runhv_disk_counts;
+
 typedef struct runhv_statistics {
   uint32_t struct_size;
   uint32_t processor_count;
@@ -157,6 +168,9 @@ typedef struct runhv_statistics {
   uint64_t private_bytes; /* of this process, guest RAM included */
   uint64_t guest_memory_resident_bytes;
   uint64_t memory_bytes; /* the guest's RAM */
+  uint32_t disk_count;
+  uint32_t reserved;
+  runhv_disk_counts disks[RUNHV_MAX_DISKS]; /* the guest's /dev/vda, vdb … */
 } runhv_statistics;
 
 /* In the order of runhv_exit_counts. */

@@ -30,8 +30,10 @@ class Child {
 // Forks; REQUIRES: this process has one thread. `run` is called in the child, and ends it: by
 // becoming another program, or after it has said `ready` by returning a status. What it returns
 // before is the error of start_child, and nothing of the child is left then.
+// kUnsupported on Windows, which cannot fork; check_can_fork() says so before anything is done.
 using Ready = std::function<void()>;
 Result<Child> start_child(const std::function<Result<int>(const Ready& ready)>& run);
+Result<void> check_can_fork(const std::string& operation);
 
 // A program that is waited for.
 struct Program {

@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <string>
 
+#include "platform/system_name.h"
+
 namespace runhv::platform {
 
 struct HostFacts {
-  enum class System : std::uint8_t { kLinux, kWindows };
+  using System = platform::System;
 
   System system = System::kLinux;
   std::string name;  // system_name()

@@ -17,6 +17,10 @@
 
 namespace runhv::platform {
 
+// What this process was started with, behind its name. Windows: of the line that the system has, as
+// UTF-8; main()'s own are in the user's code page.
+std::vector<std::string> program_arguments(int argc, char** argv);
+
 // Closes every handle above stderr but those of `keep`. A VMM inherits stdio, what it was told of,
 // and nothing else. Where the system has no call for it, or forbids it, by what /proc lists. By the
 // main thread, before any other exists.

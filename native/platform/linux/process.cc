@@ -244,6 +244,10 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
   return captured;
 }
 
+std::vector<std::string> program_arguments(int argc, char** argv) {
+  return argc > 0 ? std::vector<std::string>(argv + 1, argv + argc) : std::vector<std::string>();
+}
+
 std::string working_directory_name() { return "/proc/self/cwd"; }
 
 Result<ProcessEnd> ProcessEnd::watch(std::uint64_t pid) {

@@ -4,6 +4,8 @@
 
 namespace runhv::platform {
 
+System this_system() { return System::kLinux; }
+
 std::string system_name() {
   utsname names{};
   if (::uname(&names) != 0) return "Linux";

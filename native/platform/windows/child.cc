@@ -1,8 +1,15 @@
 #include "platform/child.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "base/check.h"
+#include "platform/clock.h"
+#include "platform/event_loop.h"
 #include "platform/os_error.h"
-#include "platform/process.h"
+#include "platform/readiness.h"
+#include "platform/windows/child_process.h"
+#include "platform/windows/child_streams.h"
 #include "platform/windows/system.h"
 
 namespace runhv::platform {
@@ -12,6 +19,37 @@ Fail<Error> not_here(const std::string& operation, const std::string& why) {
   return Fail{Error{Code::kUnsupported, operation, why}};
 }
 
+// The first of what a program writes; the rest is read and dropped.
+class ProgramOutput {
+ public:
+  Result<void> watch(EventLoop& loop, ChildPipe& pipe) {
+    RUNHV_TRY_ASSIGN(stream_, Stream::adopt_owned(std::move(pipe.reader), true));
+    RUNHV_TRY(stream_->bind(loop));
+    read();
+    return {};
+  }
+  bool has_ended() const { return ended_; }
+  std::string text() && { return std::move(text_); }
+
+ private:
+  static constexpr std::size_t kMostBytes = 4096;
+
+  void read() {
+    std::byte buffer[kMostBytes];
+    IoResult result = stream_->read(buffer);
+    for (; result.status == IoStatus::kDone; result = stream_->read(buffer)) {
+      text_.append(reinterpret_cast<const char*>(buffer),
+                   std::min(result.bytes, kMostBytes - text_.size()));
+    }
+    ended_ = result.status != IoStatus::kWouldBlock;
+    if (!ended_) stream_->on_readable([this] { read(); });
+  }
+
+  std::optional<Stream> stream_;
+  std::string text_;
+  bool ended_ = false;
+};
+
 }  // namespace
 
 // Of a child there is none, since start_child() makes none.
@@ -19,11 +57,47 @@ void Child::signal(int) const { RUNHV_CHECK(false); }
 int Child::wait() const { RUNHV_CHECK(false); }
 
 Result<Child> start_child(const std::function<Result<int>(const Ready&)>&) {
-  return not_here("start a process", "Windows cannot fork: run and exec are what works here");
+  return Fail{check_can_fork("start a process").error()};
+}
+
+Result<void> check_can_fork(const std::string& operation) {
+  return not_here(operation,
+                  "this needs fork(2), which Windows has not; run --bundle and exec do without");
 }
 
 Result<ProgramEnd> run_program(const Program& program) {
-  return not_here("run " + program.path, "hooks of an OCI bundle are programs of Linux");
+  const std::string operation = "run " + program.path;
+  ChildPipe in, out;
+  if (!in.open() || !out.open()) return Fail{last_os_error(operation)};
+  RUNHV_TRY_ASSIGN(const auto loop, EventLoop::create());
+  std::vector<std::string> arguments = program.arguments;
+  if (!arguments.empty()) arguments.erase(arguments.begin());  // its name
+  RUNHV_TRY_ASSIGN(const ChildProcess child,
+                   ChildProcess::start(
+                       {.program = program.path,
+                        .arguments = std::move(arguments),
+                        .directory = {},
+                        .streams = {native(in.reader), native(out.writer), native(out.writer)},
+                        .environment = program.environment.value_or(std::vector<std::string>())}));
+  in.reader.reset();
+  out.writer.reset();
+  ChildInput input(program.input);
+  RUNHV_TRY(input.watch(*loop, in));
+  ProgramOutput output;
+  RUNHV_TRY(output.watch(*loop, out));
+  Readiness end;
+  RUNHV_TRY(end.bind(*loop, reinterpret_cast<OsHandle>(child.handle())));
+  bool ended = false;
+  end.on_readable([&ended] { ended = true; });
+  const std::uint64_t deadline_ns = monotonic_ns() + program.timeout_ns;
+  while (!ended || !output.has_ended()) {
+    if (monotonic_ns() >= deadline_ns) {
+      // With the job it is killed.
+      return Fail{Error{Code::kTimedOut, operation, "it did not end in time, and was killed"}};
+    }
+    RUNHV_TRY(loop->run_once(deadline_ns));
+  }
+  return ProgramEnd{child.exit_status(), std::move(output).text()};
 }
 
 Result<void> start_detached(const Detached& program) {

@@ -67,6 +67,8 @@ bool is_absolute_path(std::string_view path) {
   return path.size() >= 3 && has_drive(path) && is_slash(path[2]);
 }
 
+std::string program_file(const std::string& name) { return name + ".exe"; }
+
 Result<std::wstring> native_path(std::string_view path, const std::string& operation) {
   if (path.empty() || path.find('\0') != std::string_view::npos) {
     return Fail{Error{Code::kInvalidArgument, operation, "it is no path"}};

@@ -5,13 +5,14 @@
 #include <functional>
 #include <optional>
 
-#include "base/bytes.h"
 #include "platform/event_loop.h"
 #include "platform/file.h"
 #include "platform/os_error.h"
 #include "platform/readiness.h"
 #include "platform/stream.h"
 #include "platform/windows/child_process.h"
+#include "platform/windows/child_streams.h"
+#include "platform/windows/command_line.h"
 #include "platform/windows/user.h"
 #include "platform/windows/utf16.h"
 
@@ -19,18 +20,6 @@ namespace runhv::platform {
 namespace {
 
 constexpr std::size_t kMaxHeldBytes = 4096;
-
-struct Pipe {
-  UniqueHandle reader, writer;
-
-  bool open() {
-    HANDLE ends[2];
-    if (!::CreatePipe(&ends[0], &ends[1], nullptr, 0)) return false;
-    reader = own(ends[0]);
-    writer = own(ends[1]);
-    return true;
-  }
-};
 
 // A child's answer and what it says on stderr, until its end.
 class Capture {
@@ -42,7 +31,7 @@ class Capture {
         limit_bytes_(limit_bytes),
         first_bytes_(first_bytes) {}
 
-  Result<void> watch(Pipe& output, Pipe& errors) {
+  Result<void> watch(ChildPipe& output, ChildPipe& errors) {
     RUNHV_TRY_ASSIGN(output_, Stream::adopt_owned(std::move(output.reader), true));
     RUNHV_TRY_ASSIGN(errors_, Stream::adopt_owned(std::move(errors.reader), true));
     RUNHV_TRY(output_->bind(loop_));
@@ -132,38 +121,11 @@ class Capture {
   bool errors_ended_ = false;
 };
 
-// A child's stdin: all of `text`, and then its end.
-class Input {
- public:
-  explicit Input(std::string_view text) : rest_(as_bytes(text)) {}
-
-  Result<void> watch(EventLoop& loop, Pipe& pipe) {
-    RUNHV_TRY_ASSIGN(stream_, Stream::adopt_owned(std::move(pipe.writer), false));
-    RUNHV_TRY(stream_->bind(loop));
-    write();
-    return {};
-  }
-
- private:
-  void write() {
-    while (!rest_.empty()) {
-      const IoResult result = stream_->write(rest_);
-      if (result.status == IoStatus::kWouldBlock) {
-        return stream_->on_writable([this] { write(); });
-      }
-      // A child that ends early is its own answer.
-      if (result.status != IoStatus::kDone) return stream_.reset();
-      rest_ = rest_.subspan(result.bytes);
-    }
-    if (stream_->flush().status != IoStatus::kWouldBlock) return stream_.reset();
-    stream_->on_flushed([this] { stream_.reset(); });
-  }
-
-  std::span<const std::byte> rest_;
-  std::optional<Stream> stream_;
-};
-
 }  // namespace
+
+std::vector<std::string> program_arguments(int, char**) {
+  return split_command_line(::GetCommandLineW());
+}
 
 // The system gives a child the handles of a list, so whoever starts us has named them: there are no
 // others that we could know of.
@@ -187,7 +149,7 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
                               std::uint64_t limit_bytes, SignalQueue* signals,
                               std::string_view first_bytes) {
   const std::string operation = "run " + program;
-  Pipe in, out, errors;
+  ChildPipe in, out, errors;
   if (!in.open() || !out.open() || !errors.open()) return Fail{last_os_error(operation)};
   RUNHV_TRY_ASSIGN(const auto loop, EventLoop::create());
   RUNHV_TRY_ASSIGN(const auto child,
@@ -200,7 +162,7 @@ Result<Captured> run_captured(const std::string& program, const std::vector<std:
   out.writer.reset();
   errors.writer.reset();
   Capture capture(*loop, operation, limit_bytes, first_bytes);
-  Input given(input);
+  ChildInput given(input);
   RUNHV_TRY(capture.watch(out, errors));
   RUNHV_TRY(given.watch(*loop, in));
   Readiness signalled;  // of the queue, which another loop may have as well

@@ -1,10 +1,13 @@
 #include "platform/process.h"
 
 #include <array>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "platform/child.h"
 #include "platform/windows/child_process.h"
 #include "platform/windows/command_line.h"
 #include "platform/windows/utf16.h"
@@ -12,6 +15,7 @@
 namespace runhv::platform {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 std::string shell() { return environment("COMSPEC"); }
@@ -19,6 +23,22 @@ std::string shell() { return environment("COMSPEC"); }
 TEST(CommandLine, GivesTheSameArgumentsAgain) {
   EXPECT_EQ(command_line("a.exe", {"b", "", "c d", "\"", "\\", "e f\\", "\\\""}),
             LR"(a.exe b "" "c d" "\"" \ "e f\\" "\\\"")");
+}
+
+TEST(CommandLine, IsSplitAsTheRunTimeLibrarySplitsIt) {
+  const std::vector<std::string> arguments{"",          "a b",   "\"",        "\\", "c\\",
+                                           "d e\\",     "\\\"",  "f\"g h",    "\t", "\xe4\xbe\x8b",
+                                           "\\\\x\\\\", "*.txt", "--name=v w"};
+  EXPECT_EQ(split_command_line(command_line("C:\\Program Files\\a.exe", arguments)), arguments);
+  // The table of "Parsing C command-line arguments".
+  EXPECT_THAT(split_command_line(LR"(a "a b c" d e)"), ElementsAre("a b c", "d", "e"));
+  EXPECT_THAT(split_command_line(LR"(a "ab\"c" "\\" d)"), ElementsAre(R"(ab"c)", R"(\)", "d"));
+  EXPECT_THAT(split_command_line(LR"(a a\\b d"e f"g h)"), ElementsAre(R"(a\\b)", "de fg", "h"));
+  EXPECT_THAT(split_command_line(LR"(a a\\\"b c d)"), ElementsAre(R"(a\"b)", "c", "d"));
+  EXPECT_THAT(split_command_line(LR"(a a\\\\"b c" d e)"), ElementsAre(R"(a\\b c)", "d", "e"));
+  EXPECT_THAT(split_command_line(LR"(a a"b"" c d)"), ElementsAre(R"(ab" c d)"));
+  EXPECT_THAT(split_command_line(LR"("with\"  x  )"), ElementsAre("x"));
+  EXPECT_THAT(split_command_line(L""), ElementsAre());
 }
 
 TEST(Captured, HasTheOutputAndTheStatus) {
@@ -43,12 +63,58 @@ const bool kIsEcho = [] {
   ::ExitProcess(7);
 }();
 
+// And one that does not end.
+constexpr const wchar_t* kForever = L"SLEEP_FOREVER";
+const bool kIsForever = [] {
+  if (::GetEnvironmentVariableW(kForever, nullptr, 0) != 0) ::Sleep(INFINITE);
+  return false;
+}();
+
+std::string self() {
+  std::wstring path(MAX_PATH, L'\0');
+  path.resize(::GetModuleFileNameW(nullptr, path.data(), MAX_PATH));
+  return to_utf8(path);
+}
+
+Result<ProgramEnd> run_self_as(const wchar_t* other, const std::string& input,
+                               std::uint64_t timeout_ns) {
+  ::SetEnvironmentVariableW(other, L"1");
+  auto end = run_program({.path = self(),
+                          .arguments = {},
+                          .environment = std::nullopt,
+                          .input = input,
+                          .timeout_ns = timeout_ns});
+  ::SetEnvironmentVariableW(other, nullptr);
+  return end;
+}
+
+TEST(RunProgram, HasItsInputAndTheFirstOfItsOutput) {
+  const auto end = run_self_as(kEcho, std::string(100'000, 'x'), 60'000'000'000);
+  ASSERT_TRUE(end) << to_string(end.error());
+  EXPECT_EQ(end->exit_status, 7);
+  EXPECT_EQ(end->output, std::string(4096, 'x'));
+}
+
+TEST(RunProgram, HasTheEnvironmentThatIsNamed) {
+  const auto end = run_program({.path = shell(),
+                                .arguments = {"cmd", "/c", "echo %OF_THE_TEST%"},
+                                .environment = std::vector<std::string>{"OF_THE_TEST=its own"},
+                                .input = "",
+                                .timeout_ns = 60'000'000'000});
+  ASSERT_TRUE(end) << to_string(end.error());
+  EXPECT_THAT(end->output, HasSubstr("its own"));
+}
+
+TEST(RunProgram, ThatTakesTooLongIsKilled) {
+  const auto end = run_self_as(kForever, "", 50'000'000);
+  ASSERT_FALSE(end);
+  EXPECT_EQ(end.error().code, Code::kTimedOut);
+}
+
 TEST(Captured, EchoesALargeInput) {
   const std::string input(300'000, 'i');
-  std::wstring self(MAX_PATH, L'\0');
-  self.resize(::GetModuleFileNameW(nullptr, self.data(), MAX_PATH));
   ::SetEnvironmentVariableW(kEcho, L"1");
-  const auto echoed = run_captured(to_utf8(self), {}, "", input, 1 << 20);
+  const auto echoed = run_captured(self(), {}, "", input, 1 << 20);
   ::SetEnvironmentVariableW(kEcho, nullptr);
   ASSERT_TRUE(echoed) << to_string(echoed.error());
   EXPECT_TRUE(echoed->output == input) << echoed->output.size();

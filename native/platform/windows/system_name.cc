@@ -15,6 +15,8 @@ OSVERSIONINFOW system_version() {
   return get_version(&version) == 0 ? version : OSVERSIONINFOW{};
 }
 
+System this_system() { return System::kWindows; }
+
 std::string system_name() {
   const OSVERSIONINFOW version = system_version();
   if (version.dwMajorVersion == 0) return "Windows";

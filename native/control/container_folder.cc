@@ -1,9 +1,7 @@
 #include "control/container_folder.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
-#include <cstdio>
 #include <filesystem>
 
 #include "base/bytes.h"
@@ -11,8 +9,9 @@
 #include "base/text.h"
 #include "container/bundle.h"
 #include "platform/file.h"
+#include "platform/path.h"
 #include "platform/process.h"
-#include "platform/random.h"
+#include "platform/user_folders.h"
 #include "runhv/runhv.h"
 
 namespace runhv::control {
@@ -37,34 +36,18 @@ Result<StoredState> read_state(const std::string& folder) {
   return parse_state({reinterpret_cast<const char*>(text.data()), text.size()}, "read " + path);
 }
 
-// REQUIRES: the folder's lock is held. Out of the way first, so that the name is free at once: what
-// is left then by one that is killed, sweep_removed finds.
-Result<void> remove_folder(const std::string& folder) {
-  std::array<std::byte, 8> random;
-  platform::fill_random(random);
-  std::string aside = std::filesystem::path(folder).parent_path().string() + "/.";
-  for (const std::byte byte : random) {
-    char digits[3];
-    std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned>(byte));
-    aside += digits;
-  }
-  std::error_code failure;
-  std::filesystem::rename(folder, aside, failure);
-  return platform::remove_tree(failure ? folder : aside);
-}
-
 // A folder without its process: kept where it is to outlive it, else removed. nullopt: removed.
-// REQUIRES: its lock is held.
-Result<std::optional<StoredState>> look_after(const std::string& folder) {
+Result<std::optional<StoredState>> look_after(const std::string& folder,
+                                              platform::FolderLock lock) {
   auto state = read_state(folder);
   // Killed before it had written its state: nobody has heard of it.
   if (!state && state.error().code == Code::kNotFound) {
-    RUNHV_TRY(remove_folder(folder));
+    RUNHV_TRY(std::move(lock).remove_folder());
     return std::optional<StoredState>();
   }
   if (!state) return Fail{std::move(state).error()};
   if (state->ephemeral) {
-    RUNHV_TRY(remove_folder(folder));
+    RUNHV_TRY(std::move(lock).remove_folder());
     return std::optional<StoredState>();
   }
   state->status = "stopped";
@@ -75,15 +58,15 @@ Result<std::optional<StoredState>> look_after(const std::string& folder) {
 bool is_being_made(const std::string& folder) {
   if (platform::file_exists(state_path(folder))) return false;
   std::error_code failure;
-  const auto made = std::filesystem::last_write_time(folder, failure);
+  const auto made = std::filesystem::last_write_time(platform::filesystem_path(folder), failure);
   return failure || made > std::filesystem::file_time_type::clock::now() - kTimeToBeMade;
 }
 
 std::optional<FoundContainer> found_in(const std::string& folder) {
   if (is_being_made(folder)) return std::nullopt;
-  const auto lock = platform::FolderLock::acquire(folder);
+  auto lock = platform::FolderLock::acquire(folder);
   if (lock) {
-    auto state = look_after(folder);
+    auto state = look_after(folder, *std::move(lock));
     if (!state) debug_log("control", "%s", to_string(state.error()).c_str());
     if (!state || !*state) return std::nullopt;
     return FoundContainer{std::move(**state), false, folder};
@@ -100,18 +83,14 @@ std::optional<FoundContainer> found_in(const std::string& folder) {
 Result<std::string> runhv_root(const std::string& named) {
   std::string root = named.empty() ? platform::environment("RUNHV_ROOT") : named;
   if (root.empty()) {
-    const std::string runtime = platform::environment("XDG_RUNTIME_DIR");
-    // It may name the folder of another login, gone by now.
-    root = !runtime.empty() && platform::file_exists(runtime)
-               ? runtime + "/runhv"
-               : platform::temporary_directory() + "/runhv-" +
-                     std::to_string(platform::current_user_id());
+    RUNHV_TRY_ASSIGN(root, platform::runtime_folder("runhv"));
   }
   std::error_code failure;
-  const std::filesystem::path whole = std::filesystem::absolute(root, failure).lexically_normal();
-  if (!failure) root = whole.string();
-  while (root.size() > 1 && root.ends_with('/')) root.pop_back();
-  std::filesystem::create_directories(std::filesystem::path(root).parent_path(), failure);
+  auto whole = std::filesystem::absolute(platform::filesystem_path(root), failure);
+  whole = whole.lexically_normal();
+  if (!whole.has_filename()) whole = whole.parent_path();
+  if (!failure) root = platform::path_text(whole);
+  std::filesystem::create_directories(whole.parent_path(), failure);
   RUNHV_TRY(platform::make_private_directory(root));
   return root;
 }
@@ -139,7 +118,7 @@ Result<ContainerFolder> ContainerFolder::take(const std::string& root, const std
     if (!lock && lock.error().code == Code::kNotFound) continue;
     if (!lock) return Fail{std::move(lock).error()};
     if (!platform::file_exists(state_path(path))) return ContainerFolder(path, *std::move(lock));
-    RUNHV_TRY_ASSIGN(const std::optional<StoredState> left, look_after(path));
+    RUNHV_TRY_ASSIGN(const std::optional<StoredState> left, look_after(path, *std::move(lock)));
     if (left) return Fail{in_use(id)};
   }
 }
@@ -172,7 +151,7 @@ Result<void> ContainerFolder::write(const StoredState& state) const {
 }
 
 Result<void> ContainerFolder::remove() {
-  auto removed = remove_folder(path_);
+  auto removed = (*std::move(lock_)).remove_folder();
   lock_.reset();
   return removed;
 }
@@ -182,10 +161,12 @@ Result<std::vector<FoundContainer>> list_containers(const std::string& root) {
   sweep_removed(root);
   std::vector<FoundContainer> found;
   std::error_code failure;
-  for (std::filesystem::directory_iterator entry(containers, failure), end;
+  for (std::filesystem::directory_iterator entry(platform::filesystem_path(containers), failure),
+       end;
        !failure && entry != end; entry.increment(failure)) {
-    if (!is_name(entry->path().filename().string(), RUNHV_MAX_ID_BYTES)) continue;
-    if (auto container = found_in(entry->path().string())) found.push_back(*std::move(container));
+    const std::string name = platform::path_text(entry->path().filename());
+    if (!is_name(name, RUNHV_MAX_ID_BYTES)) continue;
+    if (auto container = found_in(containers + "/" + name)) found.push_back(*std::move(container));
   }
   std::ranges::sort(found, {}, [](const FoundContainer& each) { return each.state.id; });
   return found;
@@ -201,8 +182,8 @@ Result<FoundContainer> find_container(const std::string& root, const std::string
 }
 
 Result<void> remove_container(const FoundContainer& container) {
-  const auto lock = platform::FolderLock::acquire(container.folder);
-  if (lock) return remove_folder(container.folder);
+  auto lock = platform::FolderLock::acquire(container.folder);
+  if (lock) return (*std::move(lock)).remove_folder();
   if (lock.error().code == Code::kNotFound) return {};
   if (lock.error().code != Code::kConflict) return Fail{lock.error()};
   return Fail{Error{Code::kConflict, "delete container " + container.state.id,
@@ -212,18 +193,20 @@ Result<void> remove_container(const FoundContainer& container) {
 Result<void> remove_unfinished(const std::string& root, const std::string& id) {
   const std::string folder = root + "/containers/" + id;
   if (!is_name(id, RUNHV_MAX_ID_BYTES) || !platform::file_exists(folder)) return {};
-  const auto lock = platform::FolderLock::acquire(folder);
+  auto lock = platform::FolderLock::acquire(folder);
   if (!lock && lock.error().code == Code::kNotFound) return {};
   if (!lock) return Fail{lock.error()};
-  return platform::file_exists(state_path(folder)) ? Result<void>() : remove_folder(folder);
+  if (platform::file_exists(state_path(folder))) return {};
+  return (*std::move(lock)).remove_folder();
 }
 
 void sweep_removed(const std::string& root) {
   std::error_code failure;
-  for (std::filesystem::directory_iterator entry(root + "/containers", failure), end;
+  const auto containers = platform::filesystem_path(root + "/containers");
+  for (std::filesystem::directory_iterator entry(containers, failure), end;
        !failure && entry != end; entry.increment(failure)) {
-    if (!entry->path().filename().string().starts_with('.')) continue;
-    const auto removed = platform::remove_tree(entry->path().string());
+    if (!platform::path_text(entry->path().filename()).starts_with('.')) continue;
+    const auto removed = platform::remove_tree(platform::path_text(entry->path()));
     if (!removed) debug_log("control", "%s", to_string(removed.error()).c_str());
   }
 }

@@ -1,10 +1,6 @@
 #include "control/container_folder.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 
 #include "base/bytes.h"
@@ -12,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "platform/file.h"
 #include "testing/files.h"
+#include "testing/folder_fixture.h"
 
 namespace runhv::control {
 namespace {
@@ -19,14 +16,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-class ContainerFolderTest : public ::testing::Test {
+class ContainerFolderTest : public testing::FolderFixture {
  protected:
-  void SetUp() override {
-    root_ = ::testing::TempDir() + "runhv-root-" + std::to_string(::getpid());
-    ASSERT_TRUE(platform::make_private_directory(root_));
-  }
-  void TearDown() override { ASSERT_TRUE(platform::remove_tree(root_)); }
-
   StoredState state_of(const std::string& id, bool ephemeral) {
     StoredState state;
     state.id = id;
@@ -50,7 +41,7 @@ class ContainerFolderTest : public ::testing::Test {
     return words;
   }
 
-  std::string root_;
+  const std::string& root_ = folder_;
 };
 
 TEST_F(ContainerFolderTest, ANameIsTakenUntilItIsGivenBack) {
@@ -65,14 +56,6 @@ TEST_F(ContainerFolderTest, ANameIsTakenUntilItIsGivenBack) {
   ASSERT_TRUE(folder->remove());
   EXPECT_THAT(listed(), IsEmpty());
   EXPECT_TRUE(ContainerFolder::take(root_, "web"));
-}
-
-TEST_F(ContainerFolderTest, OthersMayNotEnter) {
-  const auto folder = ContainerFolder::take(root_, "web");
-  ASSERT_TRUE(folder);
-  struct stat status {};
-  ASSERT_EQ(::stat(folder->path().c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 0777u, 0700u);
 }
 
 TEST_F(ContainerFolderTest, ANameThatIsNoneIsRefused) {
@@ -166,26 +149,6 @@ TEST_F(ContainerFolderTest, ABrokenStateIsNobodysName) {
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().code, Code::kCorruptInput);
   EXPECT_THAT(listed(), IsEmpty());
-}
-
-TEST_F(ContainerFolderTest, TheRootIsTheNamedOneThenTheEnvironments) {
-  ::setenv("RUNHV_ROOT", (root_ + "/of-environment").c_str(), 1);
-  ::setenv("XDG_RUNTIME_DIR", root_.c_str(), 1);
-  EXPECT_EQ(*runhv_root(root_ + "/a/b/named/"), root_ + "/a/b/named");
-  EXPECT_EQ(*runhv_root(""), root_ + "/of-environment");
-  ::unsetenv("RUNHV_ROOT");
-  EXPECT_EQ(*runhv_root(""), root_ + "/runhv");
-  ::setenv("XDG_RUNTIME_DIR", (root_ + "/not/there").c_str(), 1);
-  ::setenv("TMPDIR", root_.c_str(), 1);
-  EXPECT_EQ(*runhv_root(""), root_ + "/runhv-" + std::to_string(::getuid()));
-  ::unsetenv("TMPDIR");
-  ::unsetenv("XDG_RUNTIME_DIR");
-}
-
-TEST_F(ContainerFolderTest, ARootThatOthersMayEnterIsRefused) {
-  ASSERT_EQ(::chmod(root_.c_str(), 0755), 0);
-  EXPECT_EQ(runhv_root(root_).error().code, Code::kAccessDenied);
-  ASSERT_EQ(::chmod(root_.c_str(), 0700), 0);
 }
 
 }  // namespace

@@ -28,6 +28,8 @@ class FolderLock {
 
   // Deletes the folder with all that is in it, and gives the lock up. Nobody who takes the lock
   // meanwhile finds a part of it: either the folder is gone, or it is there, empty, and theirs.
+  // Where this process is killed before the end, what is left has a name that begins with a dot
+  // (Linux), or the folder is there without some of its files (Windows).
   Result<void> remove_folder() &&;
 
  private:

@@ -1,16 +1,18 @@
 #include "platform/folder_lock.h"
 
+#include <array>
 #include <cerrno>
+#include <cstdio>
+#include <filesystem>
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/scope_exit.h"
 #include "platform/file.h"
 #include "platform/linux/private_folder.h"
 #include "platform/os_error.h"
+#include "platform/random.h"
 
 namespace runhv::platform {
 namespace {
@@ -78,26 +80,20 @@ Result<FolderLock> FolderLock::adopt(const std::string& folder, UniqueHandle han
   return FolderLock(folder, std::move(handle));
 }
 
+// Out of the way first, so that the name is free at once.
 Result<void> FolderLock::remove_folder() && {
-  const std::string operation = "delete folder " + folder_;
-  DIR* directory = ::opendir(folder_.c_str());
-  if (directory == nullptr) return Fail{last_os_error(operation)};
-  const ScopeExit close([&] { ::closedir(directory); });
-  while (const dirent* entry = ::readdir(directory)) {
-    const std::string name = entry->d_name;
-    if (name == "." || name == ".." || name == kFile) continue;
-    if (::unlinkat(::dirfd(directory), name.c_str(), 0) == 0) continue;
-    if (errno != EISDIR && errno != EPERM) return Fail{last_os_error(operation)};
-    RUNHV_TRY(remove_tree(folder_ + "/" + name));
+  std::array<std::byte, 8> random;
+  fill_random(random);
+  std::string aside = std::filesystem::path(folder_).parent_path().string() + "/.";
+  for (const std::byte byte : random) {
+    char digits[3];
+    std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned>(byte));
+    aside += digits;
   }
-  // The lock goes last: while it has its name, nobody else makes a file in the folder.
-  if (::unlinkat(::dirfd(directory), kFile, 0) != 0) return Fail{last_os_error(operation)};
+  const bool moved = ::rename(folder_.c_str(), aside.c_str()) == 0;
+  auto removed = remove_tree(moved ? aside : folder_);
   handle_.reset();
-  // ENOTEMPTY, ENOENT: the next holder has come already, and gone.
-  if (::rmdir(folder_.c_str()) != 0 && errno != ENOTEMPTY && errno != EEXIST && errno != ENOENT) {
-    return Fail{last_os_error(operation)};
-  }
-  return {};
+  return removed;
 }
 
 Result<bool> FolderLock::is_held(const std::string& folder) {

@@ -47,8 +47,12 @@ IoResult read_waiting(OsHandle handle, std::span<std::byte> out) {
       return failed_io(::GetLastError());
     }
     if (count > 0) return {IoStatus::kDone, count, 0};
-    // Somebody has written nothing into a pipe: that is not its end, which is an error there.
-    if (::GetFileType(native(handle)) != FILE_TYPE_PIPE) return {IoStatus::kEnd, 0, 0};
+    // Somebody has written nothing into a pipe: that is not its end, which is an error there. But
+    // Wine tells of it so at the end of a pipe of its host, of which it can look at no more.
+    const bool goes_on =
+        ::GetFileType(native(handle)) == FILE_TYPE_PIPE &&
+        ::PeekNamedPipe(native(handle), nullptr, 0, nullptr, nullptr, nullptr) != 0;
+    if (!goes_on) return {IoStatus::kEnd, 0, 0};
   }
 }
 

@@ -124,8 +124,16 @@ IoResult OverlappedPipe::write(std::span<const std::byte> in) {
   return {IoStatus::kDone, in.size(), 0};
 }
 
+IoResult OverlappedPipe::flush() {
+  const std::lock_guard lock(mutex_);
+  if (!write_->has_ended(native(handle_), false)) return {IoStatus::kWouldBlock, 0, 0};
+  if (write_->failure != ERROR_SUCCESS) return failed_io(write_->failure);
+  return {IoStatus::kDone, 0, 0};
+}
+
 Result<void> OverlappedPipe::bind(EventLoop& loop) {
   RUNHV_TRY(readable_.bind(loop, look_->event.get()));
+  RUNHV_TRY(flushed_.bind(loop, write_->event.get()));
   return writable_.bind(loop, write_->event.get());
 }
 
@@ -147,6 +155,8 @@ void OverlappedPipe::begin_to_look() {
 
 void OverlappedPipe::on_writable(Handler handler) { writable_.on_writable(std::move(handler)); }
 
+void OverlappedPipe::on_flushed(Handler handler) { flushed_.on_writable(std::move(handler)); }
+
 bool OverlappedPipe::wait_for_room(std::uint64_t deadline_ns) const {
   const std::uint64_t now = monotonic_ns();
   if (now >= deadline_ns) return false;
@@ -157,12 +167,14 @@ bool OverlappedPipe::wait_for_room(std::uint64_t deadline_ns) const {
 
 UniqueHandle OverlappedPipe::release() {
   readable_ = Readiness();
-  writable_ = Readiness();
   end_calls();
   return std::move(handle_);
 }
 
 void OverlappedPipe::end_calls() {
+  // Before the event goes to somebody else.
+  writable_ = Readiness();
+  flushed_ = Readiness();
   if (!handle_.is_open()) return;
   if (look_->under_way) {
     ::CancelIoEx(native(handle_), &look_->overlapped);

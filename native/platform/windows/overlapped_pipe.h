@@ -31,10 +31,14 @@ class OverlappedPipe {
 
   IoResult read(std::span<std::byte> out);
   IoResult write(std::span<const std::byte> in);
+  // kDone: what write() took is with the peer, or in the pipe, where it stays when we have gone.
+  IoResult flush();
 
   Result<void> bind(EventLoop& loop);
   void on_readable(Handler handler);
   void on_writable(Handler handler);
+  void on_flushed(Handler handler);
+  // Until write() takes something again, which is when flush() is done.
   bool wait_for_room(std::uint64_t deadline_ns) const;
 
   OsHandle handle() const { return handle_.get(); }
@@ -54,6 +58,7 @@ class OverlappedPipe {
   std::unique_ptr<Call> write_;  // the last one; it may still be under way
   Readiness readable_;           // of look_'s event, and declared behind it
   Readiness writable_;           // of write_'s
+  Readiness flushed_;            // of the same
 };
 
 }  // namespace runhv::platform

@@ -98,12 +98,14 @@ void Stream::on_writable(Handler handler) {
 }
 
 void Stream::on_flushed(Handler handler) {
+  if (state_->pipe != nullptr) return state_->pipe->on_flushed(std::move(handler));
   // Nothing else is ever pending.
   RUNHV_CHECK(state_->file != nullptr);
   state_->file->on_flushed(std::move(handler));
 }
 
 IoResult Stream::flush() {
+  if (state_->pipe != nullptr) return state_->pipe->flush();
   if (state_->file != nullptr) return state_->file->flush();
   return {IoStatus::kDone, 0, 0};
 }
@@ -122,6 +124,7 @@ bool Stream::wait_for_room(std::uint64_t deadline_ns) const {
 }
 
 void Stream::wait_until_flushed(std::uint64_t deadline_ns) const {
+  if (state_->pipe != nullptr) state_->pipe->wait_for_room(deadline_ns);
   if (state_->file != nullptr) state_->file->wait_until_flushed(deadline_ns);
 }
 

@@ -12,6 +12,7 @@
 #include "platform/clock.h"
 #include "platform/file.h"
 #include "platform/lossy_writer.h"
+#include "platform/pipe.h"
 #include "platform/windows/system.h"
 #include "platform/windows/utf16.h"
 #include "testing/files.h"
@@ -23,8 +24,8 @@ namespace {
 using ::testing::HasSubstr;
 
 // As a shell makes them for a process: neither end is overlapped.
-struct Pipe {
-  Pipe() {
+struct ShellPipe {
+  ShellPipe() {
     HANDLE ends[2]{};
     EXPECT_TRUE(::CreatePipe(&ends[0], &ends[1], nullptr, 4096));
     reader = own(ends[0]);
@@ -110,7 +111,7 @@ class Pump {
 };
 
 TEST_F(StreamTest, APipeCarriesEveryByteAndItsEnd) {
-  Pipe pipe;
+  ShellPipe pipe;
   Stream in = bound(std::move(pipe.reader), true);
   auto out = std::make_unique<Stream>(bound(std::move(pipe.writer), false));
   const std::vector<std::byte> bytes = numbered_bytes(1'000'000);
@@ -124,7 +125,7 @@ TEST_F(StreamTest, APipeCarriesEveryByteAndItsEnd) {
 }
 
 TEST_F(StreamTest, AReaderThatHasGoneIsTheEnd) {
-  Pipe pipe;
+  ShellPipe pipe;
   Stream out = bound(std::move(pipe.writer), false);
   pipe.reader.reset();
   EXPECT_EQ(out.write(as_bytes("x")).status, IoStatus::kDone);
@@ -135,7 +136,7 @@ TEST_F(StreamTest, AReaderThatHasGoneIsTheEnd) {
 }
 
 TEST_F(StreamTest, AWriterThatNobodyReadsHoldsNobodyUp) {
-  Pipe pipe;
+  ShellPipe pipe;
   Stream out = bound(std::move(pipe.writer), false);
   const std::vector<std::byte> bytes = numbered_bytes(1'000'000);
   std::size_t taken = 0;
@@ -182,7 +183,7 @@ TEST_F(StreamTest, AFileIsReadToItsEnd) {
 }
 
 TEST_F(StreamTest, WhatIsAdoptedStaysTheCallers) {
-  Pipe pipe;
+  ShellPipe pipe;
   {
     const auto out = Stream::adopt(pipe.writer.get(), false);
     ASSERT_TRUE(out);
@@ -200,8 +201,40 @@ std::string read_some(const UniqueHandle& reader) {
   return text;
 }
 
+// As long as its bytes would go with this process, it is not flushed.
+TEST_F(StreamTest, AnOverlappedPipeIsFlushedOnceItsBytesAreInThePipe) {
+  auto pipe = make_pipe();
+  ASSERT_TRUE(pipe);
+  auto writer = bound(std::move(pipe->writer), false);
+  auto reader = bound(std::move(pipe->reader), true);
+  EXPECT_EQ(writer.flush().status, IoStatus::kDone);
+  const auto bytes = numbered_bytes(1 << 20);
+  std::size_t taken = 0;
+  for (IoResult result{IoStatus::kDone}; result.status == IoStatus::kDone; taken += result.bytes) {
+    result = writer.write(std::span(bytes).subspan(taken));
+  }
+  ASSERT_LT(taken, bytes.size());
+  EXPECT_EQ(writer.flush().status, IoStatus::kWouldBlock);
+  bool flushed = false;
+  writer.on_flushed([&] { flushed = true; });
+  std::vector<std::byte> got(taken);
+  std::size_t count = 0;
+  while (!flushed) {
+    const IoResult result = reader.read(std::span(got).subspan(count));
+    if (result.status == IoStatus::kDone) count += result.bytes;
+    ASSERT_TRUE(loop_->run_once(0));
+  }
+  EXPECT_EQ(writer.flush().status, IoStatus::kDone);
+  while (count < taken) {
+    const IoResult result = reader.read(std::span(got).subspan(count));
+    ASSERT_NE(result.status, IoStatus::kFailed);
+    count += result.bytes;
+  }
+  EXPECT_TRUE(std::equal(got.begin(), got.end(), bytes.begin()));
+}
+
 TEST(LossyWriter, WhatIsWrittenWithPatienceIsWithTheReader) {
-  Pipe pipe;
+  ShellPipe pipe;
   LossyWriter writer(*Stream::adopt(pipe.writer.get(), false));
   writer.write("first\n");
   writer.write("second\n", 60'000'000'000);
@@ -211,7 +244,7 @@ TEST(LossyWriter, WhatIsWrittenWithPatienceIsWithTheReader) {
 }
 
 TEST(LossyWriter, NeverWaitsForAReader) {
-  Pipe pipe;
+  ShellPipe pipe;
   LossyWriter writer(*Stream::adopt(pipe.writer.get(), false));
   const std::string line = std::string(4095, 'x') + "\n";
   for (int i = 0; i < 1000; ++i) writer.write(line);

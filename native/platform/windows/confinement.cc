@@ -23,27 +23,44 @@ struct Step {
 
 // --- the job -------------------------------------------------------------------------------------
 
-// It ends with this process, which is the only one in it, and reaches nobody's desktop. Never
-// closed: its end is the process's.
-bool enter_job() {
+// It ends with this process, which is the only one in it. Never closed: its end is the process's.
+HANDLE make_job() {
   const HANDLE job = ::CreateJobObjectW(nullptr, nullptr);
-  if (job == nullptr) return false;
+  if (job == nullptr) return nullptr;
   JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits{};
   limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_ACTIVE_PROCESS |
                                             JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE |
                                             JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION;
   limits.BasicLimitInformation.ActiveProcessLimit = 1;
+  return ::SetInformationJobObject(job, JobObjectExtendedLimitInformation, &limits,
+                                   sizeof limits) != 0
+             ? job
+             : nullptr;
+}
+
+// Nobody's desktop is reached from it.
+bool restrict_surface(HANDLE job) {
   JOBOBJECT_BASIC_UI_RESTRICTIONS surface{};
   surface.UIRestrictionsClass = JOB_OBJECT_UILIMIT_DESKTOP | JOB_OBJECT_UILIMIT_DISPLAYSETTINGS |
                                 JOB_OBJECT_UILIMIT_EXITWINDOWS | JOB_OBJECT_UILIMIT_GLOBALATOMS |
                                 JOB_OBJECT_UILIMIT_HANDLES | JOB_OBJECT_UILIMIT_READCLIPBOARD |
                                 JOB_OBJECT_UILIMIT_SYSTEMPARAMETERS |
                                 JOB_OBJECT_UILIMIT_WRITECLIPBOARD;
-  return ::SetInformationJobObject(job, JobObjectExtendedLimitInformation, &limits,
-                                   sizeof limits) != 0 &&
-         ::SetInformationJobObject(job, JobObjectBasicUIRestrictions, &surface, sizeof surface) !=
-             0 &&
-         ::AssignProcessToJobObject(job, ::GetCurrentProcess()) != 0;
+  return ::SetInformationJobObject(job, JobObjectBasicUIRestrictions, &surface, sizeof surface) !=
+         0;
+}
+
+// "Nested Jobs": one that is about a desktop cannot be in another one, as in that by which runhv
+// ends its child.
+bool enter_job() {
+  HANDLE job = make_job();
+  if (job == nullptr) return false;
+  if (restrict_surface(job) && ::AssignProcessToJobObject(job, ::GetCurrentProcess()) != 0) {
+    return true;
+  }
+  ::CloseHandle(job);
+  job = make_job();
+  return job != nullptr && ::AssignProcessToJobObject(job, ::GetCurrentProcess()) != 0;
 }
 
 // --- mitigation policies -------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 #include "control/answer.h"
 #include "platform/clock.h"
 #include "platform/os_error.h"
+#include "platform/random.h"
 
 namespace runhv::control {
 namespace {
@@ -19,14 +20,19 @@ Fail<Error> no_answer() { return Fail{Error{Code::kTimedOut, kOperation, "it doe
 
 Result<Client> Client::connect(const std::string& path, Deadline deadline, Events events) {
   RUNHV_TRY_ASSIGN(platform::LocalConnection connection, platform::LocalConnection::connect(path));
-  return greet(std::move(connection), deadline, events);
+  return greet_at(path, std::move(connection), deadline, events);
 }
 
 Result<Client> Client::greet(platform::LocalConnection greeted, Deadline deadline, Events events) {
+  return greet_at("", std::move(greeted), deadline, events);
+}
+
+Result<Client> Client::greet_at(std::string path, platform::LocalConnection greeted,
+                                Deadline deadline, Events events) {
   RUNHV_TRY_ASSIGN(auto loop, platform::EventLoop::create());
   auto connection = std::make_unique<platform::LocalConnection>(std::move(greeted));
   RUNHV_TRY(connection->bind(*loop));
-  Client client(std::move(loop), std::move(connection), deadline, events);
+  Client client(std::move(path), std::move(loop), std::move(connection), deadline, events);
   auto hello = api::sized<runhv_control_hello>();
   hello.version = RUNHV_CONTROL_VERSION;
   hello.flags = client.keeps_events_ ? RUNHV_CONTROL_WANTS_EVENTS : 0;
@@ -122,8 +128,13 @@ Result<runhv_process> Client::begin(std::uint32_t type, runhv_control_process_st
   std::vector<platform::OsHandle> handles;
   for (std::size_t i = 0; i < ends.size(); ++i) {
     if (ends[i] == platform::kInvalidHandle) continue;
-    start.ends[i] = RUNHV_CONTROL_END_HANDLE;
-    handles.push_back(ends[i]);
+    if (platform::LocalConnection::carries_handles()) {
+      start.ends[i] = RUNHV_CONTROL_END_HANDLE;
+      handles.push_back(ends[i]);
+    } else {
+      start.ends[i] = RUNHV_CONTROL_END_STREAM;
+      RUNHV_TRY_ASSIGN(start.tokens[i], carry(ends[i], i == 0));
+    }
   }
   start.descriptors = static_cast<std::uint32_t>(more.size()) - start.taps;
   handles.insert(handles.end(), more.begin(), more.end());
@@ -136,6 +147,37 @@ Result<runhv_process> Client::begin(std::uint32_t type, runhv_control_process_st
   std::span<const std::byte> rest(answer);
   RUNHV_TRY_ASSIGN(const auto number, take_structure<runhv_control_process>(rest));
   return number.process;
+}
+
+Result<std::uint64_t> Client::carry(platform::OsHandle end, bool to_guest) {
+  RUNHV_TRY_ASSIGN(platform::Stream ours, platform::Stream::adopt(end, to_guest));
+  RUNHV_TRY_ASSIGN(auto connected, platform::LocalConnection::connect(path_));
+  RUNHV_TRY_ASSIGN(auto loop, platform::EventLoop::create());
+  auto connection = std::make_unique<platform::LocalConnection>(std::move(connected));
+  RUNHV_TRY(connection->bind(*loop));
+  Client carrier("", std::move(loop), std::move(connection), deadline_, Events::kPassedOver);
+  auto keep = api::sized<runhv_control_stream>();
+  while (keep.token == 0) {
+    platform::fill_random(std::as_writable_bytes(std::span(&keep.token, 1)));
+  }
+  RUNHV_TRY(carrier.ask(RUNHV_CONTROL_STREAM, structure_bytes(keep)));
+  platform::UniqueHandle handle = std::move(*carrier.connection_).release();
+  RUNHV_TRY_ASSIGN(platform::Stream theirs,
+                   platform::Stream::adopt_owned(std::move(handle), !to_guest));
+  auto& copies = to_guest ? inputs_ : outputs_;
+  RUNHV_TRY_ASSIGN(auto copy, to_guest
+                                  ? StreamCopy::begin(*loop_, std::move(ours), std::move(theirs))
+                                  : StreamCopy::begin(*loop_, std::move(theirs), std::move(ours)));
+  copies.push_back(std::move(copy));
+  return keep.token;
+}
+
+Result<void> Client::deliver() {
+  for (const auto& output : outputs_) {
+    while (!output->has_ended()) RUNHV_TRY(loop_->run_once(std::nullopt));
+    if (output->failure()) return Fail{*output->failure()};
+  }
+  return {};
 }
 
 template <class Arm>

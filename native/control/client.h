@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "control/frame.h"
+#include "control/stream_copy.h"
 #include "platform/event_loop.h"
 #include "platform/local_socket.h"
 #include "platform/signals.h"
@@ -44,7 +45,9 @@ class Client {
   Result<void> update(runhv_process container, std::string_view json);
   // `type`: PROCESS_START or JOIN, with its text. `ends`: the process's stdin, stdout and stderr,
   // or its terminal; an invalid one is the null device. `more`: its 3, 4, …, then start.taps taps,
-  // about which `network` is what comes behind the text. It ends with this client.
+  // about which `network` is what comes behind the text. It ends with this client. Where no handles
+  // go over a connection, `ends` are read and written by this client, as long as it waits for
+  // something, and there are no `more`.
   Result<runhv_process> begin(std::uint32_t type, runhv_control_process_start start,
                               std::string_view text, std::span<const platform::OsHandle> ends,
                               std::span<const platform::OsHandle> more = {},
@@ -53,15 +56,23 @@ class Client {
   // The next event that was kept. nullopt: something is in `signals`, which was bound to loop().
   Result<std::optional<runhv_event>> event(platform::SignalQueue* signals = nullptr);
   platform::EventLoop& loop() { return *loop_; }
+  // Waits, however long it takes, until all that processes have written to `ends` is there. Errors:
+  // some of it could not be.
+  Result<void> deliver();
 
  private:
-  Client(std::unique_ptr<platform::EventLoop> loop,
+  Client(std::string path, std::unique_ptr<platform::EventLoop> loop,
          std::unique_ptr<platform::LocalConnection> connection, Deadline deadline, Events events)
-      : loop_(std::move(loop)),
+      : path_(std::move(path)),
+        loop_(std::move(loop)),
         connection_(std::move(connection)),
         deadline_(deadline),
         keeps_events_(events == Events::kKept) {}
 
+  static Result<Client> greet_at(std::string path, platform::LocalConnection connection,
+                                 Deadline deadline, Events events);
+  // Connects `end` to the VMM by a connection of its own, whose token it gives.
+  Result<std::uint64_t> carry(platform::OsHandle end, bool to_guest);
   Result<void> send(std::span<const std::byte> bytes, std::span<const platform::OsHandle> handles);
   Result<Frame> receive();
   Result<std::optional<Frame>> receive_now();
@@ -71,12 +82,14 @@ class Client {
   template <class Arm>
   Result<void> wait_for(const Arm& arm);
 
+  std::string path_;  // empty: of a connection that somebody else has made
   std::unique_ptr<platform::EventLoop> loop_;
   std::unique_ptr<platform::LocalConnection> connection_;
   FrameReader reader_{RUNHV_CONTROL_MAX_ANSWER};
   Deadline deadline_;
   const bool keeps_events_;
   std::deque<runhv_event> events_;
+  std::vector<std::unique_ptr<StreamCopy>> inputs_, outputs_;  // of processes
   std::uint32_t next_request_ = 1;
 };
 

@@ -85,6 +85,7 @@ class StandIn {
       }
       while (const auto number = signals.next()) RUNHV_TRY(pass_on(*number));
     }
+    RUNHV_TRY(client_.deliver());
     return *status_;
   }
 
@@ -158,6 +159,7 @@ Result<platform::Child> leave_behind(const Globals& globals,
 }  // namespace
 
 Result<int> exec_process(const Globals& globals, const ExecOptions& options) {
+  if (options.detach) RUNHV_TRY(platform::check_can_fork("exec --detach"));
   RUNHV_TRY(check_preserved("exec", options.preserve_fds));
   RUNHV_TRY_ASSIGN(const auto container, find("exec", globals.root, options.id));
   if (!is_there(container)) {

@@ -45,8 +45,10 @@ class LocalConnection {
   IoResult read(std::span<std::byte> out);
   IoResult write(std::span<const std::byte> in);
 
+  // Whether handles can go over a connection; Windows: no.
+  static bool carries_handles();
   // write() with copies of at most kMaxHandles `handles`, which arrive with the first byte: with
-  // kDone all have gone, otherwise none. Windows: only bytes go; with handles it is kFailed
+  // kDone all have gone, otherwise none. Where none can go, with handles it is kFailed
   // (ERROR_NOT_SUPPORTED). REQUIRES: `in` is not empty.
   IoResult send(std::span<const std::byte> in, std::span<const OsHandle> handles);
   // read(), and adds the handles that came with these bytes to `handles`. The bytes may begin

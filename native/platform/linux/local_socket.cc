@@ -198,6 +198,8 @@ struct HandleMessage {
 
 }  // namespace
 
+bool LocalConnection::carries_handles() { return true; }
+
 IoResult LocalConnection::send(std::span<const std::byte> in, std::span<const OsHandle> handles) {
   RUNHV_CHECK(!in.empty() && handles.size() <= kMaxHandles);
   if (handles.empty()) return write(in);

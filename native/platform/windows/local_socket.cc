@@ -144,6 +144,8 @@ void LocalConnection::on_writable(Handler handler) {
 IoResult LocalConnection::read(std::span<std::byte> out) { return state_->pipe->read(out); }
 IoResult LocalConnection::write(std::span<const std::byte> in) { return state_->pipe->write(in); }
 
+bool LocalConnection::carries_handles() { return false; }
+
 IoResult LocalConnection::send(std::span<const std::byte> in, std::span<const OsHandle> handles) {
   RUNHV_CHECK(!in.empty() && handles.size() <= kMaxHandles);
   // A pipe carries bytes only.

@@ -199,6 +199,10 @@ std::optional<Advice> advise(const HostFacts& host, const ProbedEngine& engine) 
 
 std::optional<Advice> advise_on_java(const Result<std::string>& java) {
   if (java) return std::nullopt;
+  if (java.error().code == Code::kUnsupported &&
+      platform::this_system() == platform::System::kWindows) {
+    return Advice{"no-images", java.error().detail, "make bundles on Linux, and run those here"};
+  }
   return Advice{"no-java", to_string(java.error()),
                 "install a JDK of version " + std::to_string(kLeastJava) +
                     " or newer and set JAVA_HOME; bundles run without one"};
@@ -362,7 +366,7 @@ std::string to_json(const Diagnosis& diagnosis) {
 namespace {
 
 ProbedEngine probed(const std::string& engine, const std::string& home, const HostFacts& host) {
-  const std::string program = home + "/bin/runhv-vmm";
+  const std::string program = oci::vmm_program(home);
   const auto end = platform::run_program({.path = program,
                                           .arguments = {program, "--probe", engine},
                                           .environment = std::nullopt,

@@ -18,6 +18,7 @@
 #include "platform/file.h"
 #include "platform/folder_lock.h"
 #include "platform/os_error.h"
+#include "platform/path.h"
 
 namespace runhv::cli {
 namespace {
@@ -49,7 +50,8 @@ enum FrameType : std::uint32_t {
 // A service is for commands of one build, in equal surroundings.
 std::string identity_of(const std::string& home) {
   std::error_code failure;
-  const auto assembled = std::filesystem::last_write_time(home + "/lib/java", failure);
+  const auto assembled =
+      std::filesystem::last_write_time(platform::filesystem_path(home + "/lib/java"), failure);
   return "runhv " RUNHV_VERSION " at " + home + " of " +
          std::to_string(assembled.time_since_epoch().count()) + ", " + platform::surroundings() +
          ", java " + platform::environment("RUNHV_JAVA") + ", home " +
@@ -268,7 +270,7 @@ Result<ImageService> ImageService::find(const std::string& home) {
   auto connection = connect(folder);
   if (connection) return ImageService(*std::move(connection), identity);
   if (connection.error().code == Code::kNotFound) {
-    sweep_unlocked(std::filesystem::path(folder).parent_path().string());
+    sweep_unlocked(platform::path_text(platform::filesystem_path(folder).parent_path()));
   }
   return Fail{std::move(connection).error()};
 }

@@ -7,6 +7,7 @@
 
 #include "platform/file.h"
 #include "platform/process.h"
+#include "platform/system_name.h"
 
 namespace runhv::cli {
 namespace {
@@ -55,6 +56,10 @@ std::optional<int> java_major_version(std::string_view release_file) {
 }
 
 Result<std::string> find_java() {
+  if (platform::this_system() == platform::System::kWindows) {
+    return Fail{Error{Code::kUnsupported, "find Java",
+                      "images cannot be used on Windows yet; run --bundle needs none of it"}};
+  }
   // What the user names is taken or refused, never passed over.
   if (const std::string named = platform::environment("RUNHV_JAVA"); !named.empty()) {
     if (!platform::file_exists(named)) {

@@ -38,7 +38,9 @@
 #include "platform/complain.h"
 #include "platform/event_loop.h"
 #include "platform/file.h"
+#include "platform/hypervisor_library.h"
 #include "platform/library.h"
+#include "platform/path.h"
 #include "platform/process.h"
 #include "platform/random.h"
 #include "platform/signals.h"
@@ -163,7 +165,7 @@ Result<std::string> ask_java_alone(const std::string& request, const std::string
 platform::UniqueHandle take_lease(const std::string& store) {
   const std::string locks = store + "/locks";
   std::error_code failure;
-  std::filesystem::create_directories(locks, failure);
+  std::filesystem::create_directories(platform::filesystem_path(locks), failure);
   auto lease = platform::lock_shared(locks + "/use");
   return lease ? *std::move(lease) : platform::UniqueHandle();
 }
@@ -315,6 +317,7 @@ Result<int> run_container(RunOptions& options, const oci::Globals& globals,
   if (options.terminal && !platform::is_terminal(platform::standard_stream(0))) {
     return Fail{Error{Code::kInvalidArgument, "run", "--tty: stdin is no terminal"}};
   }
+  if (options.terminal) RUNHV_TRY(platform::check_can_fork("run --tty"));
   RUNHV_TRY(oci::check_preserved("run", options.preserve_fds));
   // As docker has it; the image's and the caller's own are later, and win.
   if (options.terminal) options.environment.insert(options.environment.begin(), "TERM=xterm");
@@ -347,7 +350,7 @@ Result<int> run_container(RunOptions& options, const oci::Globals& globals,
     lease = take_lease(store);
     RUNHV_TRY_ASSIGN(bundle, prepare_bundle(options, home, root, store, name));
   }
-  const std::string program = home + "/bin/runhv-vmm";
+  const std::string program = oci::vmm_program(home);
   auto arguments = vmm_arguments(options, root, bundle, spawned_at_ns);
   if (lease.is_open()) {
     RUNHV_TRY(platform::keep_across_become(lease.get()));
@@ -453,7 +456,8 @@ int answered(const Result<std::string>& text) {
 
 // What the engine calls itself; empty where it cannot be opened.
 std::string engine_description(const std::string& home) {
-  const auto library = platform::Library::open(home + "/lib/librunhv-softcpu.so");
+  const auto library =
+      platform::Library::open(home + "/lib/" + platform::library_file("runhv-softcpu"));
   if (!library) return "";
   void* const describe = library->find("softcpu_description");
   return describe != nullptr ? reinterpret_cast<const char* (*)()>(describe)() : "";
@@ -472,8 +476,11 @@ std::string version_text() {
     name.erase(std::min(name.find('\n'), name.size()));
     text += "\ncommit: " + name;
   }
-  const std::string engine = engine_description(*home);
-  text += "\nengine soft: " + (engine.empty() ? "not here" : engine);
+  // Windows brings its own.
+  if (!platform::hypervisor_library().is_the_systems) {
+    const std::string engine = engine_description(*home);
+    text += "\nengine soft: " + (engine.empty() ? "not here" : engine);
+  }
   return text + "\nlicences: " + *home + "/share/doc/runhv/NOTICE\n";
 }
 
@@ -544,6 +551,7 @@ int runhv_main(std::span<const std::string_view> arguments) {
 }  // namespace runhv::cli
 
 int main(int argc, char** argv) {
-  const std::vector<std::string_view> arguments(argv + 1, argv + argc);
+  const std::vector<std::string> words = runhv::platform::program_arguments(argc, argv);
+  const std::vector<std::string_view> arguments(words.begin(), words.end());
   return runhv::cli::runhv_main(arguments);
 }

@@ -6,7 +6,9 @@
 #include <filesystem>
 
 #include "cli/json_request.h"
+#include "platform/path.h"
 #include "platform/process.h"
+#include "platform/user_folders.h"
 
 namespace runhv::cli {
 namespace {
@@ -46,8 +48,8 @@ std::string one_line(std::string_view text) {
 
 std::string absolute_path(std::string_view path) {
   std::error_code failure;
-  const std::filesystem::path whole = std::filesystem::absolute(path, failure);
-  return failure ? std::string(path) : whole.lexically_normal().string();
+  const auto whole = std::filesystem::absolute(platform::filesystem_path(path), failure);
+  return failure ? std::string(path) : platform::path_text(whole.lexically_normal());
 }
 
 Result<std::string> absolute_image(std::string_view image) {
@@ -128,15 +130,10 @@ Result<std::string> store_directory() {
   if (const std::string store = platform::environment("RUNHV_STORE"); !store.empty()) {
     return absolute_path(store);
   }
-  // XDG base directories 0.8: a relative path is invalid and to be ignored.
-  if (const std::string data = platform::environment("XDG_DATA_HOME"); data.starts_with('/')) {
-    return data + "/runhv";
-  }
-  if (const std::string home = platform::environment("HOME"); !home.empty()) {
-    return absolute_path(home + "/.local/share/runhv");
-  }
-  return Fail{Error{Code::kInvalidArgument, "find the store",
-                    "none of RUNHV_STORE, XDG_DATA_HOME and HOME is set"}};
+  const auto folder = platform::data_folder("runhv");
+  if (folder) return absolute_path(*folder);
+  return Fail{Error{folder.error().code, "find the store",
+                    folder.error().detail + ", and RUNHV_STORE is not"}};
 }
 
 }  // namespace runhv::cli

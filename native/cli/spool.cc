@@ -12,6 +12,7 @@
 
 #include "cli/sweep.h"
 #include "platform/file.h"
+#include "platform/path.h"
 #include "platform/standard_streams.h"
 
 namespace runhv::cli {
@@ -50,7 +51,7 @@ Result<std::unique_ptr<Spool>> Spool::create(const std::string& verb, const std:
                                              const std::string& id) {
   const std::string folder = incoming(store);
   std::error_code failure;
-  std::filesystem::create_directories(folder, failure);
+  std::filesystem::create_directories(platform::filesystem_path(folder), failure);
   if (failure) {
     return Fail{Error{Code::kHostFailed, verb, "make " + folder + ": " + failure.message()}};
   }

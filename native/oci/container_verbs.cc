@@ -29,6 +29,7 @@
 #include "oci/wait.h"
 #include "platform/clock.h"
 #include "platform/file_node.h"
+#include "platform/path.h"
 #include "platform/process.h"
 
 namespace runhv::oci {
@@ -326,7 +327,7 @@ std::string containers_json(const std::vector<FoundContainer>& containers) {
 
 Result<std::string> read_input(const std::string& operation, const std::string& path) {
   std::ifstream file;
-  if (path != "-") file.open(path, std::ios::binary);
+  if (path != "-") file.open(platform::filesystem_path(path), std::ios::binary);
   std::istream& input = path == "-" ? std::cin : file;
   std::string text(container::kMaxProcessJsonBytes + 1, '\0');
   input.read(text.data(), static_cast<std::streamsize>(text.size()));

@@ -85,6 +85,7 @@ class Creation {
       : globals_(globals), options_(options) {}
 
   Result<platform::Child> run() {
+    RUNHV_TRY(platform::check_can_fork("create"));
     RUNHV_TRY(check_preserved("create", options_.preserve_fds));
     ScopeExit undo([this] { this->undo(); });
     RUNHV_TRY(read_config());
@@ -241,7 +242,7 @@ class Creation {
       RUNHV_TRY(platform::keep_across_become(control.handle()));
       ready();
       if (!gate.wait()) return 1;
-      return Fail{platform::become(home + "/bin/runhv-vmm", arguments)};
+      return Fail{platform::become(vmm_program(home), arguments)};
     });
   }
 

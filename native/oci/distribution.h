@@ -11,4 +11,7 @@ namespace runhv::oci {
 // that which RUNHV_HOME names. kNotFound where neither is one.
 Result<std::string> distribution();
 
+// The program of a container's process in it.
+std::string vmm_program(const std::string& home);
+
 }  // namespace runhv::oci

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "container/json_writer.h"
 #include "platform/file.h"
+#include "platform/path.h"
 
 namespace runhv::oci {
 namespace {
@@ -100,12 +101,13 @@ Result<int> spec_verb(const Call& call) {
   std::error_code failure;
   const std::string named = call.arguments.value("bundle");
   const std::filesystem::path folder =
-      std::filesystem::absolute(named.empty() ? "." : named, failure).lexically_normal();
-  const std::string path = (folder / "config.json").string();
+      std::filesystem::absolute(platform::filesystem_path(named.empty() ? "." : named), failure)
+          .lexically_normal();
+  const std::string path = platform::path_text(folder / "config.json");
   if (platform::file_exists(path)) {
     return Fail{Error{Code::kConflict, "spec", path + " exists; remove it first"}};
   }
-  const std::string image = (folder / "rootfs.erofs").string();
+  const std::string image = platform::path_text(folder / "rootfs.erofs");
   std::string text = kSpecBegin;
   if (platform::file_exists(image)) {
     text += R"(  "vm": {"image": {"path": )" + container::json_string(image) +

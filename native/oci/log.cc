@@ -8,6 +8,7 @@
 #include "control/state_file.h"
 #include "platform/clock.h"
 #include "platform/complain.h"
+#include "platform/path.h"
 
 namespace runhv::oci {
 namespace {
@@ -56,7 +57,7 @@ void report(const Globals& globals, Level level, const Error& error) {
   const std::string said = words(error);
   platform::complain(level == Level::kWarning ? "warning: " + said : said);
   if (globals.log.empty()) return;
-  std::ofstream file(globals.log, std::ios::app);
+  std::ofstream file(platform::filesystem_path(globals.log), std::ios::app);
   file << entry(globals, level, said) << std::flush;
   if (!file) platform::complain("--log " + globals.log + ": it cannot be written");
 }

@@ -1,10 +1,10 @@
 #include "vmm_main/confinement.h"
 
-#include <filesystem>
 #include <vector>
 
 #include "container/linux_abi.h"
 #include "platform/file_node.h"
+#include "platform/path.h"
 #include "platform/process.h"
 
 namespace runhv::vmm_main {
@@ -37,7 +37,7 @@ std::vector<KeptPath> files_of(const ConfinedContainer& container) {
   std::vector<KeptPath> files{
       // Its state is written anew, and it removes the folder, by another name.
       {container.folder, KeptPath::Access::kReadWrite},
-      {std::filesystem::path(container.folder).parent_path().string(),
+      {platform::path_text(platform::filesystem_path(container.folder).parent_path()),
        KeptPath::Access::kFolderNames},
       // Its own statistics.
       {kThisProcess, KeptPath::Access::kRead}};

@@ -2,6 +2,7 @@
 // signals and the exit status pass through it.
 
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,7 +16,8 @@
 #include "vmm_main/vmm.h"
 
 int main(int argc, char** argv) {
-  const std::vector<std::string_view> arguments(argv + 1, argv + argc);
+  const std::vector<std::string> words = runhv::platform::program_arguments(argc, argv);
+  const std::vector<std::string_view> arguments(words.begin(), words.end());
   runhv::platform::ensure_standard_streams();
   if (!arguments.empty() && arguments.front() == runhv::vmm_main::kProbe) {
     return runhv::vmm_main::probe(std::span(arguments).subspan(1));

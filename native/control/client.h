@@ -47,7 +47,7 @@ class Client {
   // or its terminal; an invalid one is the null device. `more`: its 3, 4, …, then start.taps taps,
   // about which `network` is what comes behind the text. It ends with this client. Where no handles
   // go over a connection, `ends` are read and written by this client, as long as it waits for
-  // something, and there are no `more`.
+  // something.
   Result<runhv_process> begin(std::uint32_t type, runhv_control_process_start start,
                               std::string_view text, std::span<const platform::OsHandle> ends,
                               std::span<const platform::OsHandle> more = {},

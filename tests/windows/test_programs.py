@@ -62,6 +62,11 @@ def test_conformance_needs_whp_and_windows_alone(programs):
         assert imports(programs / name) <= WINDOWS
 
 
+def test_the_programs_need_windows_alone(programs):
+    for name in ("runhv.exe", "runhv-vmm.exe"):
+        assert imports(programs / name) <= WINDOWS | {"ntdll.dll", "psapi.dll"}
+
+
 def test_the_same_tests_have_the_same_outcome_as_on_linux(request):
     results = pathlib.Path(request.config.getoption("--results"))
     linux, windows = outcomes(results / "ctest.xml"), outcomes(results / "ctest-windows.xml")

@@ -1,5 +1,7 @@
 #include "control/stream_copy.h"
 
+#include <csignal>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,6 +21,9 @@ using platform::Stream;
 class StreamCopyTest : public ::testing::Test {
  protected:
   void SetUp() override {
+#ifdef SIGPIPE  // of Linux; programs have it so by platform/signals.h
+    std::signal(SIGPIPE, SIG_IGN);
+#endif
     auto loop = platform::EventLoop::create();
     auto from = platform::make_pipe();
     auto to = platform::make_pipe();

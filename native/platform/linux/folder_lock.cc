@@ -90,8 +90,14 @@ Result<void> FolderLock::remove_folder() && {
     std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned>(byte));
     aside += digits;
   }
-  const bool moved = ::rename(folder_.c_str(), aside.c_str()) == 0;
-  auto removed = remove_tree(moved ? aside : folder_);
+  const std::string& old = ::rename(folder_.c_str(), aside.c_str()) == 0 ? aside : folder_;
+  auto removed = remove_tree(old);
+  // Whoever had opened it before may still put a lock file into it, and finds then that it is not
+  // the folder any more.
+  for (int attempt = 1; !removed && removed.error().os_code == ENOTEMPTY && attempt < kMostAttempts;
+       ++attempt) {
+    removed = remove_tree(old);
+  }
   handle_.reset();
   return removed;
 }

@@ -229,5 +229,5 @@ def test_what_no_micro_vm_can_is_refused_by_name(podman):
     result = podman("run", "--rm", "--network", "host", IMAGE, "true")
     assert result.returncode == 126 and "cannot have" in result.stderr
     podman.start("c1", IMAGE, "sleep", "1000")
-    result = podman("run", "--rm", "--ipc", "container:c1", IMAGE, "true")
+    result = podman("run", "--rm", "--pid", "container:c1", IMAGE, "true")
     assert result.returncode == 126 and "joining a namespace is not possible" in result.stderr

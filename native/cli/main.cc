@@ -42,7 +42,7 @@
 #include "platform/library.h"
 #include "platform/path.h"
 #include "platform/process.h"
-#include "platform/random.h"
+#include "platform/random_name.h"
 #include "platform/signals.h"
 #include "platform/standard_streams.h"
 #include "platform/terminal.h"
@@ -58,18 +58,6 @@ constexpr std::string_view kAnswerBegins = "\n{";
 int print(const std::string& text) {
   std::fputs(text.c_str(), stdout);
   return std::fflush(stdout) == 0 ? 0 : platform::kOurFailure;
-}
-
-std::string generated_id() {
-  std::array<std::byte, 6> bytes;
-  platform::fill_random(bytes);
-  std::string id;
-  for (const std::byte byte : bytes) {
-    char digits[3];
-    std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned>(byte));
-    id += digits;
-  }
-  return id;
 }
 
 // `stays`: for the image service, which gives back what it needs no more.
@@ -182,7 +170,7 @@ Result<std::string> prepare_bundle(const RunOptions& options, const std::string&
   sweep(directory);
   // Two runs with one name must not touch each other's bundle: which of them may have the name is
   // for runhv-vmm to say.
-  const std::string bundle = directory + "/" + options.id + "." + generated_id();
+  const std::string bundle = directory + "/" + options.id + "." + platform::random_name<6>();
   RUNHV_TRY_ASSIGN(
       const std::string request,
       prepare_request(options, image,
@@ -342,7 +330,7 @@ Result<int> run_container(RunOptions& options, const oci::Globals& globals,
   platform::UniqueHandle lease;
   if (bundle.empty()) {
     if (options.id.empty()) {
-      options.id = generated_id();
+      options.id = platform::random_name<6>();
     } else {
       RUNHV_TRY_ASSIGN(name, control::ContainerFolder::take(root, options.id));
     }
@@ -396,7 +384,7 @@ Result<std::string> image_text(const ImageVerb& verb, std::span<const std::strin
   Spool::sweep(store);
   std::unique_ptr<Spool> spool;
   if (verb.pipe != Pipe::kNone) {
-    RUNHV_TRY_ASSIGN(spool, Spool::create(name, store, generated_id()));
+    RUNHV_TRY_ASSIGN(spool, Spool::create(name, store, platform::random_name<6>()));
   }
   RUNHV_TRY_ASSIGN(const ImageRequest request,
                    image_request(verb, arguments, store, spool ? spool->path() : "",

@@ -8,21 +8,14 @@
 #include <string>
 
 #include "platform/file.h"
-#include "platform/random.h"
+#include "platform/random_name.h"
 
 namespace runhv::testing {
 
 class FolderFixture : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::array<std::byte, 8> random;
-    platform::fill_random(random);
-    folder_ = platform::temporary_directory() + "/runhv-test-";
-    for (const std::byte byte : random) {
-      char digits[3];
-      std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned>(byte));
-      folder_ += digits;
-    }
+    folder_ = platform::temporary_directory() + "/runhv-test-" + platform::random_name<8>();
     const auto made = platform::make_private_directory(folder_);
     ASSERT_TRUE(made) << to_string(made.error());
   }

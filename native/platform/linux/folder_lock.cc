@@ -1,8 +1,6 @@
 #include "platform/folder_lock.h"
 
-#include <array>
 #include <cerrno>
-#include <cstdio>
 #include <filesystem>
 
 #include <fcntl.h>
@@ -12,7 +10,7 @@
 #include "platform/file.h"
 #include "platform/linux/private_folder.h"
 #include "platform/os_error.h"
-#include "platform/random.h"
+#include "platform/random_name.h"
 
 namespace runhv::platform {
 namespace {
@@ -82,14 +80,8 @@ Result<FolderLock> FolderLock::adopt(const std::string& folder, UniqueHandle han
 
 // Out of the way first, so that the name is free at once.
 Result<void> FolderLock::remove_folder() && {
-  std::array<std::byte, 8> random;
-  fill_random(random);
-  std::string aside = std::filesystem::path(folder_).parent_path().string() + "/.";
-  for (const std::byte byte : random) {
-    char digits[3];
-    std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned>(byte));
-    aside += digits;
-  }
+  const std::string aside =
+      std::filesystem::path(folder_).parent_path().string() + "/." + random_name<8>();
   const std::string& old = ::rename(folder_.c_str(), aside.c_str()) == 0 ? aside : folder_;
   auto removed = remove_tree(old);
   // Whoever had opened it before may still put a lock file into it, and finds then that it is not

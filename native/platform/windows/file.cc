@@ -6,8 +6,8 @@
 #include "base/scope_exit.h"
 #include "platform/os_error.h"
 #include "platform/process.h"
+#include "platform/random_name.h"
 #include "platform/windows/native_path.h"
-#include "platform/windows/random_name.h"
 #include "platform/windows/user.h"
 #include "platform/windows/utf16.h"
 

@@ -6,13 +6,13 @@
 #include "base/check.h"
 #include "platform/file.h"
 #include "platform/os_error.h"
+#include "platform/random_name.h"
 #include "platform/readiness.h"
 #include "platform/windows/io_result.h"
 #include "platform/windows/named_pipe.h"
 #include "platform/windows/native_path.h"
 #include "platform/windows/overlapped_pipe.h"
 #include "platform/windows/private_folder.h"
-#include "platform/windows/random_name.h"
 
 namespace runhv::platform {
 namespace {

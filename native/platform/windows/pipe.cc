@@ -1,8 +1,8 @@
 #include "platform/pipe.h"
 
 #include "platform/os_error.h"
+#include "platform/random_name.h"
 #include "platform/windows/named_pipe.h"
-#include "platform/windows/random_name.h"
 
 namespace runhv::platform {
 

@@ -8,10 +8,11 @@
 
 namespace runhv::platform {
 
-// 32 hexadecimal digits that nobody can guess.
-inline std::string random_name() {
+// Two hexadecimal digits a byte; of 16 bytes nobody can guess it.
+template <std::size_t kBytes = 16>
+std::string random_name() {
   constexpr char kDigits[] = "0123456789abcdef";
-  std::array<std::byte, 16> bytes;
+  std::array<std::byte, kBytes> bytes;
   fill_random(bytes);
   std::string name;
   for (const std::byte byte : bytes) {

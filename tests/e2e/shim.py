@@ -32,14 +32,6 @@ def wait_until(condition, seconds=60):
         time.sleep(0.01)
 
 
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
-
-
 class Streams:
     """stdin, stdout and stderr of a process, as pipes; our ends of them."""
 

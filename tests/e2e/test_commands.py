@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+from processes import descriptors
+
 
 def test_prints_what_the_container_prints(runhv):
     result = runhv.run("echo", "hello", "world")
@@ -195,8 +197,8 @@ def test_the_vmm_inherits_only_the_standard_streams(runhv, ready):
     reader, writer = os.pipe()
     process = ready("run", runhv.image("busybox"), pass_fds=[writer])
     inherited = os.readlink(f"/proc/self/fd/{writer}")
-    descriptors = [os.readlink(entry) for entry in pathlib.Path(f"/proc/{process.pid}/fd").iterdir()]
-    assert descriptors and inherited not in descriptors
+    links = descriptors(process.pid).values()
+    assert links and inherited not in links
     os.close(reader)
     os.close(writer)
 

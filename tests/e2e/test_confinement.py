@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+from processes import threads
+
 SOURCE = pathlib.Path(__file__).parents[1] / "fixtures/taken_over.c"
 
 # Each ends the process by SIGSYS, and its last line says so.
@@ -69,11 +71,8 @@ def test_the_same_is_possible_where_it_is_switched_off(runhv, taken_over, tmp_pa
 
 def status_of(pid):
     """By thread."""
-    fields = {}
-    for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        lines = (thread / "status").read_text().splitlines()
-        fields[int(thread.name)] = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-    return fields
+    return {thread: dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+            for thread, text in threads(pid, "status").items()}
 
 
 def running(runhv, *before):
@@ -86,9 +85,9 @@ def running(runhv, *before):
 
 def test_every_thread_is_confined_and_has_no_capability(runhv):
     process = running(runhv)
-    threads = status_of(process.pid)
-    assert len(threads) >= 3 and process.pid in threads
-    for status in threads.values():
+    statuses = status_of(process.pid)
+    assert len(statuses) >= 3 and process.pid in statuses
+    for status in statuses.values():
         assert status["Seccomp"].strip() == "2" and status["NoNewPrivs"].strip() == "1", status["Name"]
         assert int(status["CapEff"], 16) == 0 and int(status["CapPrm"], 16) == 0, status["Name"]
     process.communicate(b"")
@@ -100,8 +99,8 @@ def test_a_stream_that_is_a_file_has_a_confined_thread(runhv, tmp_path):
         process = runhv.popen("run", "-i", runhv.image("busybox"), "sh", "-c", "echo up >&2; cat", stdin=subprocess.PIPE,
                               stdout=out, stderr=subprocess.PIPE)
     assert process.stderr.readline() == b"up\n"
-    threads = status_of(process.pid)
-    assert "runhv-file" in {status["Name"] for status in threads.values()}
-    assert {status["Seccomp"].strip() for status in threads.values()} == {"2"}
+    statuses = status_of(process.pid).values()
+    assert "runhv-file" in {status["Name"] for status in statuses}
+    assert {status["Seccomp"].strip() for status in statuses} == {"2"}
     process.communicate(b"text")
     assert process.returncode == 0 and (tmp_path / "out").read_bytes() == b"text"

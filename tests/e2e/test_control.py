@@ -15,6 +15,7 @@ import pytest
 
 import control
 from control import CONFLICT, CORRUPT_INPUT, HANDLE, INVALID_ARGUMENT, NONE, NOT_FOUND, UNSUPPORTED, Client, Gone, Refused
+from processes import descriptors
 
 PROCESS = {"cwd": "/", "env": ["PATH=/bin:/usr/bin"]}
 
@@ -231,11 +232,9 @@ def test_a_launcher_can_listen_instead(runhv, tmp_path):
 
 
 def test_the_launchers_connection_is_not_the_containers(running):
-    folder = pathlib.Path(f"/proc/{running.process.pid}/fd")
-    sockets = [entry.name for entry in folder.iterdir() if os.readlink(entry).startswith("socket:")]
-    assert sockets, "its own"
-    inherited = [entry.name for entry in folder.iterdir() if os.readlink(entry).startswith("/dev/pts")]
-    assert not [name for name in inherited if int(name) > 2]
+    links = descriptors(running.process.pid)
+    assert [link for link in links.values() if link.startswith("socket:")], "its own"
+    assert not [number for number, link in links.items() if link.startswith("/dev/pts") and number > 2]
 
 
 def test_a_late_client_is_told_what_it_missed(running):

@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from shim import alive, wait_until
+from processes import alive
+from shim import wait_until
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 

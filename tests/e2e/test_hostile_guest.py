@@ -12,6 +12,8 @@ import time
 
 import pytest
 
+from processes import threads
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # A name is the host's: two runs of the tests at once must not have the same.
 NAME = f"hostile-{os.getpid()}"
@@ -72,11 +74,10 @@ def guest(runhv, tmp_path):
 
 def until_it_runs(process):
     """Until the guest's first processor has a thread, and has used some time of a real one."""
-    threads = pathlib.Path(f"/proc/{process.pid}/task")
     while True:
         assert process.poll() is None, process.communicate()
-        for thread in threads.iterdir():
-            fields = (thread / "stat").read_text().split()
+        for text in threads(process.pid, "stat").values():
+            fields = text.split()
             if fields[1] == "(vcpu0)" and int(fields[13]) + int(fields[14]) > 0:
                 return
         time.sleep(0.01)

@@ -10,7 +10,8 @@ import subprocess
 
 import pytest
 
-from shim import CGROUPS, Streams, alive, preserved, wait_until
+from processes import alive, descriptors
+from shim import CGROUPS, Streams, preserved, wait_until
 
 ECHO = "trap 'echo usr1' USR1; trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done"
 
@@ -38,8 +39,7 @@ def test_a_whole_life(shim):
 
 
 def pipes(pid):
-    links = [os.readlink(entry) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
-    return sorted(link for link in links if link.startswith("pipe:"))
+    return sorted(link for link in descriptors(pid).values() if link.startswith("pipe:"))
 
 
 def test_the_vmm_holds_its_streams_alone_and_once(shim):

@@ -11,7 +11,8 @@ import termios
 
 import pytest
 
-from shim import Streams, Terminal, alive, kill, preserved, wait_until
+from processes import alive
+from shim import Streams, Terminal, kill, preserved, wait_until
 
 PROCESS = {"args": ["sh"], "cwd": "/", "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0}}
 

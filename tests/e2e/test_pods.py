@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from processes import alive
 from shim import wait_until
 from test_podman import IMAGE, podman, podman_of_module, pytestmark  # noqa: F401: the fixtures and what they need
 
@@ -16,11 +17,6 @@ FOREVER = ("sh", "-c", "trap 'exit 3' TERM; echo begun; while :; do sleep 1; don
 def vmm(podman, name):
     pid = int(podman.inspect(name, ".State.Pid"))
     return pid, pathlib.Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-
-
-def ended(pid):
-    status = pathlib.Path(f"/proc/{pid}/status")
-    return not status.exists() or "State:\tZ" in status.read_text()
 
 
 @pytest.fixture
@@ -145,7 +141,7 @@ def test_whatever_is_killed_leaves_nothing_of_a_pod(podman, pod):
     podman.checked("exec", "c2", "true")
     os.kill(pids[2], signal.SIGKILL)
     assert podman.ended("c2") == 137
-    wait_until(lambda: all(ended(pid) for pid in pids))
+    wait_until(lambda: not any(alive(pid) for pid in pids))
     states = json.loads(podman.checked("pod", "inspect", pod))["Containers"]
     assert {each["State"] for each in states} == {"exited"}
 

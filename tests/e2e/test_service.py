@@ -16,7 +16,8 @@ import tarfile
 
 import pytest
 
-from shim import alive, wait_until
+from processes import alive, descriptors
+from shim import wait_until
 from test_registry import Registry, layered
 
 HELLO, ENVIRONMENT, REQUEST = 1, 2, 3
@@ -362,12 +363,7 @@ def test_a_service_that_goes_before_it_takes_a_request_is_replaced(served):
     pid, = services(served)
     os.kill(pid, signal.SIGSTOP)
     client = served.popen("kernels", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-    def has_a_socket():
-        with contextlib.suppress(FileNotFoundError):  # one that it has closed meanwhile
-            return any(os.readlink(each).startswith("socket:") for each in pathlib.Path(f"/proc/{client.pid}/fd").iterdir())
-
-    wait_until(has_a_socket)
+    wait_until(lambda: any(link.startswith("socket:") for link in descriptors(client.pid).values()))
     os.kill(pid, signal.SIGKILL)
     out, error = client.communicate(timeout=60)
     assert client.returncode == 0 and b"minimal" in out, error

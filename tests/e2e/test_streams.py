@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import pathlib
 import resource
 import signal
 import struct
@@ -12,6 +11,8 @@ import threading
 import time
 
 import pytest
+
+from processes import threads
 
 MIB = 1 << 20
 
@@ -24,13 +25,6 @@ def read_line(stream):
     line = stream.readline()
     assert line, "the container ended before it was ready"
     return line
-
-
-def name_of(thread):
-    try:
-        return (thread / "comm").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""  # it ended after it was listed
 
 
 def test_64_mib_go_in_and_come_back_equal(runhv):
@@ -104,8 +98,7 @@ def test_sigterm_ends_a_kernel_that_never_comes_to_the_agent(runhv, tmp_path):
             struct.pack_into("<H", kernel, offset + entry - address, 0xFEEB)  # jmp to itself
     (tmp_path / "kernel").write_bytes(kernel)
     process = runhv.popen("run", "--kernel", str(tmp_path / "kernel"), runhv.image("busybox"), "true")
-    threads = pathlib.Path(f"/proc/{process.pid}/task")
-    while "vcpu0\n" not in [name_of(thread) for thread in threads.iterdir()]:
+    while "vcpu0\n" not in threads(process.pid, "comm").values():
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 128 + signal.SIGTERM

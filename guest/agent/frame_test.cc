@@ -15,7 +15,7 @@ std::string frame(std::uint16_t type, const std::string& payload) {
   return std::string(reinterpret_cast<const char*>(&header), sizeof header) + payload;
 }
 
-class FrameTest : public testing::Test {
+class FrameTest : public ::testing::Test {
  protected:
   void give(std::string_view bytes) {
     ASSERT_LE(bytes.size(), reader.room().size());

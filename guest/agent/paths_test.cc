@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class PathsTest : public testing::Test {
+class PathsTest : public ::testing::Test {
  protected:
   void SetUp() override {
     std::string name = (fs::temp_directory_path() / "agent-paths-XXXXXX").string();

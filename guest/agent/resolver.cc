@@ -11,7 +11,7 @@ namespace runhv::agent {
 namespace {
 
 constexpr std::size_t kDnsHeaderBytes = 12;  // RFC 1035 §4.1.1; the first two are the number
-constexpr int kStepsAtOnce = 16;
+constexpr int kQueriesAtOnce = 16;
 constexpr const char* kCgroups = "/resolver";
 
 constexpr std::uint16_t swapped(std::uint16_t value) { return __builtin_bswap16(value); }
@@ -170,7 +170,7 @@ void Resolver::move_datagrams() {
 
 // True: there may be more.
 bool Resolver::move_queries() {
-  for (int step = 0; step < kStepsAtOnce; ++step) {
+  for (int step = 0; step < kQueriesAtOnce; ++step) {
     if (first_ == last_ && !take_query()) return false;
     const long put = sys::send(connection_, outgoing_ + first_, last_ - first_, MSG_DONTWAIT);
     if (put == -EINTR) continue;
@@ -209,7 +209,7 @@ bool Resolver::take_query() {
 
 // True: there may be more.
 bool Resolver::move_answers() {
-  for (int step = 0; step < kStepsAtOnce; ++step) {
+  for (int step = 0; step < kQueriesAtOnce; ++step) {
     const long got =
         sys::recv(connection_, incoming_ + have_, sizeof incoming_ - have_, MSG_DONTWAIT);
     if (got == -EINTR) continue;

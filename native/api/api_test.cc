@@ -21,7 +21,7 @@
 
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 using runhv::api::sized;
 
@@ -29,7 +29,7 @@ constexpr runhv_vm kNever = 0x100000001;  // the shape of a handle, but none tha
 
 TEST(Api, TellsItsVersionsAndNames) {
   EXPECT_EQ(runhv_abi_version(), RUNHV_ABI_VERSION);
-  EXPECT_THAT(runhv_version(), testing::MatchesRegex("[0-9]+[.][0-9]+[.][0-9]+"));
+  EXPECT_THAT(runhv_version(), ::testing::MatchesRegex("[0-9]+[.][0-9]+[.][0-9]+"));
   EXPECT_STREQ(runhv_code_name(RUNHV_OK), "ok");
   EXPECT_STREQ(runhv_code_name(RUNHV_NOT_FOUND), "not found");
   EXPECT_STREQ(runhv_code_name(-7), "unknown");
@@ -168,7 +168,7 @@ TEST(Api, AnUnknownFlagIsRefused) {
   EXPECT_STREQ(error.detail, "config.flags has an unknown bit");
 }
 
-class ApiOnSoft : public testing::Test {
+class ApiOnSoft : public ::testing::Test {
  protected:
   void SetUp() override {
     ::setenv("RUNHV_WINHV", RUNHV_TEST_WINHV, 0);
@@ -315,7 +315,7 @@ TEST_F(ApiOnSoft, DestroyEndsAVmThatSomebodyWaitsFor) {
   waiter.join();
 
   // The waiter came first and sees the end, or came too late.
-  EXPECT_THAT(code, testing::AnyOf(RUNHV_OK, RUNHV_CLOSED));
+  EXPECT_THAT(code, ::testing::AnyOf(RUNHV_OK, RUNHV_CLOSED));
 }
 
 TEST_F(ApiOnSoft, ALimitOfTimeIsNoEnd) {
@@ -407,7 +407,7 @@ TEST_F(ApiOnSoft, ExitWithAThreadThatWaitsIsSafe) {
         }).detach();
         std::exit(7);
       },
-      testing::ExitedWithCode(7), "");
+      ::testing::ExitedWithCode(7), "");
 }
 
 TEST_F(ApiOnSoft, AFailedCreationLeavesRoomForTheNext) {

@@ -4,14 +4,11 @@
 #include <chrono>
 #include <utility>
 
+#include "container/linux_abi.h"
 #include "platform/clock.h"
 
 namespace runhv::api {
-namespace {
-
-constexpr int kKill = 9;  // SIGKILL in the guest, on every host
-
-}  // namespace
+namespace {}  // namespace
 
 Result<std::unique_ptr<Vm>> Vm::create(container::ContainerConfig config) {
   RUNHV_TRY_ASSIGN(platform::Event event, platform::Event::create());
@@ -42,7 +39,8 @@ void Vm::serve() {
   const auto served = loop_->run();
   if (served) return;
   // Nothing will be heard of the machine any more.
-  if (container_) static_cast<void>(container_->signal(container::kFirstProcess, kKill));
+  if (container_)
+    static_cast<void>(container_->signal(container::kFirstProcess, container::linux_abi::kSigkill));
   on_event(ended_event(Fail{served.error()}));
   const std::lock_guard lock(mutex_);
   failure_ = served.error();

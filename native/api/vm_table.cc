@@ -1,10 +1,11 @@
 #include "api/vm_table.h"
 
+#include "container/linux_abi.h"
+
 namespace runhv::api {
 namespace {
 
 constexpr std::uint32_t kSlot = 1;
-constexpr int kKill = 9;  // SIGKILL in the guest, on every host
 
 Error closed() {
   return Error{Code::kClosed, "use a VM handle", "it was destroyed, or never made"};
@@ -60,7 +61,7 @@ Result<void> VmTable::destroy(std::uint64_t handle) {
   }
   // Those who wait for its end shall see it; one that has ended has nobody left to signal.
   static_cast<void>(vm->call([](container::Container& container) {
-    return container.signal(container::kFirstProcess, kKill);
+    return container.signal(container::kFirstProcess, container::linux_abi::kSigkill);
   }));
   {
     std::unique_lock lock(mutex_);

@@ -52,7 +52,7 @@ TEST(Bytes, LoadsAndStoresLittleEndianAtAnyOffset) {
 
 TEST(BytesDeathTest, RefusesToReadPastTheEnd) {
   std::array<std::byte, 4> buffer{};
-  EXPECT_EXIT((void)load_le<std::uint64_t>(buffer, 0), testing::ExitedWithCode(70),
+  EXPECT_EXIT((void)load_le<std::uint64_t>(buffer, 0), ::testing::ExitedWithCode(70),
               "internal error");
 }
 

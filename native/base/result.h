@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <utility>
 #include <variant>
 
@@ -55,6 +56,11 @@ class [[nodiscard]] Result<void> {
  private:
   std::optional<Error> error_;
 };
+
+// What the caller asked for cannot be.
+inline Fail<Error> invalid_argument(std::string operation, std::string detail) {
+  return Fail{Error{Code::kInvalidArgument, std::move(operation), std::move(detail)}};
+}
 
 }  // namespace runhv
 

@@ -10,14 +10,11 @@ namespace {
 
 constexpr std::size_t kMostNameBytes = 64;
 
-Fail<Error> bad(const std::string& detail) {
-  return Fail{Error{Code::kInvalidArgument, "kernels", detail}};
-}
-
-Result<std::string> read_name(std::string_view text) {
+Result<std::string> read_kernel_name(std::string_view text) {
   if (is_name(text, kMostNameBytes)) return std::string(text);
-  return bad("name \"" + std::string(text) +
-             "\": 1 to 64 of A-Z a-z 0-9 _ . - are possible, first a letter, digit or _");
+  return invalid_argument(
+      "kernels", "name \"" + std::string(text) +
+                     "\": 1 to 64 of A-Z a-z 0-9 _ . - are possible, first a letter, digit or _");
 }
 
 struct KernelsOptions {
@@ -36,17 +33,18 @@ Result<KernelsOptions> parse_add(std::span<const std::string_view> arguments) {
     const bool is_image = argument == "--image";
     if (is_image || argument == "--modules") {
       if (++i == arguments.size() || arguments[i].empty()) {
-        return bad(std::string(argument) + " needs a value");
+        return invalid_argument("kernels", std::string(argument) + " needs a value");
       }
       (is_image ? options.image : options.modules) = absolute_path(arguments[i]);
     } else if (argument.starts_with("-") || !options.name.empty()) {
-      return bad("add: unexpected " + std::string(argument) + "; see runhv help kernels");
+      return invalid_argument(
+          "kernels", "add: unexpected " + std::string(argument) + "; see runhv help kernels");
     } else {
-      RUNHV_TRY_ASSIGN(options.name, read_name(argument));
+      RUNHV_TRY_ASSIGN(options.name, read_kernel_name(argument));
     }
   }
   if (options.name.empty() || options.image.empty()) {
-    return bad("add needs a NAME and --image FILE; see runhv help kernels");
+    return invalid_argument("kernels", "add needs a NAME and --image FILE; see runhv help kernels");
   }
   return options;
 }
@@ -58,14 +56,15 @@ Result<KernelsOptions> parse(std::span<const std::string_view> arguments) {
   const auto rest = arguments.subspan(1);
   if (verb == "add") return parse_add(rest);
   if (verb == "remove") {
-    if (rest.size() != 1) return bad("remove takes one NAME");
+    if (rest.size() != 1) return invalid_argument("kernels", "remove takes one NAME");
     options.verb = "remove";
-    RUNHV_TRY_ASSIGN(options.name, read_name(rest.front()));
+    RUNHV_TRY_ASSIGN(options.name, read_kernel_name(rest.front()));
     return options;
   }
   if (verb != "--json" || !rest.empty()) {
-    return bad("unexpected " + std::string(verb == "--json" ? rest.front() : verb) +
-               "; see runhv help kernels");
+    return invalid_argument("kernels", "unexpected " +
+                                           std::string(verb == "--json" ? rest.front() : verb) +
+                                           "; see runhv help kernels");
   }
   options.json = true;
   return options;

@@ -18,14 +18,11 @@ constexpr char kCtrlD = 4;
 constexpr char kBackspace = 8;
 constexpr char kDelete = 127;
 
-Fail<Error> bad(const char* verb, const std::string& detail) {
-  return Fail{Error{Code::kInvalidArgument, verb, detail}};
-}
-
 Result<std::string> whole_stdin() {
   std::string text;
   for (int c = std::fgetc(stdin); c != EOF; c = std::fgetc(stdin)) {
-    if (text.size() == kMostPasswordBytes) return bad("login", "the password is too long");
+    if (text.size() == kMostPasswordBytes)
+      return invalid_argument("login", "the password is too long");
     text += static_cast<char>(c);
   }
   if (text.ends_with('\n')) text.pop_back();
@@ -80,17 +77,19 @@ Result<LoginOptions> parse_login_options(std::span<const std::string_view> argum
     } else if (argument.starts_with("--username=")) {
       options.user = argument.substr(argument.find('=') + 1);
     } else if (argument == "-u" || argument == "--username") {
-      if (++i == arguments.size()) return bad("login", std::string(argument) + " needs a value");
+      if (++i == arguments.size())
+        return invalid_argument("login", std::string(argument) + " needs a value");
       options.user = arguments[i];
     } else if (argument.starts_with("-") || named) {
-      return bad("login", "unexpected " + std::string(argument) + "; see runhv help login");
+      return invalid_argument("login",
+                              "unexpected " + std::string(argument) + "; see runhv help login");
     } else {
       options.registry = argument;
       named = true;
     }
   }
   if (options.password_stdin && options.user.empty()) {
-    return bad("login", "--password-stdin needs a --username");
+    return invalid_argument("login", "--password-stdin needs a --username");
   }
   return options;
 }
@@ -104,10 +103,10 @@ Result<std::string> read_password(LoginOptions& options) {
     if (!typed) platform::end_by_signal(kInterrupt);
     password = *std::move(typed);
   } else {
-    return bad("login", "stdin is no terminal: give --username and --password-stdin");
+    return invalid_argument("login", "stdin is no terminal: give --username and --password-stdin");
   }
   if (options.user.empty() || password.empty()) {
-    return bad("login", "neither the user nor the password may be empty");
+    return invalid_argument("login", "neither the user nor the password may be empty");
   }
   return password;
 }
@@ -122,13 +121,14 @@ Result<std::string> login_request(const LoginOptions& options, const std::string
   request.write("secret", password);
   auto text = request.finish();
   // The error of JsonRequest shows the text that is not UTF-8.
-  if (!text) return bad("login", "the registry, the user or the password is not UTF-8");
+  if (!text)
+    return invalid_argument("login", "the registry, the user or the password is not UTF-8");
   return text;
 }
 
 Result<std::string> logout_request(std::span<const std::string_view> arguments) {
   if (arguments.size() > 1 || (arguments.size() == 1 && arguments.front().starts_with("-"))) {
-    return bad("logout", "takes one REGISTRY at most; see runhv help logout");
+    return invalid_argument("logout", "takes one REGISTRY at most; see runhv help logout");
   }
   JsonRequest request("logout");
   request.json().Key("version");

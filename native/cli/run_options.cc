@@ -55,10 +55,6 @@ constexpr RunOptionSpec kSpecs[] = {
     {RunOption::kHelp, 'h', "help", "", false, true, "this text"},
 };
 
-Fail<Error> bad(const std::string& detail) {
-  return Fail{Error{Code::kInvalidArgument, "run", detail}};
-}
-
 std::string shown(const RunOptionSpec& spec) { return "--" + std::string(spec.name); }
 
 std::string mebibytes(std::uint64_t bytes) {
@@ -89,16 +85,18 @@ Result<std::uint64_t> read_size(const std::string& name, std::string_view text, 
   if (unit.size() == 2 && unit.ends_with('i')) unit.pop_back();
   const auto* suffix = std::ranges::find(kUnits, unit, [](const auto& pair) { return pair.first; });
   if (!number || suffix == std::end(kUnits)) {
-    return bad(name + " \"" + std::string(text) +
-               "\": expected a number of bytes, or one with k, m, g or t");
+    return invalid_argument("run", name + " \"" + std::string(text) +
+                                       "\": expected a number of bytes, or one with k, m, g or t");
   }
   const bool fits = *number <= (UINT64_MAX >> suffix->second);
   const std::uint64_t bytes = fits ? *number << suffix->second : UINT64_MAX;
   if (bytes < least) {
-    return bad(name + " of " + mebibytes(bytes) + ": the least is " + mebibytes(least));
+    return invalid_argument(
+        "run", name + " of " + mebibytes(bytes) + ": the least is " + mebibytes(least));
   }
   if (bytes > most) {
-    return bad(name + " of " + std::string(text) + ": the most is " + mebibytes(most));
+    return invalid_argument("run",
+                            name + " of " + std::string(text) + ": the most is " + mebibytes(most));
   }
   return bytes;
 }
@@ -107,17 +105,18 @@ Result<std::uint32_t> read_cpus(std::string_view text) {
   std::string_view rest = text;
   const auto number = take_number(rest);
   if (!number || !rest.empty() || *number < 1 || *number > RUNHV_MAX_CPUS) {
-    return bad("cpus of " + std::string(text) + ": a whole number from 1 to " +
-               std::to_string(RUNHV_MAX_CPUS) + " is possible");
+    return invalid_argument("run", "cpus of " + std::string(text) + ": a whole number from 1 to " +
+                                       std::to_string(RUNHV_MAX_CPUS) + " is possible");
   }
   return static_cast<std::uint32_t>(*number);
 }
 
 Result<std::string> read_name(std::string_view text) {
   if (!is_name(text, RUNHV_MAX_ID_BYTES)) {
-    return bad("container name \"" + std::string(text) + "\": 1 to " +
-               std::to_string(RUNHV_MAX_ID_BYTES) +
-               " of A-Z a-z 0-9 _ . - are possible, first a letter, digit or _");
+    return invalid_argument("run",
+                            "container name \"" + std::string(text) + "\": 1 to " +
+                                std::to_string(RUNHV_MAX_ID_BYTES) +
+                                " of A-Z a-z 0-9 _ . - are possible, first a letter, digit or _");
   }
   return std::string(text);
 }
@@ -126,19 +125,22 @@ Result<std::string> read_engine(std::string_view text) {
   for (const std::string_view known : {"auto", "soft", "kvm", "whp"}) {
     if (text == known) return std::string(text);
   }
-  return bad("engine \"" + std::string(text) + "\": the engines are auto, soft, kvm and whp");
+  return invalid_argument(
+      "run", "engine \"" + std::string(text) + "\": the engines are auto, soft, kvm and whp");
 }
 
 Result<std::string> read_pull(std::string_view text) {
   for (const std::string_view known : {"always", "missing", "never"}) {
     if (text == known) return std::string(text);
   }
-  return bad("--pull " + std::string(text) + ": expected always, missing or never");
+  return invalid_argument("run",
+                          "--pull " + std::string(text) + ": expected always, missing or never");
 }
 
 Result<std::string> read_timings(std::string_view text) {
   if (text.empty()) return std::string("--timings");
-  if (text != "json") return bad("--timings=" + std::string(text) + ": expected json");
+  if (text != "json")
+    return invalid_argument("run", "--timings=" + std::string(text) + ": expected json");
   return "--timings=" + std::string(text);
 }
 
@@ -146,7 +148,7 @@ Result<std::string> read_timings(std::string_view text) {
 Result<std::pair<std::string, std::string>> read_sysctl(std::string_view text) {
   const std::size_t equals = text.find('=');
   if (equals == std::string_view::npos || equals == 0) {
-    return bad("--sysctl \"" + std::string(text) + "\": expected NAME=VALUE");
+    return invalid_argument("run", "--sysctl \"" + std::string(text) + "\": expected NAME=VALUE");
   }
   return std::pair{std::string(text.substr(0, equals)), std::string(text.substr(equals + 1))};
 }
@@ -154,7 +156,7 @@ Result<std::pair<std::string, std::string>> read_sysctl(std::string_view text) {
 Result<void> apply(const RunOptionSpec& spec, std::string_view value, RunOptions& options) {
   switch (spec.option) {
     case RunOption::kBundle:
-      if (value.empty()) return bad("--bundle: expected a directory");
+      if (value.empty()) return invalid_argument("run", "--bundle: expected a directory");
       options.bundle = value;
       break;
     case RunOption::kCpus: {
@@ -187,7 +189,8 @@ Result<void> apply(const RunOptionSpec& spec, std::string_view value, RunOptions
       break;
     case RunOption::kEnv:
       if (value.empty() || value.front() == '=') {
-        return bad("--env \"" + std::string(value) + "\": expected NAME or NAME=VALUE");
+        return invalid_argument(
+            "run", "--env \"" + std::string(value) + "\": expected NAME or NAME=VALUE");
       }
       options.environment.emplace_back(value);
       break;
@@ -195,7 +198,8 @@ Result<void> apply(const RunOptionSpec& spec, std::string_view value, RunOptions
       options.help = true;
       break;
     case RunOption::kHostname:
-      if (value.empty() || value.size() > 64) return bad("--hostname: 1 to 64 bytes are possible");
+      if (value.empty() || value.size() > 64)
+        return invalid_argument("run", "--hostname: 1 to 64 bytes are possible");
       options.hostname = value;
       break;
     case RunOption::kInteractive:
@@ -205,7 +209,7 @@ Result<void> apply(const RunOptionSpec& spec, std::string_view value, RunOptions
       options.keep = true;
       break;
     case RunOption::kKernel:
-      if (value.empty()) return bad("--kernel: expected a name or a file");
+      if (value.empty()) return invalid_argument("run", "--kernel: expected a name or a file");
       options.kernel = value;
       break;
     case RunOption::kMemory: {
@@ -282,7 +286,7 @@ class Parser {
     const auto spec = std::ranges::find(kSpecs, name, &RunOptionSpec::name);
     if (spec == std::end(kSpecs)) return unknown("--" + std::string(name));
     if (equals != std::string_view::npos) {
-      if (spec->value.empty()) return bad(shown(*spec) + " takes no value");
+      if (spec->value.empty()) return invalid_argument("run", shown(*spec) + " takes no value");
       return use(*spec, text.substr(equals + 1));
     }
     if (spec->value.empty() || spec->value_optional) return use(*spec, "");
@@ -312,26 +316,27 @@ class Parser {
   }
 
   Result<void> use_next(const RunOptionSpec& spec) {
-    if (next_ == arguments_.size()) return bad(shown(spec) + " needs a value");
+    if (next_ == arguments_.size()) return invalid_argument("run", shown(spec) + " needs a value");
     return use(spec, arguments_[next_++]);
   }
 
   Result<void> unknown(const std::string& option) {
-    return bad("unknown option " + option + "; see runhv run --help");
+    return invalid_argument("run", "unknown option " + option + "; see runhv run --help");
   }
 
   Result<void> positional() {
     const auto rest = arguments_.subspan(next_);
     if (options_.bundle.empty()) {
-      if (rest.empty()) return bad("no image is named; see runhv run --help");
+      if (rest.empty()) return invalid_argument("run", "no image is named; see runhv run --help");
       options_.image = rest.front();
       options_.arguments.assign(rest.begin() + 1, rest.end());
       return {};
     }
     if (!not_with_bundle_.empty()) {
-      return bad(not_with_bundle_ + " cannot go with --bundle: config.json says it");
+      return invalid_argument("run",
+                              not_with_bundle_ + " cannot go with --bundle: config.json says it");
     }
-    if (rest.size() != 1) return bad("--bundle takes one ID and no command");
+    if (rest.size() != 1) return invalid_argument("run", "--bundle takes one ID and no command");
     RUNHV_TRY_ASSIGN(options_.id, read_name(rest.front()));
     return {};
   }
@@ -339,18 +344,20 @@ class Parser {
   // A container that is left behind is created as by runhv create.
   Result<void> check_detach() const {
     if (options_.bundle.empty() && !options_.pid_file.empty()) {
-      return bad("--pid-file goes with --bundle");
+      return invalid_argument("run", "--pid-file goes with --bundle");
     }
     if (options_.bundle.empty() && options_.preserve_fds != 0) {
-      return bad("--preserve-fds goes with --bundle");
+      return invalid_argument("run", "--preserve-fds goes with --bundle");
     }
     if (!options_.detach) {
-      if (!options_.console_socket.empty()) return bad("--console-socket goes with --detach");
+      if (!options_.console_socket.empty())
+        return invalid_argument("run", "--console-socket goes with --detach");
       return {};
     }
-    if (options_.bundle.empty()) return bad("--detach goes with --bundle");
+    if (options_.bundle.empty()) return invalid_argument("run", "--detach goes with --bundle");
     if (!options_.kernel.empty() || options_.engine != "auto" || !options_.timings.empty()) {
-      return bad("--kernel, --engine and --timings cannot go with --detach: config.json says them");
+      return invalid_argument(
+          "run", "--kernel, --engine and --timings cannot go with --detach: config.json says them");
     }
     return {};
   }

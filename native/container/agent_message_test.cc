@@ -13,7 +13,7 @@
 namespace runhv::container {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 template <class T>
 std::vector<std::byte> frame_of(std::uint16_t type, const T& body, std::string_view text = "") {

@@ -157,7 +157,7 @@ TEST(AgentRequest, StringsEndWithOneNulAndKeepTheirOrder) {
     if (record.tag == RUNHV_REC_ARG) arguments.push_back(record.payload);
   }
   using std::string_literals::operator""s;
-  EXPECT_THAT(arguments, testing::ElementsAre("sh\0"s, "-c\0"s, "echo\0"s));
+  EXPECT_THAT(arguments, ::testing::ElementsAre("sh\0"s, "-c\0"s, "echo\0"s));
 }
 
 TEST(AgentRequest, NumbersStandWhereTheAgentReadsThem) {
@@ -242,13 +242,13 @@ TEST(AgentRequest, MoreThanAFrameHoldsIsAnError) {
   process.environment.push_back("BIG=" + std::string(1u << 20, 'x'));
   const auto prepare = encode_process(0, process, {});
   ASSERT_FALSE(prepare);
-  EXPECT_THAT(prepare.error().detail, testing::HasSubstr("at most 1048576 fit"));
+  EXPECT_THAT(prepare.error().detail, ::testing::HasSubstr("at most 1048576 fit"));
 
   ContainerSpec container = small_container();
   container.masked_paths.push_back("/" + std::string(1u << 20, 'x'));
   const auto payload = encode_container(container);
   ASSERT_FALSE(payload);
-  EXPECT_THAT(payload.error().detail, testing::HasSubstr("at most 1048576 fit"));
+  EXPECT_THAT(payload.error().detail, ::testing::HasSubstr("at most 1048576 fit"));
 }
 
 TEST(AgentRequest, FrameHeaderHoldsLengthAndType) {

@@ -16,8 +16,8 @@
 namespace runhv::container {
 namespace {
 
-using testing::HasSubstr;
-using testing::StartsWith;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 constexpr char kWhole[] = R"({
   "ociVersion": "1.2.0", "hostname": "h", "domainname": "d",

@@ -11,7 +11,7 @@
 namespace runhv::container {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 // A bundle of the least, with one more member at its top.
 std::string bundle(const std::string& more, const std::string& process_more = "") {
@@ -46,11 +46,11 @@ TEST(Bundle, ProcessIsRead) {
     "rlimits":[{"type":"RLIMIT_NOFILE","soft":1024,"hard":18446744073709551615}],
     "noNewPrivileges":true,"oomScoreAdj":-500)"));
   ASSERT_TRUE(config) << to_string(config.error());
-  EXPECT_THAT(config->process.environment, testing::ElementsAre("A=b", "C="));
+  EXPECT_THAT(config->process.environment, ::testing::ElementsAre("A=b", "C="));
   EXPECT_EQ(config->process.user.uid, 7u);
   EXPECT_TRUE(config->process.has_umask);
   EXPECT_EQ(config->process.user.umask, 022u);
-  EXPECT_THAT(config->process.groups, testing::ElementsAre(9, 10));
+  EXPECT_THAT(config->process.groups, ::testing::ElementsAre(9, 10));
   EXPECT_EQ(config->process.capabilities->bounding, 1ull << 0 | 1ull << 21);
   EXPECT_EQ(config->process.capabilities->effective, 1ull << 5);
   ASSERT_EQ(config->process.rlimits.size(), 1u);
@@ -136,7 +136,7 @@ TEST(Bundle, CapabilitiesThatNobodyHasAreAWarning) {
   ASSERT_TRUE(config) << to_string(config.error());
   EXPECT_EQ(config->process.capabilities->bounding, 1ull << 5);
   EXPECT_THAT(warnings(config->process),
-              testing::ElementsAre("grant CAP_FLY: there is no capability of that name"));
+              ::testing::ElementsAre("grant CAP_FLY: there is no capability of that name"));
 }
 
 TEST(Bundle, AmbientIsWhatIsPermittedAndInheritable) {
@@ -146,7 +146,7 @@ TEST(Bundle, AmbientIsWhatIsPermittedAndInheritable) {
   ASSERT_TRUE(config) << to_string(config.error());
   EXPECT_EQ(config->process.capabilities->ambient, 1ull << 5);
   EXPECT_THAT(warnings(config->process),
-              testing::ElementsAre(HasSubstr("grant CAP_CHOWN as ambient: ")));
+              ::testing::ElementsAre(HasSubstr("grant CAP_CHOWN as ambient: ")));
 }
 
 TEST(Bundle, ATerminalHasASize) {
@@ -171,9 +171,9 @@ TEST(Bundle, DockersFilesAreMadeOfTheNames) {
   EXPECT_EQ(files["/etc/hostname"].fixed.flags, 0u);
   EXPECT_EQ(files["/etc/hostname"].fixed.mode, linux_abi::kSIfreg | 0644u);
   EXPECT_THAT(files["/etc/hosts"].content,
-              testing::AllOf(HasSubstr("127.0.0.1\tlocalhost\n"),
-                             HasSubstr("::1\tlocalhost ip6-localhost ip6-loopback\n"),
-                             HasSubstr("\n127.0.1.1\tweb.lan web\n")));
+              ::testing::AllOf(HasSubstr("127.0.0.1\tlocalhost\n"),
+                               HasSubstr("::1\tlocalhost ip6-localhost ip6-loopback\n"),
+                               HasSubstr("\n127.0.1.1\tweb.lan web\n")));
   EXPECT_EQ(files["/etc/resolv.conf"].fixed.flags, unsigned{RUNHV_FILE_IF_MISSING});
   EXPECT_EQ(files["/etc/mtab"].content, "/proc/mounts");
   EXPECT_EQ(files["/etc/mtab"].fixed.mode, linux_abi::kSIflnk | 0777u);
@@ -229,8 +229,8 @@ TEST(Bundle, AnnotationsOfOthersAreKept) {
   const auto config = parse(bundle(R"("annotations":{"org.x":"y","dev.runhv.cpus":"2"})"));
 
   ASSERT_TRUE(config) << to_string(config.error());
-  EXPECT_THAT(config->annotations, testing::ElementsAre(testing::Pair("dev.runhv.cpus", "2"),
-                                                        testing::Pair("org.x", "y")));
+  EXPECT_THAT(config->annotations, ::testing::ElementsAre(::testing::Pair("dev.runhv.cpus", "2"),
+                                                          ::testing::Pair("org.x", "y")));
 }
 
 // What is absent is none: neither the first process's, nor docker's.

@@ -10,9 +10,9 @@
 namespace runhv::container {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::StartsWith;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 // How the container of a guest ends that runs and then does `lie`.
 template <class Lie>
@@ -156,7 +156,7 @@ TEST(ContainerLies, WhatIsSaidAfterTheEndIsPassedOver) {
   EXPECT_EQ(last(scene), "ended exited 0");
 }
 
-class ContainerPatience : public testing::Test {
+class ContainerPatience : public ::testing::Test {
  protected:
   static Scene::Options quick() {
     Scene::Options options;

@@ -20,10 +20,10 @@
 namespace runhv::container {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Pair;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Pair;
 
 std::string config_with(const std::string& root, const std::string& namespaces) {
   return R"({"ociVersion":"1.0.2","process":{"args":["/bin/true"],"cwd":"/"},"hostname":"mine",)" +
@@ -35,7 +35,7 @@ const std::string kNamespaces =
     R"({"type":"mount"},{"type":"pid"},{"type":"network","path":"/run/netns/pod"},)"
     R"({"type":"uts","path":"/proc/1/ns/uts"})";
 
-class ContainerJoin : public testing::Test {
+class ContainerJoin : public ::testing::Test {
  protected:
   Result<ProcessNumber> join(const std::string& config, std::optional<JoinedNetwork> network = {}) {
     return scene.container->join({.id = "second",
@@ -67,7 +67,7 @@ TEST_F(ContainerJoin, HasANumberStreamsAndAnEndOfItsOwn) {
   const std::string records(reinterpret_cast<const char*>(heard[0].payload.data()),
                             heard[0].word(offsetof(runhv_prepare, container_bytes)));
   EXPECT_THAT(records, HasSubstr(std::string("virtiofs\0/1", 11)));
-  EXPECT_THAT(records, testing::Not(HasSubstr("mine"))) << "the first container's name stays";
+  EXPECT_THAT(records, ::testing::Not(HasSubstr("mine"))) << "the first container's name stays";
   scene.guest.connect(port_of(*number, 1));
   scene.guest.says_started(*number);
   scene.guest.write(port_of(*number, 1), "out");
@@ -232,7 +232,7 @@ TEST_F(ContainerJoin, ANetworkOfItsOwnMayHaveNothingInIt) {
 }
 
 // The machine of one with a network has slots, so its test needs the right to make a namespace.
-class ContainerJoinNetwork : public testing::Test {
+class ContainerJoinNetwork : public ::testing::Test {
  protected:
   // On a thread that is in a network namespace of its own.
   template <class Body>

@@ -11,9 +11,9 @@
 namespace runhv::container {
 namespace {
 
-using testing::Contains;
-using testing::ElementsAre;
-using testing::StartsWith;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::StartsWith;
 
 TEST(ContainerLife, APlainRunSaysEverythingAtOnceAndTellsTheWholeLife) {
   Scene scene;
@@ -38,7 +38,7 @@ TEST(ContainerLife, APlainRunSaysEverythingAtOnceAndTellsTheWholeLife) {
   EXPECT_EQ(scene.guest.read(kStdinPort), "typed");
   scene.guest.says_exited(kFirstProcess, 3);
   scene.turn();
-  EXPECT_THAT(scene.guest.hears(), testing::IsEmpty());
+  EXPECT_THAT(scene.guest.hears(), ::testing::IsEmpty());
   scene.finish_outputs();
   EXPECT_THAT(types(scene.guest.hears()), ElementsAre(RUNHV_MSG_POWER_OFF));
   EXPECT_FALSE(scene.log.ended());

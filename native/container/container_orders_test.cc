@@ -11,9 +11,9 @@
 namespace runhv::container {
 namespace {
 
-using testing::AnyOf;
-using testing::Eq;
-using testing::HasSubstr;
+using ::testing::AnyOf;
+using ::testing::Eq;
+using ::testing::HasSubstr;
 
 enum class Act {
   kExit,         // the first process ends with status 7
@@ -40,7 +40,7 @@ const char* name(Act act) {
 
 constexpr std::size_t kWritten = 150'000;  // more than a pipe takes
 
-class Orders : public testing::Test {
+class Orders : public ::testing::Test {
  protected:
   // All permutations of `acts`, each with the loop's turn after every act, and with none before the
   // last.
@@ -156,8 +156,8 @@ class Orders : public testing::Test {
     const std::string end = last(scene);
     if (done.exited) {
       const auto cut = HasSubstr("powered off before its output had");
-      EXPECT_THAT(end, done.cut ? testing::Matcher<std::string>(AnyOf(Eq("ended exited 7"), cut))
-                                : testing::Matcher<std::string>(Eq("ended exited 7")));
+      EXPECT_THAT(end, done.cut ? ::testing::Matcher<std::string>(AnyOf(Eq("ended exited 7"), cut))
+                                : ::testing::Matcher<std::string>(Eq("ended exited 7")));
       if (end == "ended exited 7" && !done.given_up) {
         EXPECT_EQ(read.size(), kWritten);
       }

@@ -11,10 +11,10 @@
 namespace runhv::container {
 namespace {
 
-using testing::ElementsAre;
-using testing::StartsWith;
+using ::testing::ElementsAre;
+using ::testing::StartsWith;
 
-class ContainerProcesses : public testing::Test {
+class ContainerProcesses : public ::testing::Test {
  protected:
   // A process that runs and has all of its streams.
   ProcessNumber started(Scene& scene) {
@@ -129,7 +129,7 @@ TEST_F(ContainerProcesses, EndWithTheFirst) {
   scene.turn();
 
   EXPECT_THAT(scene.log.texts(),
-              testing::UnorderedElementsAre(
+              ::testing::UnorderedElementsAre(
                   "created", "started", "process 1 started", "process 1 signaled 9",
                   StartsWith("process 2 not started 125"), "ended exited 0"));
   EXPECT_EQ(out.take(), "last words");

@@ -8,8 +8,8 @@
 namespace runhv::container {
 namespace {
 
-using testing::Contains;
-using testing::ElementsAre;
+using ::testing::Contains;
+using ::testing::ElementsAre;
 
 TEST(ContainerStart, AsksItsOwnerOnceBeforeTheGuestRuns) {
   int asked = 0;
@@ -144,7 +144,7 @@ TEST(ContainerSignals, AreKeptWhileOthersAreOnTheirWay) {
   }
   scene.guest.listen_again();
 
-  EXPECT_THAT(types(scene.guest.hears()), testing::SizeIs(testing::Le(2 + 2 * 6)));
+  EXPECT_THAT(types(scene.guest.hears()), ::testing::SizeIs(::testing::Le(2 + 2 * 6)));
 }
 
 TEST(ContainerStop, KillsWhenItsGraceIsOver) {
@@ -190,7 +190,7 @@ TEST(ContainerPause, HoldsTheGuestAndNotTheHost) {
   EXPECT_EQ(to_string(refused.error()), "start a process in container scene: it is paused");
   ASSERT_TRUE(scene.container->signal(kFirstProcess, 10));
   scene.turn();
-  EXPECT_THAT(scene.guest.hears(), testing::IsEmpty());
+  EXPECT_THAT(scene.guest.hears(), ::testing::IsEmpty());
 
   ASSERT_TRUE(scene.container->resume());
   scene.turn();

@@ -127,7 +127,7 @@ void check_joined(const JsonNode& namespaces, const ContainerSpec& spec) {
 }
 
 void read_namespaces(const JsonNode& namespaces, Joins joins, ContainerSpec& spec) {
-  static constexpr std::pair<std::string_view, std::uint32_t> kKnown[] = {
+  static constexpr std::pair<std::string_view, std::uint32_t> kFlags[] = {
       {"pid", linux_abi::kCloneNewpid},
       {"mount", linux_abi::kCloneNewns},
       {"uts", linux_abi::kCloneNewuts},
@@ -140,8 +140,8 @@ void read_namespaces(const JsonNode& namespaces, Joins joins, ContainerSpec& spe
   for (const JsonNode& node : namespaces.elements()) {
     const std::string type = node["type"].required("a string").string();
     const auto* known =
-        std::ranges::find(kKnown, type, [](const auto& pair) { return pair.first; });
-    if (known == std::end(kKnown)) {
+        std::ranges::find(kFlags, type, [](const auto& pair) { return pair.first; });
+    if (known == std::end(kFlags)) {
       node["type"].complain("unknown namespace " + type);
       continue;
     }

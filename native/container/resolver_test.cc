@@ -14,7 +14,7 @@ namespace runhv::container {
 namespace {
 
 // The resolver's end of what the guest is connected to.
-class ResolverTest : public testing::Test {
+class ResolverTest : public ::testing::Test {
  protected:
   ResolverTest() {
     loop_ = *platform::EventLoop::create();

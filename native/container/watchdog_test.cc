@@ -6,7 +6,7 @@
 namespace runhv::container {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 using For = Watchdog::For;
 
 constexpr std::uint64_t kMemory = 1000;

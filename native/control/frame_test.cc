@@ -10,7 +10,7 @@
 namespace runhv::control {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 template <class T>
 std::vector<std::byte> frame_of(std::uint32_t type, const T& structure, std::string_view more = "",
@@ -170,7 +170,7 @@ TEST(ParseRequest, AJoinBringsTheNetworkThatItHasForItself) {
   const auto& join = std::get<JoinRequest>(*request);
   EXPECT_EQ(join.process.text, "web");
   ASSERT_TRUE(join.network);
-  EXPECT_THAT(join.network->mtus, testing::ElementsAre(1400, 1400));
+  EXPECT_THAT(join.network->mtus, ::testing::ElementsAre(1400, 1400));
   EXPECT_EQ(join.network->messages.size(), 4u);
   EXPECT_EQ(join.network->messages.back().interface, 1u);
 

@@ -19,8 +19,8 @@
 namespace runhv::control {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 class FakeRequests final : public Requests {
  public:

@@ -6,8 +6,8 @@
 namespace runhv::control {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 StoredState ended() {
   StoredState state;

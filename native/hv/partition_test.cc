@@ -13,7 +13,7 @@
 namespace runhv::hv {
 namespace {
 
-class PartitionTest : public testing::Test {
+class PartitionTest : public ::testing::Test {
  protected:
   void SetUp() override { ::setenv("RUNHV_WINHV", RUNHV_TEST_WINHV, 0); }
   void TearDown() override { ::unsetenv("RUNHV_WHP_PROFILE"); }

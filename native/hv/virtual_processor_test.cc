@@ -72,7 +72,7 @@ class FakeWhp {
   bool canceled_ = false;
 };
 
-class Cancel : public testing::Test {
+class Cancel : public ::testing::Test {
  protected:
   template <class Reason>
   bool run_gives() {

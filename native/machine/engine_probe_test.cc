@@ -9,7 +9,7 @@
 namespace runhv::machine {
 namespace {
 
-class EngineProbeTest : public testing::Test {
+class EngineProbeTest : public ::testing::Test {
  protected:
   void SetUp() override {
     ::setenv("RUNHV_WINHV", RUNHV_TEST_WINHV, 1);

@@ -15,9 +15,9 @@ namespace runhv::machine {
 inline std::array<hv::RegisterWrite, 18> entry_state(Gpa entry) {
   using hv::Register;
   using hv::RegisterValue;
-  constexpr hv::SegmentRegister kCode{0, 0xffffffff, 0x10, 0xa09b};
-  constexpr hv::SegmentRegister kData{0, 0xffffffff, 0x18, 0xc093};
-  constexpr hv::SegmentRegister kTask{0, 0xffff, 0, 0x008b};  // 64-bit TSS, busy
+  constexpr hv::SegmentRegister kCodeSegment{0, 0xffffffff, 0x10, 0xa09b};
+  constexpr hv::SegmentRegister kDataSegment{0, 0xffffffff, 0x18, 0xc093};
+  constexpr hv::SegmentRegister kTaskSegment{0, 0xffff, 0, 0x008b};  // 64-bit TSS, busy
   constexpr hv::SegmentRegister kLocal{0, 0xffff, 0, 0x0082};
   constexpr std::uint64_t kCr0 = 0x80000033;  // PG, NE, ET, MP, PE
   constexpr std::uint64_t kCr4 = 0x20;        // PAE
@@ -26,13 +26,13 @@ inline std::array<hv::RegisterWrite, 18> entry_state(Gpa entry) {
            {Register::kRflags, RegisterValue::of(2)},
            {Register::kRsp, RegisterValue::of(kZeroPageAddress.value)},
            {Register::kRsi, RegisterValue::of(kZeroPageAddress.value)},
-           {Register::kCs, RegisterValue::segment(kCode)},
-           {Register::kDs, RegisterValue::segment(kData)},
-           {Register::kEs, RegisterValue::segment(kData)},
-           {Register::kSs, RegisterValue::segment(kData)},
-           {Register::kFs, RegisterValue::segment(kData)},
-           {Register::kGs, RegisterValue::segment(kData)},
-           {Register::kTr, RegisterValue::segment(kTask)},
+           {Register::kCs, RegisterValue::segment(kCodeSegment)},
+           {Register::kDs, RegisterValue::segment(kDataSegment)},
+           {Register::kEs, RegisterValue::segment(kDataSegment)},
+           {Register::kSs, RegisterValue::segment(kDataSegment)},
+           {Register::kFs, RegisterValue::segment(kDataSegment)},
+           {Register::kGs, RegisterValue::segment(kDataSegment)},
+           {Register::kTr, RegisterValue::segment(kTaskSegment)},
            {Register::kLdtr, RegisterValue::segment(kLocal)},
            {Register::kGdtr, RegisterValue::table(kGdtAddress.value, 0x1f)},
            {Register::kIdtr, RegisterValue::table(0, 0)},

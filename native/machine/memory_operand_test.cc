@@ -37,7 +37,7 @@ class Written final : public memory::MemoryWriteObserver {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
 };
 
-class MemoryOperandTest : public testing::Test {
+class MemoryOperandTest : public ::testing::Test {
  protected:
   MemoryOperandTest() {
     std::vector<memory::GuestRange> ranges;

@@ -17,11 +17,7 @@ constexpr Option kGlobals[] = {
     {"criu", 0, "PATH", "accepted: there is no checkpoint"},
 };
 
-Fail<Error> bad(const std::string& operation, const std::string& detail) {
-  return Fail{Error{Code::kInvalidArgument, operation, detail}};
-}
-
-const Option* find(std::span<const Option> options, std::string_view name) {
+const Option* find_option(std::span<const Option> options, std::string_view name) {
   const auto found = std::ranges::find_if(options, [&](const Option& option) {
     return option.name == name || (name.size() == 1 && option.letter == name.front());
   });
@@ -46,11 +42,11 @@ Result<Given> take_option(const std::string& operation, std::span<const Option> 
   const std::string_view value = has_value ? name.substr(equals + 1) : "";
   name = name.substr(0, equals);
   Given given;
-  if (const Option* const option = find(options, name)) {
+  if (const Option* const option = find_option(options, name)) {
     given.options.push_back(option);
   } else if (!argument.starts_with("--") && !has_value) {
     for (const char letter : name) {
-      const Option* const flag = find(options, std::string_view(&letter, 1));
+      const Option* const flag = find_option(options, std::string_view(&letter, 1));
       if (flag == nullptr || !flag->value.empty()) {
         given.options.clear();
         break;
@@ -59,13 +55,14 @@ Result<Given> take_option(const std::string& operation, std::span<const Option> 
     }
   }
   if (given.options.empty()) {
-    return bad(operation, "unknown option " + std::string(argument.substr(0, argument.find('='))) +
-                              "; see runhv help " + operation);
+    return invalid_argument(operation, "unknown option " +
+                                           std::string(argument.substr(0, argument.find('='))) +
+                                           "; see runhv help " + operation);
   }
   if (given.options.front()->value.empty()) {
     if (has_value && value != "true" && value != "false") {
-      return bad(operation,
-                 "--" + std::string(name) + "=" + std::string(value) + ": expected true or false");
+      return invalid_argument(operation, "--" + std::string(name) + "=" + std::string(value) +
+                                             ": expected true or false");
     }
     if (value == "false") given.options.clear();
     return given;
@@ -74,7 +71,8 @@ Result<Given> take_option(const std::string& operation, std::span<const Option> 
     given.value = value;
     return given;
   }
-  if (arguments.empty()) return bad(operation, "--" + std::string(name) + " needs a value");
+  if (arguments.empty())
+    return invalid_argument(operation, "--" + std::string(name) + " needs a value");
   given.value = arguments.front();
   arguments = arguments.subspan(1);
   return given;
@@ -142,13 +140,13 @@ Result<Globals> take_globals(std::span<const std::string_view>& arguments) {
     if (given.options.empty()) continue;
     const std::string_view name = given.options.front()->name;
     if (name == "root") {
-      if (given.value.empty()) return bad("--root", "expected a folder");
+      if (given.value.empty()) return invalid_argument("--root", "expected a folder");
       globals.root = given.value;
     } else if (name == "log") {
       globals.log = given.value;
     } else if (name == "log-format") {
       if (given.value != "text" && given.value != "json") {
-        return bad("--log-format", "expected text or json");
+        return invalid_argument("--log-format", "expected text or json");
       }
       globals.log_json = given.value == "json";
     } else if (name == "debug") {

@@ -38,7 +38,6 @@ namespace {
 using control::Client;
 using control::FoundContainer;
 
-constexpr std::uint64_t kEndNs = 10'000'000'000;
 constexpr std::uint64_t kMaxPsBytes = 64ull << 20;
 
 Fail<Error> refuse(const std::string& verb, Code code, const std::string& detail) {

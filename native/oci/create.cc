@@ -38,13 +38,6 @@ namespace {
 namespace fs = std::filesystem;
 using control::Client;
 
-constexpr int kKill = 9;  // Linux: SIGKILL
-constexpr std::uint64_t kEndNs = 10'000'000'000;
-
-Fail<Error> bad(const std::string& detail) {
-  return Fail{Error{Code::kInvalidArgument, "create", detail}};
-}
-
 // Until the child is told to go on, and it is not where nobody tells it: a caller that was killed.
 class Gate {
  public:
@@ -132,10 +125,12 @@ class Creation {
     if (options_.attached) return {};
     // In runc's words.
     if (bundle_.process.terminal && options_.console_socket.empty()) {
-      return bad("cannot allocate tty if runhv will detach without setting console socket");
+      return invalid_argument(
+          "create", "cannot allocate tty if runhv will detach without setting console socket");
     }
     if (!bundle_.process.terminal && !options_.console_socket.empty()) {
-      return bad("cannot use console socket if runhv will not detach or allocate tty");
+      return invalid_argument("create",
+                              "cannot use console socket if runhv will not detach or allocate tty");
     }
     return {};
   }
@@ -175,7 +170,8 @@ class Creation {
 
   Result<void> make_cgroups_of_it() {
     if (globals_.systemd_cgroup && !host_.cgroups_path.empty()) {
-      return bad(
+      return invalid_argument(
+          "create",
           "systemd cgroup flag passed, but systemd support for managing cgroups is not available");
     }
     const auto made = make_cgroups(stored_.cgroups);
@@ -394,7 +390,7 @@ Result<void> start_container(const Globals& globals, const std::string& id) {
   RUNHV_TRY_ASSIGN(const HostSpec host, host_spec(container));
   container.state.status = "running";
   if (auto run = run_hooks("poststart", host.hooks.poststart, container.state); !run) {
-    static_cast<void>(client.signal(RUNHV_FIRST_PROCESS, kKill));
+    static_cast<void>(client.signal(RUNHV_FIRST_PROCESS, container::linux_abi::kSigkill));
     return fail(std::move(run).error());
   }
   return {};

@@ -22,10 +22,10 @@
 namespace runhv::oci {
 namespace {
 
-using testing::Each;
-using testing::ElementsAre;
-using testing::EndsWith;
-using testing::HasSubstr;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
 using Given = std::vector<std::string_view>;
 
 constexpr Option kOptions[] = {{"all", 'a', "", "everything"},
@@ -181,7 +181,7 @@ TEST(HostSpec, IsReadWithItsTypes) {
 
 TEST(FindPod, IsWhoseProcessAPathNames) {
   if (platform::current_user_id() != 0) GTEST_SKIP() << "only root's containers can be named so";
-  const std::string root = testing::TempDir() + "runhv-pods-" + std::to_string(::getpid());
+  const std::string root = ::testing::TempDir() + "runhv-pods-" + std::to_string(::getpid());
   ASSERT_TRUE(platform::make_private_directory(root));
   const auto make = [&](const std::string& id, std::uint64_t pid, const std::string& pod) {
     auto folder = control::ContainerFolder::take(root, id);
@@ -245,7 +245,7 @@ TEST(Cgroups, NoPathLeadsOutOfTheHierarchy) {
   const auto folders = cgroup_folders("/../../a/../b/c");
   if (!folders) GTEST_SKIP() << "no cgroups are mounted here";
   EXPECT_THAT(*folders, Each(EndsWith("/b/c")));
-  EXPECT_THAT(*folders, Each(testing::Not(HasSubstr(".."))));
+  EXPECT_THAT(*folders, Each(::testing::Not(HasSubstr(".."))));
   EXPECT_THAT(to_string(cgroup_folders("/..").error()), HasSubstr("the root of them all"));
 }
 

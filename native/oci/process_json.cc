@@ -11,15 +11,12 @@ namespace {
 
 using Value = rapidjson::Value;
 
-Fail<Error> bad(const std::string& operation, const std::string& detail) {
-  return Fail{Error{Code::kInvalidArgument, operation, detail}};
-}
-
 Result<std::uint32_t> number(const std::string& operation, std::string_view text) {
   std::uint32_t value = 0;
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (failure == std::errc() && end == text.data() + text.size() && !text.empty()) return value;
-  return bad(operation, "\"" + std::string(text) + "\": expected the number of a user or a group");
+  return invalid_argument(
+      operation, "\"" + std::string(text) + "\": expected the number of a user or a group");
 }
 
 // A process object that is changed member by member.

@@ -14,9 +14,9 @@
 namespace runhv::platform {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
-class EventLoopTest : public testing::Test {
+class EventLoopTest : public ::testing::Test {
  protected:
   void SetUp() override {
     auto loop = EventLoop::create();

@@ -46,7 +46,7 @@ TEST(ThreadTest, WhatItsWorkOwnsHasEndedWhenItIsJoined) {
 }
 
 TEST(ThreadDeathTest, OneThatNobodyEndsIsABug) {
-  EXPECT_EXIT({ auto thread = Thread::start("t", [] {}); }, testing::ExitedWithCode(70), "");
+  EXPECT_EXIT({ auto thread = Thread::start("t", [] {}); }, ::testing::ExitedWithCode(70), "");
 }
 
 }  // namespace

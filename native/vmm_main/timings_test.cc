@@ -11,7 +11,7 @@
 namespace runhv::vmm_main {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 runhv_statistics measured() {
   runhv_statistics statistics{};
@@ -105,8 +105,8 @@ TEST(Timings, TableShowsABarForEachStageThatWasReached) {
   EXPECT_THAT(plain, HasSubstr("web: engine soft, kernel 6.12-test, 1 CPU, 128 MiB"));
   EXPECT_THAT(plain, HasSubstr("spawn                     0.0        2.1  #######"));
   EXPECT_THAT(plain, HasSubstr("exits to the first instruction     7 (mmio 7)"));
-  EXPECT_THAT(plain, testing::Not(HasSubstr("agent")));
-  EXPECT_THAT(plain, testing::Not(HasSubstr("\x1b")));
+  EXPECT_THAT(plain, ::testing::Not(HasSubstr("agent")));
+  EXPECT_THAT(plain, ::testing::Not(HasSubstr("\x1b")));
   EXPECT_THAT(timings_table("web", measured(), kExited3, true), HasSubstr("\x1b[36m\u2588"));
 }
 

@@ -7,6 +7,10 @@ namespace runhv::winhv_linux {
 
 struct Profile;
 
+// What every engine has.
+inline constexpr UINT64 kX64MsrExits = 0x31;  // UnhandledMsrs, MiscEnableMsrRead, McUpdate…
+inline constexpr UINT64 kSyntheticFeatures = 0xB8B;  // bits of hyperv.h
+
 struct Capabilities {
   UINT64 features = 0;            // WHV_CAPABILITY_FEATURES
   UINT64 extended_vm_exits = 0;   // WHV_EXTENDED_VM_EXITS

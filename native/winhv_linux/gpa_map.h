@@ -8,6 +8,8 @@
 
 namespace runhv::winhv_linux {
 
+inline constexpr std::uint64_t kPageBytes = 4096;
+
 struct GpaRange {
   std::uint64_t size;
   std::byte* host;

@@ -15,9 +15,8 @@
 namespace runhv::winhv_linux {
 namespace {
 
-constexpr UINT64 kPage = 4096;
 constexpr UINT64 kDirtyPageTracking = 1 << 3;  // WHV_CAPABILITY_FEATURES
-constexpr UINT32 kTracked = 0xF;               // WHV_MAP_GPA_RANGE_FLAGS
+constexpr UINT32 kTrackedMemory = 0xF;         // WHV_MAP_GPA_RANGE_FLAGS
 
 // What the test lets happen in run(), and what the partition asked for.
 class FakeVm final : public EngineVm {
@@ -217,46 +216,47 @@ class DirtyPartition : public PartitionTest {
  protected:
   DirtyPartition() {
     set_up();
-    map(0, 4, kTracked);
+    map(0, 4, kTrackedMemory);
   }
   void map(UINT64 first, UINT64 pages, UINT32 flags) {
-    EXPECT_EQ(partition_.map(first * kPage, {pages * kPage, memory_.data(), flags}), S_OK);
+    EXPECT_EQ(partition_.map(first * kPageBytes, {pages * kPageBytes, memory_.data(), flags}),
+              S_OK);
   }
   UINT64 dirty(UINT64 first, UINT64 pages) {
     UINT64 bitmap = ~UINT64{0};
-    EXPECT_EQ(partition_.query_dirty(first * kPage, pages * kPage, {&bitmap, 1}), S_OK);
+    EXPECT_EQ(partition_.query_dirty(first * kPageBytes, pages * kPageBytes, {&bitmap, 1}), S_OK);
     return bitmap;
   }
   HRESULT query(UINT64 first, UINT64 pages) {
     UINT64 bitmap = 0;
-    return partition_.query_dirty(first * kPage, pages * kPage, {&bitmap, 1});
+    return partition_.query_dirty(first * kPageBytes, pages * kPageBytes, {&bitmap, 1});
   }
 
-  alignas(kPage) std::array<std::byte, 4 * kPage> memory_{};
+  alignas(kPageBytes) std::array<std::byte, 4 * kPageBytes> memory_{};
 };
 
 TEST_F(DirtyPartition, WhatTheEngineMarksIsToldOnce) {
-  vm().dirty_pages.mark(2 * kPage);
+  vm().dirty_pages.mark(2 * kPageBytes);
   EXPECT_EQ(dirty(0, 4), 0b100u);
   EXPECT_EQ(dirty(0, 4), 0u);
 }
 
 TEST_F(DirtyPartition, OnlyWhatIsTrackedAsAWholeIsThere) {
   EXPECT_EQ(query(0, 5), WHV_E_GPA_RANGE_NOT_FOUND);
-  map(4, 1, kTracked & ~UINT32{WHvMapGpaRangeFlagTrackDirtyPages});
+  map(4, 1, kTrackedMemory & ~UINT32{WHvMapGpaRangeFlagTrackDirtyPages});
   EXPECT_EQ(query(3, 2), WHV_E_GPA_RANGE_NOT_FOUND);
-  map(4, 1, kTracked);
+  map(4, 1, kTrackedMemory);
   EXPECT_EQ(query(3, 2), S_OK);
 }
 
 TEST_F(DirtyPartition, AMapForgetsWhatItReplacesAndAResetNothing) {
-  vm().dirty_pages.mark(0, 4 * kPage);
-  map(1, 1, kTracked);
+  vm().dirty_pages.mark(0, 4 * kPageBytes);
+  map(1, 1, kTrackedMemory);
   ASSERT_EQ(partition_.reset(), S_OK);
   EXPECT_EQ(dirty(0, 4), 0b1101u);
   vm().dirty_pages.mark(0);
-  ASSERT_EQ(partition_.unmap(0, kPage), S_OK);
-  map(0, 1, kTracked);
+  ASSERT_EQ(partition_.unmap(0, kPageBytes), S_OK);
+  map(0, 1, kTrackedMemory);
   EXPECT_EQ(dirty(0, 4), 0u);
 }
 
@@ -435,7 +435,7 @@ TEST_F(PartitionTest, FeaturesThatTheEngineLacksDoNotExistForTheGuest) {
   // Not among the features of the fake engine.
   EXPECT_EQ(set(WHvPartitionPropertyCodeSyntheticProcessorFeaturesBanks, banks), E_INVALIDARG);
   set_up();
-  EXPECT_EQ(engine_.asks->write_msr(0, 0x40000021, kPage | 1), MsrAnswer::kFault);
+  EXPECT_EQ(engine_.asks->write_msr(0, 0x40000021, kPageBytes | 1), MsrAnswer::kFault);
 }
 
 TEST_F(PartitionTest, WithoutStrictModeHltIsWaitedFor) {
@@ -474,12 +474,13 @@ TEST_F(PartitionTest, TimeOfARunningProcessorIsNotSuspended) {
 TEST_F(PartitionTest, ResetMakesTheMachineAnewWithItsMemory) {
   EXPECT_EQ(partition_.reset(), whpapi::kInvalidState);  // not set up
   set_up(WHvX64LocalApicEmulationModeX2Apic);
-  alignas(kPage) static std::array<std::byte, kPage> page;
-  ASSERT_EQ(partition_.map(7 * kPage, {kPage, page.data(), WHvMapGpaRangeFlagRead}), S_OK);
+  alignas(kPageBytes) static std::array<std::byte, kPageBytes> page;
+  ASSERT_EQ(partition_.map(7 * kPageBytes, {kPageBytes, page.data(), WHvMapGpaRangeFlagRead}),
+            S_OK);
   ASSERT_EQ(partition_.cancel(0), S_OK);
   EXPECT_EQ(partition_.reset(), S_OK);
   EXPECT_EQ(vm().shape.local_apic_mode, WHvX64LocalApicEmulationModeX2Apic);
-  EXPECT_EQ(vm().mapped, std::deque<UINT64>{7 * kPage});
+  EXPECT_EQ(vm().mapped, std::deque<UINT64>{7 * kPageBytes});
   vm().give(EngineExitReason::kPort);
   EXPECT_EQ(run(), WHvRunVpExitReasonX64IoPortAccess);  // the cancel is forgotten
 }
@@ -574,11 +575,11 @@ TEST_F(StrictPartition, OnlyOneHasMemory) {
   ASSERT_EQ(second.set_property(WHvPartitionPropertyCodeProcessorCount, &count, sizeof count),
             S_OK);
   ASSERT_EQ(second.setup(), S_OK);
-  alignas(kPage) static std::array<std::byte, kPage> page;
-  const GpaRange range{kPage, page.data(), WHvMapGpaRangeFlagRead};
+  alignas(kPageBytes) static std::array<std::byte, kPageBytes> page;
+  const GpaRange range{kPageBytes, page.data(), WHvMapGpaRangeFlagRead};
   EXPECT_EQ(partition_.map(0, range), S_OK);
   EXPECT_EQ(second.map(0, range), whpapi::kVidPartitionAlreadyExists);
-  EXPECT_EQ(partition_.unmap(0, kPage), S_OK);
+  EXPECT_EQ(partition_.unmap(0, kPageBytes), S_OK);
   EXPECT_EQ(second.map(0, range), S_OK);
 }
 

@@ -60,7 +60,7 @@ constexpr std::array kProfiles{
     before_26100("windows-server-2022", kResetPartition),  // 20348
 };
 
-const Profile* read_environment() {
+const Profile* read_profile() {
   const std::string name = platform::environment("RUNHV_WHP_PROFILE");
   if (name.empty()) return kProfiles.data();
   const Profile* profile = find_profile(name);
@@ -83,7 +83,7 @@ const Profile* find_profile(std::string_view name) {
 }
 
 const Profile* configured_profile() {
-  static const Profile* const profile = read_environment();
+  static const Profile* const profile = read_profile();
   return profile;
 }
 

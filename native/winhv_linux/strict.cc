@@ -35,7 +35,7 @@ std::optional<HaltReport> read_halt_report() {
   return std::nullopt;
 }
 
-Strictness read_environment() {
+Strictness read_strictness() {
   if (platform::environment("RUNHV_WHP_STRICT") != "1") return {};
   return {.enabled = true,
           .halt_report = read_halt_report(),
@@ -85,7 +85,7 @@ void Strictness::pay_for_map(std::uint64_t bytes) const {
 }
 
 const Strictness& strictness() {
-  static const Strictness strictness = read_environment();
+  static const Strictness strictness = read_strictness();
   return strictness;
 }
 

@@ -14,7 +14,7 @@ constexpr std::uint32_t kIdRegister = 0x00;
 constexpr std::uint32_t kVersionRegister = 0x01;
 constexpr std::uint32_t kArbitrationRegister = 0x02;
 constexpr std::uint32_t kFirstEntryRegister = 0x10;
-constexpr std::uint32_t kVersion = 0x11;
+constexpr std::uint32_t kVersionOf82093 = 0x11;
 
 // §3.2.4: a redirection entry.
 constexpr std::uint64_t kVectorMask = 0xff;
@@ -83,7 +83,7 @@ std::uint32_t IoApic::read_register(std::uint32_t index) const {
     case kArbitrationRegister:
       return std::uint32_t{apic_id_} << 24;
     case kVersionRegister:
-      return kVersion | static_cast<std::uint32_t>(pins_.size() - 1) << 16;
+      return kVersionOf82093 | static_cast<std::uint32_t>(pins_.size() - 1) << 16;
     default:
       break;
   }

@@ -22,6 +22,7 @@
 #include "platform/clock.h"
 #include "platform/complain.h"
 #include "platform/event_loop.h"
+#include "platform/linux/descriptor.h"
 #include "platform/os_error.h"
 #include "platform/pipe.h"
 #include "platform/process.h"
@@ -31,8 +32,6 @@ namespace runhv::platform {
 namespace {
 
 constexpr std::size_t kKeptOutputBytes = 4096;
-
-int number(const UniqueHandle& handle) { return static_cast<int>(handle.get()); }
 
 std::string read_all(const UniqueHandle& reader) {
   std::string text;

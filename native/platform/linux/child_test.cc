@@ -18,7 +18,7 @@
 namespace runhv::platform {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 Program shell(const std::string& script, std::uint64_t timeout_ns = 60'000'000'000) {
   return {.path = "/bin/sh",
@@ -71,8 +71,8 @@ TEST(Detached, IsNobodysChildAndHasWhatItIsGivenAndNoMore) {
   }
   ::close(ends[0]);
   // Not a leader of its session, so that no terminal that it opens becomes its own.
-  EXPECT_THAT(said,
-              testing::MatchesRegex("/dev/null\n/dev/zero\n/dev/null\n/usr\nb\nsession [0-9]+\n"));
+  EXPECT_THAT(
+      said, ::testing::MatchesRegex("/dev/null\n/dev/zero\n/dev/null\n/usr\nb\nsession [0-9]+\n"));
 }
 
 TEST(Detached, WhatCannotBeStartedIsTheError) {

@@ -36,7 +36,7 @@
 namespace runhv::platform {
 namespace {
 
-constexpr const char* kOperation = "confine this process";
+constexpr const char* kConfine = "confine this process";
 constexpr const char* kNoFilters =
     "system calls: this kernel, or what runs us, has no seccomp filters";
 constexpr const char* kNoFileRules = "files: this kernel has no Landlock of version 2 or newer";
@@ -93,9 +93,9 @@ Result<UniqueHandle> file_rules(const std::vector<KeptPath>& paths,
   if (version == 0) return UniqueHandle();
   const landlock_ruleset_attr attributes{.handled_access_fs = handled_by(version)};
   UniqueHandle rules(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0));
-  if (!rules.is_open()) return Fail{last_os_error(kOperation)};
+  if (!rules.is_open()) return Fail{last_os_error(kConfine)};
   for (const KeptPath& kept : paths) {
-    const std::string operation = std::string(kOperation) + ": keep " + kept.path;
+    const std::string operation = std::string(kConfine) + ": keep " + kept.path;
     UniqueHandle file(::open(kept.path.c_str(), O_PATH | O_CLOEXEC));
     struct stat info {};
     if (!file.is_open() || ::fstat(static_cast<int>(file.get()), &info) != 0) {
@@ -334,7 +334,7 @@ void wait_for(pid_t thread, Round& round) {
 
 Result<std::set<pid_t>> threads_of_this_process() {
   DIR* directory = ::opendir("/proc/self/task");
-  if (directory == nullptr) return Fail{last_os_error(kOperation)};
+  if (directory == nullptr) return Fail{last_os_error(kConfine)};
   const ScopeExit close([&] { ::closedir(directory); });
   std::set<pid_t> threads;
   while (const dirent* entry = ::readdir(directory)) {
@@ -394,7 +394,7 @@ Result<void> Confinement::confine_other_threads() const {
   struct sigaction report {};
   report.sa_sigaction = report_and_end;
   report.sa_flags = SA_SIGINFO;
-  if (::sigaction(SIGSYS, &report, nullptr) != 0) return Fail{last_os_error(kOperation)};
+  if (::sigaction(SIGSYS, &report, nullptr) != 0) return Fail{last_os_error(kConfine)};
 
   Round round;
   round.confinement = this;
@@ -420,9 +420,9 @@ Result<void> Confinement::confine_other_threads() const {
     if (thread == process || thread == self) continue;
     if (::syscall(SYS_tgkill, process, thread, signal) == 0) wait_for(thread, round);
   }
-  if (const int failed = round.failure; failed != 0) return Fail{os_error(kOperation, failed)};
+  if (const int failed = round.failure; failed != 0) return Fail{os_error(kConfine, failed)};
   if (const int failed = confine_this_thread(); failed != 0) {
-    return Fail{os_error(kOperation, failed)};
+    return Fail{os_error(kConfine, failed)};
   }
   return {};
 }

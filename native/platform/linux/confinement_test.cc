@@ -41,7 +41,7 @@ namespace fs = std::filesystem;
 constexpr int kEndedBySigsys = 128 + SIGSYS;
 
 // It is for good: each test is a child, as runhv-vmm begins.
-class ConfinementTest : public testing::Test {
+class ConfinementTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (kIsInstrumented) GTEST_SKIP() << "sanitizers need what it takes away";

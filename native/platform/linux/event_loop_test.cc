@@ -26,9 +26,9 @@
 namespace runhv::platform {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
-class LinuxEventLoopTest : public testing::Test {
+class LinuxEventLoopTest : public ::testing::Test {
  protected:
   void SetUp() override {
     auto loop = EventLoop::create();
@@ -150,7 +150,7 @@ TEST(EventLoopDeathTest, SaysWhereAProcessCannotBeWatched) {
         const auto end = ProcessEnd::watch(1);
         std::_Exit(!end && end.error().code == Code::kUnsupported ? 0 : 1);
       },
-      testing::ExitedWithCode(0), "");
+      ::testing::ExitedWithCode(0), "");
 }
 
 TEST(EventLoopDeathTest, IsAnErrorWhereNoHandleIsLeft) {
@@ -166,7 +166,7 @@ TEST(EventLoopDeathTest, IsAnErrorWhereNoHandleIsLeft) {
         const auto loop = EventLoop::create();
         std::_Exit(!loop && loop.error().os_code == EMFILE ? 0 : 1);
       },
-      testing::ExitedWithCode(0), "");
+      ::testing::ExitedWithCode(0), "");
 }
 
 TEST(EventLoopDeathTest, ServesTheSignalsOfTheProcess) {
@@ -185,7 +185,7 @@ TEST(EventLoopDeathTest, ServesTheSignalsOfTheProcess) {
         if (!(*loop)->run()) std::_Exit(3);
         std::_Exit(seen == std::vector({SIGTERM, SIGWINCH}) ? 0 : 1);
       },
-      testing::ExitedWithCode(0), "");
+      ::testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

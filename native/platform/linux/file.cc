@@ -14,13 +14,12 @@
 #include <unistd.h>
 
 #include "base/scope_exit.h"
+#include "platform/linux/descriptor.h"
 #include "platform/os_error.h"
 #include "platform/process.h"
 
 namespace runhv::platform {
 namespace {
-
-int number(const UniqueHandle& handle) { return static_cast<int>(handle.get()); }
 
 // fcntl(2), open file description locks: they are seen by those of Java, and outlive an exec.
 bool share_lock(const UniqueHandle& handle, int command) {

@@ -25,6 +25,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "platform/linux/descriptor.h"
 #include "platform/os_error.h"
 
 namespace runhv::platform {
@@ -32,8 +33,6 @@ namespace {
 
 constexpr std::size_t kIovecs = 1024;               // IOV_MAX of Linux
 constexpr std::size_t kAttributeListBytes = 65536;  // XATTR_LIST_MAX of Linux
-
-int number(const UniqueHandle& handle) { return static_cast<int>(handle.get()); }
 
 int result(long of_call) { return of_call < 0 ? errno : 0; }
 

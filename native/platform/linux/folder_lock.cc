@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "platform/file.h"
+#include "platform/linux/descriptor.h"
 #include "platform/linux/private_folder.h"
 #include "platform/os_error.h"
 #include "platform/random_name.h"
@@ -19,8 +20,6 @@ constexpr char kFile[] = "lock";
 
 // Each time, somebody has removed and made the folder between two of our calls.
 constexpr int kMostAttempts = 100;
-
-int number(const UniqueHandle& handle) { return static_cast<int>(handle.get()); }
 
 // fcntl(2), open file description locks: the kernel frees them when the last descriptor closes, and
 // they can be asked about without being taken.

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "platform/linux/descriptor.h"
 #include "platform/linux/io_result.h"
 #include "platform/linux/private_folder.h"
 #include "platform/os_error.h"
@@ -21,8 +22,6 @@ namespace {
 
 constexpr std::size_t kMaxNameLength = 64;
 constexpr int kBacklog = 128;  // far less than any limit of open handles
-
-int number(const UniqueHandle& handle) { return static_cast<int>(handle.get()); }
 
 // unix(7): an address holds 107 characters and a path may have more, so it is told by the folder's
 // descriptor.

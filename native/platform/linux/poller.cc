@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "platform/clock.h"
+#include "platform/linux/descriptor.h"
 #include "platform/os_error.h"
 
 namespace runhv::platform {
@@ -21,8 +22,6 @@ constexpr std::uint64_t kWakeId = 0;
 constexpr std::uint64_t kTimerId = 1;
 constexpr std::uint32_t kReadableEvents = EPOLLIN | EPOLLHUP | EPOLLERR;
 constexpr std::uint32_t kWritableEvents = EPOLLOUT | EPOLLHUP | EPOLLERR;
-
-int number(const UniqueHandle& handle) { return static_cast<int>(handle.get()); }
 
 bool control(const UniqueHandle& epoll, int operation, int file, std::uint32_t events,
              std::uint64_t id) {

@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "platform/handle.h"
+#include "platform/linux/descriptor.h"
 #include "platform/linux/forwarded_signals.h"
 #include "platform/os_error.h"
 #include "platform/thread.h"
@@ -17,10 +17,8 @@
 namespace runhv::platform {
 namespace {
 
-constexpr const char* kOperation = "show the container's files to who enters its mount namespace";
+constexpr const char* kShowFiles = "show the container's files to who enters its mount namespace";
 constexpr int kDetach = 2;  // MNT_DETACH, which <linux/mount.h> has not
-
-int number(const UniqueHandle& handle) { return static_cast<int>(handle.get()); }
 
 bool change(int directory, const char* path, unsigned flags, const mount_attr& attributes) {
   return ::syscall(SYS_mount_setattr, directory, path, flags, &attributes, sizeof attributes) == 0;
@@ -59,12 +57,12 @@ UniqueHandle tree(const std::string& source, bool cross_mounts, bool read_only) 
 
 Result<void> show_here(const ShownFiles& files) {
   // A thread's root and working folder are then its own, too.
-  if (::unshare(CLONE_NEWNS) != 0) return Fail{last_os_error(kOperation)};
+  if (::unshare(CLONE_NEWNS) != 0) return Fail{last_os_error(kShowFiles)};
   mount_attr private_to_us{};
   private_to_us.propagation = MS_PRIVATE;
-  if (!change(AT_FDCWD, "/", AT_RECURSIVE, private_to_us)) return Fail{last_os_error(kOperation)};
+  if (!change(AT_FDCWD, "/", AT_RECURSIVE, private_to_us)) return Fail{last_os_error(kShowFiles)};
   const UniqueHandle root = tree(files.root, false, false);
-  if (!root.is_open()) return Fail{last_os_error(kOperation)};
+  if (!root.is_open()) return Fail{last_os_error(kShowFiles)};
   std::vector<UniqueHandle> mounts;  // while the host's paths are there
   for (const ShownMount& mount : files.mounts) {
     mounts.push_back(tree(mount.source, mount.cross_mounts, mount.read_only));
@@ -73,7 +71,7 @@ Result<void> show_here(const ShownFiles& files) {
   if (!attach(root, "/") || ::fchdir(number(root)) != 0 ||
       ::syscall(SYS_pivot_root, ".", ".") != 0 || ::syscall(SYS_umount2, ".", kDetach) != 0 ||
       ::chdir("/") != 0) {
-    return Fail{last_os_error(kOperation)};
+    return Fail{last_os_error(kShowFiles)};
   }
   // The guest can put any link into its root: from here on none leads out.
   for (std::size_t i = 0; i < mounts.size(); ++i) {
@@ -82,7 +80,7 @@ Result<void> show_here(const ShownFiles& files) {
   mount_attr read_only{};
   read_only.attr_set = MOUNT_ATTR_RDONLY;
   if (files.read_only && !change(number(root), "", AT_EMPTY_PATH, read_only)) {
-    return Fail{last_os_error(kOperation)};
+    return Fail{last_os_error(kShowFiles)};
   }
   return {};
 }

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 // What is seen is the process's for good: each test is a child. As the host looks: by the first
 // thread's root.
-class ShownFilesTest : public testing::Test {
+class ShownFilesTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "only root may make a mount namespace";

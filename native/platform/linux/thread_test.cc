@@ -23,7 +23,7 @@
 namespace runhv::platform {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
 
@@ -98,7 +98,7 @@ TEST(ThreadDeathTest, AWriteWithoutAReaderOrBeyondTheLimitDoesNotEndTheProcess) 
         thread->join();
         std::_Exit(0);
       },
-      testing::ExitedWithCode(0), "");
+      ::testing::ExitedWithCode(0), "");
 }
 
 TEST(ThreadDeathTest, ARefusedThreadIsAnErrorThatSaysWhatToDo) {
@@ -112,7 +112,8 @@ TEST(ThreadDeathTest, ARefusedThreadIsAnErrorThatSaysWhatToDo) {
         std::fputs((to_string(thread.error()) + "\n" + to_string(worker.error())).c_str(), stderr);
         std::_Exit(0);
       },
-      testing::ExitedWithCode(0), "start thread vcpu0: .*pids.max .errno 11.\nstart thread disk: ");
+      ::testing::ExitedWithCode(0),
+      "start thread vcpu0: .*pids.max .errno 11.\nstart thread disk: ");
 }
 
 TEST(WorkerTest, RunsJobsInTheirOrderOnItsThread) {

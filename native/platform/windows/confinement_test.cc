@@ -92,7 +92,7 @@ bool is_only_set_under_wine(const std::wstring& attempt) {
          (attempt == L"start a process" || attempt == L"make code");
 }
 
-class WindowsConfinement : public testing::TestWithParam<const wchar_t*> {};
+class WindowsConfinement : public ::testing::TestWithParam<const wchar_t*> {};
 
 TEST_P(WindowsConfinement, TakesAway) {
   wchar_t name[64];
@@ -106,8 +106,8 @@ TEST_P(WindowsConfinement, TakesAway) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Attempts, WindowsConfinement,
-                         testing::Values(L"start a process", L"make code", L"have a privilege",
-                                         L"be in no job"));
+                         ::testing::Values(L"start a process", L"make code", L"have a privilege",
+                                           L"be in no job"));
 
 }  // namespace
 }  // namespace runhv::platform

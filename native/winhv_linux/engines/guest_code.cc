@@ -6,7 +6,6 @@
 namespace runhv::winhv_linux {
 namespace {
 
-constexpr UINT64 kPageBytes = 4096;
 constexpr UINT32 kMaxInstructionBytes = 15;
 
 UINT64 general(const kvm_regs& r, unsigned index) {

@@ -9,8 +9,6 @@
 namespace runhv::winhv_linux {
 namespace {
 
-constexpr UINT64 kPageBytes = 4096;
-
 bool is_tracked(const GpaRange& range) {
   return (range.flags & WHvMapGpaRangeFlagTrackDirtyPages) != 0;
 }

@@ -11,7 +11,6 @@
 namespace runhv::winhv_linux {
 namespace {
 
-constexpr UINT64 kPage = 4096;
 constexpr UINT32 kRead = WHvMapGpaRangeFlagRead;
 constexpr UINT32 kReadWrite = WHvMapGpaRangeFlagRead | WHvMapGpaRangeFlagWrite;
 constexpr UINT32 kTracked = kReadWrite | WHvMapGpaRangeFlagTrackDirtyPages;
@@ -45,7 +44,7 @@ class Slots {
     for (const auto& [number, each] : slots_) {
       const bool is_logged = (each.flags & KVM_MEM_LOG_DIRTY_PAGES) != 0;
       if (is_logged && gpa - each.guest_phys_addr < each.memory_size) {
-        logs_[number] |= UINT64{1} << (gpa - each.guest_phys_addr) / kPage;
+        logs_[number] |= UINT64{1} << (gpa - each.guest_phys_addr) / kPageBytes;
       }
     }
   }
@@ -64,15 +63,17 @@ class Slots {
 class KvmMemoryTest : public ::testing::Test {
  protected:
   GpaRange range(UINT64 pages, std::byte* host, UINT32 flags = kReadWrite) {
-    return {pages * kPage, host, flags};
+    return {pages * kPageBytes, host, flags};
   }
-  UINT64 host(std::size_t page) { return reinterpret_cast<UINT64>(bytes_.data() + page * kPage); }
+  UINT64 host(std::size_t page) {
+    return reinterpret_cast<UINT64>(bytes_.data() + page * kPageBytes);
+  }
 
-  alignas(kPage) std::array<std::byte, 8 * kPage> bytes_{};
+  alignas(kPageBytes) std::array<std::byte, 8 * kPageBytes> bytes_{};
   Slots slots_;
   UINT64 dirty(UINT64 page, UINT64 pages) {
     UINT64 bitmap = ~UINT64{0};
-    EXPECT_EQ(memory_.take_dirty(page * kPage, pages * kPage, {&bitmap, 1}), S_OK);
+    EXPECT_EQ(memory_.take_dirty(page * kPageBytes, pages * kPageBytes, {&bitmap, 1}), S_OK);
     return bitmap;
   }
 
@@ -86,10 +87,10 @@ class KvmMemoryTest : public ::testing::Test {
 
 TEST_F(KvmMemoryTest, WrittenPagesOfATrackedRangeAreTaken) {
   ASSERT_EQ(memory_.map(0, range(2, bytes_.data())), S_OK);
-  ASSERT_EQ(memory_.map(2 * kPage, range(4, bytes_.data() + 2 * kPage, kTracked)), S_OK);
-  slots_.write(kPage);
-  slots_.write(3 * kPage + 8);
-  slots_.write(5 * kPage);
+  ASSERT_EQ(memory_.map(2 * kPageBytes, range(4, bytes_.data() + 2 * kPageBytes, kTracked)), S_OK);
+  slots_.write(kPageBytes);
+  slots_.write(3 * kPageBytes + 8);
+  slots_.write(5 * kPageBytes);
   EXPECT_EQ(dirty(3, 2), 0b1u);  // the other is kept
   EXPECT_EQ(dirty(2, 4), 0b1000u);
   EXPECT_EQ(dirty(2, 4), 0u);
@@ -97,7 +98,7 @@ TEST_F(KvmMemoryTest, WrittenPagesOfATrackedRangeAreTaken) {
 
 TEST_F(KvmMemoryTest, TheRestOfATrackedRangeCountsAsWritten) {
   ASSERT_EQ(memory_.map(0, range(4, bytes_.data(), kTracked)), S_OK);
-  ASSERT_EQ(memory_.map(kPage, range(1, bytes_.data() + 4 * kPage, kTracked)), S_OK);
+  ASSERT_EQ(memory_.map(kPageBytes, range(1, bytes_.data() + 4 * kPageBytes, kTracked)), S_OK);
   EXPECT_EQ(dirty(0, 4), 0b1101u);
 }
 
@@ -108,69 +109,69 @@ TEST_F(KvmMemoryTest, WhatWasWrittenOutlivesIt) {
          [this](UINT32 slot, std::span<UINT64> bitmap) { return slots_.take_log(slot, bitmap); }},
         4, dirty_pages_);
     ASSERT_EQ(other.map(0, range(4, bytes_.data(), kTracked)), S_OK);
-    slots_.write(2 * kPage);
+    slots_.write(2 * kPageBytes);
   }
   EXPECT_EQ(dirty(0, 4), 0b100u);
 }
 
 TEST_F(KvmMemoryTest, NewRangeReplacesThePagesThatItCovers) {
   ASSERT_EQ(memory_.map(0, range(4, bytes_.data())), S_OK);
-  ASSERT_EQ(memory_.map(kPage, range(2, bytes_.data() + 5 * kPage)), S_OK);
+  ASSERT_EQ(memory_.map(kPageBytes, range(2, bytes_.data() + 5 * kPageBytes)), S_OK);
   EXPECT_EQ(slots_.host_at(0), host(0));
-  EXPECT_EQ(slots_.host_at(kPage), host(5));
-  EXPECT_EQ(slots_.host_at(2 * kPage), host(6));
-  EXPECT_EQ(slots_.host_at(3 * kPage), host(3));
+  EXPECT_EQ(slots_.host_at(kPageBytes), host(5));
+  EXPECT_EQ(slots_.host_at(2 * kPageBytes), host(6));
+  EXPECT_EQ(slots_.host_at(3 * kPageBytes), host(3));
   EXPECT_EQ(slots_.count(), 3u);
 }
 
 TEST_F(KvmMemoryTest, RangeOverSeveralReplacesTheirParts) {
   ASSERT_EQ(memory_.map(0, range(2, bytes_.data())), S_OK);
-  ASSERT_EQ(memory_.map(2 * kPage, range(2, bytes_.data() + 2 * kPage)), S_OK);
-  ASSERT_EQ(memory_.map(kPage, range(2, bytes_.data() + 6 * kPage)), S_OK);
+  ASSERT_EQ(memory_.map(2 * kPageBytes, range(2, bytes_.data() + 2 * kPageBytes)), S_OK);
+  ASSERT_EQ(memory_.map(kPageBytes, range(2, bytes_.data() + 6 * kPageBytes)), S_OK);
   EXPECT_EQ(slots_.host_at(0), host(0));
-  EXPECT_EQ(slots_.host_at(kPage), host(6));
-  EXPECT_EQ(slots_.host_at(2 * kPage), host(7));
-  EXPECT_EQ(slots_.host_at(3 * kPage), host(3));
+  EXPECT_EQ(slots_.host_at(kPageBytes), host(6));
+  EXPECT_EQ(slots_.host_at(2 * kPageBytes), host(7));
+  EXPECT_EQ(slots_.host_at(3 * kPageBytes), host(3));
 }
 
 TEST_F(KvmMemoryTest, UnmapTakesAPageOutOfTheMiddle) {
   ASSERT_EQ(memory_.map(0, range(3, bytes_.data())), S_OK);
-  ASSERT_EQ(memory_.unmap(kPage, kPage), S_OK);
-  EXPECT_EQ(slots_.host_at(kPage), 0u);
-  EXPECT_EQ(slots_.host_at(2 * kPage), host(2));
-  EXPECT_FALSE(memory_.has_range(kPage));
-  EXPECT_TRUE(memory_.has_range(2 * kPage + 5));
+  ASSERT_EQ(memory_.unmap(kPageBytes, kPageBytes), S_OK);
+  EXPECT_EQ(slots_.host_at(kPageBytes), 0u);
+  EXPECT_EQ(slots_.host_at(2 * kPageBytes), host(2));
+  EXPECT_FALSE(memory_.has_range(kPageBytes));
+  EXPECT_TRUE(memory_.has_range(2 * kPageBytes + 5));
 }
 
 TEST_F(KvmMemoryTest, NumbersOfSlotsAreUsedAgainAndEnd) {
   for (int i = 0; i < 10; ++i) ASSERT_EQ(memory_.map(0, range(1, bytes_.data())), S_OK);
   EXPECT_EQ(slots_.count(), 1u);
   for (UINT64 page = 1; page < 4; ++page) {
-    ASSERT_EQ(memory_.map(page * kPage, range(1, bytes_.data())), S_OK);
+    ASSERT_EQ(memory_.map(page * kPageBytes, range(1, bytes_.data())), S_OK);
   }
-  EXPECT_EQ(memory_.map(4 * kPage, range(1, bytes_.data())), E_OUTOFMEMORY);
+  EXPECT_EQ(memory_.map(4 * kPageBytes, range(1, bytes_.data())), E_OUTOFMEMORY);
 }
 
 TEST_F(KvmMemoryTest, RightsAreOfTheRange) {
   ASSERT_EQ(memory_.map(0, range(1, bytes_.data(), kRead)), S_OK);
-  ASSERT_EQ(memory_.map(kPage, range(1, bytes_.data(), 0)), S_OK);
+  ASSERT_EQ(memory_.map(kPageBytes, range(1, bytes_.data(), 0)), S_OK);
   EXPECT_TRUE(memory_.allows(0, WHvMemoryAccessRead));
   EXPECT_FALSE(memory_.allows(0, WHvMemoryAccessWrite));
-  EXPECT_TRUE(memory_.has_range(kPage));
-  EXPECT_FALSE(memory_.allows(kPage, WHvMemoryAccessRead));
-  EXPECT_EQ(slots_.host_at(kPage), 0u);
+  EXPECT_TRUE(memory_.has_range(kPageBytes));
+  EXPECT_FALSE(memory_.allows(kPageBytes, WHvMemoryAccessRead));
+  EXPECT_EQ(slots_.host_at(kPageBytes), 0u);
 }
 
 TEST_F(KvmMemoryTest, ReadsAcrossRangesAndNotBehindThem) {
-  bytes_[kPage - 1] = std::byte{1};
-  bytes_[5 * kPage] = std::byte{2};
+  bytes_[kPageBytes - 1] = std::byte{1};
+  bytes_[5 * kPageBytes] = std::byte{2};
   ASSERT_EQ(memory_.map(0, range(1, bytes_.data())), S_OK);
-  ASSERT_EQ(memory_.map(kPage, range(1, bytes_.data() + 5 * kPage)), S_OK);
+  ASSERT_EQ(memory_.map(kPageBytes, range(1, bytes_.data() + 5 * kPageBytes)), S_OK);
   std::array<std::byte, 2> two{};
-  EXPECT_TRUE(memory_.read(kPage - 1, two));
+  EXPECT_TRUE(memory_.read(kPageBytes - 1, two));
   EXPECT_EQ(two[0], std::byte{1});
   EXPECT_EQ(two[1], std::byte{2});
-  EXPECT_FALSE(memory_.read(2 * kPage - 1, two));
+  EXPECT_FALSE(memory_.read(2 * kPageBytes - 1, two));
   EXPECT_FALSE(memory_.read(UINT64_MAX, two));
 }
 

@@ -12,11 +12,11 @@
 #include "platform/memory_region.h"
 #include "platform/thread.h"
 #include "winhv_linux/engines/kvm_engine.h"
+#include "winhv_linux/gpa_map.h"
 
 namespace runhv::winhv_linux {
 namespace {
 
-constexpr std::uint64_t kPageBytes = 4096;
 constexpr std::uint64_t kResetPage = 0xFFFF'F000;
 constexpr std::size_t kResetOffset = 0xFF0;
 constexpr std::uint64_t kPatienceNs = 1'000'000;

@@ -32,9 +32,7 @@ static_assert(SOFTCPU_APIC_REGISTERS == std::tuple_size_v<ApicRegisters>);
 constexpr std::uint64_t kSharedSlice = 20'000;
 constexpr std::uint64_t kLongestSlice = 0;  // what softcpu allows
 
-constexpr UINT64 kExtendedVmExits = 0x3;      // X64CpuidExit, X64MsrExit
-constexpr UINT64 kX64MsrExits = 0x31;         // UnhandledMsrs, MiscEnableMsrRead, McUpdate…
-constexpr UINT64 kSyntheticFeatures = 0xB8B;  // bits of hyperv.h
+constexpr UINT64 kSoftVmExits = 0x3;  // X64CpuidExit, X64MsrExit
 
 Capabilities soft_capabilities() {
   WHV_CAPABILITY_FEATURES features{};
@@ -43,7 +41,7 @@ Capabilities soft_capabilities() {
   features.Xsave = 1;
   features.DirtyPageTracking = 1;
   return {.features = features.AsUINT64,
-          .extended_vm_exits = kExtendedVmExits,
+          .extended_vm_exits = kSoftVmExits,
           .x64_msr_exits = kX64MsrExits,
           .synthetic_features = kSyntheticFeatures,
           .tsc_hz = 1'000'000'000,

@@ -15,6 +15,7 @@ add_library(runhv_flags INTERFACE)
 target_compile_options(runhv_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Werror
   -fno-strict-aliasing -fstack-protector-strong
+  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-Wno-subobject-linkage>  # of sources that are compiled together
   -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=  # equal wherever it is built, and nobody's folders in what is shipped
   $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti>)
 target_compile_definitions(runhv_flags INTERFACE
@@ -41,6 +42,12 @@ if(RUNHV_FUZZ)
   target_compile_options(runhv_flags INTERFACE -fsanitize=fuzzer-no-link -Wno-sign-conversion)
   file(REMOVE ${PROJECT_BINARY_DIR}/fuzz_targets)
 endif()
+
+# runhv_alone(SOURCE…): where sources of a target are compiled together, these are not: their own names are the field's,
+# and others' too.
+function(runhv_alone)
+  set_source_files_properties(${ARGN} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+endfunction()
 
 # runhv_library(NAME SOURCES … DEPENDS …): target runhv_NAME; DEPENDS are the layers it may know.
 function(runhv_library name)

@@ -17,10 +17,11 @@
 namespace runhv::winhv_linux {
 namespace {
 
-constexpr UINT64 kExtendedVmExits = 0x2;      // X64MsrExit: KVM executes CPUID alone
-constexpr UINT64 kX64MsrExits = 0x31;         // UnhandledMsrs, MiscEnableMsrRead, McUpdate…
-constexpr UINT64 kSyntheticFeatures = 0xB8B;  // bits of hyperv.h
-constexpr UINT64 kApicHz = 1'000'000'000;     // of KVM's APIC timer
+// X64MsrExit, and ExceptionExit of no vector: KVM executes CPUID alone.
+constexpr UINT64 kExtendedVmExits = 0x6;
+constexpr UINT64 kX64MsrExits = 0x31;  // UnhandledMsrs, MiscEnableMsrRead, McUpdate…
+constexpr UINT64 kSyntheticFeatures = 0xB8B | kSyntheticForGranted;  // bits of hyperv.h
+constexpr UINT64 kApicHz = 1'000'000'000;                            // of KVM's APIC timer
 
 // Where KVM on Intel keeps three pages and one of its own (KVM_SET_TSS_ADDR,
 // KVM_SET_IDENTITY_MAP_ADDR): below the reset vector, where no machine of ours has anything.

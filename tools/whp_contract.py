@@ -149,7 +149,8 @@ def document(parts, differences, listed, runs, traced):
     yield ""
     yield CLIENTS
     for client in traced:
-        yield f"### {client['client']}\n\n{client['did']}\n"
+        executed = f" Guest instructions: {client['instructions']:,}." if client["instructions"] is not None else ""
+        yield f"### {client['client']}\n\n{client['did']}{executed}\n"
         yield "| call | times | of what | refused |\n|---|---|---|---|"
         for one in client["calls"]:
             yield f"| {one['call']} | {one['count']:,} | {counted(one['of'])} | {counted(one['refused'])} |"

@@ -33,6 +33,7 @@ OF_WHAT = {
     "WHvGetVirtualProcessorState": ("type", "WHV_VIRTUAL_PROCESSOR_STATE_TYPE", "WHvVirtualProcessorStateType"),
     "WHvSetVirtualProcessorState": ("type", "WHV_VIRTUAL_PROCESSOR_STATE_TYPE", "WHvVirtualProcessorStateType"),
 }
+UNKNOWN = (1 << 64) - 1  # instructions: the engine cannot count
 FIRST_ALONE = {"context"}  # the rest of these bytes is no number of this kind
 
 
@@ -55,8 +56,9 @@ def numbers(key, value):
 
 
 def summary(lines):
-    """[{call, count, of: {name: count}, refused: {HRESULT: count}}], in the order of the calls' first use."""
-    named, calls = names(), {}
+    """[{call, count, of: {name: count}, refused: {HRESULT: count}}], in the order of the calls' first use; guest instructions, where the
+    engine counts them."""
+    named, calls, instructions = names(), {}, {}
     for number, line in enumerate(lines, 1):
         parts = LINE.match(line)
         if parts is None:
@@ -67,13 +69,16 @@ def summary(lines):
         one["count"] += 1
         one["begun"] = min(one["begun"], float(parts["begun"]))
         said = {**values(parts["given"]), **values(parts["got"])}
+        if "instructions" in said:
+            instructions[said["partition"], said["vp"]] = int.from_bytes(bytes.fromhex(said["instructions"]), "little")
         key, kind, beginning = OF_WHAT.get(call, ("", "", ""))
         of = [re.sub(f"^{beginning}", "", named[kind].get(each, hex(each))) for each in numbers(key, said[key])] if key in said else []
         one["of"].update(of)
         if int(parts["result"], 16) >> 31:
             one["refused"][f"{parts['result']}" + (f" ({', '.join(of)})" if of and key != "names" else "")] += 1
     ordered = sorted(calls.values(), key=lambda one: one.pop("begun"))
-    return [{**one, "of": dict(one["of"]), "refused": dict(one["refused"])} for one in ordered]
+    executed = sum(instructions.values())
+    return [{**one, "of": dict(one["of"]), "refused": dict(one["refused"])} for one in ordered], None if executed >= UNKNOWN else executed
 
 
 def main():
@@ -85,14 +90,16 @@ def main():
     options = parser.parse_args()
     if options.keep and not (options.client and options.did):
         parser.error("--keep: say --client and --did as well")
-    calls = summary(options.file.read_text().splitlines())
+    calls, instructions = summary(options.file.read_text().splitlines())
     for one in calls:
         of = ", ".join(f"{name} {count}" for name, count in one["of"].items())
         refused = ", ".join(f"{result} {count}" for result, count in one["refused"].items())
         print(f"{one['count']:8} {one['call']}{f': {of}' if of else ''}{f'; refused: {refused}' if refused else ''}")
+    if instructions is not None:
+        print(f"guest instructions: {instructions:,}")
     if options.keep:
         CLIENTS.mkdir(exist_ok=True)
-        kept = {"client": options.client, "did": options.did, "calls": calls}
+        kept = {"client": options.client, "did": options.did, "instructions": instructions, "calls": calls}
         (CLIENTS / f"{options.keep}.json").write_text(json.dumps(kept, indent=1) + "\n")
     return 0
 

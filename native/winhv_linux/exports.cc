@@ -285,8 +285,10 @@ HRESULT WINAPI WHvDeleteVirtualProcessor(WHV_PARTITION_HANDLE handle, UINT32 vp_
 
 HRESULT WINAPI WHvRunVirtualProcessor(WHV_PARTITION_HANDLE handle, UINT32 vp_index, VOID* context,
                                       UINT32 size) {
+  UINT64 instructions = 0;  // of the guest until the exit, for the trace
   return traced("WHvRunVirtualProcessor",
-                {handle_of(handle), number("vp", vp_index), got("context", context, size)},
+                {handle_of(handle), number("vp", vp_index), got("context", context, size),
+                 got("instructions", &instructions, sizeof instructions)},
                 [&]() -> HRESULT {
                   if (context == nullptr) return E_POINTER;
                   if (size != runhv::whpapi::kWhvExitContextBytes1803 &&
@@ -299,6 +301,7 @@ HRESULT WINAPI WHvRunVirtualProcessor(WHV_PARTITION_HANDLE handle, UINT32 vp_ind
                   const HRESULT result = partition->run(vp_index, whole);
                   if (SUCCEEDED(result)) {
                     std::memcpy(context, &whole, size < sizeof whole ? size : sizeof whole);
+                    partition->instruction_count(vp_index, instructions);
                   }
                   return result;
                 });

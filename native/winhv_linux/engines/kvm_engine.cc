@@ -45,6 +45,8 @@ Capabilities capabilities_of(const KvmDevice& device) {
           .extended_vm_exits = kExtendedVmExits,
           .x64_msr_exits = kX64MsrExits,
           .synthetic_features = kSyntheticFeatures,
+          .processor_features = {processor_features(device.supported_cpuid()).AsUINT64, 0},
+          .xsave_features = xsave_features(device.supported_cpuid()).AsUINT64,
           .tsc_hz = device.tsc_hz(),
           .apic_hz = kApicHz,
           .physical_address_width = physical_address_width(device.supported_cpuid())};

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Makes docs/whp-contract.md of native/conformance/contract.toml, the conformance cases in *_test.cc, and the reports of
-runs on Windows in native/conformance/reports. --check: says where the document is not what it would be."""
+"""Makes docs/whp-contract.md of native/conformance/contract.toml, the conformance cases in *_test.cc, the reports of
+runs on Windows in native/conformance/reports and what traces say of clients in native/conformance/clients. --check: says where the document is not what it would be."""
 
 import argparse
 import fnmatch
@@ -49,6 +49,14 @@ stands for any characters.
 """
 
 
+CLIENTS = """## Clients
+
+What programs called in one run each, in the order of their first use of a call: from traces, by [tools/whp_trace.py](../tools/whp_trace.py) ([how](../native/winhv_linux/README.md#trace)).
+Of an exit, a code, a register: how often. Refused: by which HRESULT.
+"""
+SHOWN = 8  # of what a call was, at most
+
+
 def cases():
     """Name, mark and source of every case, in the order of the files."""
     for file in sorted(CONFORMANCE.glob("*_test.cc")):
@@ -63,6 +71,17 @@ def reports():
         report = json.loads(file.read_text())
         if report["system"].startswith("Windows"):
             yield report["system"], {f"{one['group']}.{one['name']}": one["outcome"] for one in report["cases"]}
+
+
+def clients():
+    return [json.loads(file.read_text()) for file in sorted((CONFORMANCE / "clients").glob("*.json"))]
+
+
+def counted(of):
+    """The most frequent first."""
+    ordered = sorted(of.items(), key=lambda one: -one[1])
+    shown = ", ".join(f"{name} {count:,}" for name, count in ordered[:SHOWN])
+    return shown + (f" and {len(ordered) - SHOWN} others" if len(ordered) > SHOWN else "")
 
 
 def named_by(row, known):
@@ -107,7 +126,7 @@ def faults(parts, differences, known):
             yield f"contract.toml: no row names the case {name}"
 
 
-def document(parts, differences, listed, runs):
+def document(parts, differences, listed, runs, traced):
     known = [name for name, _, _ in listed]
     yield HEAD
     for part in parts:
@@ -128,6 +147,14 @@ def document(parts, differences, listed, runs):
     for one in differences:
         yield f"| `{one['case']}` | {one['why']} |"
     yield ""
+    yield CLIENTS
+    for client in traced:
+        executed = f" Guest instructions: {client['instructions']:,}." if client["instructions"] is not None else ""
+        yield f"### {client['client']}\n\n{client['did']}{executed}\n"
+        yield "| call | times | of what | refused |\n|---|---|---|---|"
+        for one in client["calls"]:
+            yield f"| {one['call']} | {one['count']:,} | {counted(one['of'])} | {counted(one['refused'])} |"
+        yield ""
     marks = [mark for _, mark, _ in listed]
     yield f"## The {len(listed)} cases\n"
     yield (f"{marks.count('documented')} documented, {marks.count('reported')} reported by somebody who ran it or by a "
@@ -145,7 +172,7 @@ def main():
     parts, differences = contract["part"], contract["kvm"]
     listed = list(cases())
     found = list(faults(parts, differences, [name for name, _, _ in listed]))
-    text = "\n".join(document(parts, differences, listed, list(reports()))) + "\n"
+    text = "\n".join(document(parts, differences, listed, list(reports()), clients())) + "\n"
     if check and DOCUMENT.read_text() != text:
         found.append("docs/whp-contract.md: is not what contract.toml and the cases make: run tools/whp_contract.py")
     for fault in found:

@@ -109,6 +109,48 @@ CASE(Capabilities, SyntheticFeaturesAreABank, kDocumented,
   EXPECT_EQ(banks.Bank0.Hv1, 1u);
 }
 
+// QEMU sets these bits without asking, and gives up where one is refused.
+CASE(Capabilities, SyntheticFeaturesThatClientsTakeForGranted, kReported,
+     "QEMU 11, accelerator whpx") {
+  WHV_SYNTHETIC_PROCESSOR_FEATURES wanted{};
+  wanted.HypervisorPresent = 1;
+  wanted.Hv1 = 1;
+  wanted.AccessVpRunTimeReg = 1;
+  wanted.AccessPartitionReferenceCounter = 1;
+  wanted.AccessSynicRegs = 1;
+  wanted.AccessSyntheticTimerRegs = 1;
+  wanted.AccessIntrCtrlRegs = 1;
+  wanted.AccessHypercallRegs = 1;
+  wanted.AccessVpIndex = 1;
+  wanted.AccessPartitionReferenceTsc = 1;
+  wanted.AccessGuestIdleReg = 1;
+  wanted.AccessFrequencyRegs = 1;
+  wanted.EnableExtendedGvaRangesForFlushVirtualAddressList = 1;
+  wanted.DirectSyntheticTimers = 1;
+  wanted.TbFlushHypercalls = 1;
+  wanted.SyntheticClusterIpi = 1;
+  WHV_SYNTHETIC_PROCESSOR_FEATURES_BANKS banks{};
+  ASSERT_EQ(ask(WHvCapabilityCodeSyntheticProcessorFeaturesBanks, banks), S_OK);
+  EXPECT_EQ(wanted.AsUINT64 & ~banks.Bank0.AsUINT64, 0u);
+}
+
+CASE(Capabilities, ProcessorFeaturesAreTwoBanks, kReported, "QEMU 11 gives up without them") {
+  WHV_PROCESSOR_FEATURES_BANKS banks{};
+  banks.BanksCount = WHV_PROCESSOR_FEATURES_BANKS_COUNT;
+  ASSERT_EQ(ask(WHvCapabilityCodeProcessorFeaturesBanks, banks), S_OK);
+  EXPECT_EQ(banks.BanksCount, UINT32{WHV_PROCESSOR_FEATURES_BANKS_COUNT});
+  UINT64 first = 0;
+  ASSERT_EQ(ask(WHvCapabilityCodeProcessorFeatures, first), S_OK);
+  EXPECT_EQ(banks.Bank0.AsUINT64, first);
+}
+
+CASE(Capabilities, PerformanceCountersAreTold, kReported,
+     "QEMU 11 takes a Windows without the capability for an old one") {
+  UINT64 features = ~UINT64{0};
+  ASSERT_EQ(ask(WHvCapabilityCodeProcessorPerfmonFeatures, features), S_OK);
+  EXPECT_EQ(features & ~UINT64{3}, 0u);
+}
+
 CASE(Capabilities, AddressesHaveAWidth, kReported,
      "field guide 1.2: 48 on 26200; unknown before 26100") {
   UINT32 width = 0;

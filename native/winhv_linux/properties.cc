@@ -1,5 +1,6 @@
 #include "winhv_linux/properties.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "winhv_linux/engine.h"
@@ -57,6 +58,20 @@ HRESULT set_synthetic(WHV_SYNTHETIC_PROCESSOR_FEATURES_BANKS& to, const void* bu
     return E_INVALIDARG;
   }
   to = banks;
+  return S_OK;
+}
+
+HRESULT set_processor(std::array<UINT64, WHV_PROCESSOR_FEATURES_BANKS_COUNT>& to,
+                      const void* buffer, UINT32 size,
+                      const std::array<UINT64, WHV_PROCESSOR_FEATURES_BANKS_COUNT>& allowed) {
+  WHV_PROCESSOR_FEATURES_BANKS banks;
+  if (size < sizeof banks) return E_INVALIDARG;
+  std::memcpy(&banks, buffer, sizeof banks);
+  if (banks.BanksCount != allowed.size()) return E_INVALIDARG;
+  for (std::size_t bank = 0; bank < allowed.size(); ++bank) {
+    if ((banks.AsUINT64[bank] & ~allowed[bank]) != 0) return E_INVALIDARG;
+  }
+  std::copy(std::begin(banks.AsUINT64), std::end(banks.AsUINT64), to.begin());
   return S_OK;
 }
 
@@ -119,6 +134,12 @@ HRESULT Properties::set(WHV_PARTITION_PROPERTY_CODE code, const void* buffer, UI
       return set_frequency(apic_hz, buffer, size);
     case WHvPartitionPropertyCodeSyntheticProcessorFeaturesBanks:
       return set_synthetic(synthetic, buffer, size, can.synthetic_features);
+    case WHvPartitionPropertyCodeProcessorFeaturesBanks:
+      return set_processor(processor_features, buffer, size, can.processor_features);
+    case WHvPartitionPropertyCodeProcessorXsaveFeatures:
+      return set_bits(xsave_features, buffer, size, can.xsave_features);
+    case WHvPartitionPropertyCodeProcessorPerfmonFeatures:
+      return set_bits(perfmon_features, buffer, size, 0);
     case WHvPartitionPropertyCodeMsrActionList:
       return set_msr_actions(msr_actions, buffer, size);
     case WHvPartitionPropertyCodeUnimplementedMsrAction:
@@ -165,6 +186,14 @@ HRESULT Properties::get(WHV_PARTITION_PROPERTY_CODE code, void* buffer, UINT32 s
       return fixed(apic_hz);
     case WHvPartitionPropertyCodeSyntheticProcessorFeaturesBanks:
       return fixed(synthetic);
+    case WHvPartitionPropertyCodeProcessorFeaturesBanks:
+      if (!knows_processor(can)) return WHV_E_UNKNOWN_PROPERTY;
+      return fixed(processor_banks(processor_features));
+    case WHvPartitionPropertyCodeProcessorXsaveFeatures:
+      if (!knows_processor(can)) return WHV_E_UNKNOWN_PROPERTY;
+      return fixed(xsave_features);
+    case WHvPartitionPropertyCodeProcessorPerfmonFeatures:
+      return fixed(perfmon_features);
     case WHvPartitionPropertyCodeMsrActionList:
       return copy_list(msr_actions, buffer, size, written);
     case WHvPartitionPropertyCodeUnimplementedMsrAction:

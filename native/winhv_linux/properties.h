@@ -1,6 +1,7 @@
 // What a partition is configured to be: WHvSet/GetPartitionProperty.
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "whpapi/whp.h"
@@ -14,6 +15,8 @@ struct Properties {
   Properties(const Capabilities& capabilities, const Profile& profile)
       : can(capabilities),
         version(profile),
+        processor_features(capabilities.processor_features),
+        xsave_features(capabilities.xsave_features),
         tsc_hz(capabilities.tsc_hz),
         apic_hz(capabilities.apic_hz) {}
 
@@ -24,6 +27,9 @@ struct Properties {
   WHV_X64_MSR_EXIT_BITMAP msr_exits{};
   UINT64 exception_exits = 0;
   UINT32 local_apic_mode = WHvX64LocalApicEmulationModeNone;
+  std::array<UINT64, WHV_PROCESSOR_FEATURES_BANKS_COUNT> processor_features;
+  UINT64 xsave_features;
+  UINT64 perfmon_features = 0;
   UINT64 tsc_hz;
   UINT64 apic_hz;
   WHV_SYNTHETIC_PROCESSOR_FEATURES_BANKS synthetic{1, 0, {}};

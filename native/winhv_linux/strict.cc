@@ -70,7 +70,6 @@ std::optional<WHV_RUN_VP_EXIT_REASON> Strictness::spurious_exit(UINT32 vp,
     if (draw == 1) return WHvRunVpExitReasonCanceled;
     return std::nullopt;
   }
-  if (run % kSpuriousNoneEvery == 0) return WHvRunVpExitReasonNone;
   if (run % kStaleCanceledEvery == 0) return WHvRunVpExitReasonCanceled;
   return std::nullopt;
 }

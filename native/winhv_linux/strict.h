@@ -14,7 +14,9 @@ struct Strictness {
   bool enabled = false;
   // RUNHV_WHP_HALT=never|then-block|always; else the profile's.
   std::optional<HaltReport> halt_report = std::nullopt;
-  // RUNHV_WHP_SEED: which Runs return for nothing. 0: a few, by their number (below).
+  // RUNHV_WHP_SEED: which Runs return for nothing. 0: a few with a stale Canceled, by their number
+  // (below), and none with None, which old builds were seen to return (field guide §1.5) and at
+  // which QEMU stops its machine.
   std::uint64_t seed = 0;
   // RUNHV_WHP_TRIPLE_FAULT=park: with a local APIC no exit tells of one (field guide §4.5).
   bool triple_fault_parks = false;
@@ -34,7 +36,6 @@ struct Strictness {
 const Strictness& strictness();
 
 // Without a seed.
-inline constexpr std::uint64_t kSpuriousNoneEvery = 61;
 inline constexpr std::uint64_t kStaleCanceledEvery = 97;
 // With one: of this many Runs one is None and one Canceled, on average.
 inline constexpr std::uint64_t kSpuriousOneOf = 16;

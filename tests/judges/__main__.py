@@ -1,9 +1,11 @@
-"""Other projects' tests of an OCI runtime, with runc and with runhv on the same machine; `tools/dev judge` runs it.
+"""Other projects' tests of an OCI runtime, with runc and with runhv on the same machine, and their programs on our WHP; `tools/dev judge` runs it.
 
 A judge is a module beside this file with
   MUST             the share of what runc passes that runhv has to pass
   prepare(cache)   gets what it needs, by package name, into the folder `cache`; returns what `run` is given
-  both(dist)       where it is not runc and runhv that it compares: {name: runtime} of two, the one to measure by first
+  both(dist)       where it is not runc and runhv that it compares: {name: runtime} of two, the one to measure by first; of one where
+                   there is nothing to measure by, and all cases have to pass
+  RUNS             where it has each case more than once: how often; --runs says otherwise
   summary(outcomes)  where it has one: text for people, of {name of a runtime: {case: Outcome}}, that is printed before the comparison
   REASONS          where it is not docs/conformance.md that gives reasons: the page
   run(prepared, runtime, work, only)   runs its cases, those whose names hold `only`, with the executable `runtime`, in the
@@ -63,17 +65,32 @@ def compare(judge, must, names, baseline, ours, reasons):
     return enough
 
 
+def alone(judge, name, cases, reasons):
+    """Prints how the only one fares; returns whether all that has no reason passes."""
+    failed = [case for case, outcome in cases.items() if outcome is not Outcome.PASSED]
+    for case in failed:
+        print(f"  {cases[case].value}: {case}")
+    unexplained = [case for case in failed if not any(reason.fullmatch(case) for reason in reasons)]
+    print(f"{judge} with {name}: {len(cases) - len(failed)} of {len(cases)} pass; {len(unexplained)} of the others without a reason")
+    return bool(cases) and not unexplained
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tools/dev judge", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("judge", choices=names())
     parser.add_argument("--only", default="", help="cases whose names hold this")
     parser.add_argument("--runtime", metavar="NAME", help="with this one alone, without comparison")
+    parser.add_argument("--runs", type=int, metavar="N", help="how often each case is run, of judges that repeat them")
     for given in "--dist", "--cache", "--output":  # by tools/dev
         parser.add_argument(given, type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
 
     judge = importlib.import_module("judges." + options.judge.replace("-", "_"))
+    if options.runs is not None:
+        if not hasattr(judge, "RUNS") or options.runs < 1:
+            parser.error(f"--runs: {options.judge} has each case once" if options.runs >= 1 else "--runs: 1 or more")
+        judge.RUNS = options.runs
     prepared = judge.prepare(options.cache)
     runtimes = getattr(judge, "both", runc_and_runhv)(options.dist.resolve())
     if options.runtime:
@@ -99,6 +116,8 @@ def main():
         print(f"{options.judge} with {options.runtime}: {sum(outcome is Outcome.PASSED for outcome in cases.values())} of {len(cases)} pass")
         return 0
     reasons = explained(options.judge, judge.REASONS.read_text() if hasattr(judge, "REASONS") else None)
+    if len(outcomes) == 1:
+        return 0 if alone(options.judge, *next(iter(outcomes.items())), reasons) else 1
     return 0 if compare(options.judge, judge.MUST, tuple(outcomes), *outcomes.values(), reasons) else 1
 
 

@@ -84,6 +84,28 @@ TEST(KvmCpuid, NeitherNestedVirtualizationNorCounters) {
   EXPECT_EQ(find(entries, 0x8000000A), nullptr);
 }
 
+TEST(KvmCpuid, FeaturesAreToldInTheWordsOfWhp) {
+  std::vector<kvm_cpuid_entry2> entries{leaf(1), leaf(7), leaf(7, 1), leaf(0xD, 1),
+                                        leaf(0x80000001)};
+  EXPECT_EQ(processor_features(entries).AsUINT64, 0u);
+  EXPECT_EQ(xsave_features(entries).AsUINT64, 0u);
+  entries[0].ecx = 1u << 30 | 1u << 26 | 1u;  // RDRAND, XSAVE, SSE3
+  entries[1].ebx = 1u << 10;                  // INVPCID
+  entries[2].ebx = ~0u;                       // another sub-leaf
+  entries[3].eax = 1u << 1;                   // XSAVEC
+  entries[4].edx = 1u << 27;                  // RDTSCP
+  WHV_PROCESSOR_FEATURES expected{};
+  expected.RdRandSupport = 1;
+  expected.Sse3Support = 1;
+  expected.InvpcidSupport = 1;
+  expected.RdtscpSupport = 1;
+  EXPECT_EQ(processor_features(entries).AsUINT64, expected.AsUINT64);
+  WHV_PROCESSOR_XSAVE_FEATURES xsave{};
+  xsave.XsaveSupport = 1;
+  xsave.XsaveCompSupport = 1;
+  EXPECT_EQ(xsave_features(entries).AsUINT64, xsave.AsUINT64);
+}
+
 TEST(KvmCpuid, DeadlineTimerIsThereWhereKvmHasIt) {
   EXPECT_EQ(find(made(0, 1, true), 1)->ecx >> 24 & 1, 1u);
   EXPECT_EQ(find(made(0, 1, false), 1)->ecx >> 24 & 1, 0u);

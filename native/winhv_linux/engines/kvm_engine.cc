@@ -17,7 +17,8 @@
 namespace runhv::winhv_linux {
 namespace {
 
-constexpr UINT64 kKvmVmExits = 0x2;        // X64MsrExit: KVM executes CPUID alone
+// X64MsrExit, and ExceptionExit of no vector: KVM executes CPUID alone.
+constexpr UINT64 kKvmVmExits = 0x6;
 constexpr UINT64 kApicHz = 1'000'000'000;  // of KVM's APIC timer
 
 // Where KVM on Intel keeps three pages and one of its own (KVM_SET_TSS_ADDR,
@@ -42,6 +43,8 @@ Capabilities capabilities_of(const KvmDevice& device) {
           .extended_vm_exits = kKvmVmExits,
           .x64_msr_exits = kX64MsrExits,
           .synthetic_features = kSyntheticFeatures,
+          .processor_features = {processor_features(device.supported_cpuid()).AsUINT64, 0},
+          .xsave_features = xsave_features(device.supported_cpuid()).AsUINT64,
           .tsc_hz = device.tsc_hz(),
           .apic_hz = kApicHz,
           .physical_address_width = physical_address_width(device.supported_cpuid())};

@@ -30,9 +30,13 @@ static_assert(SOFTCPU_APIC_REGISTERS == std::tuple_size_v<ApicRegisters>);
 // With several processors a slice must be short: an IPI reaches its target, and a spinning
 // processor sees the answer, only between slices. About 60 us at 300 MIPS.
 constexpr std::uint64_t kSharedSlice = 20'000;
+// And not always of one length: a loop that gives a lock back and takes it again would be found
+// with the lock in its hand after each slice of which its own length is a divisor (SeaBIOS has
+// one).
+constexpr std::uint64_t kSliceLengths = 61;
 constexpr std::uint64_t kLongestSlice = 0;  // what softcpu allows
 
-constexpr UINT64 kSoftVmExits = 0x3;  // X64CpuidExit, X64MsrExit
+constexpr UINT64 kSoftVmExits = 0x7;  // X64CpuidExit, X64MsrExit, ExceptionExit (of no vector)
 
 Capabilities soft_capabilities() {
   WHV_CAPABILITY_FEATURES features{};
@@ -40,10 +44,52 @@ Capabilities soft_capabilities() {
   features.LocalApicEmulation = 1;
   features.Xsave = 1;
   features.DirtyPageTracking = 1;
+  // What cpu_model.cc tells guests of by CPUID.
+  WHV_PROCESSOR_FEATURES processor{};
+  processor.Sse3Support = 1;
+  processor.LahfSahfSupport = 1;
+  processor.Ssse3Support = 1;
+  processor.Sse4_1Support = 1;
+  processor.Sse4_2Support = 1;
+  processor.PopCntSupport = 1;
+  processor.Cmpxchg16bSupport = 1;
+  processor.LzcntSupport = 1;
+  processor.Page1GbSupport = 1;
+  processor.AesSupport = 1;
+  processor.PclmulqdqSupport = 1;
+  processor.PcidSupport = 1;
+  processor.F16CSupport = 1;
+  processor.RdRandSupport = 1;
+  processor.RdWrFsGsSupport = 1;
+  processor.SmepSupport = 1;
+  processor.EnhancedFastStringSupport = 1;
+  processor.Bmi1Support = 1;
+  processor.Bmi2Support = 1;
+  processor.MovbeSupport = 1;
+  processor.RdSeedSupport = 1;
+  processor.RdtscpSupport = 1;
+  processor.InvpcidSupport = 1;
+  processor.FastShortRepMovSupport = 1;
+  processor.RdclNo = 1;
+  processor.SsbNo = 1;
+  processor.MdsNoSupport = 1;
+  processor.TaaNoSupport = 1;
+  WHV_PROCESSOR_FEATURES1 processor1{};
+  processor1.TscInvariantSupport = 1;
+  processor1.TscDeadlineTmrSupport = 1;
+  processor1.FSRepStosb = 1;
+  WHV_PROCESSOR_XSAVE_FEATURES xsave{};
+  xsave.XsaveSupport = 1;
+  xsave.XsaveoptSupport = 1;
+  xsave.AvxSupport = 1;
+  xsave.Avx2Support = 1;
+  xsave.FmaSupport = 1;
   return {.features = features.AsUINT64,
           .extended_vm_exits = kSoftVmExits,
           .x64_msr_exits = kX64MsrExits,
           .synthetic_features = kSyntheticFeatures,
+          .processor_features = {processor.AsUINT64, processor1.AsUINT64},
+          .xsave_features = xsave.AsUINT64,
           .tsc_hz = 1'000'000'000,
           .apic_hz = 200'000'000,
           .physical_address_width = 40,
@@ -198,6 +244,7 @@ class SoftVm final : public EngineVm {
   Baton baton_;
   std::array<Processor, kMaxProcessors> processors_;
 
+  std::uint64_t slices_ = 0;                // under the baton
   std::atomic<std::int32_t> in_slice_{-1};  // the processor that softcpu runs now
   std::mutex sleep_mutex_;
   std::condition_variable sleepers_;
@@ -336,7 +383,8 @@ softcpu_status SoftVm::run_slice(UINT32 index, softcpu_exit& exit) {
   in_slice_.store(static_cast<std::int32_t>(index));
   // After in_slice_: who wants the baton and came too early to interrupt us is seen here.
   if (!baton_.wanted()) {
-    status = softcpu_.run(vm_, index, alone ? kLongestSlice : kSharedSlice, &exit);
+    const std::uint64_t shared = kSharedSlice + slices_++ % kSliceLengths;
+    status = softcpu_.run(vm_, index, alone ? kLongestSlice : shared, &exit);
   }
   in_slice_.store(-1);
   if (!alone) wake_runnable(index);

@@ -139,7 +139,7 @@ class Cycle:
         until(lambda: re.search(r" 0 now;|^not running$", self.runhv("service", "status")), "the service does not become quiet")
 
 
-def pulls(soak, phase, kills, seed, show):
+def pulls(soak, phase, first, kills, seed, show):
     """The numbers of kinds and of those that struck, and the milliseconds that the pulls of the rest took. Faults are told as
     they come."""
     for program in ("docker-registry", "skopeo"):
@@ -153,7 +153,8 @@ def pulls(soak, phase, kills, seed, show):
     try:
         registry.push(layered(work / "layered", LAYERS, LAYER_BYTES), "noise:latest")
         typical_s = 2
-        for number in range(kills):
+        for done in range(1, kills + 1):
+            number = first + done - 1
             cycle = Cycle(soak, registry, seed, number, typical_s)
             problem = cycle.run()
             kinds[cycle.kind] += 1
@@ -163,7 +164,7 @@ def pulls(soak, phase, kills, seed, show):
             if cycle.pull_s is not None:
                 times.append(cycle.pull_s * 1000)
                 typical_s = max(0.3, 2 * sorted(times)[len(times) // 2] / 1000)
-            show(phase, number + 1, kills)
+            show(phase, done, kills)
     finally:
         registry.stop()
         subprocess.run([soak.dist / "bin/runhv", "service", "stop"], env=soak.environment, capture_output=True, check=False)

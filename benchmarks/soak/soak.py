@@ -190,12 +190,12 @@ class Soak:
         return {"starts": starts, "at_once": parallel, "seed": seed, "kinds": kinds, "struck": struck,
                 "first_output_ms": summary(times or [0]), "left_behind": self.check_leftovers(phase)}
 
-    def pulls(self, phase, starts, seed):
+    def pulls(self, phase, first, starts, seed):
         own = len(os.listdir("/proc/self/fd"))
-        kinds, struck, times = pulls(self, phase, starts, seed, show)
+        kinds, struck, times = pulls(self, phase, first, starts, seed, show)
         if len(os.listdir("/proc/self/fd")) != own:
             self.fault(f"{phase}: this process holds more descriptors than before")
-        return {"starts": starts, "seed": seed, "kinds": kinds, "struck": struck,
+        return {"starts": starts, "first": first, "seed": seed, "kinds": kinds, "struck": struck,
                 "first_output_ms": summary(times or [0]), "left_behind": self.check_leftovers(phase)}
 
     def in_a_jvm(self, phase, target, starts):
@@ -283,15 +283,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--starts", type=int, default=1000, help="in each phase; a tenth of them through the Java API")
     parser.add_argument("--parallel", type=int, default=16, help="lives and kills at once")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32), help="of the lives and kills")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32), help="of the lives, kills and pulls")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first of the pulls: with one seed, a long row in several runs")
     parser.add_argument("--phases", default=",".join(PHASES), help="some of " + ",".join(PHASES + BY_NAME))
     parser.add_argument("--dist", type=pathlib.Path, default=ROOT / "build/dist")
     parser.add_argument("--images", type=pathlib.Path, default=ROOT / "build/images")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build/bench/soak.json")
     options = parser.parse_args()
     phases = options.phases.split(",")
-    if min(options.starts, options.parallel) < 1 or not set(phases) <= set(PHASES + BY_NAME):
-        parser.error("the numbers are at least 1, the phases some of " + ",".join(PHASES + BY_NAME))
+    if min(options.starts, options.parallel) < 1 or options.first < 0 or not set(phases) <= set(PHASES + BY_NAME):
+        parser.error("the numbers are at least 1, that of the first 0, the phases some of " + ",".join(PHASES + BY_NAME))
 
     folder = pathlib.Path(tempfile.mkdtemp(prefix="runhv-soak-"))
     begun = time.monotonic()
@@ -302,7 +303,7 @@ def main():
             "process": lambda phase: soak.in_a_row(phase, options.starts),
             "lives": lambda phase: soak.lives(phase, options.starts, options.parallel, options.seed),
             "kills": lambda phase: soak.kills(phase, options.starts, options.parallel, options.seed),
-            "pulls": lambda phase: soak.pulls(phase, options.starts, options.seed),
+            "pulls": lambda phase: soak.pulls(phase, options.first, options.starts, options.seed),
             "in-process": lambda phase: soak.in_a_jvm(phase, soak.short, options.starts),
             "api": lambda phase: soak.in_a_jvm(phase, soak.image, max(4, options.starts // 10)),
         }

@@ -96,6 +96,11 @@ public final class TemporaryFile implements Closeable {
     /** As {@link #moveTo}, but a crash may take the name: for what can be made again. The file is there whole, or not at all. */
     public void moveToCache(Path target) throws IOException {
         channel.force(true);
+        moveUnsynced(target);
+    }
+
+    /** As {@link #moveToCache}, but a crash may leave the name with other bytes: for what every reader checks whole. */
+    public void moveUnsynced(Path target) throws IOException {
         Files.move(path, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         moved = true;
     }

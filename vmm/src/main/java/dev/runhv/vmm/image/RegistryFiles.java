@@ -76,7 +76,7 @@ final class RegistryFiles implements ImageFiles {
         }
         // It is here: a registry that counts manifests need not give it by its digest as well.
         if (!store.has(found.digest())) {
-            store.add(found.digest().algorithm(), new ByteArrayInputStream(found.text()));
+            store.addToCache(found.digest().algorithm(), new ByteArrayInputStream(found.text()));
         }
         return new Descriptor(
                 found.mediaType(), found.digest(), found.text().length, new Platform("", "", ""), Map.of());

@@ -98,6 +98,19 @@ public final class BlobStore {
      * @param content read to its end
      */
     public Added add(Digest.Algorithm algorithm, InputStream content) throws IOException {
+        return add(algorithm, content, TemporaryFile::moveTo);
+    }
+
+    /** As {@link #add}, of a registry's: a crash may take it, as it may take blobs that were fetched. */
+    public void addToCache(Digest.Algorithm algorithm, InputStream content) throws IOException {
+        add(algorithm, content, TemporaryFile::moveToCache);
+    }
+
+    private interface Naming {
+        void move(TemporaryFile file, Path whole) throws IOException;
+    }
+
+    private Added add(Digest.Algorithm algorithm, InputStream content, Naming naming) throws IOException {
         Path folder = Files.createDirectories(partial());
         TemporaryFile.sweep(folder);
         try (TemporaryFile file = TemporaryFile.create(folder, "added")) {
@@ -112,7 +125,7 @@ public final class BlobStore {
                     new Added(Digest.of(algorithm, running), file.channel().position());
             Path whole = path(added.digest());
             Files.createDirectories(whole.getParent());
-            file.moveTo(whole);
+            naming.move(file, whole);
             return added;
         }
     }

@@ -76,10 +76,7 @@ final class ImageOutput implements Closeable {
             }
             return;
         }
-        for (; count > 0; count--) {
-            room();
-            buffer.put((byte) 0);
-        }
+        write(ZEROS, 0, (int) Math.max(count, 0));
     }
 
     /** To a multiple of the block size. */

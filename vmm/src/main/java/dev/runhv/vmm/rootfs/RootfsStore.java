@@ -31,7 +31,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeSet;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Semaphore;
 import java.util.function.LongConsumer;
 
@@ -202,12 +201,12 @@ public final class RootfsStore {
     public boolean verifyTree(ImageConfig config) {
         String operation = "verify root file system " + tree(config);
         try {
-            Map<Digest, Integer> blocks = new HashMap<>();
-            for (Digest diffId : config.diffIds()) {
-                blocks.put(diffId, layers.wholeBlocks(diffId));
-            }
             RootTree made = new RootTree();
-            int dataBlocks = merge(config, operation, blocks, made);
+            Merging merging = new Merging(config, operation, made);
+            for (int i = 0; i < config.diffIds().size(); i++) {
+                merging.ready(i, layers.wholeBlocks(config.diffIds().get(i)));
+            }
+            int dataBlocks = merging.dataBlocks();
             makeVolumes(config, operation, made);
             try (TemporaryFile temporary = TemporaryFile.create(folder, key(config));
                     FileChannel tree = FileChannel.open(tree(config))) {
@@ -289,10 +288,11 @@ public final class RootfsStore {
 
     private void make(ImageSource source, PreparedRootfs rootfs, RootfsProgress progress)
             throws IOException, InterruptedException {
-        Map<Digest, Integer> blocks = readLayers(source, progress);
         RootTree tree = new RootTree();
         String image = ImageSource.operation(source.reference());
-        int dataBlocks = merge(source.config(), image, blocks, tree);
+        Merging merging = new Merging(source.config(), image, tree);
+        readLayers(source, progress, merging);
+        int dataBlocks = merging.dataBlocks();
         makeVolumes(source.config(), image, tree);
         TemporaryFile.sweep(folder);
         try (TemporaryFile temporary = TemporaryFile.create(folder, rootfs.key())) {
@@ -305,18 +305,14 @@ public final class RootfsStore {
         }
     }
 
-    /** How many blocks of data each layer has. */
-    private Map<Digest, Integer> readLayers(ImageSource source, RootfsProgress progress) throws InterruptedException {
-        Map<Digest, Integer> blocks = new ConcurrentHashMap<>();
+    private void readLayers(ImageSource source, RootfsProgress progress, Merging merging) throws InterruptedException {
         long total = source.layers().stream().mapToLong(Layer::storedBytes).sum();
         try (ProgressTicker ticker =
                 new ProgressTicker(progress, source.layers().size(), total)) {
             SideBySide.run(source.layers().size(), i -> {
-                Layer layer = source.layers().get(i);
-                blocks.put(layer.diffId(), readLayer(source, i, ticker));
+                merging.ready(i, readLayer(source, i, ticker));
             });
         }
-        return blocks;
     }
 
     private int readLayer(ImageSource source, int index, ProgressTicker ticker) throws InterruptedException {
@@ -338,23 +334,46 @@ public final class RootfsStore {
         }
     }
 
-    /** @return how many blocks of data the layers have together, each once */
-    private int merge(ImageConfig config, String image, Map<Digest, Integer> blocks, RootTree tree) {
-        Map<Digest, Integer> starts = new HashMap<>();
-        LayerMerge merge = new LayerMerge(tree);
-        int next = 0;
-        for (int i = 0; i < config.diffIds().size(); i++) {
-            Digest diffId = config.diffIds().get(i);
-            int count = blocks.get(diffId);
-            try {
-                Integer start = starts.putIfAbsent(diffId, next);
-                merge.apply(layers.entries(diffId), start == null ? next : start, count);
-                next += start == null ? count : 0;
-            } catch (IOException e) {
-                throw Failures.of(operation(image, config, i), e);
+    /** The tree of an image's layers, each applied once it and all below are there: while others still come. */
+    private final class Merging {
+        private final ImageConfig config;
+        private final String image;
+        private final LayerMerge merge;
+        private final Integer[] blocks; // null: not there yet
+        private final Map<Digest, Integer> starts = new HashMap<>();
+        private int applied;
+        private int dataBlocks;
+
+        Merging(ImageConfig config, String image, RootTree tree) {
+            this.config = config;
+            this.image = image;
+            this.merge = new LayerMerge(tree);
+            this.blocks = new Integer[config.diffIds().size()];
+        }
+
+        /** @param count how many blocks of data the layer has */
+        synchronized void ready(int layer, int count) {
+            blocks[layer] = count;
+            while (applied < blocks.length && blocks[applied] != null) {
+                apply(applied++);
             }
         }
-        return next;
+
+        private void apply(int layer) {
+            Digest diffId = config.diffIds().get(layer);
+            Integer start = starts.putIfAbsent(diffId, dataBlocks);
+            try {
+                merge.apply(layers.entries(diffId), start == null ? dataBlocks : start, blocks[layer]);
+            } catch (IOException e) {
+                throw Failures.of(operation(image, config, layer), e);
+            }
+            dataBlocks += start == null ? blocks[layer] : 0;
+        }
+
+        /** Of all layers, each once. REQUIRES: all are ready. */
+        synchronized int dataBlocks() {
+            return dataBlocks;
+        }
     }
 
     private static String operation(String image, ImageConfig config, int layer) {

@@ -113,7 +113,8 @@ final class StoredLayers {
             out.finish();
             writer.finish(out.block(), out.checksum());
             data.moveToCache(data(layer.diffId()));
-            entries.moveToCache(entries(layer.diffId()));
+            // Nobody believes them before wholeBlocks has compared their checksum.
+            entries.moveUnsynced(entries(layer.diffId()));
             return out.block();
         }
     }

@@ -30,6 +30,7 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -262,6 +263,31 @@ class OnePassTest {
         assertNoLayer("damaged");
         assertThat(blob("damaged")).hasBinaryContent(cut);
         assertThat(asked.get("damaged")).containsExactly(0);
+    }
+
+    /** The registry holds back the second layer until the first is found to mean nothing. */
+    @Test
+    void whatTheLayersBelowMeanIsSeenWhileOthersCome() throws Exception {
+        Semaphore held = new Semaphore(0);
+        String withheld = Digest.sha256(stored).toString();
+        try (LoopbackRegistry slow = new LoopbackRegistry(exchange -> {
+            if (exchange.getRequestURI().getPath().endsWith(withheld)) {
+                held.acquireUninterruptibly();
+            }
+            return false;
+        })) {
+            byte[] linked = new TarBuilder().hardlink("link", "nothing").bytes();
+            slow.serve("latest", new ImageBuilder().gzipLayer(linked).layer(ImageBuilder.LAYER, stored, TAR));
+            registry.close();
+            registry = slow;
+
+            assertThatThrownBy(() -> pull("slow")).hasMessageContaining("layer 1 of 2");
+
+            assertThat(sizes("slow", "rootfs")).isEmpty();
+            assertThat(sizes("slow", "registry/names")).isEmpty();
+        } finally {
+            held.release();
+        }
     }
 
     @Test

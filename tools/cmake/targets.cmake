@@ -36,8 +36,8 @@ endif()
 if(WIN32)
   # Windows 10: WHP is no older.
   target_compile_definitions(runhv_flags INTERFACE _WIN32_WINNT=0x0A00 WIN32_LEAN_AND_MEAN NOMINMAX)
-  # Here the guards of the stack are in a library of the compiler's.
-  target_link_options(runhv_flags INTERFACE -fstack-protector-strong)
+  # Here the guards of the stack are in a library of the compiler's. No time in the file: equal sources make equal programs.
+  target_link_options(runhv_flags INTERFACE -fstack-protector-strong -Wl,--no-insert-timestamp)
   # The DLLs that a program needs lie beside it.
   set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
 endif()

@@ -45,7 +45,7 @@ def outcomes(results):
     return {case.get("name"): case.get("status") for case in xml.etree.ElementTree.parse(results).iter("testcase")}
 
 
-def tests_of_one_system():
+def of_one_system():
     """Suite and name of what stands in files that runhv_test() of tools/cmake/targets.cmake takes for one system alone."""
     files = [*ROOT.glob("native/**/*_linux_test.cc"), *ROOT.glob("native/**/*_windows_test.cc")]
     for listed in ROOT.glob("native/*/CMakeLists.txt"):
@@ -83,7 +83,7 @@ def test_the_same_tests_have_the_same_outcome_as_on_linux(request):
     results = pathlib.Path(request.config.getoption("--results"))
     linux, windows = outcomes(results / "ctest.xml"), outcomes(results / "ctest-windows.xml")
     assert {name for name in SKIPPED_ON_WINDOWS if windows[name] == "run"} == set()
-    of_one = set(tests_of_one_system())
+    of_one = set(of_one_system())
     programs = {name.partition(".")[0] for name in windows} - {OWN_PROGRAM}
 
     def of_both(found):

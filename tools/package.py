@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Makes a release archive of a distribution: package.py DIST OUTPUT NAME EPOCH.
 
-OUTPUT then holds NAME.tar.gz, NAME.cdx.json, which is the same as the list of components inside (CycloneDX), and their
-SHA256SUMS. Equal distributions make equal archives: names are sorted, every time is EPOCH, everybody is root."""
+OUTPUT then holds NAME.tar.gz (NAME.zip of a distribution for Windows), NAME.cdx.json, which is the same as the list of
+components inside (CycloneDX), and the SHA256SUMS of all that it holds. Equal distributions make equal archives: names are
+sorted, every time is EPOCH, everybody is root."""
 
 import gzip
 import hashlib
@@ -24,7 +25,7 @@ LEFT_OUT = {"share/runhv/runhv.aot", "share/runhv/SHA256SUMS", "share/runhv/SHA2
 COMPONENTS = "share/doc/runhv/runhv.cdx.json"
 MANIFEST = "share/runhv/SHA256SUMS"
 # A component in NOTICE: its name, its licence, where it is.
-COMPONENT = re.compile(r"^(\S.*?)(?:\n {20,}| {2,})(\S+(?: WITH \S+)?) {2,}(\S.*)$", re.MULTILINE)
+COMPONENT = re.compile(r"^(\S.*?)(?:\n {20,}| {2,})(\S+(?: (?:WITH|AND) \S+)?) {2,}(\S.*)$", re.MULTILINE)
 
 
 def sha256(file):
@@ -114,10 +115,22 @@ def write_archive(tree, archive, epoch):
         packed.write(content.getbuffer())
 
 
+def write_zip(tree, archive, epoch):
+    """With names in UTF-8, and the times of UTC, which a zip does not say of them."""
+    at = time.gmtime(epoch)[:6]
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+        for file in files(tree):
+            entry = zipfile.ZipInfo(f"{tree.name}/{file}", at)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 0  # DOS: whoever unpacks it has no use for modes
+            packed.writestr(entry, (tree / file).read_bytes())
+
+
 def main():
     dist, output, name, epoch = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-    shutil.rmtree(output, ignore_errors=True)
+    windows = (dist / "bin/runhv.exe").exists()
     tree = output / name
+    shutil.rmtree(tree, ignore_errors=True)
     for file in files(dist):
         if file not in LEFT_OUT:
             (tree / file).parent.mkdir(parents=True, exist_ok=True)
@@ -128,11 +141,12 @@ def main():
     if os.environ.get("RUNHV_SIGNING_KEY"):
         subprocess.run(["openssl", "dgst", "-sha256", "-sign", os.environ["RUNHV_SIGNING_KEY"], "-out",
                         tree / f"{MANIFEST}.sig", tree / MANIFEST], check=True)
-    made = [f"{name}.tar.gz", f"{name}.cdx.json"]
-    write_archive(tree, output / made[0], epoch)
+    made = [f"{name}.zip" if windows else f"{name}.tar.gz", f"{name}.cdx.json"]
+    (write_zip if windows else write_archive)(tree, output / made[0], epoch)
     (output / made[1]).write_text(listed)
-    (output / "SHA256SUMS").write_text("".join(f"{sha256(output / file)}  {file}\n" for file in made))
     shutil.rmtree(tree)
+    held = [file for file in files(output) if file != "SHA256SUMS"]
+    (output / "SHA256SUMS").write_text("".join(f"{sha256(output / file)}  {file}\n" for file in held))
     print("".join(f"{output / file}\n" for file in made), end="")
 
 

@@ -5,12 +5,14 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "platform/file.h"
+#include "platform/random_name.h"
 
 namespace runhv::cli {
 namespace {
@@ -156,8 +158,9 @@ TEST(Doctor, TellsThatThereIsNoJava) {
 }
 
 TEST(Doctor, TellsAStoreThatCannotBeUsed) {
-  char name[] = "/tmp/runhv-doctor-XXXXXX";
-  const std::string folder = ::mkdtemp(name);
+  const std::string folder =
+      platform::temporary_directory() + "/runhv-doctor-" + platform::random_name<8>();
+  fs::create_directory(folder);
   EXPECT_TRUE(check_store(folder + "/not there yet"));
   EXPECT_FALSE(fs::exists(folder + "/not there yet"));
   fs::create_directory(folder + "/store");

@@ -6,6 +6,7 @@
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -59,21 +60,31 @@ constexpr char kWhole[] = R"({
                     "args": [{"index": 0, "value": 1, "valueTwo": 2,
                               "op": "SCMP_CMP_MASKED_EQ"}]}]}},
   "vm": {
-    "kernel": {"path": "/k", "initrd": "/i", "parameters": ["a"]},
-    "image": {"path": "/img", "format": "raw"},
+    "kernel": {"parameters": ["a"]},
+    "image": {"format": "raw"},
     "hwConfig": {"vcpus": 1, "memory": 67108864}},
   "annotations": {"dev.runhv.memory": "67108864", "dev.runhv.cpus": "1",
                   "dev.runhv.scratch": "16777216", "dev.runhv.rootfs.type": "erofs",
                   "dev.runhv.engine": "soft", "dev.runhv.stdin": "true",
                   "dev.runhv.etc": "docker", "dev.runhv.stop-signal": "TERM",
-                  "dev.runhv.volumes": "/srv", "dev.runhv.rootfs.layers": "/l",
-                  "dev.runhv.kernel.modules": "/m"}
+                  "dev.runhv.volumes": "/srv"}
 })";
+
+// Where absolute paths of this host begin: / or a drive.
+const std::string kRoot = std::filesystem::current_path().root_path().generic_string();
+const std::string kFile = kRoot + "f";
+
+std::string in_quotes(const std::string& text) { return '"' + text + '"'; }
 
 std::string whole_with(const std::string& pointer, const std::string& json) {
   rapidjson::Document document;
   document.Parse(kWhole);
   EXPECT_FALSE(document.HasParseError());
+  for (const char* of_the_host :
+       {"/vm/kernel/path", "/vm/kernel/initrd", "/vm/image/path",
+        "/annotations/dev.runhv.rootfs.layers", "/annotations/dev.runhv.kernel.modules"}) {
+    rapidjson::Pointer(of_the_host).Set(document, kFile.c_str());
+  }
   rapidjson::Document value(&document.GetAllocator());
   value.Parse<rapidjson::kParseFullPrecisionFlag>(json.c_str());
   EXPECT_FALSE(value.HasParseError()) << json;
@@ -86,8 +97,8 @@ std::string whole_with(const std::string& pointer, const std::string& json) {
 
 std::string layers_of(std::size_t count) {
   std::string lines;
-  for (std::size_t i = 0; i < count; ++i) lines += "/l\\n";
-  return '"' + lines + '"';
+  for (std::size_t i = 0; i < count; ++i) lines += kFile + "\\n";
+  return in_quotes(lines);
 }
 
 std::string complaint(const std::string& pointer, const std::string& json) {
@@ -309,7 +320,7 @@ const std::vector<Field>& fields() {
 }
 
 TEST(BundleFields, TheWholeIsAccepted) {
-  const auto config = parse_bundle(kWhole, "read config");
+  const auto config = parse_bundle(whole_with("/hostname", in_quotes("h")), "read config");
   EXPECT_TRUE(config) << config.error().detail;
 }
 
@@ -451,7 +462,7 @@ TEST(BundleFields, EveryRangeHasItsEnds) {
        {R"("pid")", R"("mount")", R"("uts")", R"("ipc")", R"("cgroup")", R"("user")"},
        {R"("")", R"("net")", R"("mnt")", R"("Pid")", R"("pid ")", R"("vm")"}},
       {"/linux/namespaces/0/path", {}, {R"("/proc/1/ns/pid")"}},
-      {"/linux/namespaces/1/path", {R"("/run/netns/a")"}, {R"("netns/a")"}},
+      {"/linux/namespaces/1/path", {in_quotes(kFile)}, {R"("netns/a")"}},
       {"/linux/devices/0/path", {R"("/")"}, {R"("")", R"("dev/x")"}},
       {"/linux/devices/0/type",
        {R"("c")", R"("u")", R"("b")", R"("p")"},
@@ -522,12 +533,12 @@ TEST(BundleFields, EveryRangeHasItsEnds) {
       {"/linux/seccomp/syscalls/0/args/0/op",
        {R"("SCMP_CMP_GE")"},
        {R"("")", R"("GE")", R"("SCMP_CMP_XX")"}},
-      {"/vm/kernel/path", {R"("/")"}, {R"("")", R"("k")"}},
-      {"/vm/kernel/initrd", {R"("/")"}, {R"("")", R"("k")"}},
+      {"/vm/kernel/path", {in_quotes(kRoot)}, {R"("")", R"("k")"}},
+      {"/vm/kernel/initrd", {in_quotes(kRoot)}, {R"("")", R"("k")"}},
       {"/vm/kernel/parameters",
        {R"([])", "[\"" + std::string(2048, 'a') + "\"]"},
        {"[\"" + std::string(2049, 'a') + "\"]"}},
-      {"/vm/image/path", {R"("/")"}, {R"("")", R"("img")"}},
+      {"/vm/image/path", {in_quotes(kRoot)}, {R"("")", R"("img")"}},
       {"/vm/image/format", {R"("raw")"}, {R"("")", R"("qcow2")", R"("vmdk")"}},
       {"/vm/hwConfig/vcpus", {"1", "64"}, {"-1"}},
       {"/vm/hwConfig/memory", {"25165824", "549755813888"}, {"-1"}},
@@ -556,9 +567,11 @@ TEST(BundleFields, EveryRangeHasItsEnds) {
        {R"("")", R"("/a")", R"("/a\n/b\n")"},
        {R"("a")", R"("/a\nb")", R"("/a\n\n/b")"}},
       {"/annotations/dev.runhv.rootfs.layers",
-       {R"("")", R"("/a")", R"("/a\n/b\n")", layers_of(kMaxRootLayers)},
-       {R"("a")", R"("/a\nb")", R"("/a\n\n/b")", layers_of(kMaxRootLayers + 1)}},
-      {"/annotations/dev.runhv.kernel.modules", {R"("/m")"}, {R"("")", R"("m")"}},
+       {R"("")", in_quotes(kFile), in_quotes(kFile + "\\n" + kRoot + "\\n"),
+        layers_of(kMaxRootLayers)},
+       {R"("a")", in_quotes(kFile + "\\nb"), in_quotes(kFile + "\\n\\n" + kFile),
+        layers_of(kMaxRootLayers + 1)}},
+      {"/annotations/dev.runhv.kernel.modules", {in_quotes(kFile)}, {R"("")", R"("m")"}},
       {"/annotations/dev.runhv.nosuch", {}, {R"("1")"}},
   };
   for (const Range& range : ranges) {

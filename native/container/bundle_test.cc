@@ -1,5 +1,6 @@
 #include "container/bundle.h"
 
+#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
@@ -13,11 +14,15 @@ namespace {
 
 using ::testing::HasSubstr;
 
+// Where absolute paths of this host begin: / or a drive.
+const std::string kRoot = std::filesystem::current_path().root_path().generic_string();
+const std::string kImage = kRoot + "img";
+
 // A bundle of the least, with one more member at its top.
 std::string bundle(const std::string& more, const std::string& process_more = "") {
   return R"({"ociVersion":"1.2.0","process":{"args":["/bin/true"],"cwd":"/")" + process_more +
-         R"(},"vm":{"image":{"path":"/img","format":"raw"}})" + (more.empty() ? "" : "," + more) +
-         "}";
+         R"(},"vm":{"image":{"path":")" + kImage + R"(","format":"raw"}})" +
+         (more.empty() ? "" : "," + more) + "}";
 }
 
 Result<Bundle> parse(const std::string& json) { return parse_bundle(json, "read config"); }
@@ -33,7 +38,7 @@ TEST(Bundle, LeastBundleHasTheDefaults) {
   EXPECT_EQ(config->vm.memory_bytes, 128u << 20);
   EXPECT_EQ(config->vm.processor_count, 1u);
   EXPECT_EQ(config->container.root_type, "erofs");
-  EXPECT_EQ(config->vm.root_image, "/img");
+  EXPECT_EQ(config->vm.root_image, kImage);
   EXPECT_TRUE(config->connect_stdin);
   EXPECT_FALSE(config->process.capabilities);
   EXPECT_FALSE(config->process.seccomp);
@@ -73,10 +78,11 @@ TEST(Bundle, MountOptionsBecomeFlagsPropagationAndData) {
 }
 
 TEST(Bundle, TheGuestsOwnNamespaceHasTheInterfacesOfANetworkNamespaceWithAPath) {
-  const auto config = parse(bundle(
-      R"("linux":{"namespaces":[{"type":"pid"},{"type":"network","path":"/run/netns/web"}]})"));
+  const auto config =
+      parse(bundle(R"("linux":{"namespaces":[{"type":"pid"},{"type":"network","path":")" + kRoot +
+                   R"(run/netns/web"}]})"));
   ASSERT_TRUE(config) << to_string(config.error());
-  EXPECT_EQ(config->container.network_namespace, "/run/netns/web");
+  EXPECT_EQ(config->container.network_namespace, kRoot + "run/netns/web");
   EXPECT_EQ(config->container.namespaces, linux_abi::kCloneNewpid);
 }
 
@@ -107,9 +113,8 @@ TEST(Bundle, AnnotationWinsOverVmWinsOverResources) {
   EXPECT_EQ(by_resources->vm.processor_count, 2u);
 
   const std::string hardware =
-      R"({"ociVersion":"1.2.0","process":{"args":["a"],"cwd":"/"},"vm":{"image":{"path":"/i","format":"raw"},
-         "hwConfig":{"memory":50331648,"vcpus":3}},)" +
-      resources;
+      R"({"ociVersion":"1.2.0","process":{"args":["a"],"cwd":"/"},"vm":{"image":{"path":")" +
+      kImage + R"(","format":"raw"},"hwConfig":{"memory":50331648,"vcpus":3}},)" + resources;
   const auto by_vm = parse(hardware + "}");
   ASSERT_TRUE(by_vm);
   EXPECT_EQ(by_vm->vm.memory_bytes, 48u << 20);
@@ -181,11 +186,12 @@ TEST(Bundle, DockersFilesAreMadeOfTheNames) {
 }
 
 TEST(Bundle, LayersAreTheRestOfTheImage) {
-  const auto config = parse(bundle(R"("annotations":{"dev.runhv.rootfs.layers":"/l/a\n/l/b"})"));
+  const auto config = parse(
+      bundle(R"("annotations":{"dev.runhv.rootfs.layers":")" + kRoot + "a\\n" + kRoot + "b\"}"));
 
   ASSERT_TRUE(config) << to_string(config.error());
-  EXPECT_EQ(config->vm.root_image, "/img");
-  EXPECT_EQ(config->vm.root_layers, (std::vector<std::string>{"/l/a", "/l/b"}));
+  EXPECT_EQ(config->vm.root_image, kImage);
+  EXPECT_EQ(config->vm.root_layers, (std::vector<std::string>{kRoot + "a", kRoot + "b"}));
 }
 
 TEST(Bundle, NoFileIsMadeUnlessItIsAskedFor) {
@@ -270,9 +276,10 @@ struct BadCase {
 };
 
 TEST(Bundle, ModulesOfAKernelAreAnAbsolutePath) {
-  const auto with = parse(bundle(R"("annotations":{"dev.runhv.kernel.modules":"/m.cpio"})"));
+  const auto with =
+      parse(bundle(R"("annotations":{"dev.runhv.kernel.modules":")" + kRoot + "m.cpio\"}"));
   ASSERT_TRUE(with);
-  EXPECT_EQ(with->vm.modules, "/m.cpio");
+  EXPECT_EQ(with->vm.modules, kRoot + "m.cpio");
   EXPECT_FALSE(parse(bundle(R"("annotations":{"dev.runhv.kernel.modules":"m.cpio"})")));
 }
 
@@ -344,7 +351,8 @@ TEST(Bundle, EveryComplaintNamesThePathAndWhatWasExpected) {
        "hooks[\"startContainer\"][0].path: expected an absolute path"},
       {bundle(R"("hooks":{"startContainer":[{"path":"/x","timeout":0}]})"),
        "hooks[\"startContainer\"][0].timeout: expected an integer from 1"},
-      {bundle(R"("linux":{"namespaces":[{"type":"network"},{"type":"pid","path":"/run/ns"}]})"),
+      {bundle(R"("linux":{"namespaces":[{"type":"network"},{"type":"pid","path":")" + kRoot +
+              R"(run/ns"}]})"),
        "linux.namespaces[1].path: joining a namespace is not possible"},
       {bundle(R"("linux":{"namespaces":[{"type":"network","path":"run/ns"}]})"),
        "linux.namespaces[0].path: expected an absolute path"},
@@ -385,8 +393,8 @@ TEST(Bundle, EveryComplaintNamesThePathAndWhatWasExpected) {
       {head + R"("root":{"path":"rootfs"},"process":{"args":["a"],"cwd":"/"},)"
               R"("annotations":{"dev.runhv.rootfs.layers":"/l"}})",
        "layers of an image need vm.image"},
-      {head +
-           R"("process":{"args":["a"],"cwd":"/"},"vm":{"image":{"path":"/i","format":"qcow2"}}})",
+      {head + R"("process":{"args":["a"],"cwd":"/"},"vm":{"image":{"path":")" + kImage +
+           R"(","format":"qcow2"}}})",
        "vm.image.format: expected \"raw\""},
   };
   for (const BadCase& bad : cases) EXPECT_THAT(complaint(bad.json), HasSubstr(bad.expected));

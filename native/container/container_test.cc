@@ -1,8 +1,6 @@
 // Containers whose guest is a few bytes of machine code: what a guest does that never becomes one.
 #include "container/container.h"
 
-#include <stdlib.h>
-
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -11,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "machine/elf_fixture.h"
+#include "testing/environment.h"
 #include "testing/files.h"
 
 namespace runhv::container {
@@ -39,14 +38,14 @@ class UntilTheEnd final : public ContainerEvents {
 class HostileKernel : public ::testing::Test {
  protected:
   void SetUp() override {
-    ::setenv("RUNHV_WINHV", RUNHV_TEST_WINHV, 0);
-    ::setenv("RUNHV_SOFTCPU", RUNHV_TEST_ENGINE_LIBRARY, 0);
+    testing::set_environment_by_default("RUNHV_WINHV", RUNHV_TEST_WINHV);
+    testing::set_environment_by_default("RUNHV_SOFTCPU", RUNHV_TEST_ENGINE_LIBRARY);
     std::filesystem::create_directory(folder_);
-    ASSERT_TRUE(testing::write_file(folder_ / "disk", std::vector<std::byte>(4096)));
+    ASSERT_TRUE(testing::write_file((folder_ / "disk").string(), std::vector<std::byte>(4096)));
     std::ofstream(folder_ / "config.json")
         << R"({"ociVersion":"1.0.2","process":{"args":["/bin/true"],"cwd":"/"},)"
-        << R"("root":{"path":"rootfs"},"vm":{"image":{"path":")" << (folder_ / "disk").string()
-        << R"(","format":"raw"}}})";
+        << R"("root":{"path":"rootfs"},"vm":{"image":{"path":")"
+        << (folder_ / "disk").generic_string() << R"(","format":"raw"}}})";
     auto loop = platform::EventLoop::create();
     ASSERT_TRUE(loop);
     loop_ = *std::move(loop);
@@ -55,12 +54,12 @@ class HostileKernel : public ::testing::Test {
 
   // The error that the container ends with.
   std::string run(std::string_view code) {
-    EXPECT_TRUE(
-        testing::write_file(folder_ / "kernel", machine::ElfFixture{.content = code}.build()));
+    EXPECT_TRUE(testing::write_file((folder_ / "kernel").string(),
+                                    machine::ElfFixture{.content = code}.build()));
     ContainerConfig config;
     config.id = "hostile";
-    config.bundle = folder_;
-    config.default_kernel = folder_ / "kernel";
+    config.bundle = folder_.string();
+    config.default_kernel = (folder_ / "kernel").string();
     config.tick_ns = 1'000'000;
     UntilTheEnd events(*loop_);
     auto container = Container::create(*loop_, std::move(config), events);

@@ -2,10 +2,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
+#include <filesystem>
 
 #include "control/container_folder.h"
 #include "gtest/gtest.h"
+#include "platform/file.h"
 #include "testing/folder_fixture.h"
 
 namespace runhv::control {
@@ -19,6 +22,18 @@ TEST_F(LinuxContainerFolderTest, OthersMayNotEnter) {
   struct stat status {};
   ASSERT_EQ(::stat(folder->path().c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777u, 0700u);
+}
+
+// Here, since the C++ library of mingw-w64 sets the time of no folder.
+TEST_F(LinuxContainerFolderTest, OneThatIsBeingMadeIsLeftAloneAndAnOldOneSwept) {
+  const std::string folder = *root_folder(folder_, "containers") + "/new";
+  ASSERT_TRUE(platform::make_private_directory(folder));
+  EXPECT_TRUE(list_containers(folder_)->empty());
+  EXPECT_TRUE(std::filesystem::exists(folder));
+  std::filesystem::last_write_time(
+      folder, std::filesystem::file_time_type::clock::now() - std::chrono::minutes(1));
+  EXPECT_TRUE(list_containers(folder_)->empty());
+  EXPECT_FALSE(std::filesystem::exists(folder));
 }
 
 TEST_F(LinuxContainerFolderTest, TheRootIsTheNamedOneThenTheEnvironments) {

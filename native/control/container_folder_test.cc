@@ -1,6 +1,5 @@
 #include "control/container_folder.h"
 
-#include <chrono>
 #include <filesystem>
 
 #include "base/bytes.h"
@@ -97,17 +96,6 @@ TEST_F(ContainerFolderTest, OneThatLivesIsNotRemoved) {
   ASSERT_TRUE(found);
   EXPECT_TRUE(found->lives);
   EXPECT_EQ(remove_container(*found).error().code, Code::kConflict);
-}
-
-TEST_F(ContainerFolderTest, AFolderThatIsBeingMadeIsLeftAloneAndAnOldOneSwept) {
-  const std::string folder = *root_folder(root_, "containers") + "/new";
-  ASSERT_TRUE(platform::make_private_directory(folder));
-  EXPECT_THAT(listed(), IsEmpty());
-  EXPECT_TRUE(std::filesystem::exists(folder));
-  std::filesystem::last_write_time(
-      folder, std::filesystem::file_time_type::clock::now() - std::chrono::minutes(1));
-  EXPECT_THAT(listed(), IsEmpty());
-  EXPECT_FALSE(std::filesystem::exists(folder));
 }
 
 TEST_F(ContainerFolderTest, WhatWasLeftBeforeItHadAStateIsRemovedByName) {

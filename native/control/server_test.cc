@@ -1,199 +1,21 @@
 // The VMM's side against clients that hold the other end of a connection, on one loop.
 #include "control/server.h"
 
-#include <unistd.h>
-
 #include <deque>
 #include <functional>
 #include <string>
 
-#include "api/conversions.h"
 #include "base/bytes.h"
-#include "control/answer.h"
 #include "control/container_folder.h"
+#include "control/server_scene.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "platform/clock.h"
-#include "platform/file.h"
 
 namespace runhv::control {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-class FakeRequests final : public Requests {
- public:
-  runhv_state state() override {
-    return api::to_abi("web",
-                       container::ContainerState{container::ContainerStatus::kRunning, 1, 2, 0, 1},
-                       std::nullopt);
-  }
-  Result<runhv_statistics> statistics() override { return api::sized<runhv_statistics>(); }
-  Result<void> start() override { return note("start"); }
-  Result<void> signal(container::ProcessNumber process, int signal) override {
-    return note("signal " + std::to_string(process) + " " + std::to_string(signal));
-  }
-  Result<void> stop(int signal, std::uint32_t grace_ms) override {
-    return note("stop " + std::to_string(signal) + " " + std::to_string(grace_ms));
-  }
-  Result<void> pause() override { return note("pause"); }
-  Result<void> resume() override {
-    return Fail{Error{Code::kConflict, "resume", "it is not paused"}};
-  }
-  Result<container::ProcessNumber> start_process(container::ProcessConfig config) override {
-    std::string ends;
-    for (const auto& stream : config.streams) ends += stream ? "+" : "-";
-    for (const auto& descriptor : config.descriptors) ends += descriptor.for_reading ? "r" : "w";
-    streams = std::move(config.streams);
-    descriptors = std::move(config.descriptors);
-    static_cast<void>(note("process " + std::string(config.json) + " " + ends));
-    return 5u;
-  }
-  Result<container::ProcessNumber> join(container::JoinConfig config) override {
-    std::string ends;
-    for (const auto& stream : config.streams) ends += stream ? "+" : "-";
-    for (const auto& descriptor : config.descriptors) ends += descriptor.for_reading ? "r" : "w";
-    network = std::move(config.network);
-    static_cast<void>(note("join " + config.id + " " + ends));
-    return 6u;
-  }
-  Result<void> resize(container::ProcessNumber, std::uint16_t columns,
-                      std::uint16_t rows) override {
-    return note("resize " + std::to_string(columns) + " " + std::to_string(rows));
-  }
-  Result<void> update(container::ProcessNumber which, std::string_view json,
-                      container::UpdateDone done) override {
-    updated = std::move(done);
-    return note("update " + std::to_string(which) + " " + std::string(json));
-  }
-  Result<void> attach(container::ProcessNumber, int stream,
-                      std::optional<platform::Stream> end) override {
-    streams[0] = std::move(end);
-    return note("attach " + std::to_string(stream) + (streams[0] ? " +" : " -"));
-  }
-
-  std::vector<std::string> notes;
-  container::HostStreams streams;
-  std::vector<container::HostDescriptor> descriptors;
-  std::optional<container::JoinedNetwork> network;
-  container::UpdateDone updated;
-
- private:
-  Result<void> note(std::string text) {
-    notes.push_back(std::move(text));
-    return {};
-  }
-};
-
-// One client; it waits by running the loop that the server is on.
-class Peer {
- public:
-  Peer(platform::EventLoop& loop, platform::LocalConnection connection)
-      : loop_(loop), connection_(std::move(connection)) {}
-
-  void send_bytes(std::span<const std::byte> bytes, std::vector<platform::OsHandle> handles = {}) {
-    const platform::IoResult sent = connection_.send(bytes, handles);
-    ASSERT_EQ(sent.status, platform::IoStatus::kDone);
-    ASSERT_EQ(sent.bytes, bytes.size());
-  }
-
-  template <class T>
-  void send(std::uint32_t type, const T& structure, std::string_view more = "",
-            std::vector<platform::OsHandle> handles = {}) {
-    std::vector<std::byte> payload(structure_bytes(structure).begin(),
-                                   structure_bytes(structure).end());
-    for (const char c : more) payload.push_back(static_cast<std::byte>(c));
-    send_bytes(encode_frame(type, ++request_, payload, static_cast<std::uint16_t>(handles.size())),
-               handles);
-  }
-  void send(std::uint32_t type) { send_bytes(encode_frame(type, ++request_, {})); }
-
-  void hello(bool wants_events, std::uint32_t version = RUNHV_CONTROL_VERSION) {
-    auto structure = api::sized<runhv_control_hello>();
-    structure.version = version;
-    structure.flags = wants_events ? RUNHV_CONTROL_WANTS_EVENTS : 0;
-    send(RUNHV_CONTROL_HELLO, structure);
-    EXPECT_EQ(next(), "answer 1");
-  }
-
-  // The next frame in a word; "end" where the server has closed, "silence" after ten seconds.
-  std::string next() {
-    const std::uint64_t deadline_ns = platform::monotonic_ns() + 10'000'000'000;
-    while (platform::monotonic_ns() < deadline_ns) {
-      const auto frame = reader_.next();
-      EXPECT_TRUE(frame);
-      if (*frame) return told(**frame);
-      std::array<std::byte, 8192> bytes;
-      const platform::IoResult read = connection_.read(bytes);
-      if (read.status == platform::IoStatus::kDone) {
-        reader_.append(std::span(bytes).first(read.bytes));
-      } else if (read.status == platform::IoStatus::kWouldBlock) {
-        EXPECT_TRUE(loop_.run_once(deadline_ns));
-      } else {
-        return "end";
-      }
-    }
-    return "silence";
-  }
-
-  platform::LocalConnection take() { return std::move(connection_); }
-  void reset() { connection_ = std::move(platform::LocalConnection::pair()->first); }
-
- private:
-  static std::string told(const Frame& frame) {
-    const auto parsed = parse_answer(frame);
-    if (!parsed) return to_string(parsed.error());
-    if (const auto* event = std::get_if<Event>(&*parsed)) {
-      return "event " + std::to_string(event->value.kind);
-    }
-    if (const auto* refusal = std::get_if<Refusal>(&*parsed)) {
-      return "error " + std::string(code_name(refusal->error.code)) + ": " + refusal->error.detail;
-    }
-    const auto& answer = std::get<Answer>(*parsed);
-    return (answer.request == 0 ? "unasked " : "answer ") + std::to_string(answer.type);
-  }
-
-  platform::EventLoop& loop_;
-  platform::LocalConnection connection_;
-  FrameReader reader_{RUNHV_CONTROL_MAX_ANSWER};
-  std::uint32_t request_ = 0;
-};
-
-runhv_event event_of(runhv_event_kind kind) {
-  auto event = api::sized<runhv_event>();
-  event.kind = kind;
-  return event;
-}
-
-class ServerTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    folder_ = ::testing::TempDir() + "runhv-server-" + std::to_string(::getpid());
-    ASSERT_TRUE(platform::make_private_directory(folder_));
-    ASSERT_TRUE(server_->listen(folder_, "control"));
-  }
-  void TearDown() override {
-    server_.reset();
-    ASSERT_TRUE(platform::remove_tree(folder_));
-  }
-
-  Peer connect() {
-    auto connection = platform::LocalConnection::connect(folder_ + "/control");
-    EXPECT_TRUE(connection) << to_string(connection.error());
-    return Peer(*loop_, std::move(*connection));
-  }
-  Peer speaking(bool wants_events = true) {
-    Peer peer = connect();
-    peer.hello(wants_events);
-    return peer;
-  }
-
-  std::string folder_;
-  std::unique_ptr<platform::EventLoop> loop_ = std::move(*platform::EventLoop::create());
-  FakeRequests requests_;
-  std::optional<Server> server_{std::in_place, *loop_, requests_};
-};
 
 TEST_F(ServerTest, EveryRequestIsAnsweredOnceAndInOrder) {
   Peer peer = speaking();
@@ -347,69 +169,6 @@ TEST_F(ServerTest, HelloComesFirstAndOnce) {
   EXPECT_EQ(twice.next(), "answer 2");
 }
 
-runhv_control_process_start start_of(std::array<std::uint32_t, 3> ends,
-                                     std::array<std::uint64_t, 3> tokens, std::uint32_t flags = 0) {
-  auto start = api::sized<runhv_control_process_start>();
-  start.flags = flags;
-  start.json_bytes = 2;
-  std::ranges::copy(ends, start.ends);
-  std::ranges::copy(tokens, start.tokens);
-  return start;
-}
-
-// What stream `index` of the fake's process does with a pipe's end that we hold.
-std::string written_by(FakeRequests& requests, std::size_t index, platform::OsHandle reader) {
-  EXPECT_EQ(requests.streams[index]->write(as_bytes("x")).status, platform::IoStatus::kDone);
-  char byte = 0;
-  EXPECT_EQ(::read(static_cast<int>(reader), &byte, 1), 1);
-  return {byte};
-}
-
-TEST_F(ServerTest, DescriptorsBecomeStreamsInTheirOrder) {
-  Peer peer = speaking();
-  int ends[2];
-  ASSERT_EQ(::pipe(ends), 0);
-  const auto start =
-      start_of({RUNHV_CONTROL_END_NONE, RUNHV_CONTROL_END_HANDLE, RUNHV_CONTROL_END_NONE}, {});
-  peer.send(RUNHV_CONTROL_PROCESS_START, start, "{}", {ends[1]});
-  EXPECT_EQ(peer.next(), "answer 9");
-  EXPECT_THAT(requests_.notes, ElementsAre("process {} -+-"));
-  EXPECT_EQ(written_by(requests_, 1, ends[0]), "x");
-
-  // Ours and the process's are the only ones: with both closed, the pipe ends.
-  ::close(ends[1]);
-  requests_.streams = {};
-  char byte = 0;
-  EXPECT_EQ(::read(ends[0], &byte, 1), 0);
-  ::close(ends[0]);
-}
-
-TEST_F(ServerTest, DescriptorsBesideTheStreamsComeAfterThem) {
-  Peer peer = speaking();
-  int ends[2];
-  ASSERT_EQ(::pipe(ends), 0);
-  auto start = start_of({RUNHV_CONTROL_END_NONE, RUNHV_CONTROL_END_HANDLE, 0}, {});
-  start.descriptors = 2;
-  peer.send(RUNHV_CONTROL_PROCESS_START, start, "{}", {ends[1], ends[0], ends[1]});
-  EXPECT_EQ(peer.next(), "answer 9");
-  EXPECT_THAT(requests_.notes, ElementsAre("process {} -+-rw"));
-
-  // Which way one goes is what it was opened for.
-  auto [ours, theirs] = std::move(*platform::LocalConnection::pair());
-  const platform::UniqueHandle socket = std::move(theirs).release();
-  start.descriptors = 1;
-  peer.send(RUNHV_CONTROL_PROCESS_START, start, "{}", {ends[1], socket.get()});
-  EXPECT_THAT(peer.next(), HasSubstr("error"));
-  start.descriptors = container::kMaxDescriptors + 1;
-  peer.send(RUNHV_CONTROL_PROCESS_START, start, "{}", {ends[1]});
-  EXPECT_THAT(peer.next(), HasSubstr("14 descriptors beside the streams; at most 13"));
-  start.descriptors = 1;
-  peer.send(RUNHV_CONTROL_PROCESS_START, start, "{}", {ends[1]});
-  EXPECT_THAT(peer.next(), HasSubstr("it names 2 descriptors and brings 1"));
-  ::close(ends[0]);
-  ::close(ends[1]);
-}
-
 TEST_F(ServerTest, AProcessEndsWithTheClientThatWantsIt) {
   const auto start = [](Peer& peer, std::uint32_t flags) {
     auto request = api::sized<runhv_control_process_start>();
@@ -462,71 +221,6 @@ TEST_F(ServerTest, AContainerJoinsByItsName) {
   EXPECT_THAT(requests_.notes, ElementsAre("join second ---", "signal 6 9"));
 }
 
-TEST_F(ServerTest, TheTapsOfAJoinAreTheLastOfItsDescriptors) {
-  Peer peer = speaking(false);
-  int ends[2];
-  int taps[2];
-  ASSERT_EQ(::pipe(ends), 0);
-  ASSERT_EQ(::pipe(taps), 0);
-  auto request = start_of({RUNHV_CONTROL_END_NONE, RUNHV_CONTROL_END_HANDLE, 0}, {},
-                          RUNHV_CONTROL_OWN_NETWORK);
-  request.json_bytes = 6;
-  request.descriptors = 1;
-  request.taps = 2;
-  std::string text = "second";
-  for (const std::uint32_t mtu : {1400u, 1500u}) {
-    auto tap = api::sized<runhv_control_tap>();
-    tap.mtu = mtu;
-    text.append(reinterpret_cast<const char*>(&tap), sizeof tap);
-  }
-  peer.send(RUNHV_CONTROL_JOIN, request, text, {ends[1], ends[0], taps[1], taps[0]});
-  EXPECT_EQ(peer.next(), "answer 14");
-  EXPECT_THAT(requests_.notes, ElementsAre("join second -+-r"));
-  ASSERT_TRUE(requests_.network);
-  const auto& interfaces = requests_.network->interfaces;
-  ASSERT_EQ(interfaces.size(), 2u);
-  EXPECT_EQ(interfaces[0].mtu, 1400u);
-  EXPECT_EQ(interfaces[1].mtu, 1500u);
-  EXPECT_EQ(::write(static_cast<int>(interfaces[0].tap.get()), "x", 1), 1);
-  char byte = 0;
-  EXPECT_EQ(::read(static_cast<int>(interfaces[1].tap.get()), &byte, 1), 1);
-  for (const int each : {ends[0], ends[1], taps[0], taps[1]}) ::close(each);
-
-  request = start_of({}, {});
-  request.json_bytes = 6;
-  peer.send(RUNHV_CONTROL_JOIN, request, "second");
-  EXPECT_EQ(peer.next(), "answer 14");
-  EXPECT_FALSE(requests_.network);
-}
-
-TEST_F(ServerTest, DescriptorsOfARefusedRequestAreClosed) {
-  Peer peer = speaking();
-  int ends[2];
-  ASSERT_EQ(::pipe(ends), 0);
-  peer.send(RUNHV_CONTROL_PROCESS_START, start_of({RUNHV_CONTROL_END_HANDLE, 9, 0}, {}), "{}",
-            {ends[1]});
-  EXPECT_THAT(peer.next(), HasSubstr("9 is no end of a stream"));
-  peer.send_bytes(encode_frame(RUNHV_CONTROL_STATE, 1, {}), {ends[1]});
-  EXPECT_EQ(peer.next(), "answer 2");
-  EXPECT_EQ(peer.next(), "error corrupt input: descriptors came that no frame names");
-  EXPECT_EQ(peer.next(), "end");
-  ::close(ends[1]);
-  char byte = 0;
-  EXPECT_EQ(::read(ends[0], &byte, 1), 0);
-  ::close(ends[0]);
-}
-
-TEST_F(ServerTest, ATerminalsOneEndCarriesBothDirections) {
-  Peer peer = speaking();
-  auto [ours, theirs] = std::move(*platform::LocalConnection::pair());
-  const platform::UniqueHandle handle = std::move(theirs).release();
-  peer.send(RUNHV_CONTROL_PROCESS_START,
-            start_of({RUNHV_CONTROL_END_HANDLE, 0, 0}, {}, RUNHV_PROCESS_TERMINAL), "{}",
-            {handle.get()});
-  EXPECT_EQ(peer.next(), "answer 9");
-  EXPECT_THAT(requests_.notes, ElementsAre("process {} ++-"));
-}
-
 TEST_F(ServerTest, AConnectionBecomesAStreamOnceByItsToken) {
   Peer peer = speaking();
   Peer stream = connect();
@@ -551,23 +245,6 @@ TEST_F(ServerTest, AConnectionBecomesAStreamOnceByItsToken) {
 
   peer.send(RUNHV_CONTROL_PROCESS_START, start, "{}");
   EXPECT_EQ(peer.next(), "error not found: no connection has this token");
-}
-
-TEST_F(ServerTest, AttachGivesAnEndOrNone) {
-  Peer peer = speaking();
-  int ends[2];
-  ASSERT_EQ(::pipe(ends), 0);
-  auto attach = api::sized<runhv_control_attach>();
-  attach.stream = 1;
-  peer.send(RUNHV_CONTROL_ATTACH, attach);
-  EXPECT_EQ(peer.next(), "answer 11");
-  attach.end = RUNHV_CONTROL_END_HANDLE;
-  peer.send(RUNHV_CONTROL_ATTACH, attach, "", {ends[1]});
-  EXPECT_EQ(peer.next(), "answer 11");
-  EXPECT_THAT(requests_.notes, ElementsAre("attach 1 -", "attach 1 +"));
-  EXPECT_EQ(written_by(requests_, 0, ends[0]), "x");
-  ::close(ends[0]);
-  ::close(ends[1]);
 }
 
 TEST_F(ServerTest, FurtherConnectionsThan512AreClosed) {

@@ -39,24 +39,6 @@ TEST(Hresult, UnknownOneKeepsItsNumber) {
   EXPECT_EQ(to_string(error), "set up partition: host failed (0x8000ffff)");
 }
 
-TEST(EngineChoice, OnLinuxOurLibraryHasTheEngines) {
-  for (const char* engine : {"auto", "soft", "kvm"}) {
-    const auto choice = choose_engine(engine);
-    ASSERT_TRUE(choice);
-    EXPECT_EQ(choice->engine, engine);
-    EXPECT_FALSE(choice->libraries.empty());
-  }
-}
-
-TEST(EngineChoice, SaysWhatAnEngineNeeds) {
-  const auto whp = choose_engine("whp");
-
-  ASSERT_FALSE(whp);
-  EXPECT_EQ(whp.error().code, Code::kHypervisorAbsent);
-  EXPECT_EQ(whp.error().detail,
-            "engine whp needs Windows with the Windows Hypervisor Platform feature");
-}
-
 TEST(EngineChoice, ListsTheNamesForAnUnknownOne) {
   const auto choice = choose_engine("turbo");
 

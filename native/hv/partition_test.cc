@@ -2,21 +2,21 @@
 #include "hv/partition.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <array>
 #include <string>
 
 #include "hv/whp_functions.h"
 #include "hv/whp_library.h"
+#include "testing/environment.h"
 
 namespace runhv::hv {
 namespace {
 
 class PartitionTest : public ::testing::Test {
  protected:
-  void SetUp() override { ::setenv("RUNHV_WINHV", RUNHV_TEST_WINHV, 0); }
-  void TearDown() override { ::unsetenv("RUNHV_WHP_PROFILE"); }
+  void SetUp() override { testing::set_environment_by_default("RUNHV_WINHV", RUNHV_TEST_WINHV); }
+  void TearDown() override { testing::set_environment("RUNHV_WHP_PROFILE", ""); }
 };
 
 alignas(4096) std::array<std::byte, 4096> page;
@@ -24,7 +24,7 @@ alignas(4096) std::array<std::byte, 4096> page;
 TEST_F(PartitionTest, IsMadeOnEachVersionOfWindows) {
   for (const char* profile :
        {"windows-server-2022", "windows-11-22h2", "windows-11-24h2", "windows-server-2025"}) {
-    ::setenv("RUNHV_WHP_PROFILE", profile, 1);
+    testing::set_environment("RUNHV_WHP_PROFILE", profile);
     const auto library = WhpLibrary::open("soft");
     ASSERT_TRUE(library) << profile << ": " << to_string(library.error());
     const auto partition = Partition::create(**library, 2);
@@ -42,7 +42,7 @@ TEST_F(PartitionTest, IsMadeOnEachVersionOfWindows) {
 }
 
 TEST_F(PartitionTest, AnUnknownVersionOfWindowsIsRefused) {
-  ::setenv("RUNHV_WHP_PROFILE", "windows-95", 1);
+  testing::set_environment("RUNHV_WHP_PROFILE", "windows-95");
   const auto library = WhpLibrary::open("soft");
   ASSERT_FALSE(library);
   EXPECT_EQ(library.error().os_code, E_INVALIDARG);

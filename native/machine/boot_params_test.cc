@@ -131,8 +131,9 @@ TEST(BootParams, KeepsTheSetupHeaderOfABzImage) {
 std::vector<platform::File> archives(std::initializer_list<std::vector<std::byte>> contents) {
   std::vector<platform::File> files;
   for (const auto& content : contents) {
-    const std::string path = std::filesystem::temp_directory_path() /
-                             ("runhv-initrd-" + std::to_string(std::random_device{}()));
+    const std::string path = (std::filesystem::temp_directory_path() /
+                              ("runhv-initrd-" + std::to_string(std::random_device{}())))
+                                 .string();
     EXPECT_TRUE(testing::write_file(path, content));
     auto file = platform::File::open(path, platform::File::Access::kRead);
     std::filesystem::remove(path);

@@ -51,7 +51,7 @@ TEST_F(BzImage, ReadsTheReleaseOfItsHeader) {
 }
 
 TEST_F(BzImage, IsCalledByItsFileNameWhereTheHeaderPointsNowhere) {
-  const std::string name = std::filesystem::path(path_).filename();
+  const std::string name = std::filesystem::path(path_).filename().string();
 
   EXPECT_EQ(kernel_release(write(BzImageFixture{.version_text = 0}.build())), name);
   EXPECT_EQ(kernel_release(write(BzImageFixture{.version_text = 0xffff}.build())), name);

@@ -2,9 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <string>
 #include <vector>
+
+#include "testing/environment.h"
 
 namespace runhv::machine {
 namespace {
@@ -12,8 +13,8 @@ namespace {
 class EngineProbeTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    ::setenv("RUNHV_WINHV", RUNHV_TEST_WINHV, 1);
-    ::setenv("RUNHV_SOFTCPU", RUNHV_TEST_ENGINE_LIBRARY, 1);
+    testing::set_environment("RUNHV_WINHV", RUNHV_TEST_WINHV);
+    testing::set_environment("RUNHV_SOFTCPU", RUNHV_TEST_ENGINE_LIBRARY);
   }
 
   Result<void> probe(EngineProbe what) {

@@ -16,4 +16,9 @@ inline void set_environment(const std::string& name, const std::string& value) {
   ::putenv(kept.back()->data());
 }
 
+// The same, where whoever runs the test has not set it.
+inline void set_environment_by_default(const std::string& name, const std::string& value) {
+  if (std::getenv(name.c_str()) == nullptr) set_environment(name, value);
+}
+
 }  // namespace runhv::testing

@@ -26,9 +26,10 @@ class FileFixture : public ::testing::Test {
   }
 
   const std::string path_ =
-      std::filesystem::temp_directory_path() /
-      ("runhv-" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()) +
-       "-" + std::to_string(std::random_device{}()));
+      (std::filesystem::temp_directory_path() /
+       ("runhv-" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()) +
+        "-" + std::to_string(std::random_device{}())))
+          .string();
 };
 
 }  // namespace runhv::testing

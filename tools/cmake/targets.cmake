@@ -8,8 +8,15 @@ if(NOT TARGET GTest::gmock)
   message(STATUS "runhv: GoogleTest (libgtest-dev, libgmock-dev) is not here; tests are left out")
 endif()
 
-# Tests that are linked for Windows so far; the others need something of Linux.
-set(RUNHV_TESTED_ON_WINDOWS base_test emu_test memory_test platform_test)
+# Whole tests that are not linked for Windows, besides those of the shared libraries, which it has not (api, jni); of others, the
+# files that are LINUX_SOURCES there, or are called *_linux_test.cc.
+set(RUNHV_NOT_TESTED_ON_WINDOWS
+  # Folders of Windows are not shared.
+  fs_test fs_fuzz_test
+  # It looks into a container's pipes: native/container/CMakeLists.txt.
+  container_fuzz_test
+  # With the sources of the engine kvm. What they have in common with the DLL, conformance asks.
+  winhv_linux_test whp_fuzz_test)
 
 add_library(runhv_flags INTERFACE)
 target_compile_options(runhv_flags INTERFACE
@@ -24,11 +31,14 @@ target_include_directories(runhv_flags INTERFACE
   ${PROJECT_SOURCE_DIR}/native ${PROJECT_SOURCE_DIR}/native/include
   ${PROJECT_SOURCE_DIR}/guest/proto)
 target_link_libraries(runhv_flags INTERFACE Threads::Threads)
+if(CMAKE_CROSSCOMPILING)
+  set(RUNHV_TEST_DRIVE Z:)  # under which Wine has the files of this host
+endif()
 if(WIN32)
   # Windows 10: WHP is no older.
   target_compile_definitions(runhv_flags INTERFACE _WIN32_WINNT=0x0A00 WIN32_LEAN_AND_MEAN NOMINMAX)
-  # Here the guards of the stack are in a library of the compiler's.
-  target_link_options(runhv_flags INTERFACE -fstack-protector-strong)
+  # Here the guards of the stack are in a library of the compiler's. No time in the file: equal sources make equal programs.
+  target_link_options(runhv_flags INTERFACE -fstack-protector-strong -Wl,--no-insert-timestamp)
   # The DLLs that a program needs lie beside it.
   set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
 endif()
@@ -70,14 +80,20 @@ function(runhv_program name)
   endforeach()
 endfunction()
 
-# runhv_test(NAME SOURCES … DEPENDS … [LABELS …] [ENVIRONMENT VAR=value …]): executable NAME_test, one
-# ctest per TEST().
+# runhv_test(NAME SOURCES … [LINUX_SOURCES …] DEPENDS … [LABELS …] [ENVIRONMENT VAR=value …]): executable NAME_test, one
+# ctest per TEST(). Sources called *_linux_test.cc and *_windows_test.cc are of that system alone.
 function(runhv_test name)
-  if(NOT TARGET GTest::gmock OR (WIN32 AND NOT ${name}_test IN_LIST RUNHV_TESTED_ON_WINDOWS))
+  if(NOT TARGET GTest::gmock OR (WIN32 AND ${name}_test IN_LIST RUNHV_NOT_TESTED_ON_WINDOWS))
     return()
   endif()
-  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS;LABELS;ENVIRONMENT" ${ARGN})
-  add_executable(${name}_test ${arg_SOURCES})
+  cmake_parse_arguments(arg "" "" "SOURCES;LINUX_SOURCES;DEPENDS;LABELS;ENVIRONMENT" ${ARGN})
+  set(other windows)
+  if(WIN32)
+    set(other linux)
+    set(arg_LINUX_SOURCES)
+  endif()
+  list(FILTER arg_SOURCES EXCLUDE REGEX "_${other}_test\\.cc$")
+  add_executable(${name}_test ${arg_SOURCES} ${arg_LINUX_SOURCES})
   target_link_libraries(${name}_test PRIVATE runhv_flags GTest::gtest GTest::gmock GTest::gtest_main)
   # GoogleTest's macros need run-time type information and exceptions in its own headers.
   target_compile_options(${name}_test PRIVATE -fexceptions -frtti -Wno-conversion
@@ -130,7 +146,7 @@ function(runhv_fuzz name)
       set(seconds 5)
     endif()
     target_compile_definitions(${name}_fuzz_test PRIVATE
-      RUNHV_FUZZ_NAME="${name}" RUNHV_FUZZ_CORPUS="${corpus}"
+      RUNHV_FUZZ_NAME="${name}" RUNHV_FUZZ_CORPUS="${RUNHV_TEST_DRIVE}${corpus}"
       RUNHV_FUZZ_SECONDS=${seconds})
   endif()
 endfunction()

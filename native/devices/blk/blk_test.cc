@@ -112,6 +112,7 @@ TEST_F(BlkTest, TakesARequestInAnyPieces) {
                                       Buffer{kData, 511, true}, Buffer{tail, 2, true}};
   driver->queue(0).add(buffers);
   driver->queue(0).kick();
+  jobs.run_all();
   EXPECT_EQ(testing::get_text(*memory, kData, 8), "sector 6");
   EXPECT_EQ(testing::get(*memory, Gpa{tail.value + 1}, 1)[0], std::byte{0}) << "the status";
 }

@@ -1,0 +1,90 @@
+// Hooks, cgroups and namespaces of the host, which Linux has alone.
+#include <string>
+
+#include "control/container_folder.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "oci/cgroups.h"
+#include "oci/host_spec.h"
+#include "oci/pod.h"
+#include "platform/file.h"
+#include "platform/process.h"
+
+namespace runhv::oci {
+namespace {
+
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+
+TEST(HostSpec, IsReadWithItsTypes) {
+  const auto spec = parse_host_spec(
+      R"({"process":{"oomScoreAdj":-5},"hooks":{"poststop":[{"path":"/h","args":["h"],"timeout":2}]},
+          "mounts":[{"destination":"/etc/resolv.conf","source":"/r"}],
+          "linux":{"cgroupsPath":"/a/b","namespaces":[{"type":"network","path":"/n"},
+            {"type":"ipc","path":"/i"},{"type":"uts"},{"type":"pid","path":"/p"}],
+          "resources":{"memory":{"limit":7},"cpu":{"shares":3,"quota":-1,"cpus":"0-1"}}}})",
+      "read");
+  ASSERT_TRUE(spec) << to_string(spec.error());
+  EXPECT_EQ(spec->cgroups_path, "/a/b");
+  EXPECT_EQ(spec->network_namespace, "/n");
+  EXPECT_THAT(spec->joined_namespaces, ElementsAre("/i"));
+  EXPECT_TRUE(spec->brings_resolver);
+  EXPECT_EQ(spec->oom_score_adj, -5);
+  EXPECT_EQ(spec->resources.memory_limit_bytes, 7);
+  EXPECT_EQ(spec->resources.cpu_quota_us, -1);
+  EXPECT_EQ(spec->resources.cpus, "0-1");
+  ASSERT_EQ(spec->hooks.poststop.size(), 1u);
+  EXPECT_EQ(spec->hooks.poststop[0].timeout_ns, 2'000'000'000u);
+  for (const char* wrong : {R"({"hooks":{"poststop":[{"path":"h"}]}})",
+                            R"({"hooks":{"prestart":[{"path":"/h","timeout":0}]}})",
+                            R"({"process":{"oomScoreAdj":1001}})",
+                            R"({"linux":{"resources":{"memory":{"limit":"1"}}}})"}) {
+    EXPECT_FALSE(parse_host_spec(wrong, "read")) << wrong;
+  }
+}
+
+TEST(FindPod, IsWhoseProcessAPathNames) {
+  if (platform::current_user_id() != 0) GTEST_SKIP() << "only root's containers can be named so";
+  const std::string root =
+      ::testing::TempDir() + "runhv-pods-" + std::to_string(platform::current_process_id());
+  ASSERT_TRUE(platform::make_private_directory(root));
+  const auto make = [&](const std::string& id, std::uint64_t pid, const std::string& pod) {
+    auto folder = control::ContainerFolder::take(root, id);
+    control::StoredState state;
+    state.id = id;
+    state.pid = pid;
+    state.pod = pod;
+    state.status = "running";
+    EXPECT_TRUE(folder && folder->write(state));
+    return folder;
+  };
+  auto pod = make("pod", 4194301, "");
+  const auto member = make("member", 4194302, "pod");
+  HostSpec host;
+  const auto found = [&](const std::string& path) {
+    host.joined_namespaces = {path};
+    const auto pods = find_pod(root, host);
+    return pods ? *pods : to_string(pods.error());
+  };
+  EXPECT_EQ(found("/proc/4194301/ns/ipc"), "pod");
+  EXPECT_EQ(found("/proc//4194301/ns/uts"), "pod");
+  EXPECT_EQ(found("/proc/419430/ns/ipc"), "");
+  EXPECT_EQ(found("/proc/4194302/ns/ipc"), "") << "it has no machine";
+  EXPECT_EQ(found("/run/ipc"), "");
+  ASSERT_TRUE(pod->remove());
+  EXPECT_EQ(found("/proc/4194301/ns/ipc"), "");
+  ASSERT_TRUE(platform::remove_tree(root));
+}
+
+TEST(Cgroups, NoPathLeadsOutOfTheHierarchy) {
+  const auto folders = cgroup_folders("/../../a/../b/c");
+  if (!folders) GTEST_SKIP() << "no cgroups are mounted here";
+  EXPECT_THAT(*folders, Each(EndsWith("/b/c")));
+  EXPECT_THAT(*folders, Each(::testing::Not(HasSubstr(".."))));
+  EXPECT_THAT(to_string(cgroup_folders("/..").error()), HasSubstr("the root of them all"));
+}
+
+}  // namespace
+}  // namespace runhv::oci

@@ -5,9 +5,9 @@
 #include "cli/image_verbs.h"
 #include "cli/java_runtime.h"
 #include "cli/man_pages.h"
+#include "cli/parsed_options.h"
 #include "cli/prepare.h"
 #include "cli/registries.h"
-#include "cli/run_options.h"
 #include "cli/texts.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -18,13 +18,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using Arguments = std::vector<std::string_view>;
-
-RunOptions parsed(const Arguments& arguments) {
-  const auto options = parse_run_options(arguments);
-  EXPECT_TRUE(options) << options.error().detail;
-  return options ? *options : RunOptions{};
-}
 
 std::string complaint(const Arguments& arguments) {
   const auto options = parse_run_options(arguments);

@@ -9,8 +9,8 @@
 
 #include "cli/image_verbs.h"
 #include "cli/kernels.h"
+#include "cli/parsed_options.h"
 #include "cli/prepare.h"
-#include "cli/run_options.h"
 #include "cli/spool.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -24,13 +24,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-using Arguments = std::vector<std::string_view>;
-
-RunOptions parsed(const Arguments& arguments) {
-  const auto options = parse_run_options(arguments);
-  EXPECT_TRUE(options) << options.error().detail;
-  return options ? *options : RunOptions{};
-}
 
 TEST(Prepare, ImageKindsAreKnownAndPathsAbsolute) {
   const std::string here = std::filesystem::current_path().string();

@@ -13,11 +13,13 @@
 #include "container/bundle.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "testing/host_root.h"
 
 namespace runhv::container {
 namespace {
 
 using ::testing::HasSubstr;
+using testing::kHostRoot;
 using ::testing::StartsWith;
 
 constexpr char kWhole[] = R"({
@@ -70,9 +72,7 @@ constexpr char kWhole[] = R"({
                   "dev.runhv.volumes": "/srv"}
 })";
 
-// Where absolute paths of this host begin: / or a drive.
-const std::string kRoot = std::filesystem::current_path().root_path().generic_string();
-const std::string kFile = kRoot + "f";
+const std::string kFile = testing::kHostRoot + "f";
 
 std::string in_quotes(const std::string& text) { return '"' + text + '"'; }
 
@@ -533,12 +533,12 @@ TEST(BundleFields, EveryRangeHasItsEnds) {
       {"/linux/seccomp/syscalls/0/args/0/op",
        {R"("SCMP_CMP_GE")"},
        {R"("")", R"("GE")", R"("SCMP_CMP_XX")"}},
-      {"/vm/kernel/path", {in_quotes(kRoot)}, {R"("")", R"("k")"}},
-      {"/vm/kernel/initrd", {in_quotes(kRoot)}, {R"("")", R"("k")"}},
+      {"/vm/kernel/path", {in_quotes(kHostRoot)}, {R"("")", R"("k")"}},
+      {"/vm/kernel/initrd", {in_quotes(kHostRoot)}, {R"("")", R"("k")"}},
       {"/vm/kernel/parameters",
        {R"([])", "[\"" + std::string(2048, 'a') + "\"]"},
        {"[\"" + std::string(2049, 'a') + "\"]"}},
-      {"/vm/image/path", {in_quotes(kRoot)}, {R"("")", R"("img")"}},
+      {"/vm/image/path", {in_quotes(kHostRoot)}, {R"("")", R"("img")"}},
       {"/vm/image/format", {R"("raw")"}, {R"("")", R"("qcow2")", R"("vmdk")"}},
       {"/vm/hwConfig/vcpus", {"1", "64"}, {"-1"}},
       {"/vm/hwConfig/memory", {"25165824", "549755813888"}, {"-1"}},
@@ -567,7 +567,7 @@ TEST(BundleFields, EveryRangeHasItsEnds) {
        {R"("")", R"("/a")", R"("/a\n/b\n")"},
        {R"("a")", R"("/a\nb")", R"("/a\n\n/b")"}},
       {"/annotations/dev.runhv.rootfs.layers",
-       {R"("")", in_quotes(kFile), in_quotes(kFile + "\\n" + kRoot + "\\n"),
+       {R"("")", in_quotes(kFile), in_quotes(kFile + "\\n" + kHostRoot + "\\n"),
         layers_of(kMaxRootLayers)},
        {R"("a")", in_quotes(kFile + "\\nb"), in_quotes(kFile + "\\n\\n" + kFile),
         layers_of(kMaxRootLayers + 1)}},

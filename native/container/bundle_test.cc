@@ -8,15 +8,15 @@
 #include "container/linux_abi.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "testing/host_root.h"
 
 namespace runhv::container {
 namespace {
 
 using ::testing::HasSubstr;
+using testing::kHostRoot;
 
-// Where absolute paths of this host begin: / or a drive.
-const std::string kRoot = std::filesystem::current_path().root_path().generic_string();
-const std::string kImage = kRoot + "img";
+const std::string kImage = kHostRoot + "img";
 
 // A bundle of the least, with one more member at its top.
 std::string bundle(const std::string& more, const std::string& process_more = "") {
@@ -79,10 +79,10 @@ TEST(Bundle, MountOptionsBecomeFlagsPropagationAndData) {
 
 TEST(Bundle, TheGuestsOwnNamespaceHasTheInterfacesOfANetworkNamespaceWithAPath) {
   const auto config =
-      parse(bundle(R"("linux":{"namespaces":[{"type":"pid"},{"type":"network","path":")" + kRoot +
-                   R"(run/netns/web"}]})"));
+      parse(bundle(R"("linux":{"namespaces":[{"type":"pid"},{"type":"network","path":")" +
+                   kHostRoot + R"(run/netns/web"}]})"));
   ASSERT_TRUE(config) << to_string(config.error());
-  EXPECT_EQ(config->container.network_namespace, kRoot + "run/netns/web");
+  EXPECT_EQ(config->container.network_namespace, kHostRoot + "run/netns/web");
   EXPECT_EQ(config->container.namespaces, linux_abi::kCloneNewpid);
 }
 
@@ -186,12 +186,12 @@ TEST(Bundle, DockersFilesAreMadeOfTheNames) {
 }
 
 TEST(Bundle, LayersAreTheRestOfTheImage) {
-  const auto config = parse(
-      bundle(R"("annotations":{"dev.runhv.rootfs.layers":")" + kRoot + "a\\n" + kRoot + "b\"}"));
+  const auto config = parse(bundle(R"("annotations":{"dev.runhv.rootfs.layers":")" + kHostRoot +
+                                   "a\\n" + kHostRoot + "b\"}"));
 
   ASSERT_TRUE(config) << to_string(config.error());
   EXPECT_EQ(config->vm.root_image, kImage);
-  EXPECT_EQ(config->vm.root_layers, (std::vector<std::string>{kRoot + "a", kRoot + "b"}));
+  EXPECT_EQ(config->vm.root_layers, (std::vector<std::string>{kHostRoot + "a", kHostRoot + "b"}));
 }
 
 TEST(Bundle, NoFileIsMadeUnlessItIsAskedFor) {
@@ -277,9 +277,9 @@ struct BadCase {
 
 TEST(Bundle, ModulesOfAKernelAreAnAbsolutePath) {
   const auto with =
-      parse(bundle(R"("annotations":{"dev.runhv.kernel.modules":")" + kRoot + "m.cpio\"}"));
+      parse(bundle(R"("annotations":{"dev.runhv.kernel.modules":")" + kHostRoot + "m.cpio\"}"));
   ASSERT_TRUE(with);
-  EXPECT_EQ(with->vm.modules, kRoot + "m.cpio");
+  EXPECT_EQ(with->vm.modules, kHostRoot + "m.cpio");
   EXPECT_FALSE(parse(bundle(R"("annotations":{"dev.runhv.kernel.modules":"m.cpio"})")));
 }
 
@@ -351,7 +351,7 @@ TEST(Bundle, EveryComplaintNamesThePathAndWhatWasExpected) {
        "hooks[\"startContainer\"][0].path: expected an absolute path"},
       {bundle(R"("hooks":{"startContainer":[{"path":"/x","timeout":0}]})"),
        "hooks[\"startContainer\"][0].timeout: expected an integer from 1"},
-      {bundle(R"("linux":{"namespaces":[{"type":"network"},{"type":"pid","path":")" + kRoot +
+      {bundle(R"("linux":{"namespaces":[{"type":"network"},{"type":"pid","path":")" + kHostRoot +
               R"(run/ns"}]})"),
        "linux.namespaces[1].path: joining a namespace is not possible"},
       {bundle(R"("linux":{"namespaces":[{"type":"network","path":"run/ns"}]})"),

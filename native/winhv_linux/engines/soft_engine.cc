@@ -30,6 +30,10 @@ static_assert(SOFTCPU_APIC_REGISTERS == std::tuple_size_v<ApicRegisters>);
 // With several processors a slice must be short: an IPI reaches its target, and a spinning
 // processor sees the answer, only between slices. About 60 us at 300 MIPS.
 constexpr std::uint64_t kSharedSlice = 20'000;
+// And not always of one length: a loop that gives a lock back and takes it again would be found
+// with the lock in its hand after each slice of which its own length is a divisor (SeaBIOS has
+// one).
+constexpr std::uint64_t kSliceLengths = 61;
 constexpr std::uint64_t kLongestSlice = 0;  // what softcpu allows
 
 constexpr UINT64 kExtendedVmExits = 0x7;  // X64CpuidExit, X64MsrExit, ExceptionExit (of no vector)
@@ -242,6 +246,7 @@ class SoftVm final : public EngineVm {
   Baton baton_;
   std::array<Processor, kMaxProcessors> processors_;
 
+  std::uint64_t slices_ = 0;                // under the baton
   std::atomic<std::int32_t> in_slice_{-1};  // the processor that softcpu runs now
   std::mutex sleep_mutex_;
   std::condition_variable sleepers_;
@@ -380,7 +385,8 @@ softcpu_status SoftVm::run_slice(UINT32 index, softcpu_exit& exit) {
   in_slice_.store(static_cast<std::int32_t>(index));
   // After in_slice_: who wants the baton and came too early to interrupt us is seen here.
   if (!baton_.wanted()) {
-    status = softcpu_.run(vm_, index, alone ? kLongestSlice : kSharedSlice, &exit);
+    const std::uint64_t shared = kSharedSlice + slices_++ % kSliceLengths;
+    status = softcpu_.run(vm_, index, alone ? kLongestSlice : shared, &exit);
   }
   in_slice_.store(-1);
   if (!alone) wake_runnable(index);

@@ -197,7 +197,12 @@ CASE(Smp, ALockThatIsTakenAgainAtOnceIsHadByTheOtherOnce, kReported,
                              Code{0xC6, 0x06, 0x00, 0x05, 0x00} + out(0x81));
   guest.enter_long_mode();
   WHV_RUN_VP_EXIT_CONTEXT second{};
-  std::thread processor1([&] { second = guest.run(1); });
+  std::thread processor1([&] {
+    do {
+      second = guest.run(1);
+    } while (second.ExitReason ==
+             WHvRunVpExitReasonX64Halt);  // not started yet, where that is told
+  });
   const auto first = guest.run(0);
   processor1.join();
   ASSERT_EQ(first.ExitReason, WHvRunVpExitReasonX64IoPortAccess);

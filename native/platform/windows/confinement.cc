@@ -24,7 +24,7 @@ struct Step {
 // --- the job -------------------------------------------------------------------------------------
 
 // It ends with this process, which is the only one in it. Never closed: its end is the process's.
-HANDLE make_job() {
+HANDLE make_lone_job() {
   const HANDLE job = ::CreateJobObjectW(nullptr, nullptr);
   if (job == nullptr) return nullptr;
   JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits{};
@@ -53,13 +53,13 @@ bool restrict_surface(HANDLE job) {
 // "Nested Jobs": one that is about a desktop cannot be in another one, as in that by which runhv
 // ends its child.
 bool enter_job() {
-  HANDLE job = make_job();
+  HANDLE job = make_lone_job();
   if (job == nullptr) return false;
   if (restrict_surface(job) && ::AssignProcessToJobObject(job, ::GetCurrentProcess()) != 0) {
     return true;
   }
   ::CloseHandle(job);
-  job = make_job();
+  job = make_lone_job();
   return job != nullptr && ::AssignProcessToJobObject(job, ::GetCurrentProcess()) != 0;
 }
 

@@ -7,6 +7,7 @@
 #include "platform/os_error.h"
 #include "platform/process.h"
 #include "platform/random_name.h"
+#include "platform/windows/named_file.h"
 #include "platform/windows/native_path.h"
 #include "platform/windows/user.h"
 #include "platform/windows/utf16.h"
@@ -14,7 +15,6 @@
 namespace runhv::platform {
 namespace {
 
-constexpr DWORD kShareAll = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
 constexpr std::size_t kMostBytes = 1u << 30;  // a call counts in 32 bits
 
 UniqueHandle open_file(const std::wstring& path, DWORD access, DWORD how, DWORD flags,
@@ -66,8 +66,6 @@ Result<std::uint64_t> size_of(const UniqueHandle& file, const std::string& opera
   if (!::GetFileSizeEx(native(file), &size)) return Fail{last_os_error(operation)};
   return static_cast<std::uint64_t>(size.QuadPart);
 }
-
-bool is_missing(DWORD code) { return code == ERROR_FILE_NOT_FOUND || code == ERROR_PATH_NOT_FOUND; }
 
 // A folder cannot be opened as a file: then the system speaks of access.
 Error open_error(const std::wstring& path, const std::string& operation) {

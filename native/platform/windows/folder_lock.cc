@@ -2,6 +2,7 @@
 
 #include "platform/file.h"
 #include "platform/os_error.h"
+#include "platform/windows/named_file.h"
 #include "platform/windows/native_path.h"
 #include "platform/windows/private_folder.h"
 #include "platform/windows/system.h"
@@ -11,7 +12,6 @@ namespace runhv::platform {
 namespace {
 
 constexpr const char* kFile = "lock";
-constexpr DWORD kShareAll = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
 
 // Each time, somebody has removed and made the folder between two of our calls.
 constexpr int kMostAttempts = 100;
@@ -47,8 +47,6 @@ bool is_current(const std::wstring& path, const UniqueHandle& file) {
          found.dwVolumeSerialNumber == open.dwVolumeSerialNumber &&
          found.nFileIndexHigh == open.nFileIndexHigh && found.nFileIndexLow == open.nFileIndexLow;
 }
-
-bool is_missing(DWORD code) { return code == ERROR_FILE_NOT_FOUND || code == ERROR_PATH_NOT_FOUND; }
 
 // A file that is deleted and still open somewhere has its name, and refuses everybody.
 bool is_being_removed(DWORD code) {

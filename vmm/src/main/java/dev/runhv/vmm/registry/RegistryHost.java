@@ -22,6 +22,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -43,6 +44,8 @@ final class RegistryHost implements AutoCloseable {
     private static final Duration CONNECT = Duration.ofSeconds(15);
     private static final Duration ANSWER = Duration.ofSeconds(30);
     private static final String CLIENT_ID = "runhv";
+    // What channels throw for the end of a connection is a plain IOException with the system's words (JDK 25).
+    private static final Set<String> WORDS_OF_CHANNELS = Set.of("Broken pipe", "Connection reset by peer");
 
     private final Endpoint endpoint;
     private final String operation;
@@ -294,6 +297,7 @@ final class RegistryHost implements AutoCloseable {
     private static boolean isEndOfConnection(Throwable failure) {
         return failure instanceof SocketException
                 || failure instanceof EOFException
+                || WORDS_OF_CHANNELS.contains(String.valueOf(failure.getMessage()))
                 || failure.getCause() != null && isEndOfConnection(failure.getCause());
     }
 

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "gtest/gtest.h"
+#include "platform/random_name.h"
 
 namespace runhv::conformance {
 namespace {
@@ -25,7 +26,8 @@ class ReportTest : public ::testing::Test {
   }
   bool tells(const std::string& words) { return text().find(words) != std::string::npos; }
 
-  const std::string path_ = ::testing::TempDir() + "conformance-report.json";
+  const std::string path_ =
+      ::testing::TempDir() + "conformance-report-" + platform::random_name<8>() + ".json";
 };
 
 TEST_F(ReportTest, Counts) {

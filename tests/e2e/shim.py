@@ -13,6 +13,7 @@ import time
 
 PR_SET_CHILD_SUBREAPER = 36
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
+CGROUP = f"/runhv-test-{os.getpid()}"  # above those of the containers; other processes of the tests have theirs
 
 
 def subreaper(on):
@@ -198,7 +199,7 @@ class Shim:
                 break
         assert list((self.root / "containers").glob("*")) == []
         # What lies above a container's cgroup is its manager's.
-        for folder in [*CGROUPS.glob("runhv-test"), *CGROUPS.glob("*/runhv-test")]:
+        for folder in [*CGROUPS.glob(CGROUP[1:]), *CGROUPS.glob(f"*{CGROUP}")]:
             folder.rmdir()
 
 

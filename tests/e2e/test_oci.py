@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from processes import alive, descriptors
-from shim import CGROUPS, Streams, preserved, wait_until
+from shim import CGROUP, CGROUPS, Streams, preserved, wait_until
 
 ECHO = "trap 'echo usr1' USR1; trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done"
 
@@ -156,7 +156,7 @@ def test_delete_ends_what_was_only_created(shim):
 @pytest.mark.parametrize("after_ms", [0, 2, 5, 10, 20, 40, 80, 160, 320, 640])
 @pytest.mark.parametrize("first", ["delete", "its end"])
 def test_create_killed_at_any_moment_leaves_what_delete_removes(shim, after_ms, first):
-    bundle = shim.bundle("web", "true", change=lambda config: config["linux"].update(cgroupsPath="/runhv-test/killed"))
+    bundle = shim.bundle("web", "true", change=lambda config: config["linux"].update(cgroupsPath=f"{CGROUP}/killed"))
     process = subprocess.Popen(shim.arguments("create", "--bundle", str(bundle), "web"), stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=shim.runhv.environment)
     try:
@@ -170,7 +170,7 @@ def test_create_killed_at_any_moment_leaves_what_delete_removes(shim, after_ms, 
     shim.checked("delete", "--force", "web")
     shim.checked("delete", "--force", "web")
     assert shim.checked("list", "-q") == b""
-    assert cgroups("/runhv-test/killed") == []
+    assert cgroups(f"{CGROUP}/killed") == []
     # What create had left behind is ours by now, and has ended.
     wait_until(reaped)
 
@@ -202,10 +202,10 @@ needs_cgroups = pytest.mark.skipif(not os.access("/sys/fs/cgroup/memory", os.W_O
 @needs_cgroups
 def test_the_vmm_is_in_the_cgroup_that_was_asked_for(shim):
     def change(config):
-        config["linux"]["cgroupsPath"] = "/runhv-test/web"
+        config["linux"]["cgroupsPath"] = f"{CGROUP}/web"
         config["linux"].setdefault("resources", {}).update(memory={"limit": 96 << 20}, cpu={"shares": 512, "quota": 150_000, "period": 100_000})
     pid, streams = shim.create("web", shim.bundle("web", "sh", "-c", ECHO, change=change))
-    folders = cgroups("/runhv-test/web")
+    folders = cgroups(f"{CGROUP}/web")
     assert folders
     for folder in folders:
         if "unified" not in folder:
@@ -231,16 +231,16 @@ def test_the_vmm_is_in_the_cgroup_that_was_asked_for(shim):
     assert result.returncode == 1 and b"cannot have more while it runs" in result.stderr
     shim.checked("delete", "--force", "web")
     assert shim.wait(pid) == 137
-    assert cgroups("/runhv-test/web") == []
+    assert cgroups(f"{CGROUP}/web") == []
     streams.close()
 
 
 @pytest.mark.skipif(not os.access("/sys/fs/cgroup/cpu/cgroup.procs", os.W_OK), reason="no cgroup v1 of processors is here for this user to write")
 def test_a_cgroup_below_one_that_is_limited_can_have_a_shorter_period(shim):
-    above = CGROUPS / "cpu/runhv-test/pod"
+    above = CGROUPS / f"cpu{CGROUP}/pod"
     above.mkdir(parents=True)
     (above / "cpu.cfs_quota_us").write_text("50000")
-    pid, streams = shim.create("web", shim.bundle("web", "cat", change=lambda config: config["linux"].update(cgroupsPath="/runhv-test/pod/web")))
+    pid, streams = shim.create("web", shim.bundle("web", "cat", change=lambda config: config["linux"].update(cgroupsPath=f"{CGROUP}/pod/web")))
     result = shim("update", "--cpu-quota", "60000", "web")
     assert result.returncode == 1 and b"cpu.cfs_quota_us to 60000" in result.stderr
     # With the period alone its part would be more than that.
@@ -249,7 +249,7 @@ def test_a_cgroup_below_one_that_is_limited_can_have_a_shorter_period(shim):
     assert [(above / "web" / name).read_text() for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")] == ["3000\n", "10000\n"]
     shim.checked("delete", "--force", "web")
     assert shim.wait(pid) == 137
-    for folder in cgroups("/runhv-test/pod"):
+    for folder in cgroups(f"{CGROUP}/pod"):
         os.rmdir(folder)
     streams.close()
 
@@ -259,7 +259,7 @@ def test_a_guest_that_uses_all_its_memory_keeps_within_the_limit(shim, tmp_path)
     (tmp_path / "shared").mkdir()
 
     def change(config):
-        config["linux"]["cgroupsPath"] = "/runhv-test/full"
+        config["linux"]["cgroupsPath"] = f"{CGROUP}/full"
         config["linux"]["resources"] = {"memory": {"limit": 192 << 20}}
         config["mounts"].append(
             {"destination": "/mnt", "type": "bind", "source": str(tmp_path / "shared"), "options": ["rbind"]})
@@ -274,7 +274,7 @@ def test_a_guest_that_uses_all_its_memory_keeps_within_the_limit(shim, tmp_path)
         part = os.read(streams.stdout, min(left, 65536))
         assert part, streams.to_end(streams.stderr)
         left -= len(part)
-    (folder,) = [pathlib.Path(folder) for folder in cgroups("/runhv-test/full")
+    (folder,) = [pathlib.Path(folder) for folder in cgroups(f"{CGROUP}/full")
                  if os.path.exists(folder + "/memory.limit_in_bytes") or os.path.exists(folder + "/memory.max")]
     statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
     own = int(statistics.get("total_rss", statistics.get("anon")))
@@ -288,8 +288,8 @@ def test_a_guest_that_uses_all_its_memory_keeps_within_the_limit(shim, tmp_path)
 @needs_cgroups
 @pytest.mark.skipif(not os.path.exists("/sys/fs/cgroup/cpuset/cpuset.cpus"), reason="no cpuset of version 1 is mounted here")
 def test_a_folder_that_others_made_without_processors_gets_its_parents(shim):
-    pathlib.Path("/sys/fs/cgroup/cpuset/runhv-test").mkdir()
-    bundle = shim.bundle("web", "true", change=lambda config: config["linux"].update(cgroupsPath="/runhv-test/web"))
+    pathlib.Path(f"/sys/fs/cgroup/cpuset{CGROUP}").mkdir()
+    bundle = shim.bundle("web", "true", change=lambda config: config["linux"].update(cgroupsPath=f"{CGROUP}/web"))
     pid, streams = shim.create("web", bundle)
     shim.checked("start", "web")
     assert shim.wait(pid) == 0
@@ -298,7 +298,7 @@ def test_a_folder_that_others_made_without_processors_gets_its_parents(shim):
 
 @needs_cgroups
 def test_a_cgroup_of_others_is_refused_and_left_alone(shim):
-    folder = pathlib.Path(cgroups("/")[0], "runhv-test/others")
+    folder = pathlib.Path(cgroups("/")[0], CGROUP[1:], "others")
     folder.mkdir(parents=True)
     for name in ("cpuset.cpus", "cpuset.mems"):
         if (folder / name).exists() and not (folder / name).read_text().strip():
@@ -307,7 +307,7 @@ def test_a_cgroup_of_others_is_refused_and_left_alone(shim):
     other = subprocess.Popen(["sleep", "1000"])
     try:
         (folder / "cgroup.procs").write_text(str(other.pid))
-        bundle = shim.bundle("web", "true", change=lambda config: config["linux"].update(cgroupsPath="/runhv-test/others"))
+        bundle = shim.bundle("web", "true", change=lambda config: config["linux"].update(cgroupsPath=f"{CGROUP}/others"))
         result = shim("create", "--bundle", str(bundle), "web")
         assert result.returncode == 1
         assert b"container's cgroup is not empty: 1 process(es) found" in result.stderr
@@ -473,7 +473,7 @@ def test_hooks_are_not_dropped_by_a_vmm_without_them(shim):
 
 def test_a_run_in_front_is_create_start_and_delete(shim):
     points = ["prestart", "createRuntime", "createContainer", "poststart", "poststop"]
-    order, pid_file, cgroup = shim.folder / "order", shim.folder / "pid", "/runhv-test/front"
+    order, pid_file, cgroup = shim.folder / "order", shim.folder / "pid", f"{CGROUP}/front"
 
     def change(config):
         config["hooks"] = {point: hook(shim.folder, point, f"echo {point} >> {order}") for point in points}
@@ -491,7 +491,7 @@ def test_a_run_in_front_is_create_start_and_delete(shim):
     run.terminate()
     assert run.wait(60) == 5
     assert order.read_text().split() == points
-    assert shim.checked("list", "-q") == b"" and not list(CGROUPS.glob("**/runhv-test/front"))
+    assert shim.checked("list", "-q") == b"" and cgroups(cgroup) == []
     streams.close()
 
 

@@ -12,7 +12,7 @@ import termios
 import pytest
 
 from processes import alive
-from shim import Streams, Terminal, kill, preserved, wait_until
+from shim import CGROUP, Streams, Terminal, kill, preserved, wait_until
 
 PROCESS = {"args": ["sh"], "cwd": "/", "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0}}
 
@@ -20,7 +20,7 @@ PROCESS = {"args": ["sh"], "cwd": "/", "env": ["PATH=/bin"], "user": {"uid": 0, 
 @pytest.fixture
 def web(shim):
     """A container that runs and waits."""
-    pid, streams = shim.create("web", shim.bundle("web", "sh", "-c", "echo ready; cat", change=lambda config: config["linux"].update(cgroupsPath="/runhv-test/exec")))
+    pid, streams = shim.create("web", shim.bundle("web", "sh", "-c", "echo ready; cat", change=lambda config: config["linux"].update(cgroupsPath=f"{CGROUP}/exec")))
     shim.checked("start", "web")
     assert streams.line(streams.stdout) == b"ready\n"
     yield pid

@@ -342,6 +342,7 @@ public final class RootfsStore {
         private final Integer[] blocks; // null: not there yet
         private final Map<Digest, Integer> starts = new HashMap<>();
         private int applied;
+        private boolean broken; // a layer could not be applied: those above it are not to blame
         private int dataBlocks;
 
         Merging(ImageConfig config, String image, RootTree tree) {
@@ -354,8 +355,10 @@ public final class RootfsStore {
         /** @param count how many blocks of data the layer has */
         synchronized void ready(int layer, int count) {
             blocks[layer] = count;
-            while (applied < blocks.length && blocks[applied] != null) {
+            while (!broken && applied < blocks.length && blocks[applied] != null) {
+                broken = true;
                 apply(applied++);
+                broken = false;
             }
         }
 

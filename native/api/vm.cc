@@ -8,7 +8,6 @@
 #include "platform/clock.h"
 
 namespace runhv::api {
-namespace {}  // namespace
 
 Result<std::unique_ptr<Vm>> Vm::create(container::ContainerConfig config) {
   RUNHV_TRY_ASSIGN(platform::Event event, platform::Event::create());

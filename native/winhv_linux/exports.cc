@@ -1,4 +1,5 @@
 // The exported functions: they check arguments and find the partition, nothing else.
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <optional>
@@ -466,13 +467,15 @@ HRESULT WINAPI WHvGetVirtualProcessorCounters(WHV_PARTITION_HANDLE handle, UINT3
 
 HRESULT WINAPI WHvRequestInterrupt(WHV_PARTITION_HANDLE handle,
                                    const WHV_INTERRUPT_CONTROL* interrupt, UINT32 size) {
-  return traced("WHvRequestInterrupt", {handle_of(handle), given("interrupt", interrupt, size)},
-                [&]() -> HRESULT {
-                  if (interrupt == nullptr) return E_POINTER;
-                  if (size != sizeof *interrupt) return E_INVALIDARG;
-                  const auto partition = find_partition(handle);
-                  return partition ? partition->request_interrupt(*interrupt) : E_HANDLE;
-                });
+  return traced(
+      "WHvRequestInterrupt",
+      {handle_of(handle), given("interrupt", interrupt, std::min<UINT32>(size, sizeof *interrupt))},
+      [&]() -> HRESULT {
+        if (interrupt == nullptr) return E_POINTER;
+        if (size != sizeof *interrupt) return E_INVALIDARG;
+        const auto partition = find_partition(handle);
+        return partition ? partition->request_interrupt(*interrupt) : E_HANDLE;
+      });
 }
 
 // ---- not of WHP: whpapi/runhv_extensions.h ----

@@ -65,7 +65,7 @@ class Trace {
   std::ofstream file_;
 };
 
-// What `body` returns. Without a trace that is all it costs: a branch.
+// What `body` returns. Given bytes are read before `body` has looked at them.
 template <class Body>
 HRESULT traced(const char* call, std::initializer_list<TraceItem> items, Body body) {
   Trace* const trace = Trace::opened();

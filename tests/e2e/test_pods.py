@@ -142,8 +142,8 @@ def test_whatever_is_killed_leaves_nothing_of_a_pod(podman, pod):
     os.kill(pids[2], signal.SIGKILL)
     assert podman.ended("c2") == 137
     wait_until(lambda: not any(alive(pid) for pid in pids))
-    states = json.loads(podman.checked("pod", "inspect", pod))["Containers"]
-    assert {each["State"] for each in states} == {"exited"}
+    # podman calls them "stopped" until conmon's cleanup of each, which nobody can wait for.
+    wait_until(lambda: {each["State"] for each in json.loads(podman.checked("pod", "inspect", pod))["Containers"]} == {"exited"})
 
 
 def test_a_pod_ends_as_its_policy_says(podman):

@@ -171,8 +171,8 @@ EngineExit engine_exit(const softcpu_exit& from) {
 }
 
 // softcpu serves one call of a machine at a time, so every method takes the baton; a processor runs
-// in slices and gives the baton back between them. Only cancel() and request_interrupt() go past
-// it. Order of locks: baton, then sleep_mutex_.
+// in slices and gives the baton back between them. Only cancel(), request_interrupt() and
+// memory_written() of data go past it. Order of locks: baton, then sleep_mutex_.
 class SoftVm final : public EngineVm {
  public:
   SoftVm(const SoftcpuLibrary& softcpu, const VmShape& shape, CpuAnswers& answers,
@@ -302,6 +302,9 @@ HRESULT SoftVm::unmap(UINT64 gpa, UINT64 size) {
 }
 
 HRESULT SoftVm::memory_written(UINT64 gpa, UINT64 size) {
+  // Of data, which is nearly all that devices write, there is nothing to forget: a turn would cost
+  // the processor's thread a sleep.
+  if (softcpu_.holds_code(vm_, gpa, size) == 0) return S_OK;
   // Waits for the running slice to end, rather than leave a note for the next one: a guest that
   // polls memory may see the write, and jump into it, without any interrupt in between.
   const EngineTurn turn(*this, Turn::kNext);

@@ -14,6 +14,7 @@ namespace runhv::winhv_linux {
   X(map)                           \
   X(unmap)                         \
   X(memory_written)                \
+  X(holds_code)                    \
   X(forget_writes)                 \
   X(run)                           \
   X(cancel)                        \

@@ -77,9 +77,37 @@ edit("cpu/icache.h", " ~bxPageWriteStampTable() { delete [] fineGranularityMappi
      " ~bxPageWriteStampTable() { free(fineGranularityMapping); }\n"
      "  bool marked;\n  bool allocated() const { return fineGranularityMapping != NULL; }")
 edit("cpu/icache.h", "    fineGranularityMapping[hash(pAddr)] |= mask;\n",
-     "    fineGranularityMapping[hash(pAddr)] |= mask;\n    marked = true;\n", 2)
+     "    set(hash(pAddr), fineGranularityMapping[hash(pAddr)] | mask);\n    marked = true;\n", 2)
 edit("cpu/icache.h", "void bxPageWriteStampTable::resetWriteStamps(void)\n{\n",
      "void bxPageWriteStampTable::resetWriteStamps(void)\n{\n  if (! marked) return;\n  marked = false;\n")
+
+# ---- Other threads ask whether a page holds decoded code, while it is being decoded: the page is marked before its
+# bytes are read. Who has written bytes and then finds no mark knows that they are read after that.
+edit("cpu/icache.h", "  BX_CPP_INLINE static Bit32u hash(bx_phy_address pAddr) {\n",
+     """  void set(Bit32u index, Bit32u mask) {
+    __atomic_store_n(&fineGranularityMapping[index], mask, __ATOMIC_RELAXED);
+  }
+  void announce(bx_phy_address pAddr) {
+    if (getFineGranularityMapping(pAddr)) return;
+    markICache(pAddr, 1);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  }
+  // any thread
+  bool holds_code(bx_phy_address pAddr) const {
+    return __atomic_load_n(&fineGranularityMapping[hash(pAddr)], __ATOMIC_RELAXED) != 0;
+  }
+
+  BX_CPP_INLINE static Bit32u hash(bx_phy_address pAddr) {
+""")
+edit("cpu/icache.h", "fineGranularityMapping[index] = 0;", "set(index, 0);")
+edit("cpu/icache.h", "fineGranularityMapping[index] &= ~mask;",
+     "set(index, fineGranularityMapping[index] & ~mask);")
+edit("cpu/icache.h", "fineGranularityMapping[i] = 0;", "set(i, 0);")
+edit("cpu/icache.cc", "  BX_CPU_THIS_PTR iCache.alloc_trace(entry);\n",
+     "  BX_CPU_THIS_PTR iCache.alloc_trace(entry);\n  pageWriteStampTable.announce(pAddr);\n")
+edit("cpu/icache.cc", "  // We can fetch straight from the 0th byte, which is eipFetchPtr;\n",
+     "  pageWriteStampTable.announce(BX_CPU_THIS_PTR pAddrFetchPage);\n\n"
+     "  // We can fetch straight from the 0th byte, which is eipFetchPtr;\n")
 
 # ---- Decoded code is found by the low bits of its address: of a kernel of some MiB, too many pieces that one request runs
 # had the same, and were decoded anew each time (a random read of a disk: 8 % of its time).

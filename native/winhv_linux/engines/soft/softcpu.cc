@@ -3,6 +3,7 @@
 #include "softcpu.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -265,6 +266,15 @@ SOFTCPU_API softcpu_status softcpu_memory_written(softcpu_vm* vm, uint64_t gpa, 
     at += part;
   }
   return SOFTCPU_OK;
+}
+
+SOFTCPU_API int softcpu_holds_code(softcpu_vm* vm, uint64_t gpa, uint64_t size) {
+  if (gpa >= kAddressLimit || size > kAddressLimit - gpa) return 1;
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // of the writes, before the marks are read
+  for (Bit64u at = gpa, end = gpa + size; at < end; at = (at | kPageMask) + 1) {
+    if (vm->stamp_table.holds_code(at)) return 1;
+  }
+  return 0;
 }
 
 SOFTCPU_API void softcpu_forget_writes(softcpu_vm* vm) {

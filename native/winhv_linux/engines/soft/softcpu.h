@@ -13,8 +13,8 @@
  * clients.
  *
  * Threads: all calls on one VM are serialised by the caller; any thread may make them; two VMs are
- * independent. Exceptions: softcpu_cancel and softcpu_request_interrupt, from any thread at any
- * time between create and destroy.
+ * independent. Exceptions: softcpu_cancel, softcpu_request_interrupt and softcpu_holds_code, from
+ * any thread at any time between create and destroy.
  *
  * Time: the guest's TSC and APIC timer follow callbacks.now_ns (host monotonic nanoseconds), scaled
  * by tsc_hz and apic_hz. The engine has no clock of its own.
@@ -31,7 +31,7 @@
 extern "C" {
 #endif
 
-#define SOFTCPU_ABI_VERSION 2u
+#define SOFTCPU_ABI_VERSION 3u
 #define SOFTCPU_MAX_CPUS 64u
 #define SOFTCPU_XSAVE_BYTES 832u
 #define SOFTCPU_APIC_REGISTERS 64u
@@ -106,6 +106,10 @@ softcpu_status softcpu_unmap(softcpu_vm* vm, uint64_t gpa, uint64_t size);
 /* The host wrote to guest memory (a device's DMA): decoded instructions of these bytes are stale.
  */
 softcpu_status softcpu_memory_written(softcpu_vm* vm, uint64_t gpa, uint64_t size);
+
+/* 0 where nothing decoded can be stale of bytes that were written before this call: then
+ * softcpu_memory_written has nothing to do. Any thread. */
+int softcpu_holds_code(softcpu_vm* vm, uint64_t gpa, uint64_t size);
 
 /* From now on page_written is told anew of each page that is written. */
 void softcpu_forget_writes(softcpu_vm* vm);

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <set>
 #include <thread>
@@ -687,6 +688,74 @@ TEST(SoftCpu, CodeWrittenByTheHostIsDecodedAnew) {
   guest.Set(0x80000005, 0);  // no longer halted
   ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
   EXPECT_EQ(guest.Get(kRax) & 0xff, 2u);
+}
+
+TEST(SoftCpu, SaysWhichPagesHoldCode) {
+  Guest guest;
+  EXPECT_EQ(softcpu_holds_code(guest.vm, 0, kMemory), 0);
+  // The second instruction begins in one page and ends in the next.
+  const uint64_t at = kCode + 0xffd;
+  guest.Code({0xb0, 0x01, 0xb8, 0x02, 0x03, 0xf4}, at);  // mov al, 1; mov ax, 0x302; hlt
+  guest.Set(kRip, at);
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(softcpu_holds_code(guest.vm, kCode, 1), 1);
+  EXPECT_EQ(softcpu_holds_code(guest.vm, kCode + 0x1000, 1), 1);
+  EXPECT_EQ(softcpu_holds_code(guest.vm, kCode - 0x1000, 0x1000), 0);
+  EXPECT_EQ(softcpu_holds_code(guest.vm, kCode - 1, 2), 1);
+  EXPECT_EQ(softcpu_holds_code(guest.vm, kCode + 0x2000, kMemory), 0);
+  ASSERT_EQ(softcpu_memory_written(guest.vm, kCode, 0x2000), SOFTCPU_OK);
+  EXPECT_EQ(softcpu_holds_code(guest.vm, kCode, 0x2000), 0);
+  EXPECT_EQ(softcpu_holds_code(guest.vm, UINT64_MAX, 2), 1);  // softcpu_memory_written refuses it
+}
+
+// A guest that polls memory calls what another thread has written a moment ago.
+TEST(SoftCpu, CodeThatIsWrittenBesideARunningGuestIsNeverStale) {
+  Guest guest;
+  guest.Code({0xa0, 0x00, 0x60,        // again: mov al, [0x6000]
+              0x3a, 0x06, 0x01, 0x60,  // cmp al, [0x6001]
+              0x74, 0xf7,              // je again
+              0xa2, 0x01, 0x60,        // mov [0x6001], al
+              0xff, 0x16, 0x04, 0x60,  // call [0x6004]
+              0xeb, 0xee});            // jmp again
+  volatile uint8_t* shared = guest.ram() + 0x6000;
+  std::mutex turn;
+  std::atomic<bool> over{false}, wanted{false};
+  std::thread processor([&] {
+    while (!over.load()) {
+      while (wanted.load()) std::this_thread::yield();
+      const std::lock_guard lock(turn);
+      guest.Run(20'000);
+    }
+  });
+  unsigned not_told = 0;
+  for (uint32_t round = 1; round <= 3'000; ++round) {
+    const uint16_t page = 0x9000 + round % 6 * 0x1000;
+    const auto value = static_cast<uint8_t>(round);
+    const uint8_t code[] = {0xb0, value, 0xa2,
+                            0x02, 0x60,  0xc3};  // mov al, value; mov [0x6002], al; ret
+    memcpy(guest.ram() + page, code, sizeof code);
+    if (softcpu_holds_code(guest.vm, page, sizeof code)) {
+      wanted.store(true);
+      softcpu_cancel(guest.vm, 0);
+      const std::lock_guard lock(turn);
+      wanted.store(false);
+      // Now and then the whole page, after which it holds none.
+      ASSERT_EQ(softcpu_memory_written(guest.vm, page, round % 2 ? 0x1000 : sizeof code),
+                SOFTCPU_OK);
+    } else {
+      ++not_told;
+    }
+    memcpy(guest.ram() + 0x6004, &page, sizeof page);
+    shared[2] = static_cast<uint8_t>(~value);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    shared[0] = value;
+    while (shared[1] != value) std::this_thread::yield();
+    while (shared[2] == static_cast<uint8_t>(~value)) std::this_thread::yield();
+    ASSERT_EQ(shared[2], value) << "round " << round;
+  }
+  over.store(true);
+  processor.join();
+  EXPECT_GT(not_told, 0u);
 }
 
 TEST(SoftCpu, RemappedMemoryIsSeenAtOnce) {

@@ -3,7 +3,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -16,6 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "platform/tap.h"
+#include "testing/folder_fixture.h"
 
 namespace runhv::container {
 namespace {
@@ -232,7 +232,7 @@ TEST_F(ContainerJoin, ANetworkOfItsOwnMayHaveNothingInIt) {
 }
 
 // The machine of one with a network has slots, so its test needs the right to make a namespace.
-class ContainerJoinNetwork : public ::testing::Test {
+class ContainerJoinNetwork : public testing::FolderFixture {
  protected:
   // On a thread that is in a network namespace of its own.
   template <class Body>
@@ -243,14 +243,12 @@ class ContainerJoinNetwork : public ::testing::Test {
         refused = std::strerror(errno);
         return;
       }
-      const std::string folder = ::testing::TempDir() + "/joined-network";
-      std::filesystem::create_directories(folder);
-      const std::string config = folder + "/config.json";
+      const std::string config = folder_ + "/config.json";
       std::ofstream(config) << R"({"ociVersion":"1.0.2","process":{"args":["/bin/true"],)"
                             << R"("cwd":"/"},"linux":{"namespaces":[{"type":"mount"},)"
                             << R"({"type":"network"}]},"vm":{"image":{"path":")" << config
                             << R"(","format":"raw"}}})";
-      Scene scene({.bundle = folder, .own_network_namespace = true});
+      Scene scene({.bundle = folder_, .own_network_namespace = true});
       ASSERT_NE(scene.container, nullptr) << to_string(*scene.error);
       scene.run();
       ASSERT_EQ(status(scene), ContainerStatus::kRunning) << last(scene);

@@ -7,6 +7,7 @@
 #include "container/linux_abi.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "testing/folder_fixture.h"
 
 namespace runhv::container {
 namespace {
@@ -77,15 +78,15 @@ TEST(ContainerLife, CreatedWaitsForStart) {
   EXPECT_THAT(scene.log.texts(), ElementsAre("created", "started"));
 }
 
+class ContainerLifeInAFolder : public testing::FolderFixture {};
+
 // It is never started here: that would take the interfaces of whoever runs the test.
-TEST(ContainerLife, ACreatedContainerThatAwaitsItsNetworkHasNoMachine) {
-  const std::string folder = ::testing::TempDir() + "/awaits-network";
-  std::filesystem::create_directories(folder);
-  const std::string config = folder + "/config.json";
+TEST_F(ContainerLifeInAFolder, ACreatedContainerThatAwaitsItsNetworkHasNoMachine) {
+  const std::string config = folder_ + "/config.json";
   std::ofstream(config) << R"({"ociVersion":"1.0.2","process":{"args":["/bin/true"],"cwd":"/"},)"
                         << R"("linux":{"namespaces":[{"type":"network"}]},)"
                         << R"("vm":{"image":{"path":")" << config << R"(","format":"raw"}}})";
-  Scene scene({.bundle = folder, .own_network_namespace = true});
+  Scene scene({.bundle = folder_, .own_network_namespace = true});
   ASSERT_NE(scene.container, nullptr) << to_string(*scene.error);
   ASSERT_TRUE(scene.container->boot());
   scene.turn();

@@ -1,5 +1,6 @@
 """Debian's docker-registry on the loopback, and images of noise for it."""
 
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -68,8 +69,10 @@ class Registry:
 
 
 def free_port():
-    with socket.create_server(("localhost", 0)) as free:
-        return free.getsockname()[1]
+    """One that the kernel gives to nobody meanwhile: those that it chooses itself begin at 32768."""
+    while True:
+        with contextlib.suppress(OSError), socket.create_server(("localhost", random.randrange(20_000, 32_000))) as free:
+            return free.getsockname()[1]
 
 
 def layered(folder, count, size):

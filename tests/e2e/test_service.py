@@ -16,9 +16,9 @@ import tarfile
 
 import pytest
 
+from debian_registry import Registry, free_port, layered
 from processes import alive, descriptors
 from shim import wait_until
-from test_registry import Registry, layered
 
 HELLO, ENVIRONMENT, REQUEST = 1, 2, 3
 
@@ -40,8 +40,7 @@ def slow_registry(tmp_path):
     for program in ("docker-registry", "skopeo"):
         if shutil.which(program) is None:
             pytest.skip(f"no {program} here: tools/dev setup installs it")
-    with socket.create_server(("localhost", 0)) as free:
-        registry = Registry(tmp_path, free.getsockname()[1])
+    registry = Registry(tmp_path, free_port())
     registry.start()
     registry.push(layered(tmp_path / "layered", 2, 1 << 20), "noise:latest")
     os.kill(registry.process.pid, signal.SIGSTOP)

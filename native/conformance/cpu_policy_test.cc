@@ -33,12 +33,18 @@ CASE(Cpuid, HypervisorBitIsSet, kDocumented,
   EXPECT_EQ(guest.get(WHvX64RegisterRcx).Reg64 >> 31 & 1, 1u);
 }
 
-CASE(Cpuid, TellsTheFeaturesOfTheCapability, kBelieved, "field guide 2.5: host values, masked") {
+// What the capability tells of processors.
+WHV_PROCESSOR_FEATURES_BANKS all_features() {
   WHV_PROCESSOR_FEATURES_BANKS banks{};
   banks.BanksCount = WHV_PROCESSOR_FEATURES_BANKS_COUNT;
-  ASSERT_EQ(
+  EXPECT_EQ(
       WHvGetCapability(WHvCapabilityCodeProcessorFeaturesBanks, &banks, sizeof banks, nullptr),
       S_OK);
+  return banks;
+}
+
+CASE(Cpuid, TellsTheFeaturesOfTheCapability, kBelieved, "field guide 2.5: host values, masked") {
+  const WHV_PROCESSOR_FEATURES_BANKS banks = all_features();
   WHV_PROCESSOR_XSAVE_FEATURES xsave{};
   ASSERT_EQ(
       WHvGetCapability(WHvCapabilityCodeProcessorXsaveFeatures, &xsave, sizeof xsave, nullptr),
@@ -88,6 +94,58 @@ CASE(Cpuid, TellsTheFeaturesOfTheCapability, kBelieved, "field guide 2.5: host v
   EXPECT_EQ(can.LzcntSupport, bit(ecx_extended, 5));
   EXPECT_EQ(can.Page1GbSupport, bit(edx_extended, 26));
   EXPECT_EQ(can.RdtscpSupport, bit(edx_extended, 27));
+}
+
+CASE(Cpuid, FeaturesThatThePartitionIsNotGivenAreNotTold, kDocumented,
+     "WHV_PARTITION_PROPERTY: ProcessorFeaturesBanks") {
+  WHV_PROCESSOR_FEATURES_BANKS fewer = all_features();
+  ASSERT_TRUE(fewer.Bank0.PopCntSupport && fewer.Bank0.LahfSahfSupport && fewer.Bank0.Sse3Support);
+  fewer.Bank0.PopCntSupport = 0;
+  fewer.Bank0.LahfSahfSupport = 0;
+  Guest guest({.configure = [&](WHV_PARTITION_HANDLE handle) {
+    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeProcessorFeaturesBanks, fewer), S_OK);
+  }});
+  run_cpuid(guest, 1);
+  EXPECT_EQ(guest.get(WHvX64RegisterRcx).Reg64 >> 23 & 1, 0u);
+  EXPECT_EQ(guest.get(WHvX64RegisterRcx).Reg64 & 1, 1u);  // SSE3 is left
+  run_cpuid(guest, 0x80000001, 9);                        // of this function ECX says nothing
+  EXPECT_EQ(guest.get(WHvX64RegisterRcx).Reg64 & 1, 0u);
+}
+
+CASE(Cpuid, TheOlderPropertyOfFeaturesIsTheFirstBank, kReported, "field guide 2.1: legacy bank 0") {
+  WHV_PROCESSOR_FEATURES fewer = all_features().Bank0;
+  ASSERT_TRUE(fewer.PopCntSupport != 0);
+  fewer.PopCntSupport = 0;
+  Guest guest({.configure = [&](WHV_PARTITION_HANDLE handle) {
+    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeProcessorFeatures, fewer), S_OK);
+    WHV_PROCESSOR_FEATURES_BANKS banks{};
+    EXPECT_EQ(WHvGetPartitionProperty(handle, WHvPartitionPropertyCodeProcessorFeaturesBanks,
+                                      &banks, sizeof banks, nullptr),
+              S_OK);
+    EXPECT_EQ(banks.Bank0.AsUINT64, fewer.AsUINT64);
+  }});
+  run_cpuid(guest, 1);
+  EXPECT_EQ(guest.get(WHvX64RegisterRcx).Reg64 >> 23 & 1, 0u);
+}
+
+CASE(Cpuid, XsaveFeaturesThatThePartitionIsNotGivenAreNotTold, kDocumented,
+     "WHV_PARTITION_PROPERTY: ProcessorXsaveFeatures") {
+  WHV_PROCESSOR_XSAVE_FEATURES fewer{};
+  ASSERT_EQ(
+      WHvGetCapability(WHvCapabilityCodeProcessorXsaveFeatures, &fewer, sizeof fewer, nullptr),
+      S_OK);
+  if (fewer.AvxSupport == 0) SKIP_CASE("the capability has no AVX to leave out");
+  // What needs AVX goes with it.
+  fewer.AsUINT64 = 0;
+  fewer.XsaveSupport = 1;
+  Guest guest({.configure = [&](WHV_PARTITION_HANDLE handle) {
+    EXPECT_EQ(set_property(handle, WHvPartitionPropertyCodeProcessorXsaveFeatures, fewer), S_OK);
+  }});
+  run_cpuid(guest, 1);
+  EXPECT_EQ(guest.get(WHvX64RegisterRcx).Reg64 >> 28 & 1, 0u);
+  EXPECT_EQ(guest.get(WHvX64RegisterRcx).Reg64 >> 26 & 1, 1u);
+  run_cpuid(guest, 0xD, 0);
+  EXPECT_EQ(guest.get(WHvX64RegisterRax).Reg64 >> 2 & 1, 0u);
 }
 
 CASE(Cpuid, X2ApicBitFollowsTheApicMode, kReported, "field guide 2.2: VirtualBox, OpenVMM") {

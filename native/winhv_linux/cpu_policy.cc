@@ -42,6 +42,7 @@ void merge(std::uint32_t& value, std::uint32_t output, std::uint32_t mask) {
 
 CpuPolicy::CpuPolicy(const Properties& properties, std::uint64_t start_ns)
     : properties_(properties),
+      hidden_(properties.hidden_features()),
       hyperv_(properties.synthetic.Bank0, {start_ns, properties.tsc_hz, properties.apic_hz}) {}
 
 bool CpuPolicy::cpuid(std::uint32_t cpu, std::uint32_t function, std::uint32_t index,
@@ -59,6 +60,7 @@ bool CpuPolicy::cpuid(std::uint32_t cpu, std::uint32_t function, std::uint32_t i
   } else if (function >= 0x40000000 && function <= 0x4FFFFFFF) {
     out = hyperv_.cpuid(function).value_or(std::array<std::uint32_t, 4>{});
   }
+  hide_features(hidden_, function, index, out);
 
   for (const auto& result : properties_.cpuid_results) {
     if (result.Function != function) continue;

@@ -6,6 +6,7 @@
 
 #include "winhv_linux/engine.h"
 #include "winhv_linux/hyperv.h"
+#include "winhv_linux/processor_features.h"
 #include "winhv_linux/properties.h"
 
 namespace runhv::winhv_linux {
@@ -13,7 +14,7 @@ namespace runhv::winhv_linux {
 // Threads: externally serialised.
 class CpuPolicy {
  public:
-  // `properties` outlives the policy and may change between calls.
+  // `properties` outlives the policy and may change between calls, but for the features.
   CpuPolicy(const Properties& properties, std::uint64_t start_ns);
 
   // Turns the engine's answer in `out` (eax, ebx, ecx, edx) into the partition's. True: the guest's
@@ -31,6 +32,7 @@ class CpuPolicy {
   MsrAnswer unknown_msr() const;
 
   const Properties& properties_;
+  const FeatureSets hidden_;  // from the guest, though the engine has them
   Hyperv hyperv_;
 };
 

@@ -134,6 +134,8 @@ HRESULT Properties::set(WHV_PARTITION_PROPERTY_CODE code, const void* buffer, UI
       return set_frequency(apic_hz, buffer, size);
     case WHvPartitionPropertyCodeSyntheticProcessorFeaturesBanks:
       return set_synthetic(synthetic, buffer, size, can.synthetic_features);
+    case WHvPartitionPropertyCodeProcessorFeatures:
+      return set_bits(processor_features.front(), buffer, size, can.processor_features.front());
     case WHvPartitionPropertyCodeProcessorFeaturesBanks:
       return set_processor(processor_features, buffer, size, can.processor_features);
     case WHvPartitionPropertyCodeProcessorXsaveFeatures:
@@ -186,6 +188,9 @@ HRESULT Properties::get(WHV_PARTITION_PROPERTY_CODE code, void* buffer, UINT32 s
       return fixed(apic_hz);
     case WHvPartitionPropertyCodeSyntheticProcessorFeaturesBanks:
       return fixed(synthetic);
+    case WHvPartitionPropertyCodeProcessorFeatures:
+      if (!knows_processor(can)) return WHV_E_UNKNOWN_PROPERTY;
+      return fixed(processor_features.front());
     case WHvPartitionPropertyCodeProcessorFeaturesBanks:
       if (!knows_processor(can)) return WHV_E_UNKNOWN_PROPERTY;
       return fixed(processor_banks(processor_features));
@@ -203,6 +208,11 @@ HRESULT Properties::get(WHV_PARTITION_PROPERTY_CODE code, void* buffer, UINT32 s
     default:
       return WHV_E_UNKNOWN_PROPERTY;
   }
+}
+
+FeatureSets Properties::hidden_features() const {
+  return {can.processor_features[0] & ~processor_features[0],
+          can.processor_features[1] & ~processor_features[1], can.xsave_features & ~xsave_features};
 }
 
 }  // namespace runhv::winhv_linux

@@ -6,6 +6,7 @@
 
 #include "whpapi/whp.h"
 #include "winhv_linux/capabilities.h"
+#include "winhv_linux/processor_features.h"
 #include "winhv_linux/profile.h"
 
 namespace runhv::winhv_linux {
@@ -42,6 +43,9 @@ struct Properties {
   // `after_setup`: only the exit properties change then; all others are E_INVALIDARG.
   HRESULT set(WHV_PARTITION_PROPERTY_CODE code, const void* buffer, UINT32 size, bool after_setup);
   HRESULT get(WHV_PARTITION_PROPERTY_CODE code, void* buffer, UINT32 size, UINT32* written) const;
+
+  // What the capabilities have and the partition was not given.
+  FeatureSets hidden_features() const;
 };
 
 // Copies a fixed-size answer; WHV_E_INSUFFICIENT_BUFFER where it does not fit. `written`, if any,

@@ -67,76 +67,20 @@ bool leave_out_what_is_not_used(kvm_cpuid_entry2& entry) {
 }
 
 // Zeros where it is not there.
-kvm_cpuid_entry2 leaf(std::span<const kvm_cpuid_entry2> supported, UINT32 function,
-                      UINT32 index = 0) {
+kvm_cpuid_entry2 leaf(std::span<const kvm_cpuid_entry2> supported, UINT32 function, UINT32 index) {
   for (const kvm_cpuid_entry2& entry : supported) {
     if (entry.function == function && entry.index == index) return entry;
   }
   return {};
 }
 
-bool flag(UINT32 word, unsigned n) { return (word >> n & 1) != 0; }
-
 }  // namespace
 
-WHV_PROCESSOR_FEATURES processor_features(std::span<const kvm_cpuid_entry2> supported) {
-  const kvm_cpuid_entry2 basic = leaf(supported, 1);
-  const kvm_cpuid_entry2 structured = leaf(supported, 7);
-  const kvm_cpuid_entry2 extended = leaf(supported, 0x80000001);
-  WHV_PROCESSOR_FEATURES features{};
-  features.Sse3Support = flag(basic.ecx, 0);
-  features.PclmulqdqSupport = flag(basic.ecx, 1);
-  features.Ssse3Support = flag(basic.ecx, 9);
-  features.Cmpxchg16bSupport = flag(basic.ecx, 13);
-  features.PcidSupport = flag(basic.ecx, 17);
-  features.Sse4_1Support = flag(basic.ecx, 19);
-  features.Sse4_2Support = flag(basic.ecx, 20);
-  features.MovbeSupport = flag(basic.ecx, 22);
-  features.PopCntSupport = flag(basic.ecx, 23);
-  features.AesSupport = flag(basic.ecx, 25);
-  features.F16CSupport = flag(basic.ecx, 29);
-  features.RdRandSupport = flag(basic.ecx, 30);
-  features.RdWrFsGsSupport = flag(structured.ebx, 0);
-  features.Bmi1Support = flag(structured.ebx, 3);
-  features.HleSupport = flag(structured.ebx, 4);
-  features.SmepSupport = flag(structured.ebx, 7);
-  features.Bmi2Support = flag(structured.ebx, 8);
-  features.EnhancedFastStringSupport = flag(structured.ebx, 9);
-  features.InvpcidSupport = flag(structured.ebx, 10);
-  features.RtmSupport = flag(structured.ebx, 11);
-  features.RdSeedSupport = flag(structured.ebx, 18);
-  features.AdxSupport = flag(structured.ebx, 19);
-  features.SmapSupport = flag(structured.ebx, 20);
-  features.ClflushoptSupport = flag(structured.ebx, 23);
-  features.ClwbSupport = flag(structured.ebx, 24);
-  features.ShaSupport = flag(structured.ebx, 29);
-  features.UmipSupport = flag(structured.ecx, 2);
-  features.RdPidSupport = flag(structured.ecx, 22);
-  features.FastShortRepMovSupport = flag(structured.edx, 4);
-  features.LahfSahfSupport = flag(extended.ecx, 0);
-  features.Altmovcr8Support = flag(extended.ecx, 4);
-  features.LzcntSupport = flag(extended.ecx, 5);
-  features.Sse4aSupport = flag(extended.ecx, 6);
-  features.MisAlignSseSupport = flag(extended.ecx, 7);
-  features.XopSupport = flag(extended.ecx, 11);
-  features.Fma4Support = flag(extended.ecx, 16);
-  features.MmxExtSupport = flag(extended.edx, 22);
-  features.Page1GbSupport = flag(extended.edx, 26);
-  features.RdtscpSupport = flag(extended.edx, 27);
-  return features;
-}
-
-WHV_PROCESSOR_XSAVE_FEATURES xsave_features(std::span<const kvm_cpuid_entry2> supported) {
-  const kvm_cpuid_entry2 basic = leaf(supported, 1);
-  const kvm_cpuid_entry2 xsave = leaf(supported, 0xD, 1);
-  WHV_PROCESSOR_XSAVE_FEATURES features{};
-  features.XsaveSupport = flag(basic.ecx, 26);
-  features.XsaveoptSupport = flag(xsave.eax, 0);
-  features.XsaveCompSupport = flag(xsave.eax, 1);
-  features.AvxSupport = flag(basic.ecx, 28);
-  features.FmaSupport = flag(basic.ecx, 12);
-  features.Avx2Support = flag(leaf(supported, 7).ebx, 5);
-  return features;
+FeatureSets features_of(std::span<const kvm_cpuid_entry2> supported) {
+  return features_of([&](UINT32 function, UINT32 index) -> CpuidWords {
+    const kvm_cpuid_entry2 entry = leaf(supported, function, index);
+    return {entry.eax, entry.ebx, entry.ecx, entry.edx};
+  });
 }
 
 std::vector<kvm_cpuid_entry2> guest_cpuid(std::span<const kvm_cpuid_entry2> supported, UINT32 index,

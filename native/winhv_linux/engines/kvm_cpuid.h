@@ -6,6 +6,7 @@
 
 #include "winhv_linux/engine.h"
 #include "winhv_linux/engines/kvm_interface.h"
+#include "winhv_linux/processor_features.h"
 
 namespace runhv::winhv_linux {
 
@@ -16,8 +17,7 @@ std::vector<kvm_cpuid_entry2> guest_cpuid(std::span<const kvm_cpuid_entry2> supp
                                           const VmShape& shape, bool has_tsc_deadline,
                                           CpuAnswers& answers);
 
-// The same in WHP's words: WHV_PROCESSOR_FEATURES, and WHV_PROCESSOR_XSAVE_FEATURES.
-WHV_PROCESSOR_FEATURES processor_features(std::span<const kvm_cpuid_entry2> supported);
-WHV_PROCESSOR_XSAVE_FEATURES xsave_features(std::span<const kvm_cpuid_entry2> supported);
+// The same in WHP's words.
+FeatureSets features_of(std::span<const kvm_cpuid_entry2> supported);
 
 }  // namespace runhv::winhv_linux

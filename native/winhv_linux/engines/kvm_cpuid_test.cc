@@ -87,8 +87,7 @@ TEST(KvmCpuid, NeitherNestedVirtualizationNorCounters) {
 TEST(KvmCpuid, FeaturesAreToldInTheWordsOfWhp) {
   std::vector<kvm_cpuid_entry2> entries{leaf(1), leaf(7), leaf(7, 1), leaf(0xD, 1),
                                         leaf(0x80000001)};
-  EXPECT_EQ(processor_features(entries).AsUINT64, 0u);
-  EXPECT_EQ(xsave_features(entries).AsUINT64, 0u);
+  EXPECT_EQ(features_of(entries), FeatureSets{});
   entries[0].ecx = 1u << 30 | 1u << 26 | 1u;  // RDRAND, XSAVE, SSE3
   entries[1].ebx = 1u << 10;                  // INVPCID
   entries[2].ebx = ~0u;                       // another sub-leaf
@@ -99,11 +98,10 @@ TEST(KvmCpuid, FeaturesAreToldInTheWordsOfWhp) {
   expected.Sse3Support = 1;
   expected.InvpcidSupport = 1;
   expected.RdtscpSupport = 1;
-  EXPECT_EQ(processor_features(entries).AsUINT64, expected.AsUINT64);
   WHV_PROCESSOR_XSAVE_FEATURES xsave{};
   xsave.XsaveSupport = 1;
   xsave.XsaveCompSupport = 1;
-  EXPECT_EQ(xsave_features(entries).AsUINT64, xsave.AsUINT64);
+  EXPECT_EQ(features_of(entries), (FeatureSets{expected.AsUINT64, 0, xsave.AsUINT64}));
 }
 
 TEST(KvmCpuid, DeadlineTimerIsThereWhereKvmHasIt) {

@@ -39,12 +39,13 @@ Capabilities capabilities_of(const KvmDevice& device) {
   features.LocalApicEmulation = 1;
   features.Xsave = 1;
   features.DirtyPageTracking = 1;
+  const auto [bank0, bank1, xsave] = features_of(device.supported_cpuid());
   return {.features = features.AsUINT64,
           .extended_vm_exits = kKvmVmExits,
           .x64_msr_exits = kX64MsrExits,
           .synthetic_features = kSyntheticFeatures,
-          .processor_features = {processor_features(device.supported_cpuid()).AsUINT64, 0},
-          .xsave_features = xsave_features(device.supported_cpuid()).AsUINT64,
+          .processor_features = {bank0, bank1},
+          .xsave_features = xsave,
           .tsc_hz = device.tsc_hz(),
           .apic_hz = kApicHz,
           .physical_address_width = physical_address_width(device.supported_cpuid())};

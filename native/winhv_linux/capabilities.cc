@@ -43,7 +43,7 @@ HRESULT get_capability(bool present, const Capabilities& capabilities, const Pro
     case WHvCapabilityCodeExtendedVmExits:
       return fixed(capabilities.extended_vm_exits);
     case WHvCapabilityCodeExceptionExitBitmap:
-      return fixed(UINT64{0});
+      return fixed(capabilities.exception_exits);
     case WHvCapabilityCodeX64MsrExitBitmap:
       return fixed(capabilities.x64_msr_exits);
     case WHvCapabilityCodeProcessorClockFrequency:

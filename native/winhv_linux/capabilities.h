@@ -21,6 +21,7 @@ inline constexpr UINT64 kSyntheticFeatures = 0xB8B | kSyntheticForGranted;  // b
 struct Capabilities {
   UINT64 features = 0;            // WHV_CAPABILITY_FEATURES
   UINT64 extended_vm_exits = 0;   // WHV_EXTENDED_VM_EXITS
+  UINT64 exception_exits = 0;     // of vectors
   UINT64 x64_msr_exits = 0;       // WHV_X64_MSR_EXIT_BITMAP
   UINT64 synthetic_features = 0;  // WHV_SYNTHETIC_PROCESSOR_FEATURES
   // WHV_PROCESSOR_FEATURES and …1; none: the engine does not know.

@@ -35,6 +35,8 @@ class CpuAnswers {
   virtual bool cpuid(UINT32 vp, UINT32 function, UINT32 index, std::array<UINT32, 4>& out) = 0;
   virtual MsrAnswer read_msr(UINT32 vp, UINT32 msr, UINT64& value) = 0;
   virtual MsrAnswer write_msr(UINT32 vp, UINT32 msr, UINT64 value) = 0;
+  // Whether an exception of this vector, 0 to 31, is the client's: kException.
+  virtual bool exception_exits(UINT32 vector) const = 0;
 
   // The partition's time in nanoseconds, which stands still while it is suspended, and when the
   // host's monotonic clock shows it. Any thread; neither blocks.
@@ -68,13 +70,14 @@ enum class EngineExitReason {
   kMemory,
   kCpuid,
   kMsr,
-  kHalt,      // RIP past HLT
-  kEoi,       // of a level-triggered vector; the instruction is complete
-  kWindow,    // the interrupt window that DeliverabilityNotifications asked for
+  kHalt,    // RIP past HLT
+  kEoi,     // of a level-triggered vector; the instruction is complete
+  kWindow,  // the interrupt window that DeliverabilityNotifications asked for
+  kException,
   kShutdown,  // triple fault, or a state that the engine cannot run
   kCanceled
 };
-inline constexpr std::size_t kEngineExitReasons = 9;
+inline constexpr std::size_t kEngineExitReasons = 10;
 static_assert(kEngineExitReasons == static_cast<std::size_t>(EngineExitReason::kCanceled) + 1);
 
 // An exit: the instruction has not been executed, except where the reason says otherwise.
@@ -83,7 +86,8 @@ struct EngineExit {
   ExitRegisters registers{};
   UINT64 instructions = UINT64_MAX;  // completed until now; UINT64_MAX: the engine cannot count
 
-  UINT32 instruction_length = 0;        // kPort, kCpuid, kMsr: exact; kMemory: 0 where not known
+  // kPort, kCpuid, kMsr: exact; kMemory, kException: 0 where not known
+  UINT32 instruction_length = 0;
   std::array<UINT8, 16> instruction{};  // from RIP, instruction_bytes of them
   UINT32 instruction_bytes = 0;
   WHV_MEMORY_ACCESS_TYPE access = WHvMemoryAccessRead;  // kPort, kMemory, kMsr
@@ -94,8 +98,12 @@ struct EngineExit {
   bool has_rep = false;
   bool unmapped = false;  // kMemory: no range there; false: a range that forbids the access
   bool gva_valid = false;
-  UINT64 gva = 0;                         // kMemory: the linear address that belongs to `address`
-  UINT32 vector = 0;                      // kEoi
+  UINT64 gva = 0;               // kMemory: the linear address that belongs to `address`
+  UINT32 vector = 0;            // kEoi, kException
+  bool has_error_code = false;  // kException
+  UINT32 error_code = 0;
+  bool is_software = false;               // kException: INT3, INTO
+  UINT64 parameter = 0;                   // kException: of #PF the linear address, of #DB for DR6
   std::array<UINT32, 4> cpuid_default{};  // kCpuid: CpuAnswers' answer
 };
 

@@ -57,6 +57,15 @@ void fill_msr(const EngineExit& exit, WHV_X64_MSR_ACCESS_CONTEXT& context) {
   context.Rdx = exit.registers.rdx.Reg64;
 }
 
+void fill_exception(const EngineExit& exit, WHV_VP_EXCEPTION_CONTEXT& context) {
+  fill_instruction(exit, context);
+  context.ExceptionInfo.ErrorCodeValid = exit.has_error_code;
+  context.ExceptionInfo.SoftwareException = exit.is_software;
+  context.ExceptionType = static_cast<UINT8>(exit.vector);
+  context.ErrorCode = exit.error_code;
+  context.ExceptionParameter = exit.parameter;
+}
+
 }  // namespace
 
 void fill_vp_context(const ExitRegisters& registers, UINT32 instruction_length,
@@ -108,6 +117,10 @@ void fill_exit_context(const EngineExit& exit, WHV_RUN_VP_EXIT_CONTEXT& context)
     case EngineExitReason::kWindow:
       context.ExitReason = WHvRunVpExitReasonX64InterruptWindow;
       context.InterruptWindow.DeliverableType = WHvX64PendingInterrupt;
+      break;
+    case EngineExitReason::kException:
+      context.ExitReason = WHvRunVpExitReasonException;
+      fill_exception(exit, context.VpException);
       break;
     case EngineExitReason::kShutdown:
       context.ExitReason = WHvRunVpExitReasonUnrecoverableException;

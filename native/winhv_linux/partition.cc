@@ -29,7 +29,10 @@ Partition::~Partition() { release_memory(this); }
 
 HRESULT Partition::set_property(WHV_PARTITION_PROPERTY_CODE code, const void* buffer, UINT32 size) {
   const std::lock_guard state(state_mutex_);
-  return properties_.set(code, buffer, size, frozen_);
+  const HRESULT result = properties_.set(code, buffer, size, frozen_);
+  exception_exits_.store(
+      properties_.extended_vm_exits.ExceptionExit != 0 ? properties_.exception_exits : 0);
+  return result;
 }
 
 HRESULT Partition::get_property(WHV_PARTITION_PROPERTY_CODE code, void* buffer, UINT32 size,

@@ -100,6 +100,9 @@ class Partition final : private CpuAnswers {
   bool cpuid(UINT32 vp, UINT32 function, UINT32 index, std::array<UINT32, 4>& out) override;
   MsrAnswer read_msr(UINT32 vp, UINT32 msr, UINT64& value) override;
   MsrAnswer write_msr(UINT32 vp, UINT32 msr, UINT64 value) override;
+  bool exception_exits(UINT32 vector) const override {
+    return (exception_exits_.load() >> vector & 1) != 0;
+  }
   UINT64 now_ns() const override { return clock_.now_ns(); }
   UINT64 host_ns(UINT64 partition_ns) const override { return clock_.host_ns(partition_ns); }
 
@@ -118,6 +121,7 @@ class Partition final : private CpuAnswers {
   GpaMap memory_;
 
   DirtyPages dirty_pages_;
+  std::atomic<UINT64> exception_exits_{0};  // of properties_; asked at each exception
 
   VmShape shape_{};
   std::uint64_t start_ns_ = 0;  // clock_ at setup

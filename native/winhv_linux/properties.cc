@@ -117,7 +117,7 @@ HRESULT Properties::set(WHV_PARTITION_PROPERTY_CODE code, const void* buffer, UI
     case WHvPartitionPropertyCodeExtendedVmExits:
       return set_bits(extended_vm_exits.AsUINT64, buffer, size, can.extended_vm_exits);
     case WHvPartitionPropertyCodeExceptionExitBitmap:
-      return set_bits(exception_exits, buffer, size, 0);
+      return set_bits(exception_exits, buffer, size, can.exception_exits);
     case WHvPartitionPropertyCodeX64MsrExitBitmap:
       return set_bits(msr_exits.AsUINT64, buffer, size, can.x64_msr_exits);
     case WHvPartitionPropertyCodeCpuidExitList:

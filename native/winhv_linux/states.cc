@@ -129,6 +129,7 @@ HRESULT Partition::processor_counters(UINT32 index, WHV_PROCESSOR_COUNTER_SET se
       counters.MsrAccesses = told(EngineExitReason::kMsr);
       counters.NestedPageFaultIntercepts = told(EngineExitReason::kMemory);
       counters.PendingInterrupts = told(EngineExitReason::kWindow);
+      counters.OtherIntercepts = told(EngineExitReason::kException);
       return copy_out(&counters, sizeof counters, buffer, size, written);
     }
     default:

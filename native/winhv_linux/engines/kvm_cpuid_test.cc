@@ -17,6 +17,7 @@ class Answers final : public CpuAnswers {
   }
   MsrAnswer read_msr(UINT32, UINT32, UINT64&) override { return MsrAnswer::kFault; }
   MsrAnswer write_msr(UINT32, UINT32, UINT64) override { return MsrAnswer::kFault; }
+  bool exception_exits(UINT32) const override { return false; }
   UINT64 now_ns() const override { return 0; }
   UINT64 host_ns(UINT64) const override { return 0; }
 };

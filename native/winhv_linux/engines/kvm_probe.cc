@@ -34,6 +34,7 @@ class NoAnswers final : public CpuAnswers {
   bool cpuid(UINT32, UINT32, UINT32, std::array<UINT32, 4>&) override { return false; }
   MsrAnswer read_msr(UINT32, UINT32, UINT64&) override { return MsrAnswer::kFault; }
   MsrAnswer write_msr(UINT32, UINT32, UINT64) override { return MsrAnswer::kFault; }
+  bool exception_exits(UINT32) const override { return false; }
   UINT64 now_ns() const override { return platform::monotonic_ns(); }
   UINT64 host_ns(UINT64 partition_ns) const override { return partition_ns; }
 };

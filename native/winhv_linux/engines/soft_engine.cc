@@ -36,7 +36,10 @@ constexpr std::uint64_t kSharedSlice = 20'000;
 constexpr std::uint64_t kSliceLengths = 61;
 constexpr std::uint64_t kLongestSlice = 0;  // what softcpu allows
 
-constexpr UINT64 kSoftVmExits = 0x7;  // X64CpuidExit, X64MsrExit, ExceptionExit (of no vector)
+constexpr UINT64 kSoftVmExits = 0x7;  // X64CpuidExit, X64MsrExit, ExceptionExit
+// Those of build 26200 (field guide §1.2) without #DF, which only arises while another exception is
+// delivered, and #MC, which never does.
+constexpr UINT64 kSoftExceptionExits = 0xB7CFB;
 
 Capabilities soft_capabilities() {
   WHV_CAPABILITY_FEATURES features{};
@@ -86,6 +89,7 @@ Capabilities soft_capabilities() {
   xsave.FmaSupport = 1;
   return {.features = features.AsUINT64,
           .extended_vm_exits = kSoftVmExits,
+          .exception_exits = kSoftExceptionExits,
           .x64_msr_exits = kX64MsrExits,
           .synthetic_features = kSyntheticFeatures,
           .processor_features = {processor.AsUINT64, processor1.AsUINT64},
@@ -147,6 +151,8 @@ EngineExitReason reason(std::uint32_t softcpu_reason) {
       return EngineExitReason::kEoi;
     case SOFTCPU_EXIT_WINDOW:
       return EngineExitReason::kWindow;
+    case SOFTCPU_EXIT_EXCEPTION:
+      return EngineExitReason::kException;
     default:
       return EngineExitReason::kShutdown;
   }
@@ -167,6 +173,10 @@ EngineExit engine_exit(const softcpu_exit& from) {
   exit.gva_valid = from.gva_valid != 0;
   exit.gva = from.gva;
   exit.vector = from.vector;
+  exit.has_error_code = from.error_code_valid != 0;
+  exit.error_code = from.error_code;
+  exit.is_software = from.is_software != 0;
+  exit.parameter = from.value;
   return exit;
 }
 
@@ -273,6 +283,10 @@ HRESULT SoftVm::create() {
   };
   config.callbacks.page_written = [](void* self, std::uint64_t gpa) {
     static_cast<SoftVm*>(self)->dirty_pages_.mark(gpa);
+  };
+  config.callbacks.exception = [](void* self, std::uint32_t, std::uint32_t vector) {
+    return static_cast<SoftVm*>(self)->answers_.exception_exits(vector) ? SOFTCPU_ANSWER_EXIT
+                                                                        : SOFTCPU_ANSWER_DEFAULT;
   };
   config.context = this;
   return hresult(softcpu_.create(&config, &vm_));

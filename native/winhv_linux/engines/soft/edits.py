@@ -259,6 +259,18 @@ edit("cpu/msr.cc", "BX_CPU_C::wrmsr(Bit32u index, Bit64u val_64)\n{\n",
      "  int answer = bx_machine->write_msr(BX_CPU_THIS, index, val_64);\n"
      "  if (answer >= 0) return answer != 0;\n")
 
+# ---- Exceptions that the caller wants, before anything of them has happened.
+edit("cpu/exception.cc", "  BX_INSTR_EXCEPTION(BX_CPU_ID, vector, error_code);\n",
+     "  if (vector != BX_PF_EXCEPTION)\n"
+     "    bx_machine->offer_exception(BX_CPU_THIS, vector, push_error ? Bit64s(error_code) : bx_machine_t::kNoErrorCode,\n"
+     "                                vector == BX_DB_EXCEPTION ? BX_CPU_THIS_PTR debug_trap & 0xe00f : 0);\n")
+edit("cpu/paging.cc", "  BX_CPU_THIS_PTR cr2 = laddr;\n",
+     "  bx_machine->offer_exception(BX_CPU_THIS, BX_PF_EXCEPTION, error_code, laddr);\n\n  BX_CPU_THIS_PTR cr2 = laddr;\n")
+for indent, vector in (("  ", 3), ("    ", 4)):
+    edit("cpu/soft_int.cc", f"{indent}interrupt({vector}, BX_SOFTWARE_EXCEPTION, 0, 0);\n",
+         f"{indent}bx_machine->offer_exception(BX_CPU_THIS, {vector}, bx_machine_t::kNoErrorCode, 0, true);\n"
+         f"{indent}interrupt({vector}, BX_SOFTWARE_EXCEPTION, 0, 0);\n")
+
 # ---- Time: the TSC and the APIC timer follow the caller's clock.
 edit("cpu/init.cc", "    BX_CPU_THIS_PTR set_TSC(0); // do not change TSC on INIT",
      "    BX_CPU_THIS_PTR tsc_adjust = 0; // all processors of a machine start in step")

@@ -277,6 +277,25 @@ int bx_machine_t::write_msr(BX_CPU_C* cpu, Bit32u index, Bit64u value) {
                     index, 1, value);
 }
 
+void bx_machine_t::offer_exception(BX_CPU_C* cpu, unsigned vector, Bit64s error_code,
+                                   Bit64u parameter, bool is_software) {
+  softcpu_vm* vm = vm_of(this);
+  if (cpu->delivering_event || !vm->config.callbacks.exception ||
+      vm->config.callbacks.exception(vm->config.context, cpu->bx_cpuid, vector) !=
+          SOFTCPU_ANSWER_EXIT)
+    return;
+  vm->exit.reason = SOFTCPU_EXIT_EXCEPTION;
+  vm->exit.vector = vector;
+  vm->exit.error_code_valid = error_code != kNoErrorCode;
+  vm->exit.error_code = vm->exit.error_code_valid ? Bit32u(error_code) : 0;
+  vm->exit.is_software = is_software;
+  vm->exit.value = parameter;
+  if (is_software)
+    vm->exit.instruction_length = Bit32u(cpu->gen_reg[BX_64BIT_REG_RIP].rrx - cpu->prev_rip);
+  if (vector == BX_DB_EXCEPTION) cpu->debug_trap = 0;  // what was pending is the caller's now
+  cpu->exit_now();
+}
+
 // The debugger's printers, which Bochs calls on its way to a shutdown.
 void BX_CPU_C::debug(bx_address) {}
 void BX_CPU_C::debug_disasm_instruction(bx_address) {}

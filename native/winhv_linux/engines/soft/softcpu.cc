@@ -202,6 +202,7 @@ softcpu_status softcpu_vm::run(unsigned index, Bit64u max_instructions, softcpu_
     case SOFTCPU_EXIT_MMIO:
     case SOFTCPU_EXIT_CPUID:
     case SOFTCPU_EXIT_MSR:
+    case SOFTCPU_EXIT_EXCEPTION:
       exit.instruction_bytes = fetch_bytes(cpu, exit.instruction);
       break;
     default:

@@ -8,9 +8,9 @@
  *
  * Model: one softcpu_vm = guest-physical memory + 1..64 virtual processors, each with its local
  * APIC. Code runs until something happens that the caller must see: softcpu_run() returns an exit
- * with the instruction not executed (IO, MMIO, CPUID, MSR: RIP at the instruction, registers as
- * before it), so the caller completes the instruction by writing registers, as WHP asks its
- * clients.
+ * with the instruction not executed (IO, MMIO, CPUID, MSR, EXCEPTION: RIP at the instruction,
+ * registers as before it; of #DB after an instruction RIP behind that), so the caller completes the
+ * instruction by writing registers, as WHP asks its clients.
  *
  * Threads: all calls on one VM are serialised by the caller; any thread may make them; two VMs are
  * independent. Exceptions: softcpu_cancel, softcpu_request_interrupt and softcpu_holds_code, from
@@ -46,12 +46,13 @@ typedef enum softcpu_status {
   SOFTCPU_E_ABI = -4       /* abi_version or struct_size of another version */
 } softcpu_status;
 
-/* Answer of a cpuid or msr callback. */
+/* Answer of a cpuid, msr or exception callback. */
 typedef enum softcpu_answer {
   SOFTCPU_ANSWER_DONE = 0,   /* out parameters hold the result; go on */
-  SOFTCPU_ANSWER_EXIT = 1,   /* give SOFTCPU_EXIT_CPUID or SOFTCPU_EXIT_MSR to the caller */
+  SOFTCPU_ANSWER_EXIT = 1,   /* give SOFTCPU_EXIT_CPUID, _MSR or _EXCEPTION to the caller */
   SOFTCPU_ANSWER_FAULT = 2,  /* msr: raise #GP(0) in the guest */
-  SOFTCPU_ANSWER_DEFAULT = 3 /* msr: the engine decides (its own MSRs; else #GP) */
+  SOFTCPU_ANSWER_DEFAULT = 3 /* msr: the engine decides (its own MSRs; else #GP);
+                                exception: it is the guest's */
 } softcpu_answer;
 
 typedef struct softcpu_callbacks {
@@ -68,6 +69,9 @@ typedef struct softcpu_callbacks {
   /* The guest writes, or is about to, to the page at `gpa` of a range with SOFTCPU_MAP_TRACK: the
    * first time since softcpu_forget_writes, and whenever it pleases the engine. */
   void (*page_written)(void* context, uint64_t gpa);
+  /* An instruction of the guest raises exception `vector` (INT3 and INTO theirs; INT n and INT1 do
+   * not). Not asked of one that arises while an event is delivered. */
+  softcpu_answer (*exception)(void* context, uint32_t cpu, uint32_t vector);
 } softcpu_callbacks;
 
 enum { SOFTCPU_APIC_NONE = 0, SOFTCPU_APIC_XAPIC = 1, SOFTCPU_APIC_X2APIC = 2 };
@@ -124,25 +128,31 @@ typedef enum softcpu_exit_reason {
   SOFTCPU_EXIT_HALT = 5,     /* HLT executed (RIP after it), or still halted, or waiting for SIPI */
   SOFTCPU_EXIT_SHUTDOWN = 6, /* triple fault, or a state that the engine cannot run */
   SOFTCPU_EXIT_CANCELED = 7,
-  SOFTCPU_EXIT_EOI = 8,   /* EOI of a level-triggered vector; the instruction is complete */
-  SOFTCPU_EXIT_WINDOW = 9 /* interrupt window, where softcpu_set asked for one */
+  SOFTCPU_EXIT_EOI = 8,    /* EOI of a level-triggered vector; the instruction is complete */
+  SOFTCPU_EXIT_WINDOW = 9, /* interrupt window, where softcpu_set asked for one */
+  SOFTCPU_EXIT_EXCEPTION = 10
 } softcpu_exit_reason;
 
 typedef struct softcpu_exit {
   uint32_t reason;
-  uint32_t instruction_length; /* IO, CPUID, MSR: exact; MMIO: 0 where not known */
+  uint32_t instruction_length; /* IO, CPUID, MSR: exact; MMIO: 0 where not known; EXCEPTION: of
+                                  INT3 and INTO, else 0 */
   uint8_t instruction[16];     /* from RIP; instruction_bytes of them are valid */
   uint32_t instruction_bytes;
   uint32_t access;    /* IO, MMIO, MSR: 0 read, 1 write, 2 instruction fetch */
   uint32_t size;      /* IO: 1, 2, 4; MMIO: bytes of the access */
   uint32_t io_string; /* IO: INS/OUTS */
   uint32_t io_rep;
-  uint32_t vector;  /* EOI */
-  uint64_t address; /* IO: port; MMIO: gpa; MSR: number; CPUID: function */
-  uint64_t gva;     /* MMIO: linear address, where gva_valid */
+  uint32_t vector;           /* EOI, EXCEPTION */
+  uint32_t error_code_valid; /* EXCEPTION */
+  uint32_t error_code;
+  uint32_t is_software; /* EXCEPTION: INT3, INTO */
+  uint64_t address;     /* IO: port; MMIO: gpa; MSR: number; CPUID: function */
+  uint64_t gva;         /* MMIO: linear address, where gva_valid */
   uint32_t gva_valid;
   uint32_t unmapped;         /* MMIO: 1 = no range there, 0 = a range that forbids the access */
-  uint64_t value;            /* MSR write: value */
+  uint64_t value;            /* MSR write: value; EXCEPTION: #PF the linear address, which CR2 does
+                                not have yet, #DB what it would set in DR6, which has not */
   uint32_t cpuid_index;      /* CPUID: ECX */
   uint32_t cpuid_default[4]; /* CPUID: what the engine would answer (eax, ebx, ecx, edx) */
 } softcpu_exit;

@@ -57,6 +57,7 @@ struct Callbacks {
   std::function<softcpu_answer(uint32_t, uint64_t*)> read_msr;
   std::function<softcpu_answer(uint32_t, uint64_t)> write_msr;
   std::set<uint64_t> written;
+  std::function<softcpu_answer(uint32_t)> exception;
 };
 
 // A machine with 1 MiB of memory at 0, whose processors start at kCode in real mode.
@@ -89,6 +90,10 @@ class Guest {
     };
     config.callbacks.page_written = [](void* c, uint64_t gpa) {
       static_cast<Callbacks*>(c)->written.insert(gpa);
+    };
+    config.callbacks.exception = [](void* c, uint32_t, uint32_t vector) {
+      auto* self = static_cast<Callbacks*>(c);
+      return self->exception ? self->exception(vector) : SOFTCPU_ANSWER_DEFAULT;
     };
     EXPECT_EQ(softcpu_create(&config, &vm), SOFTCPU_OK);
     EXPECT_EQ(softcpu_map(vm, 0, kMemory, ram_, 7), SOFTCPU_OK);
@@ -314,6 +319,47 @@ TEST(SoftCpu, CpuidCanExitWithTheDefaultAnswer) {
   EXPECT_EQ(exit.instruction_length, 2u);
   EXPECT_EQ(exit.cpuid_default[1], 0x756e6547u);  // "Genu"
   EXPECT_EQ(guest.Get(kRip), kCode);
+}
+
+TEST(SoftCpu, ExceptionsThatTheCallerWantsExitBeforeTheyHappen) {
+  Guest guest;
+  guest.EnterLongMode();
+  guest.callbacks.exception = [](uint32_t vector) {
+    return vector == 6 || vector == 14 ? SOFTCPU_ANSWER_EXIT : SOFTCPU_ANSWER_DEFAULT;
+  };
+  guest.Code({0x50, 0x0f, 0x0b});  // push rax; ud2
+  softcpu_exit exit = guest.Run();
+  ASSERT_EQ(exit.reason, SOFTCPU_EXIT_EXCEPTION);
+  EXPECT_EQ(exit.vector, 6u);
+  EXPECT_EQ(exit.error_code_valid, 0u);
+  EXPECT_EQ(guest.Get(kRip), kCode + 1);
+  EXPECT_EQ(softcpu_instructions(guest.vm, 0), 1u);
+
+  guest.Code({0xff, 0x33});  // push qword [rbx], of a page that is not there
+  guest.Set(kRip, kCode);
+  guest.Set(kRbx, uint64_t{1} << 32);
+  uint64_t rsp = guest.Get(kRsp);
+  exit = guest.Run();
+  ASSERT_EQ(exit.reason, SOFTCPU_EXIT_EXCEPTION);
+  EXPECT_EQ(exit.vector, 14u);
+  EXPECT_EQ(exit.error_code_valid, 1u);
+  EXPECT_EQ(exit.value, uint64_t{1} << 32);
+  EXPECT_EQ(guest.Get(kRip), kCode);
+  EXPECT_EQ(guest.Get(kRsp), rsp);
+}
+
+TEST(SoftCpu, ExceptionsOfADeliveryAreNotOffered) {
+  Guest guest;
+  guest.EnterLongMode();
+  guest.Set(kIdtr, softcpu_value{0, 0});  // without a gate the delivery faults, twice
+  std::vector<uint32_t> asked;
+  guest.callbacks.exception = [&](uint32_t vector) {
+    asked.push_back(vector);
+    return vector == 6 ? SOFTCPU_ANSWER_DEFAULT : SOFTCPU_ANSWER_EXIT;
+  };
+  guest.Code({0x0f, 0x0b});
+  EXPECT_EQ(guest.Run().reason, SOFTCPU_EXIT_SHUTDOWN);
+  EXPECT_EQ(asked, std::vector<uint32_t>{6});
 }
 
 TEST(SoftCpu, MsrsAreAskedForAnsweredOrExit) {

@@ -40,6 +40,10 @@ struct bx_machine_t {
   // 1: done, 0: #GP, -1: the processor's own answer.
   int read_msr(BX_CPU_C* cpu, Bit32u index, Bit64u* value);
   int write_msr(BX_CPU_C* cpu, Bit32u index, Bit64u value);
+  // Exits where the caller wants this exception. `error_code`: kNoErrorCode where it has none.
+  static constexpr Bit64s kNoErrorCode = -1;
+  void offer_exception(BX_CPU_C* cpu, unsigned vector, Bit64s error_code, Bit64u parameter,
+                       bool is_software = false);
   // The access in progress spans two pages: exits before any of it where one cannot be written.
   void check_write_across(BX_CPU_C* cpu, unsigned rw);
   void note_window(BX_CPU_C* cpu);

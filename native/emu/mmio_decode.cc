@@ -3,11 +3,10 @@
 #include <string>
 
 #include "emu/mmio_instruction.h"
+#include "emu/prefixes.h"
 
 namespace runhv::emu {
 namespace {
-
-constexpr std::size_t kMaxInstructionBytes = 15;
 
 // Where the other operand of an opcode is. SDM Vol.2 §A.2: E is the memory operand, G the register
 // of ModRM, I an immediate, O an absolute address.
@@ -32,10 +31,11 @@ class Decoder {
   Decoder(std::span<const std::byte> bytes, CodeSize code_size)
       : bytes_(bytes.first(std::min(bytes.size(), kMaxInstructionBytes))),
         available_(bytes.size()),
-        code_size_(code_size) {}
+        code_size_(code_size),
+        prefixes_(read_prefixes(bytes_, code_size)),
+        position_(prefixes_.length) {}
 
   Result<MmioInstruction> decode() {
-    read_prefixes();
     const std::uint8_t first = byte();
     const std::optional<Opcode> opcode = first == 0x0f ? two_bytes(byte()) : one_byte(first);
     if (!ended_ && (!opcode || unsupported_)) return unsupported();
@@ -67,57 +67,6 @@ class Decoder {
     return static_cast<std::uint64_t>(static_cast<std::int64_t>(value << unused) >> unused);
   }
 
-  // SDM Vol.2 §2.1.1 and §2.2.1: a REX prefix counts only right before the opcode.
-  void read_prefixes() {
-    for (;; ++position_) {
-      if (position_ == bytes_.size()) return;
-      const auto prefix = std::to_integer<std::uint8_t>(bytes_[position_]);
-      if (code_size_ == CodeSize::k64 && (prefix & 0xf0) == 0x40) {
-        rex_ = prefix;
-        continue;
-      }
-      switch (prefix) {
-        case 0x66:
-          operand_override_ = true;
-          break;
-        case 0x67:
-          address_override_ = true;
-          break;
-        case 0xf0:
-          lock_ = true;
-          break;
-        case 0xf2:  // without a meaning for the instructions here
-        case 0xf3:
-          break;
-        case 0x26:
-        case 0x2e:
-        case 0x36:
-        case 0x3e:
-          // SDM Vol.2 §2.2.1.3: 64-bit mode has no bases but those of FS and GS.
-          if (code_size_ != CodeSize::k64) segment_ = (prefix >> 3) & 3;
-          break;
-        case 0x64:
-        case 0x65:
-          segment_ = prefix & 7;
-          break;
-        default:
-          return;
-      }
-      rex_ = 0;
-    }
-  }
-
-  std::uint8_t operand_size() const {
-    if ((rex_ & 8) != 0) return 8;
-    const bool default_16 = code_size_ == CodeSize::k16;
-    return default_16 != operand_override_ ? 2 : 4;
-  }
-
-  unsigned address_size() const {
-    if (code_size_ == CodeSize::k64) return address_override_ ? 4 : 8;
-    return (code_size_ == CodeSize::k16) != address_override_ ? 2 : 4;
-  }
-
   std::optional<Opcode> one_byte(std::uint8_t opcode) {
     using enum MmioOperation;
     // The arithmetic block: 0x00..0x3b in steps of 8; ADC and SBB are not emulated.
@@ -131,7 +80,7 @@ class Decoder {
       case 0x63:  // MOVSXD; another instruction outside 64-bit mode
         if (code_size_ != CodeSize::k64) return std::nullopt;
         return Opcode{kMovSignExtend, Form::kRegisterMemory,
-                      static_cast<std::uint8_t>(operand_size() == 2 ? 2 : 4), true};
+                      static_cast<std::uint8_t>(prefixes_.operand_size() == 2 ? 2 : 4), true};
       case 0x80:
       case 0x81:
       case 0x83: {
@@ -211,7 +160,7 @@ class Decoder {
 
   void finish(const Opcode& opcode) {
     result_.operation = opcode.operation;
-    const std::uint8_t operand = operand_size();
+    const std::uint8_t operand = prefixes_.operand_size();
     result_.memory_size = opcode.memory_size == 0 ? operand : opcode.memory_size;
     result_.register_size = opcode.extends ? operand : result_.memory_size;
     switch (opcode.form) {
@@ -232,15 +181,16 @@ class Decoder {
         break;
       case Form::kAccumulatorOffset:
       case Form::kOffsetAccumulator:
-        result_.address.displacement = immediate(address_size());
+        result_.address.displacement = immediate(prefixes_.address_size());
         result_.gpr = 0;
         result_.memory_is_destination = opcode.form == Form::kOffsetAccumulator;
         break;
     }
-    result_.address.segment = segment_.value_or(default_segment_);
-    result_.address.size = static_cast<std::uint8_t>(address_size());
+    result_.address.segment = prefixes_.segment.value_or(default_segment_);
+    result_.address.size = prefixes_.address_size();
     // SDM Vol.2, LOCK: #UD unless memory is read and written.
-    if (lock_ && !(result_.memory_is_destination && is_read_modify_write())) unsupported_ = true;
+    if (prefixes_.lock && !(result_.memory_is_destination && is_read_modify_write()))
+      unsupported_ = true;
   }
 
   bool is_read_modify_write() const {
@@ -267,7 +217,7 @@ class Decoder {
       unsupported_ = !ended_;  // no memory operand
       return 0;
     }
-    if (address_size() == 2) {
+    if (prefixes_.address_size() == 2) {
       read_address_16(mod, rm);
     } else {
       read_address(mod, rm);
@@ -290,7 +240,7 @@ class Decoder {
   void read_address(unsigned mod, unsigned rm) {
     MmioAddress& address = result_.address;
     const auto extended = [&](unsigned field, unsigned rex_bit) {
-      return static_cast<std::uint8_t>(field + ((rex_ & rex_bit) != 0 ? 8 : 0));
+      return static_cast<std::uint8_t>(field + ((prefixes_.rex & rex_bit) != 0 ? 8 : 0));
     };
     unsigned base = rm;
     if (rm == 4) {
@@ -312,10 +262,10 @@ class Decoder {
 
   void set_register(unsigned field) {
     // SDM Vol.2 §3.1.1.1: without REX, byte registers 4..7 are AH, CH, DH, BH.
-    if (result_.register_size == 1 && rex_ == 0 && field >= 4) {
+    if (result_.register_size == 1 && prefixes_.rex == 0 && field >= 4) {
       result_.high_byte = true;
       field -= 4;
-    } else if ((rex_ & 4) != 0) {
+    } else if ((prefixes_.rex & 4) != 0) {
       field += 8;
     }
     result_.gpr = static_cast<std::uint8_t>(field);
@@ -340,14 +290,10 @@ class Decoder {
   const std::span<const std::byte> bytes_;
   const std::size_t available_;
   const CodeSize code_size_;
-  std::size_t position_ = 0;
-  std::uint8_t rex_ = 0;
-  bool operand_override_ = false;
-  bool address_override_ = false;
-  bool lock_ = false;
+  const Prefixes prefixes_;
+  std::size_t position_;
   static constexpr std::uint8_t kStackSegment = 2;
-  std::uint8_t default_segment_ = 3;     // DS
-  std::optional<std::uint8_t> segment_;  // of a prefix
+  std::uint8_t default_segment_ = 3;  // DS
   bool ended_ = false;
   bool unsupported_ = false;
   MmioInstruction result_;

@@ -5,12 +5,13 @@
 #include "base/check.h"
 #include "emu/mmio_instruction.h"
 #include "emu/port_io.h"
+#include "emu/string_instruction.h"
 #include "testing/fuzz.h"
 
 namespace runhv::emu {
 namespace {
 
-class AnyOperand final : public MmioOperand, public PortOperand {
+class AnyOperand final : public MmioOperand, public PortOperand, public StringOperands {
  public:
   std::uint64_t read(unsigned size_bytes) override { return check(size_bytes); }
   void write(unsigned size_bytes, std::uint64_t) override { check(size_bytes); }
@@ -18,6 +19,18 @@ class AnyOperand final : public MmioOperand, public PortOperand {
     return static_cast<std::uint32_t>(check(size_bytes));
   }
   void write(std::uint16_t, unsigned size_bytes, std::uint32_t) override { check(size_bytes); }
+  bool read(std::uint64_t, unsigned size_bytes, std::uint64_t& value) override {
+    value = check(size_bytes);
+    return true;
+  }
+  bool write(std::uint64_t, unsigned size_bytes, std::uint64_t) override {
+    return check(size_bytes) != 0;
+  }
+  bool in(unsigned size_bytes, std::uint64_t& value) override {
+    value = check(size_bytes);
+    return true;
+  }
+  bool out(unsigned size_bytes, std::uint64_t) override { return check(size_bytes) != 0; }
   int accesses() const { return accesses_; }
 
  private:
@@ -47,6 +60,14 @@ void runhv::testing::fuzz(std::span<const std::byte> bytes) {
 
   while (!input.empty()) {
     const auto instruction_bytes = input.take_bytes(input.below(17));
+    if (const auto string = emu::decode_string(instruction_bytes, code)) {
+      constexpr std::size_t kElements = 5;
+      RUNHV_CHECK(string->length >= 1 && string->length <= instruction_bytes.size());
+      emu::StringState state{.rcx = before.gpr_value, .rflags = before.rflags};
+      emu::AnyOperand operand;
+      (void)emu::execute_string(*string, code, kElements, state, operand);
+      RUNHV_CHECK(operand.accesses() <= int{2 * kElements});
+    }
     const auto instruction = emu::decode_mmio(instruction_bytes, code);
     if (!instruction) {
       RUNHV_CHECK(!instruction.error().operation.empty());

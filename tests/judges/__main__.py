@@ -5,6 +5,7 @@ A judge is a module beside this file with
   prepare(cache)   gets what it needs, by package name, into the folder `cache`; returns what `run` is given
   both(dist)       where it is not runc and runhv that it compares: {name: runtime} of two, the one to measure by first; of one where
                    there is nothing to measure by, and all cases have to pass
+  counts(prepared, runtime, work)   where it has figures: prints them beside runhv's with `--counts`, and returns whether they hold
   RUNS             where it has each case more than once: how often; --runs says otherwise
   summary(outcomes)  where it has one: text for people, of {name of a runtime: {case: Outcome}}, that is printed before the comparison
   REASONS          where it is not docs/conformance.md that gives reasons: the page
@@ -82,6 +83,7 @@ def main():
     parser.add_argument("--only", default="", help="cases whose names hold this")
     parser.add_argument("--runtime", metavar="NAME", help="with this one alone, without comparison")
     parser.add_argument("--runs", type=int, metavar="N", help="how often each case is run, of judges that repeat them")
+    parser.add_argument("--counts", action="store_true", help="its figures beside runhv's instead of its cases, of judges that have some")
     for given in "--dist", "--cache", "--output":  # by tools/dev
         parser.add_argument(given, type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -91,7 +93,12 @@ def main():
         if not hasattr(judge, "RUNS") or options.runs < 1:
             parser.error(f"--runs: {options.judge} has each case once" if options.runs >= 1 else "--runs: 1 or more")
         judge.RUNS = options.runs
+    if options.counts and not hasattr(judge, "counts"):
+        parser.error(f"--counts: {options.judge} has none")
     prepared = judge.prepare(options.cache)
+    if options.counts:
+        with tempfile.TemporaryDirectory(prefix=f"judge-{options.judge}-", dir="/tmp") as work:
+            return 0 if judge.counts(prepared, options.dist.resolve(), pathlib.Path(work)) else 1
     runtimes = getattr(judge, "both", runc_and_runhv)(options.dist.resolve())
     if options.runtime:
         if options.runtime not in runtimes:

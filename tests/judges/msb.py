@@ -8,11 +8,13 @@ import subprocess
 import sys
 import tempfile
 
+import whp_trace
 from judges import qemu_whpx
 from judges.outcome import Outcome
 
 MUST = 1.0
 RUNS = 10  # of `echo`
+AT_MOST = 1 / 10  # runhv's guest instructions and exits, of msb's
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WHEEL = "microsandbox==0.7.11"  # a package for Python; of it we want the command, which is no Python
 PATIENCE_S = 90
@@ -61,20 +63,82 @@ def make_folder(prepared, work):
     return folder
 
 
+def environment_of(work):
+    return {**os.environ, **KERNEL, "RUNHV_WHP_STRICT": "1", "MSB_HOME": qemu_whpx.of_wine(work / "home")}
+
+
+def load_arguments(archive):
+    return ["load", "-i", qemu_whpx.of_wine(archive), "-t", "busybox:latest"]
+
+
+def run_arguments(name):
+    return ["run", "--no-tty", "--no-stdin", "--name", name, "busybox:latest", "--", "echo", "hello"]
+
+
+def wine(arguments):
+    return ["timeout", "--kill-after=5", str(PATIENCE_S), ROOT / "tools/wine", "msb.exe", *arguments]
+
+
+def traced(command, trace, **options):
+    """(guest instructions, exits) of a program that says hello: when the line is there, and when the program has ended."""
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **options) as started:
+        while (line := started.stdout.readline()) and line.strip() != b"hello":
+            pass
+        until_the_line = whole_lines(trace)
+        started.stdout.read()
+    if not line or started.returncode != 0:
+        raise SystemExit(f"judge msb: {' '.join(map(str, command))}: no hello, or the status {started.returncode}")
+    return figures(until_the_line), figures(whole_lines(trace))
+
+
+def whole_lines(trace):
+    return trace.read_text().rpartition("\n")[0].splitlines()
+
+
+def figures(lines):
+    calls, instructions = whp_trace.summary(lines)
+    return instructions, sum(one["count"] for one in calls if one["call"] == "WHvRunVirtualProcessor")
+
+
+def counts(prepared, dist, work):
+    """Both with strict WHP, on the engine soft, with 512 MiB and one processor; msb under Wine, runhv on Linux."""
+    folder, archive, environment = make_folder(prepared, work), make_archive(work), environment_of(work)
+    subprocess.run(wine(load_arguments(archive)), cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment, check=True)
+    trace = work / "trace-msb"
+    theirs = traced(wine(run_arguments("counted")), trace, cwd=folder, env={**environment, "WHP_TRACE": qemu_whpx.of_wine(trace)})
+
+    image = f"oci:{work}/images/busybox:latest"
+    environment = {**os.environ, "RUNHV_WHP_STRICT": "1", "RUNHV_STORE": str(work / "store")}
+    runhv = [dist / "bin/runhv", "run", "--engine", "soft", "-m", "512m", image, "echo", "hello"]
+    subprocess.run(runhv, stdout=subprocess.DEVNULL, env=environment, check=True)  # its image is in the store then, as msb's is
+    trace = work / "trace-runhv"
+    ours = traced(runhv, trace, env={**environment, "WHP_TRACE": str(trace)})
+
+    print(f"{'':26}{'guest instructions':>40}{'exits':>24}")
+    holds = True
+    for when, (their_instructions, their_exits), (our_instructions, our_exits) in zip(("to the first output", "to the end"), theirs, ours):
+        print(f"msb, {when:21}{their_instructions:>40,}{their_exits:>24,}")
+        print(f"runhv, {when:19}{our_instructions:>40,}{our_exits:>24,}")
+        print(f"{'':26}{'1/%.1f' % (their_instructions / our_instructions):>40}{'1/%.1f' % (their_exits / our_exits):>24}")
+        holds &= our_instructions <= AT_MOST * their_instructions and our_exits <= AT_MOST * their_exits
+    print(f"msb: runhv has at most {AT_MOST:.0%} of its guest instructions and exits: {'holds' if holds else 'does not hold'}")
+    return holds
+
+
 def run(prepared, runtime, work, only):
     del runtime
     folder, archive = make_folder(prepared, work), make_archive(work)
     kept = pathlib.Path(tempfile.gettempdir()) / "judge-msb"
     kept.mkdir(exist_ok=True)
-    environment = {**os.environ, **KERNEL, "RUNHV_WHP_STRICT": "1", "MSB_HOME": qemu_whpx.of_wine(work / "home")}
+    environment = environment_of(work)
     cases = {}
 
     def case(name, arguments, expected):
         """Passes where it ends with 0 and prints `expected`."""
         log = kept / f"{name.replace(' ', '-')}.log"
         with open(log, "wb") as output:
-            done = subprocess.run(["timeout", "--kill-after=5", str(PATIENCE_S), ROOT / "tools/wine", "msb.exe", *arguments], cwd=folder,
-                                  stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, check=False)
+            done = subprocess.run(wine(arguments), cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment,
+                                  check=False)
         whole = done.returncode == 0 and expected in log.read_text(errors="replace").splitlines()
         if only in name:
             cases[name] = Outcome.PASSED if whole else Outcome.FAILED
@@ -82,7 +146,7 @@ def run(prepared, runtime, work, only):
                 print(f"{name}: {log}")
 
     case("doctor", ["doctor"], "  \u2713 Host setup is ready.")
-    case("load", ["load", "-i", qemu_whpx.of_wine(archive), "-t", "busybox:latest"], "  \u2713 Loaded              busybox:latest")
+    case("load", load_arguments(archive), "  \u2713 Loaded              busybox:latest")
     for number in range(1, RUNS + 1):
-        case(f"echo {number}", ["run", "--no-tty", "--no-stdin", "--name", f"echo-{number}", "busybox:latest", "--", "echo", "hello"], "hello")
+        case(f"echo {number}", run_arguments(f"echo-{number}"), "hello")
     return cases

@@ -52,6 +52,8 @@ class FuzzVm final : public EngineVm {
     exit.instruction_bytes = input_of_exits->byte();
     exit.address = input_of_exits->take<std::uint64_t>();
     exit.size = input_of_exits->byte();
+    exit.vector = exit.size;
+    exit.parameter = exit.address;
     return S_OK;
   }
   void cancel(UINT32 index) override { canceled_[index] = true; }
@@ -95,6 +97,7 @@ class FuzzVm final : public EngineVm {
     answers_.cpuid(vp, number, 0, words);
     answers_.write_msr(vp, number, value);
     answers_.read_msr(vp, number, value);
+    (void)answers_.exception_exits(number % 32);
     dirty_pages_.mark(value & (kMemoryBytes - 1));
   }
 
@@ -121,8 +124,11 @@ class FuzzEngine final : public Engine {
   const XsaveLayout xsave_{{{2, 256, 576, false}, {9, 8, kXsaveBytes - 8, true}}};
   const Capabilities capabilities_{.features = ~UINT64{0},
                                    .extended_vm_exits = ~UINT64{0},
+                                   .exception_exits = ~UINT64{0},
                                    .x64_msr_exits = ~UINT64{0},
                                    .synthetic_features = ~UINT64{0},
+                                   .processor_features = {~UINT64{0}, ~UINT64{0}},
+                                   .xsave_features = ~UINT64{0},
                                    .tsc_hz = 1'000'000'000,
                                    .apic_hz = 200'000'000,
                                    .physical_address_width = 40,

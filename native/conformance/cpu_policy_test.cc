@@ -160,6 +160,13 @@ CASE(Cpuid, X2ApicBitFollowsTheApicMode, kReported, "field guide 2.2: VirtualBox
   }
 }
 
+CASE(Cpuid, AnApicIsToldOfWhoeverHasIt, kReported,
+     "QEMU 11, kernel-irqchip=off: its guests find its own APIC, and it sets no leaf") {
+  Guest guest;
+  run_cpuid(guest, 1);
+  EXPECT_EQ(guest.get(WHvX64RegisterRdx).Reg64 >> 9 & 1, 1u);
+}
+
 CASE(Cpuid, ResultListReplacesTheLeaf, kReported, "field guide 2.5: QEMU, libkrun") {
   Guest guest({.configure = [](WHV_PARTITION_HANDLE handle) {
     const WHV_X64_CPUID_RESULT result{0x40000000, {}, 1, 2, 3, 4};

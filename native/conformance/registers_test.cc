@@ -154,6 +154,15 @@ CASE(Registers, ApicBaseIsInABatchWithoutAnApicToo, kReported, "QEMU 11, kernel-
   EXPECT_EQ(values[0].Reg64, 7u);
 }
 
+// What it reads it takes for its own APIC's: one that is not enabled takes no interrupt.
+CASE(Registers, ApicBaseIsTheClientsWithoutAnApic, kReported, "QEMU 11, kernel-irqchip=off") {
+  Guest guest({.processors = 2});
+  EXPECT_EQ(guest.get(WHvX64RegisterApicBase).Reg64, 0xFEE00900u);  // enabled, of the first
+  EXPECT_EQ(guest.get(WHvX64RegisterApicBase, 1).Reg64, 0xFEE00800u);
+  guest.set({{WHvX64RegisterApicBase, 0xFEE00C00}}, 1);
+  EXPECT_EQ(guest.get(WHvX64RegisterApicBase, 1).Reg64, 0xFEE00C00u);
+}
+
 CASE(Registers, ABadNameFailsTheWholeBatch, kReported, "field guide 1.7: entangled") {
   Guest guest;
   guest.set({{WHvX64RegisterRax, 1}});

@@ -55,6 +55,9 @@ bool CpuPolicy::cpuid(std::uint32_t cpu, std::uint32_t function, std::uint32_t i
     } else {
       out[2] &= ~kX2Apic;
     }
+    // Where the hypervisor has no local APIC the client may have one of its own.
+    constexpr std::uint32_t kApic = 1u << 9;
+    if (properties_.local_apic_mode == WHvX64LocalApicEmulationModeNone) out[3] |= kApic;
   } else if (function == 0x80000007) {
     out[3] |= 1u << 8;  // the TSC follows the host's clock, whatever the processor does
   } else if (function >= 0x40000000 && function <= 0x4FFFFFFF) {

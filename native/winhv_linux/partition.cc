@@ -64,8 +64,17 @@ HRESULT Partition::setup() {
     frozen_ = false;
     return result;
   }
+  reset_apic_bases();
   is_set_up_.store(true);
   return S_OK;
+}
+
+void Partition::reset_apic_bases() {
+  constexpr UINT64 kEnabled = 0xFEE0'0800;
+  constexpr UINT64 kOfTheFirst = 0x100;
+  for (VirtualProcessor& vp : processors_) {
+    vp.apic_base.store(kEnabled | (&vp == processors_.data() ? kOfTheFirst : 0));
+  }
 }
 
 bool Partition::any_running() const {
@@ -94,6 +103,7 @@ HRESULT Partition::reset() {
     vp.canceled.store(false);
     vp.halt_reported = false;
   }
+  reset_apic_bases();
   clock_.suspend();
   const std::lock_guard state(state_mutex_);
   policy_.emplace(properties_, start_ns_);
@@ -273,7 +283,12 @@ HRESULT Partition::get_registers(UINT32 index, std::span<const WHV_REGISTER_NAME
   if (const HRESULT stopped = stopped_processor(index); FAILED(stopped)) return stopped;
   if (!has_all(names)) return WHV_E_INVALID_VP_REGISTER_NAME;
   const std::shared_lock machine(machine_mutex_);
-  return made_vm_->get_registers(index, names, values);
+  const HRESULT result = made_vm_->get_registers(index, names, values);
+  if (FAILED(result) || has_apic()) return result;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (names[i] == WHvX64RegisterApicBase) values[i].Reg64 = processors_[index].apic_base.load();
+  }
+  return S_OK;
 }
 
 HRESULT Partition::set_registers(UINT32 index, std::span<const WHV_REGISTER_NAME> names,
@@ -281,7 +296,12 @@ HRESULT Partition::set_registers(UINT32 index, std::span<const WHV_REGISTER_NAME
   if (const HRESULT stopped = stopped_processor(index); FAILED(stopped)) return stopped;
   if (!has_all(names)) return WHV_E_INVALID_VP_REGISTER_NAME;
   const std::shared_lock machine(machine_mutex_);
-  return made_vm_->set_registers(index, names, values);
+  const HRESULT result = made_vm_->set_registers(index, names, values);
+  if (FAILED(result) || has_apic()) return result;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (names[i] == WHvX64RegisterApicBase) processors_[index].apic_base.store(values[i].Reg64);
+  }
+  return S_OK;
 }
 
 HRESULT Partition::instruction_count(UINT32 index, std::uint64_t& count) {

@@ -96,6 +96,7 @@ class Partition final : private CpuAnswers {
   HRESULT stopped_processor(UINT32 index);
   bool is_set_up() const { return is_set_up_.load(); }
   bool any_running() const;
+  void reset_apic_bases();
 
   bool cpuid(UINT32 vp, UINT32 function, UINT32 index, std::array<UINT32, 4>& out) override;
   MsrAnswer read_msr(UINT32 vp, UINT32 msr, UINT64& value) override;

@@ -17,8 +17,10 @@ struct VirtualProcessor {
   std::atomic<std::uint64_t> instructions{0};      // completed as of its last exit
   std::atomic<std::uint64_t> run_ns{0};            // inside the engine
   std::array<std::atomic<std::uint64_t>, kEngineExitReasons> exits{};  // told, by reason
-  std::uint64_t runs = 0;                                              // by its running thread only
-  bool halt_reported = false;                                          // by its running thread only
+  // Where the engine has no local APIC: that of the client's own, which guest code never reaches.
+  std::atomic<UINT64> apic_base{0};
+  std::uint64_t runs = 0;      // by its running thread only
+  bool halt_reported = false;  // by its running thread only
 };
 
 }  // namespace runhv::winhv_linux

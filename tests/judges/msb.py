@@ -114,12 +114,12 @@ def counts(prepared, dist, work):
     trace = work / "trace-runhv"
     ours = traced(runhv, trace, env={**environment, "WHP_TRACE": str(trace)})
 
-    print(f"{'':26}{'guest instructions':>40}{'exits':>24}")
+    print(f"{'':26}{'guest instructions':>20}{'exits':>10}")
     holds = True
     for when, (their_instructions, their_exits), (our_instructions, our_exits) in zip(("to the first output", "to the end"), theirs, ours):
-        print(f"msb, {when:21}{their_instructions:>40,}{their_exits:>24,}")
-        print(f"runhv, {when:19}{our_instructions:>40,}{our_exits:>24,}")
-        print(f"{'':26}{'1/%.1f' % (their_instructions / our_instructions):>40}{'1/%.1f' % (their_exits / our_exits):>24}")
+        print(f"msb, {when:21}{their_instructions:>20,}{their_exits:>10,}")
+        print(f"runhv, {when:19}{our_instructions:>20,}{our_exits:>10,}")
+        print(f"{'':26}{'1/%.1f' % (their_instructions / our_instructions):>20}{'1/%.1f' % (their_exits / our_exits):>10}")
         holds &= our_instructions <= AT_MOST * their_instructions and our_exits <= AT_MOST * their_exits
     print(f"msb: runhv has at most {AT_MOST:.0%} of its guest instructions and exits: {'holds' if holds else 'does not hold'}")
     return holds

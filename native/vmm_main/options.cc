@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::string_view kControlFd = "--control-fd";
 constexpr std::string_view kControlConnect = "--control-connect";
+constexpr std::string_view kControlListen = "--control-listen";
 constexpr std::string_view kLockFd = "--lock-fd";
 constexpr std::string_view kPreserveFds = "--preserve-fds";
 constexpr std::string_view kLeaseFd = "--lease-fd";
@@ -83,7 +84,7 @@ Result<void> take_value(std::string_view name, std::string_view text, VmmOptions
 
 bool takes_value(std::string_view name, VmmOptions& options) {
   return value_of(name, options) != nullptr || number_of(name, options) != nullptr || is_fd(name) ||
-         name == kControlConnect;
+         name == kControlConnect || name == kControlListen;
 }
 
 }  // namespace
@@ -120,6 +121,7 @@ LauncherOptions find_launcher_options(std::span<const std::string_view> argument
     const std::string_view name = arguments[i++];
     int number = 0;
     if (name == kControlConnect) options.control_connect = std::string(arguments[i]);
+    if (name == kControlListen) options.control_listen = std::string(arguments[i]);
     if (name == kPreserveFds && read_decimal(arguments[i], number) && number > 0 &&
         static_cast<std::size_t>(number) <= container::kMaxDescriptors) {
       options.preserve_fds = number;

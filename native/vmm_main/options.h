@@ -36,14 +36,15 @@ struct VmmOptions {
 
 Result<VmmOptions> parse_vmm_options(std::span<const std::string_view> arguments);
 
-// Where the launcher listens to us: found whatever is wrong with the other options, which it is
-// told there.
+// How we and the launcher come together: found whatever is wrong with the other options, which it
+// is told there.
 struct LauncherOptions {
   std::optional<int> control_fd;  // a connected socket that we inherit
   int preserve_fds = 0;           // VmmOptions::preserve_fds
   std::optional<int> lock_fd;     // of the container's folder, whose name the launcher has taken
   std::optional<int> lease_fd;    // by which the store keeps the bundle's files until all are open
   std::string control_connect;    // a socket that the launcher listens on; empty = none
+  std::string control_listen;     // a folder that we make, and listen in; empty = none
 };
 LauncherOptions find_launcher_options(std::span<const std::string_view> arguments);
 

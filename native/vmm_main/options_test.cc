@@ -46,6 +46,8 @@ TEST(VmmOptions, EveryOptionIsRead) {
                                                    "9",
                                                    "--control-connect",
                                                    "/c",
+                                                   "--control-listen",
+                                                   "/l",
                                                    "--lock-fd",
                                                    "8",
                                                    "--lease-fd",
@@ -76,6 +78,7 @@ TEST(VmmOptions, EveryOptionIsRead) {
   EXPECT_EQ(launcher.preserve_fds, 2);
   EXPECT_EQ(launcher.lease_fd, 7);
   EXPECT_EQ(launcher.control_connect, "/c");
+  EXPECT_EQ(launcher.control_listen, "/l");
 }
 
 TEST(VmmOptions, TheLauncherIsFoundWhateverElseIsWrong) {

@@ -9,6 +9,7 @@
 #include "platform/clock.h"
 #include "platform/complain.h"
 #include "platform/file.h"
+#include "platform/local_socket.h"
 #include "platform/lossy_writer.h"
 #include "platform/os_error.h"
 #include "platform/standard_streams.h"
@@ -24,6 +25,8 @@ constexpr int kKill = 9;            // Linux: SIGKILL
 constexpr int kWindowChanged = 28;  // SIGWINCH
 // After the end, for clients to take what they were told.
 constexpr std::uint64_t kReadPatienceNs = 500'000'000;
+// For a launcher that looks for us.
+constexpr std::uint64_t kLauncherPatienceNs = 60'000'000'000;
 
 void fill_defaults(VmmOptions& options, const std::string& share) {
   if (options.kernel.empty()) options.kernel = default_kernel(share);
@@ -48,6 +51,22 @@ platform::ShownFiles files_of(const container::ContainerSpec& spec) {
     files.mounts.push_back(std::move(shown));
   }
   return files;
+}
+
+Result<platform::LocalConnection> await_launcher(platform::EventLoop& loop,
+                                                 const std::string& folder) {
+  RUNHV_TRY(platform::make_private_directory(folder));
+  RUNHV_TRY_ASSIGN(auto listener, platform::LocalListener::bind(folder, "control"));
+  RUNHV_TRY(listener.bind(loop));
+  const std::uint64_t deadline_ns = platform::monotonic_ns() + kLauncherPatienceNs;
+  while (platform::monotonic_ns() < deadline_ns) {
+    RUNHV_TRY_ASSIGN(auto connection, listener.accept());
+    if (connection) return *std::move(connection);
+    listener.on_connection([] {});
+    RUNHV_TRY(loop.run_once(deadline_ns));
+  }
+  return Fail{
+      Error{Code::kTimedOut, "wait for the launcher at " + folder, "it has not come for 60 s"}};
 }
 
 // Those that were kept open for the first process.
@@ -95,6 +114,10 @@ Result<void> Vmm::connect_launcher(const LauncherOptions& launcher) {
   }
   if (!launcher.control_connect.empty()) {
     RUNHV_TRY_ASSIGN(auto connection, platform::LocalConnection::connect(launcher.control_connect));
+    return server_.add_launcher(std::move(connection));
+  }
+  if (!launcher.control_listen.empty()) {
+    RUNHV_TRY_ASSIGN(auto connection, await_launcher(loop_, launcher.control_listen));
     return server_.add_launcher(std::move(connection));
   }
   return {};

@@ -1,5 +1,6 @@
 """The control channel: what a launcher and other clients of `runhv-vmm` are told, and what they can ask."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -229,6 +230,24 @@ def test_a_launcher_can_listen_instead(runhv, tmp_path):
             assert client.event("ended").status.exit_status == 0
         assert process.communicate(timeout=60)[0] == b"x\n" and process.returncode == 0
     os.close(at)
+
+
+@pytest.mark.instrumented
+def test_the_process_can_listen_for_its_launcher(runhv, tmp_path):
+    bundle = runhv.prepare(tmp_path / "bundle", "echo", "x")
+    folder = tmp_path / "launcher"
+    process = runhv.popen_vmm("--id", "sought", "--bundle", str(bundle), "--engine", "soft", "--control-listen", str(folder),
+                              stdout=subprocess.PIPE)
+    client = None
+    while client is None:
+        assert process.poll() is None
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            client = Client.connect(folder / "control")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    with client:
+        assert client.event("ended").status.exit_status == 0
+    assert process.communicate(timeout=60)[0] == b"x\n" and process.returncode == 0
+    assert list(folder.iterdir()) == []
 
 
 def test_the_launchers_connection_is_not_the_containers(running):

@@ -17,12 +17,12 @@ public record ContainerRoot(Path path) {
         if (!named.isEmpty()) {
             return new ContainerRoot(Path.of(named).toAbsolutePath());
         }
+        if (LocalFolders.USED) {
+            return new ContainerRoot(LocalFolders.runhv(environment).resolve("run"));
+        }
         String runtime = environment.getOrDefault("XDG_RUNTIME_DIR", "");
         if (!runtime.isEmpty() && Files.isDirectory(Path.of(runtime))) {
             return new ContainerRoot(Path.of(runtime).toAbsolutePath().resolve("runhv"));
-        }
-        if (System.getProperty("os.name").startsWith("Windows")) {
-            return new ContainerRoot(Path.of(System.getProperty("java.io.tmpdir"), "runhv"));
         }
         String temporary = environment.getOrDefault("TMPDIR", "");
         Path parent = Path.of(temporary.isEmpty() ? "/tmp" : temporary).toAbsolutePath();

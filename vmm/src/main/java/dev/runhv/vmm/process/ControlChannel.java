@@ -10,7 +10,6 @@ import dev.runhv.vmm.abi.VmStatistics;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.channels.SocketChannel;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
@@ -22,7 +21,7 @@ import java.util.function.Function;
 
 /**
  * The launcher's end of the control channel of one micro-VM: requests and their answers, and events. One thread reads and
- * one writes, so that no caller who is interrupted closes the socket for all others. May be used by any thread.
+ * one writes, so that no caller who is interrupted closes it for all others. May be used by any thread.
  */
 final class ControlChannel implements Closeable {
     /** Is told what comes, by the reading thread: it must not wait for an answer. */
@@ -37,7 +36,7 @@ final class ControlChannel implements Closeable {
     }
 
     private final String id;
-    private final SocketChannel socket;
+    private final LocalConnection connection;
     private final Listener listener;
     private final ExecutorService writer =
             Executors.newSingleThreadExecutor(Thread.ofVirtual().factory());
@@ -47,9 +46,9 @@ final class ControlChannel implements Closeable {
     private volatile boolean closed;
 
     /** Says HELLO, and begins to read. */
-    ControlChannel(String id, SocketChannel socket, Listener listener) {
+    ControlChannel(String id, LocalConnection connection, Listener listener) {
         this.id = id;
-        this.socket = socket;
+        this.connection = connection;
         this.listener = listener;
         write(ControlFrame.HELLO, 0, ControlFrame.hello(ControlFrame.WANTS_EVENTS));
         Thread.ofVirtual().name("runhv-control-" + id).start(this::readAll);
@@ -83,7 +82,7 @@ final class ControlChannel implements Closeable {
         try {
             writer.execute(() -> {
                 try {
-                    ControlFrame.write(socket, type, number, payload);
+                    ControlFrame.write(connection, type, number, payload);
                 } catch (IOException e) {
                     // The reader meets the same end, after what was still sent.
                     return;
@@ -97,11 +96,11 @@ final class ControlChannel implements Closeable {
     private void readAll() {
         RunhvException why = null;
         try {
-            ControlFrame first = ControlFrame.read(socket);
+            ControlFrame first = ControlFrame.read(connection);
             if (first != null) {
                 checkHello(first);
                 hello.complete(null);
-                for (ControlFrame frame = ControlFrame.read(socket); frame != null; frame = ControlFrame.read(socket)) {
+                for (ControlFrame frame = ControlFrame.read(connection); frame != null; frame = ControlFrame.read(connection)) {
                     take(frame);
                 }
             }
@@ -181,7 +180,7 @@ final class ControlChannel implements Closeable {
     public void close() {
         writer.shutdown();
         try {
-            socket.close();
+            connection.close();
         } catch (IOException e) {
             return; // nothing is left to be lost
         }

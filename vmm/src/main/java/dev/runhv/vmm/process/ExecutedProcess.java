@@ -14,8 +14,6 @@ import java.io.FileDescriptor;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
-import java.net.UnixDomainSocketAddress;
-import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.concurrent.CompletableFuture;
@@ -31,7 +29,7 @@ public final class ExecutedProcess {
 
     private final VmmProcess vmm;
     private final ExecStreams wishes;
-    private final SocketChannel[] sockets = new SocketChannel[STREAMS]; // null where there is none
+    private final LocalConnection[] connections = new LocalConnection[STREAMS]; // null where there is none
     private final long[] tokens = new long[STREAMS];
     private final CompletableFuture<Void> inPlace = new CompletableFuture<>();
     private final CompletableFuture<ExitStatus> ended = new CompletableFuture<>();
@@ -50,16 +48,14 @@ public final class ExecutedProcess {
         ExecutedProcess process = new ExecutedProcess(vmm, wishes);
         boolean terminal = wishes.terminal().isPresent();
         try {
-            try (SocketPath path = SocketPath.of(control)) {
-                boolean[] wanted = {
-                    wishes.stdin() || terminal,
-                    !terminal && !(wishes.stdout() instanceof Output.Discard),
-                    !terminal && !(wishes.stderr() instanceof Output.Discard)
-                };
-                for (int stream = 0; stream < STREAMS; stream++) {
-                    if (wanted[stream]) {
-                        process.open(stream, path.path());
-                    }
+            boolean[] wanted = {
+                wishes.stdin() || terminal,
+                !terminal && !(wishes.stdout() instanceof Output.Discard),
+                !terminal && !(wishes.stderr() instanceof Output.Discard)
+            };
+            for (int stream = 0; stream < STREAMS; stream++) {
+                if (wanted[stream]) {
+                    process.open(stream, control);
                 }
             }
             process.attach(id, terminal);
@@ -79,17 +75,17 @@ public final class ExecutedProcess {
     }
 
     private void open(int stream, Path control) throws IOException {
-        SocketChannel socket = SocketChannel.open(UnixDomainSocketAddress.of(control));
-        sockets[stream] = socket;
+        LocalConnection connection = LocalConnection.connect(control);
+        connections[stream] = connection;
         do {
             tokens[stream] = RANDOM.nextLong();
         } while (tokens[stream] == 0);
         ControlFrame.write(
-                socket,
+                connection,
                 ControlFrame.STREAM,
                 stream + 1,
                 new StructWriter(16).int32(0).int64(tokens[stream]).bytes());
-        ControlFrame answer = ControlFrame.read(socket);
+        ControlFrame answer = ControlFrame.read(connection);
         if (answer == null) {
             throw new EOFException("The micro-VM's process has closed the connection");
         }
@@ -102,16 +98,16 @@ public final class ExecutedProcess {
     }
 
     private void attach(String id, boolean terminal) throws IOException {
-        if (sockets[0] != null) {
-            stdin = SocketStreams.output(sockets[0]);
+        if (connections[0] != null) {
+            stdin = ConnectionStreams.output(connections[0], terminal);
         }
         Thread.Builder threads = Thread.ofVirtual().name("runhv-exec-" + id);
-        SocketChannel out = terminal ? sockets[0] : sockets[1];
+        LocalConnection out = terminal ? connections[0] : connections[1];
         if (out != null) {
-            stdout = new OutputDrain(wishes.stdout(), SocketStreams.input(out), FileDescriptor.out, threads);
+            stdout = new OutputDrain(wishes.stdout(), ConnectionStreams.input(out), FileDescriptor.out, threads);
         }
-        if (sockets[2] != null) {
-            stderr = new OutputDrain(wishes.stderr(), SocketStreams.input(sockets[2]), FileDescriptor.err, threads);
+        if (connections[2] != null) {
+            stderr = new OutputDrain(wishes.stderr(), ConnectionStreams.input(connections[2]), FileDescriptor.err, threads);
         }
     }
 
@@ -121,8 +117,8 @@ public final class ExecutedProcess {
                 .int16(wishes.terminal().map(size -> size.columns()).orElse(0))
                 .int16(wishes.terminal().map(size -> size.rows()).orElse(0))
                 .int32(json.length);
-        for (SocketChannel socket : sockets) {
-            start.int32(socket == null ? END_NONE : END_STREAM);
+        for (LocalConnection connection : connections) {
+            start.int32(connection == null ? END_NONE : END_STREAM);
         }
         start.int32(0);
         for (long token : tokens) {
@@ -164,16 +160,16 @@ public final class ExecutedProcess {
 
     // The outputs are closed by who reads them to their end.
     private void closeInput() {
-        if (sockets[0] != null && (wishes.terminal().isEmpty() || !(wishes.stdout() instanceof Output.Pipe))) {
-            closeQuietly(sockets[0]);
+        if (connections[0] != null && (wishes.terminal().isEmpty() || !(wishes.stdout() instanceof Output.Pipe))) {
+            closeQuietly(connections[0]);
         }
     }
 
     /** Gives everything back; the process was not begun. */
     void close() {
-        for (SocketChannel socket : sockets) {
-            if (socket != null) {
-                closeQuietly(socket);
+        for (LocalConnection connection : connections) {
+            if (connection != null) {
+                closeQuietly(connection);
             }
         }
     }
@@ -191,9 +187,9 @@ public final class ExecutedProcess {
         close();
     }
 
-    private static void closeQuietly(SocketChannel socket) {
+    private static void closeQuietly(LocalConnection connection) {
         try {
-            socket.close();
+            connection.close();
         } catch (IOException e) {
             return; // nothing is left to be lost
         }

@@ -16,7 +16,6 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.lang.ProcessBuilder.Redirect;
 import java.nio.ByteBuffer;
-import java.nio.channels.SocketChannel;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -100,18 +99,18 @@ public final class VmmProcess {
     }
 
     static VmmProcess spawn(Launch launch, Deadlines deadlines, Consumer<VmEvent> listener) {
-        ControlListener socket = null;
+        Rendezvous rendezvous = null;
         Process process = null;
         try {
-            socket = ControlListener.open(launch.folder());
-            process = new ProcessBuilder(command(launch, socket))
+            rendezvous = Rendezvous.in(launch.folder());
+            process = new ProcessBuilder(command(launch, rendezvous))
                     .redirectInput(launch.stdin() ? Redirect.PIPE : Redirect.from(nullDevice()))
                     .redirectOutput(redirect(launch.stdout()))
                     .redirectError(redirect(launch.stderr()))
                     .start();
             VmmProcess vmm = new VmmProcess(launch, deadlines, process, listener);
-            ControlListener accepting = socket;
-            Thread.ofVirtual().name("runhv-accept-" + launch.id()).start(() -> vmm.accept(accepting));
+            Rendezvous awaited = rendezvous;
+            Thread.ofVirtual().name("runhv-connect-" + launch.id()).start(() -> vmm.connect(awaited));
             var _ = vmm.channel
                     .thenCompose(ControlChannel::hello)
                     .orTimeout(deadlines.hello().toMillis(), TimeUnit.MILLISECONDS)
@@ -122,7 +121,7 @@ public final class VmmProcess {
             if (process != null) {
                 process.destroyForcibly();
             }
-            closeQuietly(socket);
+            closeQuietly(rendezvous);
             throw RunhvException.of(
                     ErrorCode.HOST_FAILED,
                     "start the micro-VM of container " + launch.id(),
@@ -132,7 +131,7 @@ public final class VmmProcess {
         }
     }
 
-    private static List<String> command(Launch launch, ControlListener socket) {
+    private static List<String> command(Launch launch, Rendezvous rendezvous) {
         List<String> command = new ArrayList<>(List.of(
                 launch.distribution().vmm().toString(),
                 "--id",
@@ -142,11 +141,10 @@ public final class VmmProcess {
                 "--remove-bundle",
                 "--root",
                 launch.root().path().toString(),
-                "--control-connect",
-                socket.path().toString(),
                 // A JVM that is killed cannot close its containers.
                 "--end-with",
                 Long.toString(ProcessHandle.current().pid())));
+        command.addAll(rendezvous.options());
         if (launch.stops()) {
             command.add("--created");
         }
@@ -190,24 +188,22 @@ public final class VmmProcess {
                 Thread.ofPlatform().daemon().stackSize(DRAIN_STACK_BYTES).name("runhv-" + name + "-" + launch.id()));
     }
 
-    private void accept(ControlListener listening) {
-        var _ = process.onExit().thenRun(listening::wake);
+    private void connect(Rendezvous rendezvous) {
+        var _ = process.onExit().thenRun(rendezvous::wake);
         try {
-            SocketChannel socket = listening.accept();
-            channel.complete(new ControlChannel(launch.id(), socket, new Events()));
+            channel.complete(new ControlChannel(launch.id(), rendezvous.await(), new Events()));
         } catch (IOException e) {
-            // Not for want of a connection: it is woken by one.
             channel.completeExceptionally(e);
             channelClosed.complete(null);
         } finally {
-            closeQuietly(listening);
+            closeQuietly(rendezvous);
         }
     }
 
-    private static void closeQuietly(ControlListener listening) {
-        if (listening != null) {
+    private static void closeQuietly(Rendezvous rendezvous) {
+        if (rendezvous != null) {
             try {
-                listening.close();
+                rendezvous.close();
             } catch (IOException e) {
                 return; // its folder is removed at the end
             }
@@ -465,7 +461,7 @@ public final class VmmProcess {
         }
     }
 
-    // By a thread of its own, which may be left alone with a socket that nobody answers.
+    // By a thread of its own, which may be left alone with a connection that nobody answers.
     private ExecutedProcess connect(ExecStreams wishes) throws InterruptedException {
         CompletableFuture<ExecutedProcess> connecting = CompletableFuture.supplyAsync(
                 () -> ExecutedProcess.connect(this, launch.id(), launch.root().control(launch.id()), wishes),

@@ -6,6 +6,7 @@ import dev.runhv.api.spi.RunhvProvider;
 import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.process.ContainerRoot;
 import dev.runhv.vmm.process.Distribution;
+import dev.runhv.vmm.process.LocalFolders;
 import dev.runhv.vmm.service.ServedImages;
 import dev.runhv.vmm.service.ServicePlace;
 import dev.runhv.vmm.store.ImageService;
@@ -48,6 +49,9 @@ public final class LocalRunhvProvider implements RunhvProvider {
         String named = property.isEmpty() ? environment.getOrDefault("RUNHV_STORE", "") : property;
         if (!named.isEmpty()) {
             return Path.of(named).toAbsolutePath();
+        }
+        if (LocalFolders.USED) {
+            return LocalFolders.runhv(environment).resolve("data");
         }
         String data = environment.getOrDefault("XDG_DATA_HOME", "");
         // XDG base directories 0.8: a relative path is invalid and to be ignored.

@@ -4,28 +4,27 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
-import java.nio.channels.ClosedChannelException;
-import java.nio.channels.SocketChannel;
 import java.util.Objects;
 
-/** Both directions of a socket as streams, which end on their own: closing the output only says that no more comes. */
-final class SocketStreams {
-    private SocketStreams() {}
+/** Both directions of a connection as streams, which end on their own. */
+final class ConnectionStreams {
+    private ConnectionStreams() {}
 
-    static InputStream input(SocketChannel socket) {
-        return new Input(socket);
+    static InputStream input(LocalConnection connection) {
+        return new Input(connection);
     }
 
-    static OutputStream output(SocketChannel socket) {
-        return new Output(socket);
+    /** @param shared whether somebody reads from it: closing the output then only says that no more comes */
+    static OutputStream output(LocalConnection connection, boolean shared) {
+        return new Output(connection, shared);
     }
 
     private static final class Input extends InputStream {
-        private final SocketChannel socket;
+        private final LocalConnection connection;
         private boolean ended;
 
-        Input(SocketChannel socket) {
-            this.socket = socket;
+        Input(LocalConnection connection) {
+            this.connection = connection;
         }
 
         @Override
@@ -40,26 +39,28 @@ final class SocketStreams {
             if (length == 0 || ended) {
                 return length == 0 ? 0 : -1;
             }
-            int count = socket.read(ByteBuffer.wrap(to, offset, length));
+            int count = connection.read(ByteBuffer.wrap(to, offset, length));
             if (count < 0) {
-                // Nobody else closes the socket of a stream that is read by its owner.
+                // Nobody else closes the connection of a stream that is read by its owner.
                 ended = true;
-                socket.close();
+                connection.close();
             }
             return count;
         }
 
         @Override
         public void close() throws IOException {
-            socket.close();
+            connection.close();
         }
     }
 
     private static final class Output extends OutputStream {
-        private final SocketChannel socket;
+        private final LocalConnection connection;
+        private final boolean shared;
 
-        Output(SocketChannel socket) {
-            this.socket = socket;
+        Output(LocalConnection connection, boolean shared) {
+            this.connection = connection;
+            this.shared = shared;
         }
 
         @Override
@@ -71,16 +72,16 @@ final class SocketStreams {
         public void write(byte[] from, int offset, int length) throws IOException {
             ByteBuffer buffer = ByteBuffer.wrap(from, offset, length);
             while (buffer.hasRemaining()) {
-                socket.write(buffer);
+                connection.write(buffer);
             }
         }
 
         @Override
         public void close() throws IOException {
-            try {
-                socket.shutdownOutput();
-            } catch (ClosedChannelException e) {
-                return; // the process has ended
+            if (shared) {
+                connection.endOutput();
+            } else {
+                connection.close();
             }
         }
     }

@@ -1,6 +1,5 @@
 package dev.runhv.vmm.process;
 
-import java.io.Closeable;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
@@ -8,28 +7,28 @@ import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 
-/** Where one micro-VM's process connects to its launcher, before it does anything else. */
-final class ControlListener implements Closeable {
+/** The launcher listens. */
+final class SocketRendezvous implements Rendezvous {
     private final Path path;
     private final SocketPath bound;
     private final ServerSocketChannel server;
 
-    private ControlListener(Path path, SocketPath bound, ServerSocketChannel server) {
+    private SocketRendezvous(Path path, SocketPath bound, ServerSocketChannel server) {
         this.path = path;
         this.bound = bound;
         this.server = server;
     }
 
-    /** @param folder closed to other users */
-    static ControlListener open(Path folder) throws IOException {
-        Path path = folder.resolve("launcher");
+    /** @param path in a folder that is closed to other users */
+    static SocketRendezvous at(Path path) throws IOException {
         SocketPath bound = SocketPath.of(path);
         try {
             ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
             try {
                 server.bind(UnixDomainSocketAddress.of(bound.path()));
-                return new ControlListener(path, bound, server);
+                return new SocketRendezvous(path, bound, server);
             } catch (IOException | RuntimeException e) {
                 server.close();
                 throw e;
@@ -40,18 +39,18 @@ final class ControlListener implements Closeable {
         }
     }
 
-    /** What the process connects to. */
-    Path path() {
-        return bound.path();
+    @Override
+    public List<String> options() {
+        return List.of("--control-connect", bound.path().toString());
     }
 
-    /** Waits for the one connection. */
-    SocketChannel accept() throws IOException {
-        return server.accept();
+    @Override
+    public LocalConnection await() throws IOException {
+        return new SocketConnection(server.accept());
     }
 
-    /** Lets {@link #accept} return where nobody has come: what it returns is at its end. */
-    void wake() {
+    @Override
+    public void wake() {
         try (SocketChannel nobody = SocketChannel.open(UnixDomainSocketAddress.of(bound.path()))) {
             nobody.shutdownOutput();
         } catch (IOException e) {

@@ -100,7 +100,9 @@ final class ControlChannel implements Closeable {
             if (first != null) {
                 checkHello(first);
                 hello.complete(null);
-                for (ControlFrame frame = ControlFrame.read(connection); frame != null; frame = ControlFrame.read(connection)) {
+                for (ControlFrame frame = ControlFrame.read(connection);
+                        frame != null;
+                        frame = ControlFrame.read(connection)) {
                     take(frame);
                 }
             }

@@ -107,7 +107,8 @@ public final class ExecutedProcess {
             stdout = new OutputDrain(wishes.stdout(), ConnectionStreams.input(out), FileDescriptor.out, threads);
         }
         if (connections[2] != null) {
-            stderr = new OutputDrain(wishes.stderr(), ConnectionStreams.input(connections[2]), FileDescriptor.err, threads);
+            stderr = new OutputDrain(
+                    wishes.stderr(), ConnectionStreams.input(connections[2]), FileDescriptor.err, threads);
         }
     }
 

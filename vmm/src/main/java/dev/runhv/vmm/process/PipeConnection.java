@@ -43,8 +43,8 @@ final class PipeConnection implements LocalConnection {
         if (!NAME.matcher(name).matches()) {
             throw new IOException("The file names no pipe of runhv: " + place);
         }
-        return new PipeConnection(AsynchronousFileChannel.open(
-                Path.of(PIPES + name), StandardOpenOption.READ, StandardOpenOption.WRITE));
+        return new PipeConnection(
+                AsynchronousFileChannel.open(Path.of(PIPES + name), StandardOpenOption.READ, StandardOpenOption.WRITE));
     }
 
     @Override

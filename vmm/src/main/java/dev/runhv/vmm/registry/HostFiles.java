@@ -6,6 +6,7 @@ import com.fasterxml.jackson.dataformat.toml.TomlMapper;
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Failures;
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.URI;
@@ -86,7 +87,8 @@ final class HostFiles {
         String withPort = registry.replaceFirst(":([0-9]+)$", "_$1_");
         for (Path root : roots) {
             for (String name : List.of(withPort, registry, "_default")) {
-                Path folder = root.resolve(name);
+                // No name of Windows has a colon: containerd leaves it out there as well.
+                Path folder = root.resolve(File.separatorChar == '/' ? name : name.replace(":", ""));
                 if (Files.isDirectory(folder)) {
                     return folder;
                 }

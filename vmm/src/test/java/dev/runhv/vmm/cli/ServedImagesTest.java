@@ -36,10 +36,13 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 /** A program's images by an image service in this process, which answers as the real one does. */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@DisabledOnOs(value = OS.WINDOWS, disabledReason = "there is no image service on Windows")
 class ServedImagesTest {
     private static final byte[] TAR = new TarBuilder().file("file", "content").bytes();
 

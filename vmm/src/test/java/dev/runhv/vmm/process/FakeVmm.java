@@ -298,7 +298,8 @@ public final class FakeVmm {
         }
 
         String readAll() throws IOException {
-            return new String(ConnectionStreams.input(new SocketConnection(socket)).readAllBytes(), StandardCharsets.UTF_8);
+            return new String(
+                    ConnectionStreams.input(new SocketConnection(socket)).readAllBytes(), StandardCharsets.UTF_8);
         }
     }
 

@@ -30,6 +30,8 @@ import java.util.concurrent.FutureTask;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -37,6 +39,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Every order in which a micro-VM's process can begin, speak and end, with a process that does as it is told. */
 @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@DisabledOnOs(value = OS.WINDOWS, disabledReason = "the process that is told what to do is a shell of Linux")
 class VmmProcessTest {
     private static final Duration SOON = Duration.ofMillis(200);
     private static final ExitStatus KILLED = new ExitStatus.Signaled(Signal.KILL);

@@ -2,6 +2,7 @@ package dev.runhv.vmm.runtime;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.runhv.api.ClosedException;
 import dev.runhv.api.Container;
@@ -259,6 +260,9 @@ class LocalRunhvIT {
 
     @Test
     void aJvmThatIsKilledTakesItsContainersWithIt() throws Exception {
+        assumeTrue(
+                ModuleLayer.boot().findModule("jdk.compiler").isPresent(),
+                "This Java has no compiler, which starts a program of its source");
         Path program = Files.writeString(folder.resolve("Killed.java"), KILLED_JVM.replace("IMAGE", IMAGE));
         ProcessBuilder java = new ProcessBuilder(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),

@@ -24,9 +24,12 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 
 /** A server in this process, and clients that say what they like. */
 @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@DisabledOnOs(value = OS.WINDOWS, disabledReason = "there is no image service on Windows")
 class ImageServerTest {
     private static final String IDENTITY = "a build, here";
     private static final Duration LONG = Duration.ofHours(1);

@@ -199,10 +199,6 @@ std::optional<Advice> advise(const HostFacts& host, const ProbedEngine& engine) 
 
 std::optional<Advice> advise_on_java(const Result<std::string>& java) {
   if (java) return std::nullopt;
-  if (java.error().code == Code::kUnsupported &&
-      platform::this_system() == platform::System::kWindows) {
-    return Advice{"no-images", java.error().detail, "make bundles on Linux, and run those here"};
-  }
   return Advice{"no-java", to_string(java.error()),
                 "install a JDK of version " + std::to_string(kLeastJava) +
                     " or newer and set JAVA_HOME; bundles run without one"};

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "platform/file.h"
+#include "platform/path.h"
 #include "platform/process.h"
 #include "platform/system_name.h"
 
@@ -20,7 +21,11 @@ std::string text_of(const std::string& path) {
   return {reinterpret_cast<const char*>(bytes->data()), bytes->size()};
 }
 
-std::string program_in(const std::string& home) { return home + "/bin/java"; }
+const bool kWindows = platform::this_system() == platform::System::kWindows;
+
+std::string program_in(const std::string& home) {
+  return home + (kWindows ? "\\bin\\java.exe" : "/bin/java");
+}
 
 bool is_new_enough(const std::string& home) {
   if (home.empty() || !platform::file_exists(program_in(home))) return false;
@@ -28,18 +33,28 @@ bool is_new_enough(const std::string& home) {
 }
 
 std::string home_of(const std::string& program) {
-  return std::filesystem::path(program).parent_path().parent_path().string();
+  return platform::path_text(platform::filesystem_path(program).parent_path().parent_path());
 }
 
 std::vector<std::string> homes_below(const std::string& folder) {
   std::vector<std::string> homes;
   std::error_code ignored;
-  for (std::filesystem::directory_iterator entry(folder, ignored), end; !ignored && entry != end;
-       entry.increment(ignored)) {
-    homes.push_back(entry->path().string());
+  for (std::filesystem::directory_iterator entry(platform::filesystem_path(folder), ignored), end;
+       !ignored && entry != end; entry.increment(ignored)) {
+    homes.push_back(platform::path_text(entry->path()));
   }
   std::ranges::sort(homes, std::greater());
   return homes;
+}
+
+// Where installers put a JDK each.
+std::vector<std::string> usual_folders() {
+  if (!kWindows) {
+    return {"/usr/lib/jvm", "/opt", platform::environment("HOME") + "/.sdkman/candidates/java"};
+  }
+  const std::string programs = platform::environment("ProgramFiles");
+  if (programs.empty()) return {};
+  return {programs + "\\Eclipse Adoptium", programs + "\\Java", programs + "\\Microsoft"};
 }
 
 }  // namespace
@@ -56,10 +71,6 @@ std::optional<int> java_major_version(std::string_view release_file) {
 }
 
 Result<std::string> find_java() {
-  if (platform::this_system() == platform::System::kWindows) {
-    return Fail{Error{Code::kUnsupported, "find Java",
-                      "images cannot be used on Windows yet; run --bundle needs none of it"}};
-  }
   // What the user names is taken or refused, never passed over.
   if (const std::string named = platform::environment("RUNHV_JAVA"); !named.empty()) {
     if (!platform::file_exists(named)) {
@@ -79,16 +90,16 @@ Result<std::string> find_java() {
   for (const std::string& home : homes) {
     if (is_new_enough(home)) return program_in(home);
   }
-  for (const std::string& folder : {std::string("/usr/lib/jvm"), std::string("/opt"),
-                                    platform::environment("HOME") + "/.sdkman/candidates/java"}) {
+  for (const std::string& folder : usual_folders()) {
     for (const std::string& home : homes_below(folder)) {
       if (is_new_enough(home)) return program_in(home);
     }
   }
   return Fail{Error{Code::kNotFound, "find Java",
                     "an image needs Java " + std::to_string(kLeastJava) +
-                        " or newer, and there is none in JAVA_HOME, PATH or /usr/lib/jvm: install "
-                        "one and set JAVA_HOME"}};
+                        " or newer, and there is none in JAVA_HOME, PATH or " +
+                        (kWindows ? "%ProgramFiles%" : "/usr/lib/jvm") +
+                        ": install one and set JAVA_HOME"}};
 }
 
 }  // namespace runhv::cli

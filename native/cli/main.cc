@@ -45,6 +45,7 @@
 #include "platform/random_name.h"
 #include "platform/signals.h"
 #include "platform/standard_streams.h"
+#include "platform/system_name.h"
 #include "platform/terminal.h"
 
 namespace runhv::cli {
@@ -54,6 +55,9 @@ constexpr std::uint64_t kMaxRevisionBytes = 1 << 10;
 constexpr int kWindowChanged = 28;  // Linux: SIGWINCH
 // Of JSON, and of the line break by which the Java side says that it is up.
 constexpr std::string_view kAnswerBegins = "\n{";
+// There no process stays behind for the next command, and a program starts without what this one
+// holds.
+const bool kOnWindows = platform::this_system() == platform::System::kWindows;
 
 int print(const std::string& text) {
   std::fputs(text.c_str(), stdout);
@@ -73,11 +77,12 @@ std::vector<std::string> java_arguments(const std::string& home, bool stays) {
       // Enough for an image that is at every limit of docs/limits.md at once.
       "-Xmx1g", "--enable-native-access=dev.runhv.vmm,com.github.luben.zstd_jni"};
   if (stays) arguments.push_back("-Xms16m");
+  if (kOnWindows) arguments.push_back("-Dstderr.encoding=UTF-8");  // not the user's code page
   // What a JVM that fails writes is not for its folder, which is the distribution.
   std::error_code failure;
   const auto temporary = std::filesystem::temp_directory_path(failure);
   if (!failure) {
-    arguments.push_back("-XX:ErrorFile=" + (temporary / "runhv-java-%p.log").string());
+    arguments.push_back("-XX:ErrorFile=" + platform::path_text(temporary / "runhv-java-%p.log"));
   }
   if (const std::string cache = share + "/runhv.aot"; platform::file_exists(cache)) {
     arguments.push_back("-XX:AOTCache=" + cache);
@@ -117,7 +122,9 @@ Result<platform::Captured> captured(const std::string& request, const std::strin
                                     platform::SignalQueue* signals = nullptr) {
   RUNHV_TRY_ASSIGN(const ServiceOptions options,
                    parse_service_options(platform::environment("RUNHV_SERVICE")));
-  if (!options.used || names_a_descriptor(request)) return captured_alone(request, home, signals);
+  if (!options.used || kOnWindows || names_a_descriptor(request)) {
+    return captured_alone(request, home, signals);
+  }
   // One that was about to end has gone when it is asked; where the next one has, none stays here.
   for (int attempts = 2; attempts > 0; --attempts) {
     auto service = service_of(home, options);
@@ -340,12 +347,15 @@ Result<int> run_container(RunOptions& options, const oci::Globals& globals,
   }
   const std::string program = oci::vmm_program(home);
   auto arguments = vmm_arguments(options, root, bundle, spawned_at_ns);
+  // It cannot be handed on there: until runhv-vmm has opened the files, somebody who removes images
+  // may take them away, and the container does not start.
+  if (kOnWindows) lease.reset();
   if (lease.is_open()) {
     RUNHV_TRY(platform::keep_across_become(lease.get()));
     arguments.insert(arguments.end(), {"--lease-fd", std::to_string(lease.get())});
   }
   // It is runhv-vmm's from here on, as where this process becomes it.
-  if (options.terminal) name.reset();
+  if (options.terminal || kOnWindows) name.reset();
   auto status = options.terminal ? stand_before(program, arguments, std::move(lease))
                                  : Result<int>(Fail{platform::become(program, arguments)});
   if (!status && options.bundle.empty()) (void)platform::remove_tree(bundle);
@@ -412,6 +422,10 @@ Result<std::string> logout_text(std::span<const std::string_view> arguments) {
 
 // Where it listens, for a program that is no command.
 Result<std::string> started_service(const std::string& home) {
+  if (kOnWindows) {
+    return Fail{Error{Code::kUnsupported, "start the image service",
+                      "on Windows no process stays behind for the next command"}};
+  }
   RUNHV_TRY_ASSIGN(const ServiceOptions options,
                    parse_service_options(platform::environment("RUNHV_SERVICE")));
   if (!options.used) {

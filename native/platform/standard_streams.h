@@ -6,7 +6,8 @@
 namespace runhv::platform {
 
 // Connects each of the three that is closed to the null device, so that no file which is opened
-// later takes its number. By the main thread, before it opens anything.
+// later takes its number; what goes through them is bytes. By the main thread, before it opens
+// anything.
 void ensure_standard_streams();
 
 // `number` 0, 1, 2.

@@ -1,5 +1,8 @@
 #include "platform/standard_streams.h"
 
+#include <fcntl.h>
+#include <io.h>
+
 #include <array>
 
 #include "platform/windows/system.h"
@@ -23,6 +26,8 @@ void ensure_standard_streams() {
                                          FILE_SHARE_READ | FILE_SHARE_WRITE, nullptr, OPEN_EXISTING,
                                          0, nullptr));
   }
+  // The run-time library would take bytes of an archive for ends of lines.
+  for (int stream = 0; stream < 3; ++stream) ::_setmode(stream, _O_BINARY);
 }
 
 OsHandle standard_stream(int number) {

@@ -25,6 +25,8 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 class FailuresTest {
@@ -70,6 +72,7 @@ class FailuresTest {
     }
 
     @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = "the JDK tells no number of Windows")
     void theSystemsOwnNumbersStay() throws IOException {
         IOException none = catchThrowableOfType(IOException.class, () -> Files.size(folder.resolve("none")));
         assertFailure(none, ErrorCode.NOT_FOUND, 2);

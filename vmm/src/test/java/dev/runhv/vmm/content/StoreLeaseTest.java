@@ -7,6 +7,8 @@ import java.io.BufferedReader;
 import java.nio.file.Path;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Python is the other process: what it locks with fcntl(2) is what Java's locks are. */
@@ -57,6 +59,7 @@ class StoreLeaseTest {
     }
 
     @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = "the program that holds a lease is one of Linux")
     void anotherProcessSharesOrKeepsOutAndItsDeathLetsGo() throws Exception {
         assumeThat(Path.of(PYTHON)).isExecutable();
         StoreLease.take(store).close();

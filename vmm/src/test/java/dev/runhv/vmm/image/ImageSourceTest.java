@@ -30,6 +30,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -300,6 +302,7 @@ class ImageSourceTest {
     }
 
     @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = "there it has a name until it is closed")
     void aCompressedArchiveIsGoneWithTheProcess() throws IOException {
         byte[] archive = ImageBuilder.archive(new ImageBuilder().layer(tar).layout("latest"));
         Path gzip = Files.write(folder.resolve("image.tar.gz"), ImageBuilder.gzip(archive));
@@ -338,6 +341,7 @@ class ImageSourceTest {
     }
 
     @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = "there are no pipes among files")
     void aPipeIsNoArchive() throws Exception {
         Path pipe = folder.resolve("pipe.tar");
         assumeThat(new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor())

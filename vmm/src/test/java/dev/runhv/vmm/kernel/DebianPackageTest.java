@@ -11,7 +11,10 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -31,16 +34,25 @@ class DebianPackageTest {
                 .bytes();
     }
 
+    private final List<FileChannel> spools = new ArrayList<>();
+
+    @AfterEach
+    void close() throws IOException {
+        for (FileChannel spool : spools) {
+            spool.close();
+        }
+    }
+
     private KernelFiles read(byte[] deb) throws IOException {
         Path file = folder.resolve("kernel.deb");
         Files.write(file, deb);
         assertThat(DebianPackage.is(file)).isEqualTo(deb.length > 8 && deb[0] == '!');
-        Files.deleteIfExists(folder.resolve("spool"));
         FileChannel spool = FileChannel.open(
-                folder.resolve("spool"),
+                folder.resolve("spool-" + spools.size()),
                 StandardOpenOption.CREATE_NEW,
                 StandardOpenOption.READ,
                 StandardOpenOption.WRITE);
+        spools.add(spool);
         return DebianPackage.read(file, folder.resolve("kernel"), spool);
     }
 

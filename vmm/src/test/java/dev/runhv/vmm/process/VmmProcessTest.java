@@ -619,7 +619,7 @@ class VmmProcessTest {
 
         Path file = folder.resolve("out");
         Files.writeString(file, "before\n");
-        VmmProcess appending = spawn(Deadlines.USUAL, Output.append(file), folder);
+        VmmProcess appending = spawn(Deadlines.USUAL, Output.append(file), folder.resolve("second"));
         try (Vm vm = fake.next()) {
             vm.hello().run("echo after").exited(0);
         }

@@ -13,6 +13,8 @@ import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 @Timeout(60)
@@ -68,6 +70,7 @@ class CredentialFilesTest {
     }
 
     @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = "the helper is a shell of Linux")
     void asksTheHelperOfTheRegistry() throws Exception {
         write(
                 ".docker/config.json",
@@ -80,6 +83,7 @@ class CredentialFilesTest {
     }
 
     @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = "the helper is a shell of Linux")
     void helperThatMisbehavesIsNamed() throws Exception {
         helper("locked", "echo it is locked; exit 3\n");
         helper("endless", "exec yes\n");
@@ -103,6 +107,7 @@ class CredentialFilesTest {
     }
 
     @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = "it looks at a link and at the modes of Linux")
     void storesAndErasesAndLeavesTheRest() throws Exception {
         Path real = write(
                 "elsewhere/docker.json", "{\"a\":[1.50,null],\"auths\":{\"quay.io\":{" + ME + "}},\"z\":{\"b\":true}}");
@@ -124,6 +129,7 @@ class CredentialFilesTest {
     }
 
     @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = "the helper is a shell of Linux")
     void storesWithTheHelper() throws Exception {
         write(".docker/config.json", "{\"credsStore\":\"keep\"}");
         helper("keep", "cat > '" + home + "'/$1\n");

@@ -6,6 +6,7 @@ import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.image.ImageReference;
 import dev.runhv.vmm.image.ImageSource;
 import dev.runhv.vmm.testing.ImageBuilder;
+import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
@@ -46,7 +47,8 @@ final class Rootfs {
     static Path joined(Path image, List<Path> layers) {
         try {
             Path joined = Files.createTempFile(image.getParent().getParent(), "joined-", ".erofs");
-            try (OutputStream out = Files.newOutputStream(joined)) {
+            // Buffered, so that nobody asks the system to copy: Wine cannot.
+            try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(joined))) {
                 Files.copy(image, out);
                 for (Path layer : layers) {
                     Files.copy(layer, out);

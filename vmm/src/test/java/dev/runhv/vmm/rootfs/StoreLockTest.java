@@ -20,6 +20,8 @@ import java.util.Set;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Python is the other process: what it locks with fcntl(2) is what Java's locks are. */
@@ -41,6 +43,7 @@ class StoreLockTest {
     }
 
     @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = "the program that holds the lock is one of Linux")
     void waitingForAnotherProcessCanBeInterruptedAndItsDeathLetsGo() throws Exception {
         StoreLock.acquire(store, "key").close();
         Process holder = new ProcessBuilder(
@@ -66,6 +69,7 @@ class StoreLockTest {
     }
 
     @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = "the program that holds the lock is one of Linux")
     void anotherProcessIsKeptOut() throws Exception {
         try (StoreLock _ = StoreLock.acquire(store, "key")) {
             assertThat(isFree()).isFalse();
@@ -74,6 +78,7 @@ class StoreLockTest {
     }
 
     @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = "the program that asks for the lock is one of Linux")
     void anotherClassLoaderWaitsAndDoesNotDropTheLock() throws Exception {
         try (URLClassLoader other = otherLoader()) {
             Method acquire = method(other, StoreLock.class, "acquire", Path.class, String.class);
@@ -101,6 +106,7 @@ class StoreLockTest {
     }
 
     @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = "the program that asks for the lock is one of Linux")
     void aFileThatAnotherClassLoaderWritesIsNotSwept() throws Exception {
         try (URLClassLoader other = otherLoader();
                 TemporaryFile file = TemporaryFile.create(store, "mine")) {

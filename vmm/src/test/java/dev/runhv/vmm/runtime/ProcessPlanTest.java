@@ -29,8 +29,8 @@ class ProcessPlanTest {
         assertThatThrownBy(() -> new BundleRequest(
                         "web",
                         "oci:web",
-                        Path.of("/store"),
-                        Path.of("/run/web"),
+                        Path.of("/store").toAbsolutePath(),
+                        Path.of("/run/web").toAbsolutePath(),
                         List.of(),
                         "",
                         "",
@@ -140,8 +140,8 @@ class ProcessPlanTest {
         BundleRequest request = new BundleRequest(
                 "web",
                 "oci:web",
-                Path.of("/store"),
-                Path.of("/run/web"),
+                Path.of("/store").toAbsolutePath(),
+                Path.of("/run/web").toAbsolutePath(),
                 List.of(),
                 "",
                 "",
@@ -166,8 +166,8 @@ class ProcessPlanTest {
         return new BundleRequest(
                 id,
                 "oci:web",
-                Path.of("/store"),
-                Path.of("/run/web"),
+                Path.of("/store").toAbsolutePath(),
+                Path.of("/run/web").toAbsolutePath(),
                 environment,
                 cwd,
                 "",

@@ -27,6 +27,8 @@ import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -135,6 +137,7 @@ class ImageStoreTest {
     }
 
     @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = "the program that has it open is one of Linux")
     void whatAMicroVmHasOpenStays() throws Exception {
         put("one", image("a"));
         Path tree = prepare("one").image();
@@ -274,7 +277,7 @@ class ImageStoreTest {
         put("one", image("content"));
         prepare("one");
         for (Path file : files()) {
-            if (file.toString().contains(what)) {
+            if (slashes(file.toString()).contains(what)) {
                 byte[] bytes = Files.readAllBytes(file);
                 bytes[bytes.length / 2] ^= 1;
                 Files.write(file, bytes);
@@ -284,7 +287,9 @@ class ImageStoreTest {
         List<StoreCheck.Damage> damages = new StoreCheck(path).verify(false).damages();
 
         String shown = what.equals(".data") || what.equals(".entries") ? "layers/" : what;
-        assertThat(damages).isNotEmpty().allMatch(damage -> damage.what().contains(shown));
+        assertThat(damages)
+                .isNotEmpty()
+                .allMatch(damage -> slashes(damage.what()).contains(shown));
         assertThat(damages).allMatch(damage -> damage.files().stream().allMatch(Files::exists));
         damages = new StoreCheck(path).verify(true).damages();
         assertThat(damages).noneMatch(damage -> damage.files().stream().anyMatch(Files::exists));
@@ -292,6 +297,10 @@ class ImageStoreTest {
             prepare("one");
             assertThat(new StoreCheck(path).verify(false).damages()).isEmpty();
         }
+    }
+
+    private static String slashes(String path) {
+        return path.replace('\\', '/');
     }
 
     @Test

@@ -15,6 +15,8 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -99,6 +101,7 @@ class SignaturePolicyTest {
     }
 
     @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = "scopes of a policy are paths of Linux, and Wine makes no links")
     void filesHaveTheirFoldersForScopes() throws Exception {
         Path real = Files.createDirectories(folder.resolve("a/b")).toRealPath();
         Path link = Files.createSymbolicLink(folder.resolve("link"), real);

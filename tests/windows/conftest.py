@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tarfile
+import time
 
 import pytest
 
@@ -21,12 +22,20 @@ def pytest_addoption(parser):
     parser.addoption("--programs", default="build/windows-mingw/bin", help="the programs for Windows")
     parser.addoption("--results", default="build/log", help="the folder of ctest.xml and ctest-windows.xml")
     parser.addoption("--distribution", default="build/dist-windows", help="the distribution for Windows under test")
+    parser.addoption("--java-tests", default="build/java-tests", help="what tools/dev windows makes of Java's tests")
     parser.addoption("--images", default="build/images", help="images of tests/fixtures/make_images.py")
 
 
 def for_windows(path):
     """The name under which Wine has a file of this host."""
     return "Z:" + str(path).replace("/", "\\")
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        os.sched_yield()
 
 
 def blob(layout, descriptor):

@@ -5,11 +5,10 @@ import json
 import os
 import shutil
 import subprocess
-import time
 
 import pytest
 
-from conftest import PATIENCE_S, ROOT, for_windows
+from conftest import PATIENCE_S, ROOT, for_windows, wait_until
 
 MIB = 1 << 20
 KILLED = 128 + 9
@@ -50,13 +49,6 @@ def test_delete_force_ends_it(runhv):
     assert runhv("delete", "--force", "c1").returncode == 0
     assert process.wait(PATIENCE_S) == KILLED
     assert runhv("list", "-q").stdout == b""
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        os.sched_yield()
 
 
 @pytest.mark.parametrize("program", ["runhv.exe", "runhv-vmm.exe"])
@@ -193,8 +185,8 @@ def test_what_is_no_config_is_refused(runhv):
 @pytest.mark.parametrize("arguments, words", [
     (("create", "--bundle", ".", "c1"), "create: this needs fork(2), which Windows has not"),
     (("run", "--detach", "--bundle", ".", "c1"), "create: this needs fork(2), which Windows has not"),
-    (("run", "busybox"), "images cannot be used on Windows yet"),
-    (("images",), "images cannot be used on Windows yet"),
+    (("service", "start"), "on Windows no process stays behind for the next command"),
+    (("images",), "there is none in JAVA_HOME, PATH or %ProgramFiles%"),
     (("checkpoint", "c1"), "snapshots are not in this version"),
 ])
 def test_what_is_not_on_windows_says_so(runhv, arguments, words):

@@ -16,6 +16,13 @@ from conftest import PATIENCE_S, ROOT, WINE, for_windows
 NAME = "runhv-0.1.0-windows-x86_64"
 
 
+JARS = {"jackson-annotations", "jackson-core", "jackson-databind", "jackson-dataformat-toml", "xz", "zstd-jni"}
+
+
+def jar_name(path):
+    return re.sub(r"-\d[\w.-]*\.jar$", "", pathlib.PurePosixPath(path).name)
+
+
 @pytest.fixture(scope="module")
 def archives(request, tmp_path_factory):
     """What two runs of tools/package.py make of the distribution, by name."""
@@ -49,14 +56,16 @@ def test_it_holds_what_its_lists_say(unpacked):
     assert set(listed) == held - {manifest}
     for name, digest in listed.items():
         assert hashlib.sha256((unpacked / name).read_bytes()).hexdigest() == digest, name
-    programs = {name for name in held if name.endswith((".exe", ".dll", ".cmd", ".jar", ".so"))}
+    programs = {name for name in held if name.endswith((".exe", ".dll", ".cmd", ".so"))}
     # No WHP of ours, which would be found before Windows' own, and no engine.
-    assert programs == {"bin/runhv.exe", "bin/runhv-vmm.exe", "conformance/conformance_test.exe", "conformance/on_windows.cmd"}
+    assert programs == {"bin/runhv.exe", "bin/runhv-vmm.exe", "lib/runhv-jni.dll", "conformance/conformance_test.exe",
+                        "conformance/on_windows.cmd"}
+    assert {"runhv-java-api", "runhv-vmm", *JARS} == {jar_name(name) for name in held if name.endswith(".jar")}
     assert {f"share/runhv/{name}" for name in ("vmlinux-minimal", "agent.cpio", "scratch.ext4")} <= held
 
     components = json.loads((unpacked / "share/doc/runhv/runhv.cdx.json").read_text())["components"]
     assert {entry["name"] for entry in components} == {
-        "Linux", "RapidJSON", "GCC's libstdc++, libgcc, libssp", "mingw-w64, its C run-time", "winpthreads of mingw-w64"}
+        "Linux", "RapidJSON", "GCC's libstdc++, libgcc, libssp", "mingw-w64, its C run-time", "winpthreads of mingw-w64", "Zstandard", *JARS}
     notice = (unpacked / "share/doc/runhv/NOTICE").read_text()
     for text in re.findall(r"Text: ([\w.-]+)\.$", notice, flags=re.MULTILINE):
         assert f"share/doc/runhv/licences/{text}" in held

@@ -18,7 +18,7 @@ SKIPPED_ON_WINDOWS = {
     "virtio_devices.BlkTest.ReadsAtOnceWhatTheHostHasInMemory": "Windows does not tell what it has in memory",
 }
 # What every Windows since 10 has.
-WINDOWS = {"advapi32.dll", "bcrypt.dll", "kernel32.dll", "msvcrt.dll"}
+WINDOWS = {"advapi32.dll", "bcrypt.dll", "kernel32.dll", "msvcrt.dll", "ntdll.dll"}
 
 
 @pytest.fixture
@@ -75,8 +75,15 @@ def test_conformance_needs_whp_and_windows_alone(programs):
 
 
 def test_the_programs_need_windows_alone(programs):
-    for name in ("runhv.exe", "runhv-vmm.exe"):
-        assert imports(programs / name) <= WINDOWS | {"ntdll.dll", "psapi.dll"}
+    for name in ("runhv.exe", "runhv-vmm.exe", "runhv-jni.dll"):
+        assert imports(programs / name) <= WINDOWS | {"psapi.dll"}
+
+
+def test_the_library_for_java_exports_what_java_calls(programs):
+    names = exports(programs / "runhv-jni.dll")
+    assert "Java_dev_runhv_vmm_nativebind_RunhvNative_create" in names
+    # And the C interface, which its header exports.
+    assert {name for name in names if not name.startswith(("Java_dev_runhv_vmm_nativebind_RunhvNative_", "runhv_"))} == set()
 
 
 def test_the_same_tests_have_the_same_outcome_as_on_linux(request):

@@ -11,6 +11,7 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -125,7 +126,14 @@ public final class BlobStore {
                     new Added(Digest.of(algorithm, running), file.channel().position());
             Path whole = path(added.digest());
             Files.createDirectories(whole.getParent());
-            naming.move(file, whole);
+            try {
+                naming.move(file, whole);
+            } catch (FileSystemException e) {
+                // Windows replaces no file that somebody reads. What has this name has these bytes.
+                if (!Files.exists(whole)) {
+                    throw e;
+                }
+            }
             return added;
         }
     }

@@ -24,7 +24,18 @@ final class FileDataWriter {
     }
 
     private interface Source {
-        int read(byte[] bytes, int offset, int length) throws IOException;
+        /** Writes up to so many bytes of it; -1: there are no more. */
+        int write(int most) throws IOException;
+    }
+
+    private int write(InputStream in, int most) throws IOException {
+        int count = in.read(buffer, 0, Math.min(buffer.length, most));
+        out.write(buffer, 0, Math.max(count, 0));
+        return count;
+    }
+
+    private int write(TarReader tar, int most) throws IOException {
+        return tar.give(most, out::write);
     }
 
     /** Stores data without holes. */
@@ -34,7 +45,7 @@ final class FileDataWriter {
             return new FileData.Flat(0, 0);
         }
         int startBlock = out.block();
-        copy(in::read, size);
+        copy(most -> write(in, most), size);
         out.align();
         return new FileData.Flat(size, startBlock);
     }
@@ -58,11 +69,11 @@ final class FileDataWriter {
         int startBlock = out.block();
         long start = out.position();
         if (sparse.pieces() == 0) {
-            copy(tar::read, tar.remaining());
+            copy(most -> write(tar, most), tar.remaining());
         } else {
             for (int i = 0; i < sparse.pieces(); i++) {
                 out.zerosUntil(start + sparse.offsets()[i]);
-                copy(tar::read, sparse.lengths()[i]);
+                copy(most -> write(tar, most), sparse.lengths()[i]);
             }
         }
         out.zerosUntil(start + size);
@@ -95,7 +106,7 @@ final class FileDataWriter {
                 long base = ((long) blocks[chunk] << Erofs.BLOCK_BITS) - chunkStart;
                 long pieceEnd = Math.min(end, chunkEnd);
                 out.zerosUntil(base + at);
-                copy(tar::read, pieceEnd - at);
+                copy(most -> write(tar, most), pieceEnd - at);
                 // The next piece may begin in this chunk: its rest is filled when the chunk is known to be done.
                 boolean last = i + 1 == sparse.pieces() || sparse.offsets()[i + 1] >= chunkEnd;
                 if (pieceEnd == chunkEnd || last) {
@@ -114,11 +125,10 @@ final class FileDataWriter {
                     "the image would have more than %d bytes of data".formatted(RootfsLimits.DATA_BYTES));
         }
         while (length > 0) {
-            int count = source.read(buffer, 0, (int) Math.min(buffer.length, length));
+            int count = source.write((int) Math.min(Integer.MAX_VALUE, length));
             if (count < 0) {
                 throw new CorruptInputException("its data is shorter than it says");
             }
-            out.write(buffer, 0, count);
             length -= count;
         }
     }

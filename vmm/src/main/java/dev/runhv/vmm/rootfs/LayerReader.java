@@ -68,14 +68,16 @@ final class LayerReader {
 
     /** Computes the digest of what is read, and ends a layer that is larger than any layer is. */
     private static final class Hashing extends BlockInputStream {
-        private final InputStream in;
+        private static final int MOST = 1 << 20;
+        private static final Taker NOBODY = (bytes, offset, length) -> {};
+
+        private final BlockInputStream in;
         private final Digest.Algorithm algorithm;
         private final MessageDigest running;
-        private final byte[] skipped = new byte[1 << 16];
         private final long limit;
         private long count;
 
-        private Hashing(InputStream in, Digest expected, long limit) {
+        private Hashing(BlockInputStream in, Digest expected, long limit) {
             this.in = in;
             this.limit = limit;
             this.algorithm = expected.algorithm();
@@ -84,32 +86,36 @@ final class LayerReader {
 
         @Override
         public int read(byte[] buffer, int offset, int length) throws IOException {
-            int read = in.read(buffer, offset, length);
-            if (read > 0) {
-                running.update(buffer, offset, read);
+            return give(length, (bytes, at, read) -> System.arraycopy(bytes, at, buffer, offset, read));
+        }
+
+        @Override
+        public int give(int most, Taker taker) throws IOException {
+            return in.give(most, (bytes, at, read) -> {
+                running.update(bytes, at, read);
                 count += read;
                 if (count > limit) {
                     throw new CorruptInputException("the layer has more than %d bytes decompressed".formatted(limit));
                 }
-            }
-            return read;
+                taker.take(bytes, at, read);
+            });
         }
 
         @Override
         public long skip(long count) throws IOException {
             long skip = 0;
             while (skip < count) {
-                int read = read(skipped, 0, (int) Math.min(skipped.length, count - skip));
-                if (read < 0) {
+                int given = give((int) Math.min(MOST, count - skip), NOBODY);
+                if (given < 0) {
                     break;
                 }
-                skip += read;
+                skip += given;
             }
             return skip;
         }
 
         private void drain() throws IOException {
-            while (read(skipped, 0, skipped.length) >= 0) {
+            while (give(MOST, NOBODY) >= 0) {
                 // the blocks that fill a tar up to its record size
             }
         }

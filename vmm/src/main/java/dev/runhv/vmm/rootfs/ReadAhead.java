@@ -65,12 +65,17 @@ final class ReadAhead extends BlockInputStream {
         if (length == 0) {
             return 0;
         }
+        return give(length, (bytes, at, count) -> System.arraycopy(bytes, at, buffer, offset, count));
+    }
+
+    @Override
+    public int give(int most, Taker taker) throws IOException {
         while (true) {
             switch (current) {
                 case Item.Data(byte[] bytes, int filledLength) -> {
                     if (position < filledLength) {
-                        int count = Math.min(length, filledLength - position);
-                        System.arraycopy(bytes, position, buffer, offset, count);
+                        int count = Math.min(most, filledLength - position);
+                        taker.take(bytes, position, count);
                         position += count;
                         return count;
                     }

@@ -1,5 +1,6 @@
 package dev.runhv.vmm.content.tar;
 
+import dev.runhv.vmm.content.BlockInputStream;
 import dev.runhv.vmm.content.CorruptInputException;
 import java.io.EOFException;
 import java.io.IOException;
@@ -84,6 +85,20 @@ public final class TarReader {
             return -1;
         }
         int count = in.read(buffer, offset, (int) Math.min(length, remaining));
+        if (count < 0) {
+            throw new EOFException();
+        }
+        position += count;
+        remaining -= count;
+        return count;
+    }
+
+    /** As {@link #read}, without a copy where the stream has the bytes in a block. */
+    public int give(int most, BlockInputStream.Taker taker) throws IOException {
+        if (remaining == 0) {
+            return -1;
+        }
+        int count = BlockInputStream.give(in, (int) Math.min(most, remaining), taker);
         if (count < 0) {
             throw new EOFException();
         }

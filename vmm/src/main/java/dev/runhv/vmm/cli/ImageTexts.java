@@ -7,6 +7,8 @@ import dev.runhv.vmm.registry.Reference;
 import dev.runhv.vmm.store.Image;
 import dev.runhv.vmm.store.ImageStore;
 import java.io.IOException;
+import java.math.BigDecimal;
+import java.math.MathContext;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
@@ -23,6 +25,7 @@ import java.util.Optional;
 final class ImageTexts {
     private static final String NONE = "<none>";
     private static final int SHORT_ID = 12;
+    private static final MathContext THREE_DIGITS = new MathContext(3);
     /** Go's layout 2006-01-02 15:04:05 -0700 MST, of UTC. */
     private static final DateTimeFormatter CREATED_AT =
             DateTimeFormatter.ofPattern("uuuu-MM-dd HH:mm:ss '+0000 UTC'", Locale.ROOT);
@@ -84,7 +87,10 @@ final class ImageTexts {
 
     /** With the fields that are asked for: some cost a look at files. */
     private List<Map<String, Object>> rows(List<Image> images, Template template, boolean whole) {
-        List<Long> sizes = template.asks("Size") ? store.sizes(images) : List.of();
+        boolean sized = template.asks("Size");
+        boolean aged = template.asks("CreatedSince");
+        boolean dated = template.asks("CreatedAt");
+        List<Long> sizes = sized ? store.sizes(images) : List.of();
         List<Map<String, Object>> rows = new ArrayList<>();
         for (int i = 0; i < images.size(); i++) {
             Image image = images.get(i);
@@ -93,13 +99,13 @@ final class ImageTexts {
             row.put("Tag", image.name().tag().isEmpty() ? NONE : image.name().tag());
             row.put("Digest", image.target().digest().toString());
             row.put("ID", whole ? image.id().toString() : shortId(image));
-            if (template.asks("CreatedAt")) {
+            if (dated) {
                 row.put("CreatedAt", created(image).map(ImageTexts::at).orElse("N/A"));
             }
-            if (template.asks("CreatedSince")) {
+            if (aged) {
                 row.put("CreatedSince", created(image).map(this::since).orElse("N/A"));
             }
-            if (template.asks("Size")) {
+            if (sized) {
                 row.put("Size", size(sizes.get(i)));
             }
             rows.add(row);
@@ -176,8 +182,10 @@ final class ImageTexts {
             value /= 1000;
             unit++;
         }
-        int decimals = unit == 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
-        String text = String.format(Locale.ROOT, "%." + decimals + "f", value);
-        return (decimals == 0 ? text : text.replaceFirst("\\.?0+$", "")) + units[unit];
+        return BigDecimal.valueOf(bytes, 3 * unit)
+                        .round(THREE_DIGITS)
+                        .stripTrailingZeros()
+                        .toPlainString()
+                + units[unit];
     }
 }

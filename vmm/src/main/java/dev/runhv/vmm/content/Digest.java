@@ -90,8 +90,15 @@ public record Digest(Algorithm algorithm, String hex) {
         return algorithm.name().toLowerCase(Locale.ROOT) + ":" + hex;
     }
 
+    /** A loop: the first listing of a store's images asks it a thousand times before anything is compiled. */
     private static boolean isLowerHex(String text) {
-        return text.chars().allMatch(c -> c >= '0' && c <= '9' || c >= 'a' && c <= 'f');
+        for (int i = 0; i < text.length(); i++) {
+            char c = text.charAt(i);
+            if ((c < '0' || c > '9') && (c < 'a' || c > 'f')) {
+                return false;
+            }
+        }
+        return true;
     }
 
     private static String abbreviated(String text) {

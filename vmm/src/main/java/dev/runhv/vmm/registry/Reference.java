@@ -27,8 +27,10 @@ public record Reference(String registry, String repository, String tag, Optional
     private static final Pattern HOST =
             Pattern.compile("([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
                     + "(:[0-9]{1,5})?|\\[[0-9a-fA-F:]{2,39}](:[0-9]{1,5})?");
-    private static final Pattern COMPONENT = Pattern.compile("[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*");
-    private static final Pattern TAG = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._-]{0,127}");
+    private static final int TAG_CHARACTERS = 128;
+
+    /** The registry that was read last: a store has many names of few registries, and a listing reads them all. */
+    private static volatile String known = DOCKER;
 
     /** @throws RunhvException with {@code INVALID_ARGUMENT}, saying what to write instead */
     public static Reference parse(String text) {
@@ -52,7 +54,7 @@ public record Reference(String registry, String repository, String tag, Optional
         if (colon >= 0) {
             tag = name.substring(colon + 1);
             name = name.substring(0, colon);
-            if (!TAG.matcher(tag).matches()) {
+            if (!isTag(tag)) {
                 throw Failures.invalid(
                         operation,
                         "A tag has up to 128 letters, digits, \"_\", \".\" and \"-\", and begins with none of the last two");
@@ -76,11 +78,11 @@ public record Reference(String registry, String repository, String tag, Optional
         if (registry.equals(DOCKER) && !repository.contains("/")) {
             repository = LIBRARY + repository;
         }
-        if (!registry.equals(DOCKER) && (!HOST.matcher(registry).matches() || !isAuthority(registry))) {
+        if (!registry.equals(DOCKER) && !isRegistry(registry)) {
             throw Failures.invalid(operation, "\"%s\" is no registry: write HOST[:PORT]/NAME".formatted(registry));
         }
         for (String component : repository.split("/", -1)) {
-            if (!COMPONENT.matcher(component).matches()) {
+            if (!isComponent(component)) {
                 throw Failures.invalid(
                         operation,
                         "Neither [REGISTRY/]NAME[:TAG] in lower case, nor oci:DIR[:TAG], oci-archive:FILE[:TAG] or"
@@ -97,10 +99,74 @@ public record Reference(String registry, String repository, String tag, Optional
      */
     public static String registry(String text) {
         String name = text.replaceFirst("^https?://", "").replaceFirst("/.*$", "");
-        if (!HOST.matcher(name).matches() || !isAuthority(name)) {
+        if (!isRegistry(name)) {
             throw Failures.invalid("find the registry \"" + text + "\"", "It is no HOST[:PORT]");
         }
         return name.equals("index.docker.io") ? DOCKER : name;
+    }
+
+    // Tags and components are read by hand: a first listing reads hundreds before a pattern is compiled.
+
+    private static boolean isTag(String text) {
+        if (text.isEmpty() || text.length() > TAG_CHARACTERS || text.charAt(0) == '.' || text.charAt(0) == '-') {
+            return false;
+        }
+        for (int i = 0; i < text.length(); i++) {
+            char c = text.charAt(i);
+            if (!isSmallOrDigit(c) && (c < 'A' || c > 'Z') && c != '_' && c != '.' && c != '-') {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** OCI distribution 1.1: words of small letters and digits, between them ".", "_", "__" or any number of "-". */
+    private static boolean isComponent(String text) {
+        int at = wordEnd(text, 0);
+        boolean hasWord = at > 0;
+        while (hasWord && at < text.length()) {
+            int word = separatorEnd(text, at);
+            hasWord = word > at;
+            at = wordEnd(text, word);
+            hasWord &= at > word;
+        }
+        return hasWord;
+    }
+
+    private static int wordEnd(String text, int at) {
+        while (at < text.length() && isSmallOrDigit(text.charAt(at))) {
+            at++;
+        }
+        return at;
+    }
+
+    /** {@code at} where there is none. */
+    private static int separatorEnd(String text, int at) {
+        if (text.startsWith("__", at)) {
+            return at + 2;
+        }
+        if (text.charAt(at) == '.' || text.charAt(at) == '_') {
+            return at + 1;
+        }
+        while (at < text.length() && text.charAt(at) == '-') {
+            at++;
+        }
+        return at;
+    }
+
+    private static boolean isSmallOrDigit(char c) {
+        return c >= 'a' && c <= 'z' || c >= '0' && c <= '9';
+    }
+
+    private static boolean isRegistry(String text) {
+        if (text.equals(known)) {
+            return true;
+        }
+        boolean registry = HOST.matcher(text).matches() && isAuthority(text);
+        if (registry) {
+            known = text;
+        }
+        return registry;
     }
 
     /** Not every host of the form is one: an address has its bounds, and so has a port. */

@@ -26,7 +26,10 @@ class ImageTextsTest {
         "63072000, 2 years ago, 63.1MB",
         "999499, 11 days ago, 999kB",
         "999500, 11 days ago, 1MB",
-        "1000000, 11 days ago, 1MB"
+        "1000000, 11 days ago, 1MB",
+        "1004999, 11 days ago, 1MB",
+        "10049999, 3 months ago, 10MB",
+        "100000000, 3 years ago, 100MB"
     })
     void agesAndSizesAreDockersWords(long number, String age, String size) {
         Instant now = Instant.parse("2026-11-28T12:00:00Z");

@@ -37,6 +37,31 @@ class ImageReferenceTest {
         assertThat(ImageReference.parse(text)).hasToString("docker://" + whole);
     }
 
+    /** OCI distribution 1.1, "Pulling manifests". */
+    @ParameterizedTest
+    @ValueSource(strings = {"a.b", "a_b", "a__b", "a-b", "a---b", "0/a1/b.c_d__e--f", "web:_", "web:A.b-C_d", "web:1"})
+    void takesNamesAndTagsOfTheSpecification(String text) {
+        assertThat(ImageReference.parse(text).toString())
+                .startsWith("docker://docker.io/")
+                .contains(text);
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "a..b", "a___b", "a._b", "a_-b", ".a", "-a", "_a", "a.", "a-", "a__", "a//b", "a/", "a b", "a/é",
+                "web:.a", "web:-a", "web:", "web:a/b", "web:a b", "web:é"
+            })
+    void refusesOtherNamesAndTags(String text) {
+        assertThatThrownBy(() -> ImageReference.parse(text)).isInstanceOf(RunhvException.class);
+    }
+
+    @Test
+    void tagsHave128CharactersAtMost() {
+        assertThat(ImageReference.parse("web:" + "t".repeat(128)).toString()).endsWith("t");
+        assertThatThrownBy(() -> ImageReference.parse("web:" + "t".repeat(129))).hasMessageContaining("128");
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"oci:/a/b", "oci:/a:t", "oci-archive:/f:t", "docker-archive:/f:r:t"})
     void writesWhatItReads(String text) {

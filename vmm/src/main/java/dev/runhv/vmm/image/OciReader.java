@@ -100,6 +100,11 @@ final class OciReader {
 
     private void requireLayer(Manifest image, int index) {
         Descriptor descriptor = image.layers().get(index);
+        if (descriptor.mediaType().endsWith("+encrypted")) {
+            throw Failures.unsupported(
+                    operation,
+                    "Layer %d is encrypted (%s), which is not read here".formatted(index + 1, descriptor.mediaType()));
+        }
         if (descriptor.type() != MediaType.LAYER) {
             throw Failures.unsupported(
                     operation,

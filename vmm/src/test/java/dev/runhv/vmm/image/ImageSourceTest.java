@@ -188,6 +188,10 @@ class ImageSourceTest {
         layer.writeTo(folder.resolve("1"), "latest");
         assertFails("oci:" + folder.resolve("1"), ErrorCode.UNSUPPORTED, "Layer 1", "\"application/x-layer\"");
 
+        // ocicrypt
+        new ImageBuilder().layer(LAYER + "+gzip+encrypted", tar, tar).writeTo(folder.resolve("5"), "latest");
+        assertFails("oci:" + folder.resolve("5"), ErrorCode.UNSUPPORTED, "Layer 1 is encrypted", "+gzip+encrypted");
+
         ImageBuilder manifest = new ImageBuilder();
         String text = manifest.manifestText();
         ImageBuilder.write(

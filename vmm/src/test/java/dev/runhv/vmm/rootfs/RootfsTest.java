@@ -1,13 +1,17 @@
 package dev.runhv.vmm.rootfs;
 
+import static dev.runhv.vmm.testing.ImageBuilder.LAYER;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.github.luben.zstd.Zstd;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.testing.ImageBuilder;
 import dev.runhv.vmm.testing.TarBuilder;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
@@ -243,21 +247,37 @@ class RootfsTest {
     void readsTheSameTreeFromEveryCompression() throws IOException {
         byte[] tar = new TarBuilder().file("a", random(100_000)).file("b", "b").bytes();
         byte[] gzipInTwo = concat(
-                ImageBuilder.gzip(java.util.Arrays.copyOf(tar, 5000)),
-                ImageBuilder.gzip(java.util.Arrays.copyOfRange(tar, 5000, tar.length)));
+                ImageBuilder.gzip(Arrays.copyOf(tar, 5000)),
+                ImageBuilder.gzip(Arrays.copyOfRange(tar, 5000, tar.length)));
 
         Path plain = Rootfs.prepare(folder.resolve("1"), new ImageBuilder().layer(tar));
         Path gzip = Rootfs.prepare(folder.resolve("2"), new ImageBuilder().gzipLayer(tar));
         Path zstd = Rootfs.prepare(folder.resolve("3"), new ImageBuilder().zstdLayer(tar));
-        Path members = Rootfs.prepare(
-                folder.resolve("4"), new ImageBuilder().layer(ImageBuilder.LAYER + "+gzip", gzipInTwo, tar));
-        Path mislabelled =
-                Rootfs.prepare(folder.resolve("5"), new ImageBuilder().layer(ImageBuilder.LAYER + "+gzip", tar, tar));
+        Path members = Rootfs.prepare(folder.resolve("4"), new ImageBuilder().layer(LAYER + "+gzip", gzipInTwo, tar));
+        Path mislabelled = Rootfs.prepare(folder.resolve("5"), new ImageBuilder().layer(LAYER + "+gzip", tar, tar));
 
         assertThat(gzip).hasSameBinaryContentAs(plain);
         assertThat(zstd).hasSameBinaryContentAs(plain);
         assertThat(members).hasSameBinaryContentAs(plain);
         assertThat(mislabelled).hasSameBinaryContentAs(plain);
+    }
+
+    /** They can be pulled in pieces, by an index that who reads the whole need not know. */
+    @Test
+    void estargzAndChunkedZstdAreReadAsPlainStreams() throws IOException {
+        byte[] tar = new TarBuilder().file("a", random(100_000)).file("b", "b").bytes();
+        byte[] first = Arrays.copyOf(tar, tar.length / 2);
+        byte[] rest = Arrays.copyOfRange(tar, tar.length / 2, tar.length);
+        // RFC 8878 §3.1.2: a frame to be skipped, of eight bytes.
+        byte[] index = {0x50, 0x2a, 0x4d, 0x18, 8, 0, 0, 0, 'i', 'n', 'd', 'e', 'x', 0, 0, 0};
+        byte[] estargz = concat(ImageBuilder.gzip(first), ImageBuilder.gzip(rest), ImageBuilder.gzip(new byte[0]));
+        byte[] chunked = concat(Zstd.compress(first), index, Zstd.compress(rest), index);
+        Path plain = Rootfs.prepare(folder.resolve("1"), new ImageBuilder().layer(tar));
+
+        assertThat(Rootfs.prepare(folder.resolve("2"), new ImageBuilder().layer(LAYER + "+gzip", estargz, tar)))
+                .hasSameBinaryContentAs(plain);
+        assertThat(Rootfs.prepare(folder.resolve("3"), new ImageBuilder().layer(LAYER + "+zstd", chunked, tar)))
+                .hasSameBinaryContentAs(plain);
     }
 
     @Test
@@ -306,10 +326,12 @@ class RootfsTest {
         assertThat(Rootfs.describe(Rootfs.of(folder, layer)).get("/d")).endsWith(" n2 trusted.other=31");
     }
 
-    private static byte[] concat(byte[] a, byte[] b) {
-        byte[] both = java.util.Arrays.copyOf(a, a.length + b.length);
-        System.arraycopy(b, 0, both, a.length, b.length);
-        return both;
+    private static byte[] concat(byte[]... parts) {
+        ByteArrayOutputStream whole = new ByteArrayOutputStream();
+        for (byte[] part : parts) {
+            whole.writeBytes(part);
+        }
+        return whole.toByteArray();
     }
 
     private static byte[] random(int length) {

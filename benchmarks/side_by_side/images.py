@@ -5,10 +5,11 @@ import json
 import os
 import shutil
 import subprocess
+import time
 
 from . import picture
-from .host import ROOT, Failed, module_at, rotated, rounds
-from .report import Report, Series, ratio
+from .host import ROOT, Failed, Process, module_at, rotated, rounds
+from .report import Report, Series, Verdict, median, ratio
 
 HELP = "a debootstrap root: layer to EROFS image beside `tar -x`"
 COMPRESSIONS = {"": [], "gzip": ["-z"], "zstd": ["--zstd"]}
@@ -20,7 +21,11 @@ NOTES = [
     "digest. 'tar, synced' adds `sync -f` of that file system: then both are on the disk, and that is what is compared. "
     "'tar' alone leaves its work in the page cache.",
     "CPU is that of the process and its children. The blob is in the page cache for both.",
+    "'one thread' is tar bytes by the processor time of all threads together, which one thread would take: of the image service, which has made some "
+    "roots before, while it answers a `runhv run` (digests, the root and the bundle); of `tar -xz` and `umoci unpack` with their children.",
 ]
+LEAST_MB_S = 300
+WARM_UP = 6
 
 
 def debian_layer(host):
@@ -84,16 +89,82 @@ class Contest:
         shutil.rmtree(self._folder)
 
 
+class OneThread:
+    """A gzip layer by the image service, by tar and by umoci: what each costs a processor."""
+
+    def __init__(self, host, tar):
+        if shutil.which("umoci") is None:
+            raise Failed("there is no umoci here: tools/dev setup all installs it")
+        self._host = host
+        self._size = len(tar) / 1e6
+        self._layout = host.work / "gzip"
+        self._folder = host.work / "one-thread"
+        self._environment = {**host.environment, "RUNHV_SERVICE": "600", "RUNHV_STORE": str(self._folder)}
+        self.runhv = Series("one thread: EROFS, image service", "MB/s", "rate")
+        self.tar = Series("one thread: tar -xz", "MB/s", "rate")
+        self.umoci = Series("one thread: umoci unpack", "MB/s", "rate")
+        self.series = [self.runhv, self.tar, self.umoci]
+
+    def warm_up(self):
+        for _ in range(WARM_UP):
+            self.run_runhv()
+        self.runhv.values.clear()
+
+    def _ask_service(self, *words):
+        with Process([self._host.runhv, "service", *words], None, self._environment) as process:
+            line = process.read_line().decode()
+            process.finish()
+        return line
+
+    def _service_cpu_ms(self):
+        pid = int(self._ask_service("status").partition(":")[0].removeprefix("pid "))
+        return time.clock_gettime_ns(~pid << 3 | 2) / 1e6  # clock_getcpuclockid(3)
+
+    def run_runhv(self):
+        self._ask_service("start")
+        before = self._service_cpu_ms()
+        with Process([self._host.runhv, "run", f"oci:{self._layout}:latest", "true"], None, self._environment) as process:
+            process.finish()
+        self.runhv.add(self._size / (self._service_cpu_ms() - before) * 1e3)
+        shutil.rmtree(self._folder)
+
+    def run_tar(self):
+        blob = max((self._layout / "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
+        self._folder.mkdir()
+        self._run_other(self.tar, ["tar", "-xzpf", blob, "-C", self._folder])
+
+    def run_umoci(self):
+        self._run_other(self.umoci, ["umoci", "unpack", "--image", f"{self._layout}:latest", self._folder])
+
+    def _run_other(self, series, argv):
+        with self._host.start(argv) as process:
+            process.finish()
+            series.add(self._size / process.used_cpu_ms() * 1e3)
+        shutil.rmtree(self._folder)
+
+    def stop(self):
+        with Process([self._host.runhv, "service", "stop"], None, self._environment) as process:
+            process.finish()
+
+
 def run(host, arguments):
     tar = debian_layer(host)
     contests = [Contest(host, tar, compression) for compression in COMPRESSIONS]
-    for i in rounds(arguments.rounds or (3 if arguments.quick else 10), 45 if arguments.quick else None):
-        for contest in contests:
-            for contestant in rotated([contest.run_erofs, contest.run_tar], i):
+    one_thread = OneThread(host, tar)
+    try:
+        one_thread.warm_up()
+        for i in rounds(arguments.rounds or (3 if arguments.quick else 10), 45 if arguments.quick else None):
+            for contest in contests:
+                for contestant in rotated([contest.run_erofs, contest.run_tar], i):
+                    contestant()
+            for contestant in rotated([one_thread.run_runhv, one_thread.run_tar, one_thread.run_umoci], i):
                 contestant()
+    finally:
+        one_thread.stop()
 
-    series = [each for contest in contests for each in contest.series]
+    series = [each for contest in contests for each in contest.series] + one_thread.series
     verdicts = [ratio(contest.verdict_name, contest.erofs, contest.tar_synced, 1, at_most=True) for contest in contests]
+    verdicts.append(Verdict(one_thread.runhv.name, median(one_thread.runhv.values), LEAST_MB_S, False, " MB/s"))
     report = Report("images", host.conditions(root=f"{len(tar) / (1 << 20):.0f} MiB"), series, verdicts, NOTES)
     pictures = [picture.distributions([contest.erofs, contest.tar, contest.tar_synced]) for contest in contests]
     return report, picture.page("A root file system: image or tree", pictures, report.conditions)

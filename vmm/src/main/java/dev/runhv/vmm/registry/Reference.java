@@ -21,7 +21,7 @@ import java.util.regex.Pattern;
 public record Reference(String registry, String repository, String tag, Optional<Digest> digest) {
     private static final String DOCKER = "docker.io";
     private static final String LIBRARY = "library/";
-    /** Of a whole reference; docker's bound of a name is 255. */
+    /** Of a whole reference, as a user writes it and with its defaults; docker's bound of a name is 255. */
     private static final int CHARACTERS = 512;
 
     private static final Pattern HOST =
@@ -35,9 +35,7 @@ public record Reference(String registry, String repository, String tag, Optional
     /** @throws RunhvException with {@code INVALID_ARGUMENT}, saying what to write instead */
     public static Reference parse(String text) {
         String operation = "read the image name \"" + text + "\"";
-        if (text.length() > CHARACTERS) {
-            throw Failures.invalid(operation, "It is longer than %d characters".formatted(CHARACTERS));
-        }
+        requireShort(operation, text);
         String name = text;
         Optional<Digest> digest = Optional.empty();
         int at = name.indexOf('@');
@@ -60,7 +58,16 @@ public record Reference(String registry, String repository, String tag, Optional
                         "A tag has up to 128 letters, digits, \"_\", \".\" and \"-\", and begins with none of the last two");
             }
         }
-        return named(operation, name, digest.isPresent() ? "" : tag, digest);
+        Reference reference = named(operation, name, digest.isPresent() ? "" : tag, digest);
+        // It is kept as a whole, and read again.
+        requireShort(operation, reference.toString());
+        return reference;
+    }
+
+    private static void requireShort(String operation, String text) {
+        if (text.length() > CHARACTERS) {
+            throw Failures.invalid(operation, "It is longer than %d characters".formatted(CHARACTERS));
+        }
     }
 
     private static Reference named(String operation, String name, String tag, Optional<Digest> digest) {

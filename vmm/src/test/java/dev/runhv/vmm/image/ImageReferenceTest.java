@@ -56,6 +56,15 @@ class ImageReferenceTest {
         assertThatThrownBy(() -> ImageReference.parse(text)).isInstanceOf(RunhvException.class);
     }
 
+    /** Those of the defaults, docker.io/library/ and :latest, are counted: the whole is kept, and read again. */
+    @Test
+    void theWholeHas512CharactersAtMost() {
+        String longest = "a".repeat(512 - "docker.io/library/:latest".length());
+        String whole = ImageReference.parse(longest).toString();
+        assertThat(ImageReference.parse(whole)).hasToString(whole);
+        assertThatThrownBy(() -> ImageReference.parse(longest + "a")).hasMessageContaining("longer than 512");
+    }
+
     @Test
     void tagsHave128CharactersAtMost() {
         assertThat(ImageReference.parse("web:" + "t".repeat(128)).toString()).endsWith("t");

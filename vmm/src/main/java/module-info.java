@@ -5,6 +5,7 @@ module dev.runhv.vmm {
     requires com.fasterxml.jackson.databind;
     requires com.fasterxml.jackson.dataformat.toml;
     requires com.github.luben.zstd_jni;
+    requires com.google.gson;
     requires java.net.http;
     requires jdk.jfr;
     requires jdk.net;

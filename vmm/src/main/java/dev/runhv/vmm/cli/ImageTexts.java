@@ -7,8 +7,6 @@ import dev.runhv.vmm.registry.Reference;
 import dev.runhv.vmm.store.Image;
 import dev.runhv.vmm.store.ImageStore;
 import java.io.IOException;
-import java.math.BigDecimal;
-import java.math.MathContext;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
@@ -25,7 +23,6 @@ import java.util.Optional;
 final class ImageTexts {
     private static final String NONE = "<none>";
     private static final int SHORT_ID = 12;
-    private static final MathContext THREE_DIGITS = new MathContext(3);
     /** Go's layout 2006-01-02 15:04:05 -0700 MST, of UTC. */
     private static final DateTimeFormatter CREATED_AT =
             DateTimeFormatter.ofPattern("uuuu-MM-dd HH:mm:ss '+0000 UTC'", Locale.ROOT);
@@ -182,10 +179,13 @@ final class ImageTexts {
             value /= 1000;
             unit++;
         }
-        return BigDecimal.valueOf(bytes, 3 * unit)
-                        .round(THREE_DIGITS)
-                        .stripTrailingZeros()
-                        .toPlainString()
-                + units[unit];
+        // Neither BigDecimal nor a format: to load what these need takes longer than all of a listing.
+        long scale = unit == 0 || value >= 99.95 ? 1 : value >= 9.995 ? 10 : 100;
+        long rounded = Math.round(value * scale);
+        String fraction = Long.toString(scale + rounded % scale).substring(1);
+        while (fraction.endsWith("0")) {
+            fraction = fraction.substring(0, fraction.length() - 1);
+        }
+        return rounded / scale + (fraction.isEmpty() ? "" : "." + fraction) + units[unit];
     }
 }

@@ -76,33 +76,40 @@ public final class Main {
     private record Result(String field, String text) {}
 
     private static Result act(Request request, PrintStream errors) throws IOException, InterruptedException {
+        // What people wait for is no case of the switch: one over types is made at run time.
+        if (request instanceof Request.Image image) {
+            return new Result("output", ImageVerbs.output(image, errors));
+        }
+        if (request instanceof Request.Prepare prepare) {
+            BundlePreparation.prepare(
+                    prepare.bundle(),
+                    prepare.pull(),
+                    prepare.progress() ? new PullLines(errors, true) : PullProgress.NONE,
+                    prepare.progress() ? new ProgressLines(errors) : RootfsProgress.NONE);
+            return new Result("bundle", prepare.bundle().bundle().toString());
+        }
+        return new Result("output", otherOutput(request));
+    }
+
+    private static String otherOutput(Request request) throws IOException, InterruptedException {
         return switch (request) {
-            case Request.Prepare prepare -> {
-                BundlePreparation.prepare(
-                        prepare.bundle(),
-                        prepare.pull(),
-                        prepare.progress() ? new PullLines(errors, true) : PullProgress.NONE,
-                        prepare.progress() ? new ProgressLines(errors) : RootfsProgress.NONE);
-                yield new Result("bundle", prepare.bundle().bundle().toString());
-            }
             case Request.ListKernels list -> {
                 List<Kernel> kernels = catalogue(list.store()).list();
-                yield new Result("output", list.json() ? KernelTexts.json(kernels) : KernelTexts.table(kernels));
+                yield list.json() ? KernelTexts.json(kernels) : KernelTexts.table(kernels);
             }
             case Request.AddKernel add -> {
                 Kernel kernel = catalogue(add.store()).add(add.name(), add.image(), add.modules());
-                yield new Result("output", KernelTexts.table(List.of(kernel)));
+                yield KernelTexts.table(List.of(kernel));
             }
             case Request.RemoveKernel remove -> {
                 catalogue(remove.store()).remove(remove.name());
-                yield new Result("output", remove.name() + "\n");
+                yield remove.name() + "\n";
             }
-            case Request.Image image -> new Result("output", ImageVerbs.output(image, errors));
             case Request.Login login -> {
                 RegistryClient.check(login.registry(), login.credentials());
                 String place =
                         new CredentialFiles(CallerEnvironment.get()).store(login.registry(), login.credentials());
-                yield new Result("output", "Logged in to %s; kept in %s\n".formatted(login.registry(), place));
+                yield "Logged in to %s; kept in %s\n".formatted(login.registry(), place);
             }
             case Request.Logout logout -> {
                 CredentialFiles files = new CredentialFiles(CallerEnvironment.get());
@@ -110,8 +117,9 @@ public final class Main {
                 // Podman's files are not docker's.
                 String still =
                         files.find(logout.registry(), "").isPresent() ? ", but other files have credentials" : "";
-                yield new Result("output", "Logged out of " + logout.registry() + still + "\n");
+                yield "Logged out of " + logout.registry() + still + "\n";
             }
+            case Request.Image _, Request.Prepare _ -> throw new IllegalArgumentException("It has its own way");
         };
     }
 

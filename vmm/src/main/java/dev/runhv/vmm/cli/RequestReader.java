@@ -1,13 +1,10 @@
 package dev.runhv.vmm.cli;
 
-import com.fasterxml.jackson.core.JsonFactory;
-import com.fasterxml.jackson.core.JsonParser;
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.JsonToken;
-import com.fasterxml.jackson.core.StreamReadFeature;
 import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RequestException;
 import dev.runhv.api.RunhvException;
+import dev.runhv.vmm.content.CorruptInputException;
+import dev.runhv.vmm.content.Json;
 import dev.runhv.vmm.image.PullPolicy;
 import dev.runhv.vmm.registry.Credentials;
 import dev.runhv.vmm.registry.Reference;
@@ -97,60 +94,43 @@ final class RequestReader {
     /** @throws RequestException that names the field that is wrong */
     static Request read(InputStream in) throws IOException {
         RequestReader reader = new RequestReader();
-        try (JsonParser parser = JsonFactory.builder()
-                .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-                .build()
-                .createParser(in)) {
-            reader.readObject(parser);
-        } catch (JsonProcessingException e) {
-            throw invalid("Not JSON: " + e.getOriginalMessage());
+        try {
+            Json.parse(in.readAllBytes()).members().forEach(reader::readField);
+        } catch (CorruptInputException e) {
+            throw invalid(e.getMessage());
         }
         return reader.checked();
     }
 
-    private void readObject(JsonParser parser) throws IOException {
-        if (parser.nextToken() != JsonToken.START_OBJECT) {
-            throw invalid("Not a JSON object");
-        }
-        while (parser.nextToken() == JsonToken.FIELD_NAME) {
-            String name = parser.currentName();
-            parser.nextToken();
-            readField(name, parser);
-        }
-        if (parser.nextToken() != null) {
-            throw invalid("Something follows the JSON object");
-        }
-    }
-
-    private void readField(String name, JsonParser parser) throws IOException {
+    private void readField(String name, Object value) {
         switch (name) {
-            case "version" -> version = number(name, parser);
-            case "verb" -> verb = string(name, parser);
-            case "id" -> id = string(name, parser);
-            case "image" -> image = string(name, parser);
-            case "store" -> store = string(name, parser);
-            case "bundle" -> bundle = string(name, parser);
-            case "environment" -> environment = strings(name, parser);
-            case "cwd" -> cwd = string(name, parser);
-            case "user" -> user = string(name, parser);
-            case "entrypoint" -> entrypoint = strings(name, parser);
-            case "arguments" -> arguments = strings(name, parser);
-            case "hostname" -> hostname = string(name, parser);
-            case "memory_bytes" -> memoryBytes = number(name, parser);
-            case "cpus" -> cpus = number(name, parser);
-            case "scratch_bytes" -> scratchBytes = number(name, parser);
-            case "kernel" -> kernel = string(name, parser);
-            case "modules" -> modules = string(name, parser);
-            case "name" -> this.name = string(name, parser);
-            case "pull" -> pull = string(name, parser);
-            case "registry" -> registry = string(name, parser);
-            case "secret" -> secret = string(name, parser);
-            case "json" -> json = bool(name, parser);
-            case "stdin" -> stdin = bool(name, parser);
-            case "engine" -> engine = string(name, parser);
-            case "sysctls" -> sysctls = members(name, parser, RequestReader::string);
-            case "options" -> options = members(name, parser, RequestReader::strings);
-            case "progress" -> progress = bool(name, parser);
+            case "version" -> version = number(name, value);
+            case "verb" -> verb = string(name, value);
+            case "id" -> id = string(name, value);
+            case "image" -> image = string(name, value);
+            case "store" -> store = string(name, value);
+            case "bundle" -> bundle = string(name, value);
+            case "environment" -> environment = strings(name, value);
+            case "cwd" -> cwd = string(name, value);
+            case "user" -> user = string(name, value);
+            case "entrypoint" -> entrypoint = strings(name, value);
+            case "arguments" -> arguments = strings(name, value);
+            case "hostname" -> hostname = string(name, value);
+            case "memory_bytes" -> memoryBytes = number(name, value);
+            case "cpus" -> cpus = number(name, value);
+            case "scratch_bytes" -> scratchBytes = number(name, value);
+            case "kernel" -> kernel = string(name, value);
+            case "modules" -> modules = string(name, value);
+            case "name" -> this.name = string(name, value);
+            case "pull" -> pull = string(name, value);
+            case "registry" -> registry = string(name, value);
+            case "secret" -> secret = string(name, value);
+            case "json" -> json = bool(name, value);
+            case "stdin" -> stdin = bool(name, value);
+            case "engine" -> engine = string(name, value);
+            case "sysctls" -> sysctls = members(name, value, RequestReader::string);
+            case "options" -> options = members(name, value, RequestReader::strings);
+            case "progress" -> progress = bool(name, value);
             // Both sides come in one distribution: a field that one of them does not know is a mistake.
             default -> throw invalid(name + ": unknown field");
         }
@@ -233,54 +213,48 @@ final class RequestReader {
         }
     }
 
-    private static String string(String name, JsonParser parser) throws IOException {
-        if (parser.currentToken() != JsonToken.VALUE_STRING) {
-            throw invalid(name + ": expected a string");
+    private static String string(String name, Object value) {
+        if (value instanceof String text) {
+            return text;
         }
-        return parser.getText();
+        throw invalid(name + ": expected a string");
     }
 
-    private static long number(String name, JsonParser parser) throws IOException {
-        if (parser.currentToken() != JsonToken.VALUE_NUMBER_INT
-                || parser.getNumberType() == JsonParser.NumberType.BIG_INTEGER) {
-            throw invalid(name + ": expected a whole number");
+    private static long number(String name, Object value) {
+        if (value instanceof Long number) {
+            return number;
         }
-        return parser.getLongValue();
+        throw invalid(name + ": expected a whole number");
     }
 
-    private static boolean bool(String name, JsonParser parser) throws IOException {
-        return switch (parser.currentToken()) {
-            case VALUE_TRUE -> true;
-            case VALUE_FALSE -> false;
-            default -> throw invalid(name + ": expected true or false");
-        };
+    private static boolean bool(String name, Object value) {
+        if (value instanceof Boolean truth) {
+            return truth;
+        }
+        throw invalid(name + ": expected true or false");
     }
 
-    private static List<String> strings(String name, JsonParser parser) throws IOException {
-        if (parser.currentToken() != JsonToken.START_ARRAY) {
+    private static List<String> strings(String name, Object value) {
+        if (!(value instanceof List<?> list)) {
             throw invalid(name + ": expected an array");
         }
         List<String> strings = new ArrayList<>();
-        while (parser.nextToken() != JsonToken.END_ARRAY) {
-            strings.add(string(name + "[" + strings.size() + "]", parser));
+        for (Object element : list) {
+            strings.add(string(name + "[" + strings.size() + "]", element));
         }
         return strings;
     }
 
     private interface Value<T> {
-        T read(String name, JsonParser parser) throws IOException;
+        T read(String name, Object value);
     }
 
-    private static <T> Map<String, T> members(String name, JsonParser parser, Value<T> value) throws IOException {
-        if (parser.currentToken() != JsonToken.START_OBJECT) {
+    private static <T> Map<String, T> members(String name, Object value, Value<T> reading) {
+        if (!(value instanceof Map<?, ?> map)) {
             throw invalid(name + ": expected an object");
         }
         Map<String, T> members = new LinkedHashMap<>();
-        while (parser.nextToken() == JsonToken.FIELD_NAME) {
-            String key = parser.currentName();
-            parser.nextToken();
-            members.put(key, value.read(name + "." + key, parser));
-        }
+        map.forEach((key, member) -> members.put((String) key, reading.read(name + "." + key, member)));
         return members;
     }
 

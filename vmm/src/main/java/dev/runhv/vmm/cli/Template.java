@@ -60,9 +60,13 @@ final class Template {
 
     /** Whether anything of the field is in a line. */
     boolean asks(String field) {
-        return parts.stream()
-                .filter(part -> part.text == null)
-                .anyMatch(part -> part.path.isEmpty() || part.path.getFirst().equals(field));
+        for (Part part : parts) {
+            if (part.text == null
+                    && (part.path.isEmpty() || part.path.getFirst().equals(field))) {
+                return true;
+            }
+        }
+        return false;
     }
 
     /**
@@ -104,16 +108,16 @@ final class Template {
         return part.json ? JsonText.of(value) : plain(value);
     }
 
-    /** As Go prints it. */
+    /** As Go prints it. No switch over types: that is made at run time (docs/adr/0043-json-by-gsons-tokens.md). */
     private static String plain(Object value) {
-        return switch (value) {
-            case null -> "<no value>";
-            case List<?> list -> list.stream().map(Template::plain).collect(Collectors.joining(" ", "[", "]"));
-            case Map<?, ?> map ->
-                map.entrySet().stream()
-                        .map(member -> member.getKey() + ":" + plain(member.getValue()))
-                        .collect(Collectors.joining(" ", "map[", "]"));
-            default -> value.toString();
-        };
+        if (value instanceof List<?> list) {
+            return list.stream().map(Template::plain).collect(Collectors.joining(" ", "[", "]"));
+        }
+        if (value instanceof Map<?, ?> map) {
+            return map.entrySet().stream()
+                    .map(member -> member.getKey() + ":" + plain(member.getValue()))
+                    .collect(Collectors.joining(" ", "map[", "]"));
+        }
+        return value == null ? "<no value>" : value.toString();
     }
 }

@@ -1,13 +1,5 @@
 package dev.runhv.vmm.content;
 
-import com.fasterxml.jackson.core.JsonFactory;
-import com.fasterxml.jackson.core.JsonParser;
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.JsonToken;
-import com.fasterxml.jackson.core.StreamReadConstraints;
-import com.fasterxml.jackson.core.StreamReadFeature;
-import com.fasterxml.jackson.core.exc.StreamConstraintsException;
-import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.CharBuffer;
 import java.nio.charset.CharacterCodingException;
@@ -26,17 +18,6 @@ import java.util.Set;
  * refused: two readers would see two different images.
  */
 public final class Json {
-    private static final int DEPTH = 64;
-    private static final int STRING_CHARACTERS = 1 << 20;
-
-    private static final JsonFactory FACTORY = JsonFactory.builder()
-            .streamReadConstraints(StreamReadConstraints.builder()
-                    .maxNestingDepth(DEPTH)
-                    .maxStringLength(STRING_CHARACTERS)
-                    .build())
-            .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-            .build();
-
     private final String path;
     private final Map<String, Object> members;
 
@@ -46,42 +27,18 @@ public final class Json {
     }
 
     public static Json parse(byte[] text) throws CorruptInputException {
-        return asObject("", document(text));
+        return asObject("", JsonReader.read(characters(text)));
     }
 
     /** The array of objects that is a whole document, as {@code manifest.json} of docker save. */
     public static List<Json> parseArray(byte[] text) throws CorruptInputException {
-        if (document(text) instanceof List<?> list) {
+        if (JsonReader.read(characters(text)) instanceof List<?> list) {
             return asObjects("", list);
         }
         throw new CorruptInputException("Not a JSON array");
     }
 
-    private static Object document(byte[] text) throws CorruptInputException {
-        try (JsonParser parser = FACTORY.createParser(characters(text))) {
-            if (parser.nextToken() == null) {
-                throw new CorruptInputException("Not JSON: it is empty");
-            }
-            Object document = value(parser);
-            if (parser.nextToken() != null) {
-                throw new CorruptInputException("Something follows the JSON");
-            }
-            return document;
-        } catch (CorruptInputException e) {
-            throw e;
-        } catch (StreamConstraintsException e) {
-            throw new CorruptInputException(
-                    "It is JSON beyond the limits, a depth of %d and strings of %d characters: %s"
-                            .formatted(DEPTH, STRING_CHARACTERS, e.getOriginalMessage()),
-                    e);
-        } catch (JsonProcessingException e) {
-            throw new CorruptInputException("Not JSON: " + e.getOriginalMessage(), e);
-        } catch (IOException e) {
-            throw new CorruptInputException("Not JSON: " + e.getMessage(), e);
-        }
-    }
-
-    /** Decoded here: the parser would take UTF-16 and UTF-32 as well, which other readers do not. */
+    /** UTF-8 and nothing else, as other readers have it. */
     private static char[] characters(byte[] text) throws CorruptInputException {
         try {
             CharBuffer characters = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(text));
@@ -230,58 +187,11 @@ public final class Json {
         return List.copyOf(objects);
     }
 
-    @SuppressWarnings("unchecked") // only object() below makes maps, always with names for keys
+    @SuppressWarnings("unchecked") // only JsonReader makes maps, always with names for keys
     private static Json asObject(String place, Object value) throws CorruptInputException {
         if (value instanceof Map<?, ?> map) {
             return new Json(place, (Map<String, Object>) map);
         }
         throw new CorruptInputException(place.isEmpty() ? "Not a JSON object" : place + ": expected an object");
-    }
-
-    private static Map<String, Object> object(JsonParser parser) throws IOException {
-        Map<String, Object> members = new LinkedHashMap<>();
-        while (parser.nextToken() == JsonToken.FIELD_NAME) {
-            String name = parser.currentName();
-            parser.nextToken();
-            members.put(name, value(parser));
-        }
-        return members;
-    }
-
-    private static List<Object> list(JsonParser parser) throws IOException {
-        List<Object> elements = new ArrayList<>();
-        while (parser.nextToken() != JsonToken.END_ARRAY) {
-            elements.add(value(parser));
-        }
-        return elements;
-    }
-
-    private static Object value(JsonParser parser) throws IOException {
-        return switch (parser.currentToken()) {
-            case START_OBJECT -> object(parser);
-            case START_ARRAY -> list(parser);
-            case VALUE_STRING -> parser.getText();
-            case VALUE_NUMBER_INT -> integer(parser);
-            case VALUE_NUMBER_FLOAT -> decimal(parser);
-            case VALUE_TRUE -> true;
-            case VALUE_FALSE -> false;
-            case VALUE_NULL -> null;
-            case null, default -> throw new CorruptInputException("Not JSON: it ends too early");
-        };
-    }
-
-    private static Object decimal(JsonParser parser) throws IOException {
-        try {
-            return parser.getDecimalValue();
-        } catch (NumberFormatException e) {
-            throw new CorruptInputException("Not JSON: a number has an exponent beyond all bounds", e);
-        }
-    }
-
-    private static Object integer(JsonParser parser) throws IOException {
-        return switch (parser.getNumberType()) {
-            case INT, LONG -> parser.getLongValue();
-            default -> parser.getBigIntegerValue();
-        };
     }
 }

@@ -24,10 +24,12 @@ final class Documents {
         T read() throws IOException;
     }
 
-    private record Key(Digest digest, long size, Class<?> type) {}
+    private record Document(Object content, long size) {}
 
     private final long most;
-    private final Map<Key, Object> kept = new LinkedHashMap<>(16, 0.75f, true);
+    /** Texts for keys, for the reason that {@link Digest} gives. */
+    private final Map<String, Document> kept = new LinkedHashMap<>(16, 0.75f, true);
+
     private long bytes;
 
     /** @param most bytes of text that are kept; 0: nothing is */
@@ -36,26 +38,27 @@ final class Documents {
     }
 
     synchronized <T> Optional<T> find(Class<T> type, Descriptor descriptor) {
-        return Optional.ofNullable(type.cast(kept.get(key(type, descriptor))));
+        Document document = kept.get(key(type, descriptor));
+        return document == null ? Optional.empty() : Optional.of(type.cast(document.content));
     }
 
     /** @param reading verifies size and digest */
     <T> T get(Class<T> type, Descriptor descriptor, Reading<T> reading) throws IOException {
         Optional<T> known = find(type, descriptor);
-        return known.isPresent() ? known.get() : keep(key(type, descriptor), reading.read());
+        return known.isPresent() ? known.get() : keep(key(type, descriptor), descriptor.size(), reading.read());
     }
 
-    private static Key key(Class<?> type, Descriptor descriptor) {
-        return new Key(descriptor.digest(), descriptor.size(), type);
+    private static String key(Class<?> type, Descriptor descriptor) {
+        return type.getName() + " " + descriptor.size() + " " + descriptor.digest();
     }
 
-    private synchronized <T> T keep(Key key, T document) {
-        bytes += kept.put(key, document) == null ? key.size : 0;
-        Iterator<Key> eldest = kept.keySet().iterator();
+    private synchronized <T> T keep(String key, long size, T content) {
+        bytes += kept.put(key, new Document(content, size)) == null ? size : 0;
+        Iterator<Document> eldest = kept.values().iterator();
         while (bytes > most) {
             bytes -= eldest.next().size;
             eldest.remove();
         }
-        return document;
+        return content;
     }
 }

@@ -56,13 +56,14 @@ final class ServedClient implements Runnable {
         Future<?> late = closeIfLate();
         ServiceRequest asked = ServiceRequest.read(channel, server.identity());
         late.cancel(false);
-        switch (asked) {
-            case ServiceRequest.Answer answer -> work(answer);
-            case ServiceRequest.Status() -> reply(server.status());
-            case ServiceRequest.Stop() -> {
-                server.stop();
-                reply(Long.toString(ProcessHandle.current().pid()));
-            }
+        // No switch: one over types is made at run time, and the first client waits for it.
+        if (asked instanceof ServiceRequest.Answer answer) {
+            work(answer);
+        } else if (asked instanceof ServiceRequest.Status) {
+            reply(server.status());
+        } else {
+            server.stop();
+            reply(Long.toString(ProcessHandle.current().pid()));
         }
     }
 

@@ -119,7 +119,7 @@ class MainTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
                     nonsense                                | Not JSON
-                    ``                                      | Not a JSON object
+                    ``                                      | it is empty
                     []                                      | Not a JSON object
                     {"version":2}                           | version: expected 1, not 2
                     {"version":1}                           | verb: unknown value \\"\\"

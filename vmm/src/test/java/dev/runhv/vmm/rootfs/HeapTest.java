@@ -2,7 +2,7 @@ package dev.runhv.vmm.rootfs;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import com.fasterxml.jackson.core.JsonFactory;
+import com.google.gson.Strictness;
 import dev.runhv.api.ErrorCode;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.tar.Sparse;
@@ -46,7 +46,7 @@ class HeapTest {
                                 "target/classes",
                                 "target/test-classes",
                                 placeOf(ErrorCode.class),
-                                placeOf(JsonFactory.class)),
+                                placeOf(Strictness.class)),
                         EverythingAtItsLimit.class.getName(),
                         folder.resolve("image").toString()))
                 .redirectErrorStream(true)

@@ -82,7 +82,7 @@ final class BootProbe {
                 false,
                 Output.discard(),
                 Output.keep(COMPLAINT_BYTES));
-        VmmProcess process = VmmProcess.spawn(launch, event -> {});
+        VmmProcess process = VmmProcess.spawn(launch, pid -> {}, event -> {});
         try {
             Outcome outcome = process.ended().get(DEADLINE_SECONDS, TimeUnit.SECONDS);
             if (!new ExitStatus.Exited(0).equals(outcome.status())

@@ -27,6 +27,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
+import java.util.function.LongConsumer;
 
 /**
  * A micro-VM in a process of its own, from its spawn to its end: what it tells by its control channel and how its process
@@ -90,15 +91,16 @@ public final class VmmProcess {
     /**
      * Begins the process and follows it.
      *
+     * @param spawned is given its pid, before the listener is called
      * @param listener is called by the thread that reads the channel, also before this returns: it must not wait for an
      *     answer
      * @throws HostException where the process cannot be made
      */
-    public static VmmProcess spawn(Launch launch, Consumer<VmEvent> listener) {
-        return spawn(launch, Deadlines.USUAL, listener);
+    public static VmmProcess spawn(Launch launch, LongConsumer spawned, Consumer<VmEvent> listener) {
+        return spawn(launch, Deadlines.USUAL, spawned, listener);
     }
 
-    static VmmProcess spawn(Launch launch, Deadlines deadlines, Consumer<VmEvent> listener) {
+    static VmmProcess spawn(Launch launch, Deadlines deadlines, LongConsumer spawned, Consumer<VmEvent> listener) {
         Rendezvous rendezvous = null;
         Process process = null;
         try {
@@ -109,6 +111,7 @@ public final class VmmProcess {
                     .redirectError(redirect(launch.stderr()))
                     .start();
             VmmProcess vmm = new VmmProcess(launch, deadlines, process, listener);
+            spawned.accept(process.pid());
             Rendezvous awaited = rendezvous;
             Thread.ofVirtual().name("runhv-connect-" + launch.id()).start(() -> vmm.connect(awaited));
             var _ = vmm.channel

@@ -71,8 +71,7 @@ final class LocalContainer implements Container {
         this.name = launch.id();
         this.prepared = prepared;
         this.listener = listener;
-        process = VmmProcess.spawn(launch, this::happened);
-        tell(new ContainerEvent.Spawned(pid()));
+        process = VmmProcess.spawn(launch, pid -> tell(new ContainerEvent.Spawned(pid)), this::happened);
         CompletableFuture<Void> begun = process.started().thenRun(this::begun);
         ended = process.ended()
                 .thenCombine(begun, (outcome, nothing) -> outcome)

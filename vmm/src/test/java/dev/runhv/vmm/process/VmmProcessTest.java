@@ -74,7 +74,7 @@ class VmmProcessTest {
                 true,
                 stdout,
                 Output.keep());
-        return VmmProcess.spawn(launch, deadlines, event -> events.add(event.kind()));
+        return VmmProcess.spawn(launch, deadlines, pid -> {}, event -> events.add(event.kind()));
     }
 
     private static ExitStatus end(VmmProcess process) {

@@ -7,11 +7,12 @@ import shutil
 import sys
 import tempfile
 
-from . import cli, compare, files, images, io, memory, network, pulls, runtime, service, start, teardown
+from . import cli, compare, files, images, io, memory, network, pulls, runtime, service, start, teardown, wine
 from .host import ROOT, Failed, Host
 
 MEASUREMENTS = {"start": start, "cli": cli, "images": images, "memory": memory, "teardown": teardown, "io": io,
-                "files": files, "network": network, "pulls": pulls, "runtime": runtime, "service": service}
+                "files": files, "network": network, "pulls": pulls, "runtime": runtime, "service": service,
+                "wine": wine}
 
 
 def parser():

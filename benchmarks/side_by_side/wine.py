@@ -1,0 +1,65 @@
+"""Cold starts of the programs for Windows under Wine, beside those for Linux."""
+
+import json
+import pathlib
+
+from . import picture
+from .host import ROOT, Failed, Process, rotated, rounds
+from .report import Report, ratio
+from .start import Started
+
+HELP = "runhv.exe from a bundle under Wine beside runhv: spawn to first output, the same engine"
+COMMAND = ("echo", "ready")
+MOST_OF_LINUX = 1.5
+MEMORY_MIB = 128
+
+NOTES = [
+    "Both run the same bundle, kernel and agent on our own WHP with the engine soft, each as its compiler makes it. What Wine gives a program "
+    "says nothing of Windows.",
+    "'wall' ends when the program's first byte is read from a pipe. Wine's server runs already; Wine's own start of a program is in the wall "
+    "clock.",
+]
+
+
+def for_windows(path):
+    """The name under which Wine has a file of this host."""
+    return "Z:" + str(path).replace("/", "\\")
+
+
+def bundle_for_windows(bundle):
+    config = json.loads((bundle / "config.json").read_text())
+    image = config["vm"]["image"]
+    layers = "dev.runhv.rootfs.layers"
+    image["path"] = for_windows(image["path"])
+    config["annotations"][layers] = for_windows(config["annotations"][layers])
+    folder = bundle.with_name(f"{bundle.name}-windows")
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    return for_windows(folder)
+
+
+def run(host, arguments):
+    program = ROOT / "build/dist-windows/bin/runhv.exe"
+    whp = ROOT / "build/windows-mingw/bin/winhvplatform.dll"
+    for file in (program, whp):
+        if not file.exists():
+            raise Failed(f"there is no {file}: tools/dev windows makes it")
+    bundle = host.bundle("start", host.image("busybox"), *COMMAND, memory_mib=MEMORY_MIB)
+    translated = bundle_for_windows(bundle)
+    folder = pathlib.Path(host.work) / "windows"
+    environment = {"RUNHV_WINHV": for_windows(whp), "RUNHV_ROOT": for_windows(folder)}
+    linux = Started("runhv", lambda: host.start(
+        [host.runhv, "run", "--engine", "soft", "--bundle", bundle, "bench"]))
+    wine = Started("runhv.exe under Wine", lambda: Process(
+        [ROOT / "tools/wine", program, "run", "--engine", "soft", "--bundle", translated, "bench"], env=environment))
+    # Not measured: it makes Wine's folder, where there is none, and starts its server.
+    wine.run(lambda process: process.finish())
+    for each in wine.series:
+        each.values.clear()
+    for i in rounds(arguments.rounds or 40, 30 if arguments.quick else None):
+        for contestant in rotated([linux, wine], i):
+            contestant.run(lambda process: process.finish())
+    report = Report(
+        "wine", host.conditions(engine="soft", memory=f"{MEMORY_MIB} MiB"), [linux.wall, linux.cpu, wine.wall],
+        [ratio("runhv.exe under Wine / runhv, wall", wine.wall, linux.wall, MOST_OF_LINUX, at_most=True)], NOTES)
+    return report, picture.page("Cold start under Wine", [picture.distributions([linux.wall, wine.wall])], report.conditions)

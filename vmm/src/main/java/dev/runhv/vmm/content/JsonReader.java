@@ -1,7 +1,7 @@
 package dev.runhv.vmm.content;
 
 import com.google.gson.Strictness;
-import com.google.gson.stream.JsonToken;
+import com.google.gson.stream.MalformedJsonException;
 import java.io.CharArrayReader;
 import java.io.EOFException;
 import java.io.IOException;
@@ -37,20 +37,41 @@ final class JsonReader {
             return new JsonReader(tokens).document();
         } catch (CorruptInputException e) {
             throw e;
-        } catch (EOFException e) {
-            throw new CorruptInputException("Not JSON: it ends too early", e);
         } catch (IOException e) {
-            // Gson's own words speak to who programs with it.
-            throw new CorruptInputException("Not JSON: something is out of place in it", e);
+            throw new CorruptInputException("Not JSON", e);
         }
     }
 
     private Object document() throws IOException {
-        Object document = value(0);
-        if (tokens.peek() != JsonToken.END_DOCUMENT) {
-            throw new CorruptInputException("Not JSON: something follows it");
+        requireAny();
+        try {
+            Object document = value(0);
+            requireEnd();
+            return document;
+        } catch (EOFException e) {
+            throw new CorruptInputException("Not JSON: it ends too early", e);
+        } catch (MalformedJsonException e) {
+            // Gson's own words speak to who programs with it.
+            throw new CorruptInputException("Not JSON: something is out of place at " + tokens.getPath(), e);
         }
-        return document;
+    }
+
+    private void requireAny() throws IOException {
+        try {
+            var _ = tokens.peek();
+        } catch (EOFException e) {
+            throw new CorruptInputException("Not JSON: it is empty", e);
+        } catch (MalformedJsonException e) {
+            throw new CorruptInputException("Not JSON: something is out of place at its beginning", e);
+        }
+    }
+
+    private void requireEnd() throws IOException {
+        try {
+            var _ = tokens.peek(); // in strict mode it is END_DOCUMENT
+        } catch (MalformedJsonException e) {
+            throw new CorruptInputException("Not JSON: Something follows it", e);
+        }
     }
 
     /** @param depth of the objects and arrays around it */

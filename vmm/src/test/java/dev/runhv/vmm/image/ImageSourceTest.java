@@ -371,8 +371,8 @@ class ImageSourceTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
                     {"User":"a\\u0000b"}             | config.User: expected a string without NUL
-                    {"WorkingDir":"/\\ud800"}        | config.WorkingDir: expected a string without NUL or half
-                    {"Env":["A=b","C=\\udc00\\ud800"]} | config.Env[1]: expected a string without NUL or half
+                    {"WorkingDir":"/\\ud800"}        | Not JSON: something is out of place at $.config.WorkingDir
+                    {"Env":["A=b","C=\\udc00\\ud800"]} | Not JSON: something is out of place at $.config.Env[1]
                     {"Cmd":["\\u0000"]}              | config.Cmd[0]: expected a string without NUL
                     {"Entrypoint":["a",7]}           | config.Entrypoint[1]: expected a string
                     {"Entrypoint":"sh"}              | config.Entrypoint: expected an array

@@ -12,6 +12,7 @@ import threading
 import pytest
 
 from control import Client
+from shim import wait_until
 
 SCRIPT = "trap 'exit 5' TERM; trap 'echo usr1' USR1; echo ready; while :; do sleep 0.05; done"
 
@@ -25,6 +26,8 @@ def start(runhv):
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         processes.append(process)
         assert process.stdout.readline() == b"ready\n", process.stderr.read()
+        # What a program writes may be here before the agent's word that it has begun.
+        wait_until(lambda: json.loads(runhv(*root, "state", name).stdout)["status"] != "creating")
         return process
 
     yield start_one

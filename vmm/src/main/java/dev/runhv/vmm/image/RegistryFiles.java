@@ -74,6 +74,8 @@ final class RegistryFiles implements ImageFiles {
             throw new CorruptInputException(
                     "The registry sent no manifest, but something of the type \"" + found.mediaType() + "\"");
         }
+        // Also where nothing is added: another pull, which was killed, may have left what this one has no need of.
+        store.sweep();
         // It is here: a registry that counts manifests need not give it by its digest as well.
         if (!store.has(found.digest())) {
             store.addToCache(found.digest().algorithm(), new ByteArrayInputStream(found.text()));

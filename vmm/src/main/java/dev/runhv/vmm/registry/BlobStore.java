@@ -107,14 +107,18 @@ public final class BlobStore {
         add(algorithm, content, TemporaryFile::moveToCache);
     }
 
+    /** Deletes what processes that were killed have left of what they added. */
+    public void sweep() throws IOException {
+        TemporaryFile.sweep(Files.createDirectories(partial()));
+    }
+
     private interface Naming {
         void move(TemporaryFile file, Path whole) throws IOException;
     }
 
     private Added add(Digest.Algorithm algorithm, InputStream content, Naming naming) throws IOException {
-        Path folder = Files.createDirectories(partial());
-        TemporaryFile.sweep(folder);
-        try (TemporaryFile file = TemporaryFile.create(folder, "added")) {
+        sweep();
+        try (TemporaryFile file = TemporaryFile.create(partial(), "added")) {
             MessageDigest running = algorithm.newMessageDigest();
             byte[] buffer = new byte[BUFFER];
             for (int read = content.read(buffer); read >= 0; read = content.read(buffer)) {

@@ -78,6 +78,7 @@ def test_licences_of_everything_in_it_are_there(runhv):
         "COPYING.softfloat": "Regents of the University of California",
         "GPL-2": "GNU GENERAL PUBLIC LICENSE",
         "rapidjson": "Milo Yip",
+        "gson": "Google Inc.",
         "zstd-jni": "Luben Karavelov",
         "zstd": "Meta Platforms",
         "xz": "XZ for Java authors",

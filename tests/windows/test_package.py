@@ -16,7 +16,7 @@ from conftest import PATIENCE_S, ROOT, WINE, for_windows
 NAME = "runhv-0.1.0-windows-x86_64"
 
 
-JARS = {"jackson-annotations", "jackson-core", "jackson-databind", "jackson-dataformat-toml", "xz", "zstd-jni"}
+JARS = {"gson", "jackson-annotations", "jackson-core", "jackson-databind", "jackson-dataformat-toml", "xz", "zstd-jni"}
 
 
 def jar_name(path):

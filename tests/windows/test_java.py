@@ -14,6 +14,10 @@ import pytest
 import windows_java
 from conftest import PATIENCE_S, ROOT, WINE, Runhv, for_windows, wait_until
 
+# Quirk (Wine 8.0, 2026-11-30): a JVM stops now and then and says nothing; once in five runs of all of these tests. Who waits
+# for it in vain is run once more, and the summary counts it.
+pytestmark = pytest.mark.flaky(reruns=1)
+
 # As the README has them, but that a Java for Windows has no compiler here.
 OPTIONS = ["--add-modules", "dev.runhv.vmm", "--enable-native-access=dev.runhv.vmm,com.github.luben.zstd_jni"]
 

@@ -6,10 +6,10 @@ import xml.etree.ElementTree
 import pytest
 
 from conftest import ROOT, for_windows
-from test_java import java, java_program  # noqa: F401 (fixtures)
+from test_java import java, java_program, pytestmark  # noqa: F401 (fixtures; a JVM that stops)
 
 # Of all of one set; Wine and two processors take their time.
-PATIENCE_S = 1200
+PATIENCE_S = 600
 # Their classes are in the standalone console, too.
 IN_THE_CONSOLE = ("junit-", "opentest4j-", "apiguardian-api-")
 

@@ -106,6 +106,7 @@ def a_million_small_files(layout):
     """Every eighth with a time between seconds, which takes a header more."""
     layout.layer(busybox_layer(), "gzip")
     layer = Layer()
+    layer.directory("files")
     for number in range(SMALL_FILES):
         if number % 1000 == 0:
             layer.directory(f"files/{number // 1000}")

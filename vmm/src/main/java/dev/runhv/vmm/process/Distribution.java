@@ -15,7 +15,7 @@ import java.util.Optional;
  * @param home its root
  */
 public record Distribution(Path home) {
-    private static final boolean WINDOWS = System.getProperty("os.name").startsWith("Windows");
+    static final boolean WINDOWS = System.getProperty("os.name").startsWith("Windows");
 
     /**
      * The one that the system property {@code runhv.home} names, else the variable {@code RUNHV_HOME}, else the one that

@@ -15,7 +15,7 @@ interface LocalConnection extends ByteChannel {
      * @throws java.nio.file.NoSuchFileException where nobody does on Windows
      */
     static LocalConnection connect(Path place) throws IOException {
-        return PipeConnection.USED ? PipeConnection.to(place) : SocketConnection.to(place);
+        return Distribution.WINDOWS ? PipeConnection.to(place) : SocketConnection.to(place);
     }
 
     /** Says that no more comes, where one direction can end alone. */

@@ -7,7 +7,7 @@ import java.util.Map;
 
 /** Where Windows has what is the user's own and stays on this machine, as {@code native/platform/windows/user_folders.cc}. */
 public final class LocalFolders {
-    public static final boolean USED = System.getProperty("os.name").startsWith("Windows");
+    public static final boolean USED = Distribution.WINDOWS;
 
     private static final String VARIABLE = "LOCALAPPDATA";
 

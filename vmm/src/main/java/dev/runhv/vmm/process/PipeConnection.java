@@ -19,8 +19,6 @@ import java.util.regex.Pattern;
  * the system lets a write wait until another thread's read has ended.
  */
 final class PipeConnection implements LocalConnection {
-    static final boolean USED = System.getProperty("os.name").startsWith("Windows");
-
     private static final String PIPES = "\\\\.\\pipe\\";
     /** As the core calls them: {@code native/platform/windows/named_pipe.h}. */
     private static final Pattern NAME = Pattern.compile("runhv-[0-9a-f]+");

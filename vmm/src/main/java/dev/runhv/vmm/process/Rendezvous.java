@@ -10,7 +10,7 @@ interface Rendezvous extends Closeable {
     /** @param folder closed to other users */
     static Rendezvous in(Path folder) throws IOException {
         Path place = folder.resolve("launcher");
-        return PipeConnection.USED ? new PipeRendezvous(place) : SocketRendezvous.at(place);
+        return Distribution.WINDOWS ? new PipeRendezvous(place) : SocketRendezvous.at(place);
     }
 
     /** What the process is told of it on its command line. */

@@ -175,7 +175,7 @@ public final class VmmProcess {
     }
 
     private static File nullDevice() {
-        return new File(System.getProperty("os.name").startsWith("Windows") ? "NUL" : "/dev/null");
+        return new File(Distribution.WINDOWS ? "NUL" : "/dev/null");
     }
 
     private OutputDrain drain(Output wish, InputStream source, FileDescriptor inherited, String name)

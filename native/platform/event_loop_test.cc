@@ -110,6 +110,24 @@ TEST_F(EventLoopTest, AHandlerMayAskAgain) {
   EXPECT_EQ(calls, 2);
 }
 
+TEST_F(EventLoopTest, WhatIsClearBeforeTheLoopLooksIsNotTold) {
+  Flag flag(*loop_);
+  int calls = 0;
+  int told = 0;
+  for (int round = 0; round < 1000; ++round) {
+    // Whoever tells of it has begun, or not.
+    flag.event.on_set([&] { ++calls; });
+    flag.put();
+    flag.take();
+    serve();
+    EXPECT_EQ(calls, told);
+    flag.put();
+    serve();
+    EXPECT_EQ(calls, ++told);
+    flag.take();
+  }
+}
+
 TEST_F(EventLoopTest, AHandlerMayDestroyItsOwnAndOtherSources) {
   auto first = std::make_unique<Flag>(*loop_);
   auto second = std::make_unique<Flag>(*loop_);

@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "base/check.h"
@@ -27,12 +28,14 @@ class CompletionPort final : public Poller {
     auto watched = std::make_unique<Watched>(Watched{native(port_), id, native(handle)});
     watched->wait = ::CreateThreadpoolWait(tell, watched.get(), nullptr);
     if (watched->wait == nullptr) return Fail{last_os_error("watch a handle")};
+    const std::lock_guard lock(mutex_);
     watched_.emplace(id, std::move(watched));
     return true;
   }
 
   // A handle here is set or not, for whichever reason one wants to know.
   void arm(std::uint64_t id, bool readable, bool writable) override {
+    const std::lock_guard lock(mutex_);
     Watched& watched = *watched_.at(id);
     disarm(watched);
     if (!readable && !writable) return;
@@ -41,6 +44,7 @@ class CompletionPort final : public Poller {
   }
 
   void forget(std::uint64_t id) override {
+    const std::lock_guard lock(mutex_);
     const auto found = watched_.find(id);
     if (found == watched_.end()) return;
     end(*found->second);
@@ -48,6 +52,7 @@ class CompletionPort final : public Poller {
   }
 
   void forget_all() override {
+    const std::lock_guard lock(mutex_);
     for (const auto& [id, watched] : watched_) end(*watched);
     watched_.clear();
   }
@@ -61,6 +66,7 @@ class CompletionPort final : public Poller {
     found_.clear();
     if (until_ns > monotonic_ns()) return;
     // Without a wait, the packet of what is set by now may not be there yet.
+    const std::lock_guard lock(mutex_);
     for (const auto& [id, watched] : watched_) {
       if (!watched->armed || ::WaitForSingleObject(watched->handle, 0) != WAIT_OBJECT_0) continue;
       disarm(*watched);
@@ -88,12 +94,9 @@ class CompletionPort final : public Poller {
       if (timeout == 0 || monotonic_ns() >= until_ns_) break;
     }
     ready_ = found_;
+    const std::lock_guard lock(mutex_);
     for (const OVERLAPPED_ENTRY& entry : std::span(entries).first(count)) {
-      const std::uint64_t id = entry.lpCompletionKey;
-      // What was found without its packet is told once, though the packet has come meanwhile.
-      if (id != kWakeId && std::ranges::find(found_, id, &Ready::id) == found_.end()) {
-        ready_.push_back({id, true, true});
-      }
+      if (entry.lpCompletionKey != kWakeId) take_packet(entry.lpCompletionKey);
     }
     return std::span<const Ready>(ready_);
   }
@@ -110,6 +113,21 @@ class CompletionPort final : public Poller {
   static void CALLBACK tell(PTP_CALLBACK_INSTANCE, void* context, PTP_WAIT, TP_WAIT_RESULT) {
     const auto* watched = static_cast<const Watched*>(context);
     RUNHV_CHECK(::PostQueuedCompletionStatus(watched->port, 0, watched->id, nullptr) != 0);
+  }
+
+  // REQUIRES: mutex_. A packet may be late: of a source that is gone or was told meanwhile; or of a
+  // wait before this one, whose end the pool saw when this one had begun (Wine 8, 2026-11-30). The
+  // handle knows.
+  void take_packet(std::uint64_t id) {
+    const auto found = watched_.find(id);
+    if (found == watched_.end() || !found->second->armed) return;
+    Watched& watched = *found->second;
+    if (::WaitForSingleObject(watched.handle, 0) == WAIT_OBJECT_0) {
+      watched.armed = false;
+      ready_.push_back({id, true, true});
+    } else {
+      ::SetThreadpoolWait(watched.wait, watched.handle, nullptr);
+    }
   }
 
   // Afterwards no call of tell() is under way, and none begins.
@@ -135,6 +153,7 @@ class CompletionPort final : public Poller {
   }
 
   const UniqueHandle port_;
+  std::mutex mutex_;  // wait() reads what other threads change
   std::map<std::uint64_t, std::unique_ptr<Watched>> watched_;
   std::uint64_t until_ns_ = 0;
   std::vector<Ready> found_;  // without a packet

@@ -17,6 +17,7 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.net.http.HttpTimeoutException;
+import java.nio.channels.ClosedChannelException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
@@ -273,7 +274,8 @@ final class RegistryHost implements AutoCloseable {
         return headers -> new TimedBody(patience.stall());
     }
 
-    private static IOException named(URI uri, IOException failure) {
+    /** A failure that says whose it is and what it was; the JDK's has no words where a channel was closed. */
+    static IOException named(URI uri, IOException failure) {
         return switch (failure) {
             case HttpTimeoutException e -> new IOException(uri.getAuthority() + " does not answer", e);
             case ConnectException e -> {
@@ -289,14 +291,21 @@ final class RegistryHost implements AutoCloseable {
                 yield new IOException(uri.getAuthority() + " ended the connection before it answered" + reason, e);
             }
             case SSLException e -> new SSLException(uri.getAuthority() + " cannot be trusted: " + e.getMessage(), e);
+            case IOException e
+            when e.getMessage() == null -> new IOException(uri.getAuthority() + " did not answer: " + innermost(e), e);
             case IOException e -> e;
         };
+    }
+
+    private static Throwable innermost(Throwable failure) {
+        return failure.getCause() == null ? failure : innermost(failure.getCause());
     }
 
     /** The JDK wraps what the socket said, some layers deep. */
     private static boolean isEndOfConnection(Throwable failure) {
         return failure instanceof SocketException
                 || failure instanceof EOFException
+                || failure instanceof ClosedChannelException
                 || WORDS_OF_CHANNELS.contains(String.valueOf(failure.getMessage()))
                 || failure.getCause() != null && isEndOfConnection(failure.getCause());
     }

@@ -24,6 +24,8 @@ import java.io.OutputStream;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.net.URI;
+import java.nio.channels.ClosedChannelException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -393,6 +395,16 @@ class RegistryTest {
                     .hasMessageContaining(registry + " ended the connection")
                     .hasMessageContaining("a client certificate");
         }
+    }
+
+    @Test
+    void namesAFailureWithoutWords() {
+        URI uri = URI.create("https://here:5000/v2/");
+        assertThat(RegistryHost.named(uri, new IOException(null, new ClosedChannelException())))
+                .hasMessageContaining("here:5000 ended the connection")
+                .hasMessageContaining("a client certificate");
+        assertThat(RegistryHost.named(uri, new IOException(null, new IOException(new IllegalStateException("odd")))))
+                .hasMessage("here:5000 did not answer: java.lang.IllegalStateException: odd");
     }
 
     private void hosts(String toml) throws IOException {

@@ -53,7 +53,7 @@ record ImageBlobs(List<Descriptor> blobs, boolean whole) {
                     && switch (top.type()) {
                         case INDEX -> reachIndex(top, depth);
                         case MANIFEST -> reachManifest(top);
-                        case CONFIG, LAYER, SCHEMA1, UNKNOWN -> true;
+                        case CONFIG, LAYER, FOREIGN_LAYER, SCHEMA1, UNKNOWN -> true;
                     };
             return keep(top, there);
         }

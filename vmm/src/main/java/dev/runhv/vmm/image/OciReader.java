@@ -105,6 +105,12 @@ final class OciReader {
                     operation,
                     "Layer %d is encrypted (%s), which is not read here".formatted(index + 1, descriptor.mediaType()));
         }
+        if (descriptor.type() == MediaType.FOREIGN_LAYER) {
+            throw Failures.unsupported(
+                    operation,
+                    "Layer %d is a foreign one (%s), which is had from its vendor only; ask for an image that is built anew without it"
+                            .formatted(index + 1, descriptor.mediaType()));
+        }
         if (descriptor.type() != MediaType.LAYER) {
             throw Failures.unsupported(
                     operation,
@@ -197,7 +203,7 @@ final class OciReader {
                         operation,
                         "It is in Docker's image format of before 2017 (schema 1): push or save it again with a"
                                 + " current tool");
-            case CONFIG, LAYER, UNKNOWN ->
+            case CONFIG, LAYER, FOREIGN_LAYER, UNKNOWN ->
                 throw Failures.unsupported(
                         operation, "The manifest has the unknown media type \"" + chosen.mediaType() + "\"");
         };

@@ -107,7 +107,7 @@ public record StoredImage(
                     document(files, blob, Manifest.class, Manifest::parse)
                             .map(StoredImage::parts)
                             .orElse(List.of());
-                case CONFIG, LAYER, SCHEMA1, UNKNOWN -> List.of();
+                case CONFIG, LAYER, FOREIGN_LAYER, SCHEMA1, UNKNOWN -> List.of();
             };
         } catch (CorruptInputException e) {
             return List.of();

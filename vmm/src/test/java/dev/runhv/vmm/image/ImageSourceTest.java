@@ -192,6 +192,10 @@ class ImageSourceTest {
         new ImageBuilder().layer(LAYER + "+gzip+encrypted", tar, tar).writeTo(folder.resolve("5"), "latest");
         assertFails("oci:" + folder.resolve("5"), ErrorCode.UNSUPPORTED, "Layer 1 is encrypted", "+gzip+encrypted");
 
+        String foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar";
+        new ImageBuilder().layer(foreign, tar, tar).writeTo(folder.resolve("6"), "latest");
+        assertFails("oci:" + folder.resolve("6"), ErrorCode.UNSUPPORTED, "Layer 1 is a foreign one", foreign);
+
         ImageBuilder manifest = new ImageBuilder();
         String text = manifest.manifestText();
         ImageBuilder.write(

@@ -85,7 +85,8 @@ public final class Json {
 
     /** The string, or {@code absent} where there is none or null. */
     public String string(String name, String absent) throws CorruptInputException {
-        return has(name) ? string(name) : absent;
+        Object value = find(name);
+        return value == null ? absent : text(name, value);
     }
 
     /** Whether it is there, and true. */
@@ -106,7 +107,8 @@ public final class Json {
 
     /** The object, or an empty one where there is none or null. */
     public Json objectOrEmpty(String name) throws CorruptInputException {
-        return has(name) ? object(name) : new Json(place(name), Map.of());
+        Object value = find(name);
+        return value == null ? new Json(place(name), Map.of()) : asObject(place(name), value);
     }
 
     /** The array's strings; empty where there is none or null. */

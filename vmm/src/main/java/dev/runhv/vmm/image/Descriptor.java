@@ -16,11 +16,10 @@ public record Descriptor(
 
     /** Of what says no more. */
     static Descriptor of(String mediaType, Digest digest, long size) {
-        return new Descriptor(mediaType, digest, size, new Platform("", "", ""), Map.of());
+        return new Descriptor(mediaType, digest, size, Platform.UNNAMED, Map.of());
     }
 
     static Descriptor from(Json json) throws CorruptInputException {
-        Json platform = json.objectOrEmpty("platform");
         long size = json.number("size");
         if (size < 0) {
             throw new CorruptInputException("A descriptor has the size " + size);
@@ -29,9 +28,12 @@ public record Descriptor(
                 json.string("mediaType", ""),
                 Digest.parse(json.string("digest")),
                 size,
-                new Platform(
-                        platform.string("os", ""), platform.string("architecture", ""), platform.string("variant", "")),
+                json.has("platform") ? platform(json.object("platform")) : Platform.UNNAMED,
                 Map.copyOf(json.objectOrEmpty("annotations").stringMembers()));
+    }
+
+    private static Platform platform(Json json) throws CorruptInputException {
+        return new Platform(json.string("os", ""), json.string("architecture", ""), json.string("variant", ""));
     }
 
     /** As that of {@link Digest}: by hand. Equal ones have equal digests. */

@@ -103,8 +103,9 @@ public final class NamedImages {
     }
 
     /**
-     * As {@link #list}, without a look at each name where none came or went since the last time. A host's file system that is
-     * another host's may say so late: who removes what has no name must list them.
+     * As {@link #list}, without a look at each name where none came or went since the last time, and believing each file what
+     * it says: a hash of each name would be a third of a first listing. A host's file system that is another host's may say
+     * late what changed: who removes what has no name must list them.
      */
     public Listing known() throws IOException {
         FileTime changed;
@@ -118,7 +119,7 @@ public final class NamedImages {
             return before.listing;
         }
         boolean settled = changed.toInstant().plus(SETTLED).isBefore(Instant.now());
-        Listing listing = list();
+        Listing listing = read(false);
         if (settled) {
             known = new Known(folder, changed, listing);
         }
@@ -126,13 +127,21 @@ public final class NamedImages {
     }
 
     public Listing list() throws IOException {
+        return read(true);
+    }
+
+    /** @param checked whether a file that is not its name's is unknown */
+    private Listing read(boolean checked) throws IOException {
         SortedMap<String, Named> images = new TreeMap<>();
         List<Path> unknown = new ArrayList<>();
         try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, NamedImages::isName)) {
             for (Path file : files) {
-                Optional<Named> image = named(file);
+                Optional<Named> image = named(file).filter(found -> !checked || file.equals(file(found.name())));
                 if (image.isPresent()) {
-                    images.put(image.get().name().toString(), image.get());
+                    Named other = images.put(image.get().name().toString(), image.get());
+                    if (other != null) {
+                        return read(true); // two files say one name
+                    }
                 } else if (Files.exists(file)) {
                     unknown.add(file);
                 }
@@ -156,8 +165,7 @@ public final class NamedImages {
             if (text == null) {
                 return Optional.empty();
             }
-            Reference name = Reference.parse(text);
-            return file.equals(file(name)) ? Optional.of(new Named(name, target.get())) : Optional.empty();
+            return Optional.of(new Named(Reference.parse(text), target.get()));
         } catch (CorruptInputException | RunhvException e) {
             return Optional.empty();
         }

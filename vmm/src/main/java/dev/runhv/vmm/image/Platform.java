@@ -15,6 +15,9 @@ public record Platform(String os, String architecture, String variant) {
     /** What runs here: amd64 of any level, the lowest first, since the engine promises no more than x86-64-v1. */
     public static final Platform HERE = new Platform("linux", "amd64", "");
 
+    /** What a descriptor that names none is for. */
+    static final Platform UNNAMED = new Platform("", "", "");
+
     private static final Pattern TEXT = Pattern.compile("([a-z0-9]+)/([A-Za-z0-9_-]+)(/([a-z0-9]+))?");
     private static final int OTHER = -1;
     private static final int UNSAID = 100;

@@ -80,8 +80,7 @@ final class RegistryFiles implements ImageFiles {
         if (!store.has(found.digest())) {
             store.addToCache(found.digest().algorithm(), new ByteArrayInputStream(found.text()));
         }
-        return new Descriptor(
-                found.mediaType(), found.digest(), found.text().length, new Platform("", "", ""), Map.of());
+        return new Descriptor(found.mediaType(), found.digest(), found.text().length, Platform.UNNAMED, Map.of());
     }
 
     /** From now on the name means this without a question to the registry. */

@@ -244,6 +244,30 @@ class ImageStoreTest {
     }
 
     @Test
+    void aNameIsWhatItsOwnFileSays() throws Exception {
+        put("one", image("a"));
+        Path names = path.resolve("registry/names");
+        Path own;
+        try (Stream<Path> files = Files.list(names)) {
+            own = files.findFirst().orElseThrow();
+        }
+        Descriptor other = image("b");
+        Path copy = names.resolve("0".repeat(64) + ".json");
+        Files.writeString(
+                copy,
+                Files.readString(own)
+                        .replaceAll("sha256:[0-9a-f]{64}", other.digest().toString()));
+
+        ImageStore.Listing listing = store.list();
+        assertThat(listing.images()).hasSize(1);
+        assertThat(listing.images().getFirst().target().digest()).isNotEqualTo(other.digest());
+        assertThat(listing.nameless()).isOne();
+        store.prune(false);
+        assertThat(copy).doesNotExist();
+        assertThat(own).exists();
+    }
+
+    @Test
     void sizesAreThoseOfEachImage() throws Exception {
         put("one", image("base", "one"));
         put("two", image("base", "of another length"));

@@ -339,6 +339,14 @@ void BX_CPP_AttrRegparmN(1) BX_CPU_C::MFENCE(bxInstruction_c *i)
 void BX_CPP_AttrRegparmN(1) BX_CPU_C::PAUSE(bxInstruction_c *i)
 """)
 
+# ---- Two pages that lie alike: a copy between a buffer and a page of the kernel's map of memory that are at the same place of
+# their large pages had one entry for both, and walked the page tables twice for each word.
+edit("cpu/tlb.h", """    const Bit32u tlb_mask = ((size-1) << 12);
+    return (((unsigned(lpf) + len) & tlb_mask) >> 12);
+""", """    const bx_address page = (lpf + len) >> 12;
+    return unsigned(page ^ (page >> 11)) & (size-1);
+""")
+
 # ---- Cheap flushes: a TLB remembers which entries it filled, and which of these are not global,
 # and looks at no others. (A write to CR3 looked at 3072 entries; it was a sixth of a boot.)
 edit("cpu/tlb.h", "  bx_TLB_entry entry[size];\n", """  bx_TLB_entry entry[size];

@@ -27,6 +27,9 @@ struct VirtioTraits {
   // interrupt, is worth waiting for: its notification ends with the first chain that is finished,
   // or then. 0: no time.
   std::uint64_t notification_waits_ns = 0;
+  // Shared memory region 0 (§2.10): guest-physical; 0 bytes: there is none.
+  std::uint64_t shared_memory = 0;
+  std::uint64_t shared_memory_bytes = 0;
 };
 
 struct Activation {

@@ -289,17 +289,24 @@ std::uint32_t MmioTransport::read_register(std::uint32_t offset) const {
       return interrupt_status_;
     case kStatus:
       return status_;
-    // §4.2.2: a region that does not exist has length and base of all ones.
     case kShmLenLow:
+      return half(has_selected_memory() ? traits_.shared_memory_bytes : UINT64_MAX, 0);
     case kShmLenHigh:
+      return half(has_selected_memory() ? traits_.shared_memory_bytes : UINT64_MAX, 1);
     case kShmBaseLow:
+      return half(has_selected_memory() ? traits_.shared_memory : UINT64_MAX, 0);
     case kShmBaseHigh:
-      return UINT32_MAX;
+      return half(has_selected_memory() ? traits_.shared_memory : UINT64_MAX, 1);
     case kConfigGeneration:
       return config_generation_;
     default:  // not readable or not there
       return 0;
   }
+}
+
+// §4.2.2: a region that does not exist has length and base of all ones.
+bool MmioTransport::has_selected_memory() const {
+  return shared_memory_select_ == 0 && traits_.shared_memory_bytes != 0;
 }
 
 void MmioTransport::write_register(std::uint32_t offset, std::uint32_t value) {
@@ -319,6 +326,9 @@ void MmioTransport::write_register(std::uint32_t offset, std::uint32_t value) {
       break;
     case kQueueSel:
       queue_select_ = value;
+      break;
+    case kShmSel:
+      shared_memory_select_ = value;
       break;
     case kQueueNotify:
       if (running_ && value < queues_.size()) {
@@ -439,7 +449,7 @@ void MmioTransport::finish_reset() {
   resetting_ = false;
   for (QueueRegisters& registers : queue_registers_) registers = {};
   driver_features_ = 0;
-  device_features_select_ = driver_features_select_ = queue_select_ = 0;
+  device_features_select_ = driver_features_select_ = queue_select_ = shared_memory_select_ = 0;
   status_ = 0;
   interrupt_status_ = 0;
 }

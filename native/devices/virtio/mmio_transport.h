@@ -74,6 +74,7 @@ class MmioTransport final : public BusDevice {
   std::uint64_t read_config(std::uint32_t offset, unsigned size_bytes) const;
   void write_config(std::uint32_t offset, unsigned size_bytes, std::uint64_t value);
   std::uint32_t read_register(std::uint32_t offset) const;
+  bool has_selected_memory() const;
   void write_register(std::uint32_t offset, std::uint32_t value);
   void write_queue_register(std::uint32_t offset, std::uint32_t value);
   void write_queue_ready(std::uint32_t value);
@@ -97,6 +98,7 @@ class MmioTransport final : public BusDevice {
   std::uint32_t device_features_select_ = 0;
   std::uint32_t driver_features_select_ = 0;
   std::uint32_t queue_select_ = 0;
+  std::uint32_t shared_memory_select_ = 0;
   std::uint32_t status_ = 0;
   std::uint32_t interrupt_status_ = 0;
   std::uint32_t config_generation_ = 0;

@@ -76,6 +76,40 @@ TEST_F(MmioTransportTest, NamesItself) {
   EXPECT_EQ(driver.read(kShmLenLow), UINT32_MAX);
 }
 
+// Has a shared memory region, and does nothing with it.
+class WideDevice final : public VirtioDevice {
+ public:
+  VirtioTraits traits() const override {
+    return {.device_id = 42,
+            .features = 0,
+            .config_size = 0,
+            .queue_sizes = {},
+            .shared_memory = 0x1'2340'0000,
+            .shared_memory_bytes = 0x2'0060'0000};
+  }
+  void read_config(std::uint32_t, std::span<std::byte>) const override {}
+  void write_config(std::uint32_t, std::span<const std::byte>) override {}
+  Result<void> start(const Activation&) override { return {}; }
+  void stop() override {}
+  void on_notify(std::uint16_t) override {}
+};
+
+TEST_F(MmioTransportTest, TellsOfItsSharedMemory) {
+  MmioTransport wide(std::make_unique<WideDevice>(), memory, irq, later);
+  EXPECT_EQ(wide.read(kShmLenLow, 4), 0x0060'0000u);
+  EXPECT_EQ(wide.read(kShmLenHigh, 4), 2u);
+  EXPECT_EQ(wide.read(kShmBaseLow, 4), 0x2340'0000u);
+  EXPECT_EQ(wide.read(kShmBaseHigh, 4), 1u);
+  for (const std::uint32_t other : {1u, 255u, UINT32_MAX}) {
+    wide.write(kShmSel, 4, other);
+    for (const auto at : {kShmLenLow, kShmLenHigh, kShmBaseLow, kShmBaseHigh}) {
+      EXPECT_EQ(wide.read(at, 4), UINT32_MAX);
+    }
+  }
+  wide.write(kShmSel, 4, 0);
+  EXPECT_EQ(wide.read(kShmLenHigh, 4), 2u);
+}
+
 TEST_F(MmioTransportTest, AnswersOnlyAlignedWords) {
   EXPECT_EQ(transport.read(kMagicValue, 1), 0u);
   EXPECT_EQ(transport.read(kMagicValue, 8), 0u);

@@ -60,6 +60,7 @@ inline constexpr std::uint32_t kQueueDriverLow = 0x090;
 inline constexpr std::uint32_t kQueueDriverHigh = 0x094;
 inline constexpr std::uint32_t kQueueDeviceLow = 0x0a0;
 inline constexpr std::uint32_t kQueueDeviceHigh = 0x0a4;
+inline constexpr std::uint32_t kShmSel = 0x0ac;
 inline constexpr std::uint32_t kShmLenLow = 0x0b0;
 inline constexpr std::uint32_t kShmLenHigh = 0x0b4;
 inline constexpr std::uint32_t kShmBaseLow = 0x0b8;

@@ -45,6 +45,22 @@ EDITS = [
      "\t\t\tcopied = copy_struct_pages(page, pfn, start_pfn, end_pfn);\n"
      "\t\tif (!copied)\n\t\t\t__init_single_page(page, pfn, zone, nid);\n", 1),
     ("mm/mm_init.c", "\t\t\tcond_resched();\n\t\t}\n\t\tpfn++;\n", "\t\t\tcond_resched();\n\t\t}\n\t\tpfn += copied ?: 1;\n", 1),
+    # The same for the window of virtio-fs, whose pages are alike in all of it: 0.8 M of 32 MiB.
+    ("mm/mm_init.c", "\t\tstruct page *page = pfn_to_page(pfn);\n\n"
+     "\t\t__init_zone_device_page(page, pfn, zone_idx, nid, pgmap);\n\n\t\tif (IS_ALIGNED(pfn, PAGES_PER_SECTION))\n",
+     "\t\tstruct page *page = pfn_to_page(pfn);\n"
+     "\t\tconst unsigned long count = PAGE_SIZE / sizeof(*page);\n\n"
+     "\t\tif (pfns_per_compound == 1 && IS_ALIGNED(pfn, count) &&\n"
+     "\t\t    pfn - start_pfn >= count && end_pfn - pfn >= count) {\n"
+     "\t\t\tmemcpy(page, page - count, count * sizeof(*page));\n"
+     "\t\t\tpfn += count - 1;\n\t\t\tcontinue;\n\t\t}\n"
+     "\t\t__init_zone_device_page(page, pfn, zone_idx, nid, pgmap);\n\n\t\tif (IS_ALIGNED(pfn, PAGES_PER_SECTION))\n", 1),
+    # What write(2) writes goes to the host as a request, though the file is mapped: the host then sets its time, and says where
+    # there is no room.
+    ("fs/fuse/dax.c", "static bool file_extending_write(", "static bool __maybe_unused file_extending_write(", 1),
+    ("fs/fuse/dax.c", "\tif (file_extending_write(iocb, from))\n\t\tret = fuse_dax_direct_write(iocb, from);\n"
+     "\telse\n\t\tret = dax_iomap_rw(iocb, from, &fuse_iomap_ops);\n",
+     "\tret = fuse_dax_direct_write(iocb, from);\n", 1),
     # A hypervisor answers at 0x40000000 or 0x40000100 (a second personality): 512 CPUID less.
     ("arch/x86/include/asm/cpuid.h", "function < 0x40010000; function += 0x100",
      "function < 0x40000200; function += 0x100", 1),

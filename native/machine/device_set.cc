@@ -14,6 +14,7 @@
 #include "devices/blk/blk.h"
 #include "devices/console/console.h"
 #include "devices/console/console_text.h"
+#include "devices/fs/file_window.h"
 #include "devices/fs/fs.h"
 #include "devices/job_queue.h"
 #include "devices/net/net.h"
@@ -123,8 +124,9 @@ Result<std::unique_ptr<DeviceSet>> DeviceSet::create(
   const std::size_t share_count = config.shares.size();
   if (!config.shares.empty()) {
     jobs.push_back(std::make_unique<Jobs>("files", kFileThreads));
-    RUNHV_TRY_ASSIGN(auto shares,
-                     devices::FsDevice::create(std::move(config.shares), *jobs.back()));
+    RUNHV_TRY_ASSIGN(auto window, devices::FileWindow::create(memory));
+    RUNHV_TRY_ASSIGN(auto shares, devices::FsDevice::create(std::move(config.shares), *jobs.back(),
+                                                            std::move(window)));
     files = shares.get();
     devices.push_back(std::move(shares));
   }

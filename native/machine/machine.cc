@@ -81,6 +81,7 @@ std::string command_line(const MachineConfig& config, const DeviceSet& devices) 
 }
 
 Result<std::shared_ptr<memory::GuestMemory>> make_memory(const RamLayout& layout,
+                                                         const FileWindowLayout* files,
                                                          memory::MemoryWriteObserver* observer) {
   std::vector<memory::GuestRange> ranges;
   RUNHV_TRY_ASSIGN(auto low, platform::MemoryRegion::reserve(layout.low_bytes));
@@ -88,6 +89,10 @@ Result<std::shared_ptr<memory::GuestMemory>> make_memory(const RamLayout& layout
   if (layout.high_bytes != 0) {
     RUNHV_TRY_ASSIGN(auto high, platform::MemoryRegion::reserve(layout.high_bytes));
     ranges.push_back({kDeviceSpaceEnd, std::move(high)});
+  }
+  if (files != nullptr) {
+    RUNHV_TRY_ASSIGN(auto window, platform::MemoryRegion::reserve(files->bytes));
+    ranges.push_back({files->first, std::move(window), true});
   }
   return memory::GuestMemory::create(std::move(ranges), observer);
 }
@@ -133,6 +138,7 @@ class WhpMachine final : public Machine,
       : kernel_(std::move(kernel)), observer_(*config.observer), counts_(config.counts) {}
 
   Result<void> make(MachineConfig config);
+  bool shows_files(const MachineConfig& config) const;
   Result<void> load(const MachineConfig& config, const RamLayout& layout);
   void run_processor(std::uint32_t index);
   void end_with(MachineEnd reason);
@@ -178,13 +184,21 @@ Result<void> WhpMachine::make(MachineConfig config) {
 
   partition_made_ns_ = platform::monotonic_ns();
   const RamLayout layout = ram_layout(config.memory_bytes);
-  RUNHV_TRY_ASSIGN(memory_, make_memory(layout, this));
+  const FileWindowLayout files = file_window_layout(config.memory_bytes);
+  RUNHV_TRY_ASSIGN(memory_, make_memory(layout, shows_files(config) ? &files : nullptr, this));
   RUNHV_TRY_ASSIGN(devices_, DeviceSet::create(config, memory_, *this, *this));
   RUNHV_TRY(load(config, layout));
   for (const memory::GuestRange& range : memory_->ranges()) {
     RUNHV_TRY(partition_->map(range.first, range.region.bytes()));
   }
   return {};
+}
+
+// A processor of the host's that touches a page which a file has lost ends its run, and Linux
+// before 6.8 does not tell KVM's caller which page it was. Such guests copy at the host's speed
+// instead.
+bool WhpMachine::shows_files(const MachineConfig& config) const {
+  return !config.shares.empty() && library_->engine() == "soft";
 }
 
 Result<void> WhpMachine::load(const MachineConfig& config, const RamLayout& layout) {
@@ -304,7 +318,7 @@ Error WhpMachine::error() const {
 
 std::optional<MachineMemory> WhpMachine::guest_memory(std::size_t index) const {
   const std::span<const memory::GuestRange> ranges = memory_->ranges();
-  if (index >= ranges.size()) return std::nullopt;
+  if (index >= ranges.size() || ranges[index].shows_files) return std::nullopt;
   return MachineMemory{ranges[index].first, ranges[index].region.bytes()};
 }
 

@@ -48,4 +48,21 @@ constexpr RamLayout ram_layout(std::uint64_t memory_bytes) {
   return {kDeviceSpaceStart.value, memory_bytes - kDeviceSpaceStart.value};
 }
 
+// Where files of the host are shown, with its size: behind all RAM. A page of it costs the guest a
+// description of 64 bytes, and instructions when the device is found: a quarter of RAM, to a bound.
+struct FileWindowLayout {
+  Gpa first;
+  std::uint64_t bytes;
+};
+
+constexpr FileWindowLayout file_window_layout(std::uint64_t memory_bytes) {
+  constexpr std::uint64_t kLeast = 32ull << 20;
+  constexpr std::uint64_t kMost = 256ull << 20;
+  constexpr std::uint64_t kAlignment = 1ull << 30;
+  const std::uint64_t ram_end = kDeviceSpaceEnd.value + ram_layout(memory_bytes).high_bytes;
+  const std::uint64_t part = memory_bytes / 4 & ~((std::uint64_t{2} << 20) - 1);
+  return {Gpa{(ram_end + kAlignment - 1) & ~(kAlignment - 1)},
+          part < kLeast ? kLeast : (part > kMost ? kMost : part)};
+}
+
 }  // namespace runhv::machine

@@ -1,5 +1,6 @@
 #include "memory/guest_memory.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -52,8 +53,15 @@ std::span<std::byte> GuestMemory::find(Gpa gpa, std::uint64_t size_bytes) const 
 
 std::uint64_t GuestMemory::resident_bytes() const {
   std::uint64_t sum = 0;
-  for (const GuestRange& range : ranges_) sum += range.region.resident_bytes();
+  for (const GuestRange& range : ranges_) {
+    if (!range.shows_files) sum += range.region.resident_bytes();
+  }
   return sum;
+}
+
+const GuestRange* GuestMemory::range_that_shows_files() const {
+  const auto found = std::ranges::find(ranges_, true, &GuestRange::shows_files);
+  return found == ranges_.end() ? nullptr : &*found;
 }
 
 }  // namespace runhv::memory

@@ -25,6 +25,7 @@ class MemoryWriteObserver {
 struct GuestRange {
   Gpa first;
   platform::MemoryRegion region;
+  bool shows_files = false;  // no RAM: a device puts files of the host there
 };
 
 // Threads: any; the bytes themselves are shared with the running guest, which may change them at
@@ -52,6 +53,9 @@ class GuestMemory {
   }
 
   std::span<const GuestRange> ranges() const { return ranges_; }
+  // Null where there is none.
+  const GuestRange* range_that_shows_files() const;
+  // Of RAM.
   std::uint64_t resident_bytes() const;
 
  private:

@@ -52,6 +52,18 @@ TEST(GuestMemory, RefusesRangesThatOverlapWrapOrAreNoPages) {
   EXPECT_FALSE(GuestMemory::create(ranges({{UINT64_MAX - kPageSize + 1, 2 * kPageSize}}), nullptr));
 }
 
+TEST(GuestMemory, KnowsTheRangeThatShowsFiles) {
+  EXPECT_EQ((*GuestMemory::create(ranges({{0, kMiB}}), nullptr))->range_that_shows_files(),
+            nullptr);
+  auto with_files = ranges({{0, kMiB}, {kFourGiB, kMiB}});
+  with_files[1].shows_files = true;
+  const auto memory = *GuestMemory::create(std::move(with_files), nullptr);
+
+  EXPECT_EQ(memory->range_that_shows_files(), &memory->ranges()[1]);
+  (*memory->write_view(Gpa{kFourGiB}, 1))[0] = std::byte{1};
+  EXPECT_EQ(memory->resident_bytes(), 0u) << "it is no RAM";
+}
+
 TEST(GuestMemory, TellsTheObserverWhatWasWritten) {
   struct Observer final : MemoryWriteObserver {
     void written(Gpa first, std::uint64_t size_bytes) override { seen = {first.value, size_bytes}; }

@@ -103,6 +103,7 @@ class OpenFile {
 
  private:
   friend class FileNode;
+  friend class FileMappings;
   UniqueHandle handle_;
 };
 
@@ -136,6 +137,9 @@ class FileNode {
   int remove_directory(const std::string& name) const;
   int rename(const std::string& name, const FileNode& to, const std::string& to_name,
              std::uint32_t flags) const;
+
+  // Whether FileMappings keep to what others write to it, and wait for no other system.
+  bool can_be_shown() const;
 
   // A regular file; another one is EINVAL, for opening a device or a pipe acts on it.
   int open(FileAccess access, bool truncate, OpenFile& out) const;

@@ -59,11 +59,17 @@ bool RecordingObserver::saw(Gpa address) const {
   });
 }
 
-std::shared_ptr<memory::GuestMemory> make_guest_memory(memory::MemoryWriteObserver* observer) {
+std::shared_ptr<memory::GuestMemory> make_guest_memory(memory::MemoryWriteObserver* observer,
+                                                       std::uint64_t window_bytes) {
   auto region = platform::MemoryRegion::reserve(kTestMemoryBytes);
   RUNHV_CHECK(region);
   std::vector<memory::GuestRange> ranges;
   ranges.push_back({Gpa{0}, *std::move(region)});
+  if (window_bytes != 0) {
+    auto window = platform::MemoryRegion::reserve(window_bytes);
+    RUNHV_CHECK(window);
+    ranges.push_back({kTestWindow, *std::move(window), true});
+  }
   auto memory = memory::GuestMemory::create(std::move(ranges), observer);
   RUNHV_CHECK(memory);
   return *std::move(memory);

@@ -80,9 +80,12 @@ class RecordingObserver final : public memory::MemoryWriteObserver {
 
 inline constexpr std::uint64_t kTestMemoryBytes = 8ull << 20;
 
+// Where files are shown, if anywhere.
+inline constexpr Gpa kTestWindow{1ull << 30};
+
 // RAM at 0.
 std::shared_ptr<memory::GuestMemory> make_guest_memory(
-    memory::MemoryWriteObserver* observer = nullptr);
+    memory::MemoryWriteObserver* observer = nullptr, std::uint64_t window_bytes = 0);
 
 void put(const memory::GuestMemory& memory, Gpa at, std::span<const std::byte> bytes);
 void put(const memory::GuestMemory& memory, Gpa at, std::string_view text);

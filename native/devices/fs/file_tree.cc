@@ -16,14 +16,23 @@ std::uint64_t spread(std::uint64_t value) {
   return value ^ (value >> 31);
 }
 
+// A range costs the guest two requests, and the others of a small window their place: of a smaller
+// file, less than to read it.
+constexpr std::uint64_t kLeastWindowBytes = 64u << 10;
+
+bool belongs_in_window(const platform::FileNode& file, const platform::FileStatus& status) {
+  return (status.mode & fuse::kTypeMask) == fuse::kTypeRegular &&
+         status.size >= kLeastWindowBytes && file.can_be_shown();
+}
+
 }  // namespace
 
 std::size_t FileTree::KeyHash::operator()(const Key& key) const {
   return spread(spread(spread(spread(key.inode) + key.device) + key.mount) + key.share);
 }
 
-FileTree::FileTree(std::vector<Share> shares, std::size_t limit)
-    : limit_(limit), next_id_(fuse::kRootId + 1) {
+FileTree::FileTree(std::vector<Share> shares, std::size_t limit, bool has_window)
+    : limit_(limit), has_window_(has_window), next_id_(fuse::kRootId + 1) {
   for (Share& share : shares) insert(std::move(share));
 }
 
@@ -118,6 +127,7 @@ int FileTree::adopt(const TreeNode& parent, platform::FileNode file,
 int FileTree::adopt(TreeNode node, platform::FileStatus& status,
                     std::shared_ptr<const TreeNode>& out) {
   if (const int failed = node.file->status(status); failed != 0) return failed;
+  node.in_window = has_window_ && belongs_in_window(*node.file, status);
   const Key key{node.share, status.mount, status.device, status.inode};
   const std::lock_guard lock(mutex_);
   if (const auto known = ids_.find(key); known != ids_.end()) {
@@ -163,6 +173,13 @@ std::shared_ptr<TreeHandle> FileTree::find_handle(std::uint64_t number) const {
   const std::lock_guard lock(mutex_);
   const auto found = handles_.find(number);
   return found == handles_.end() ? nullptr : found->second;
+}
+
+bool FileTree::has_writer(const TreeNode& node) const {
+  const std::lock_guard lock(mutex_);
+  return std::ranges::any_of(handles_, [&](const auto& each) {
+    return each.second->writable && each.second->node.get() == &node;
+  });
 }
 
 bool FileTree::remove_handle(std::uint64_t number) {

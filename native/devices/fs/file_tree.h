@@ -27,6 +27,7 @@ struct TreeNode {
   std::size_t share;
   bool read_only;
   bool cross_mounts;
+  bool in_window = false;  // its content may be shown there; as long as the guest knows it
 };
 
 struct TreeHandle {
@@ -39,8 +40,9 @@ struct TreeHandle {
 // Threads: any, at once.
 class FileTree {
  public:
-  // `limit`: of nodes and handles together; each holds a descriptor of the process.
-  FileTree(std::vector<Share> shares, std::size_t limit);
+  // `limit`: of nodes and handles together; each holds a descriptor of the process. `has_window`:
+  // files can be shown in the guest's memory.
+  FileTree(std::vector<Share> shares, std::size_t limit, bool has_window);
 
   // The number of a share that comes now. One that is there already, as writable and as far, is the
   // same, so that the guest keeps one copy of its files; it goes when all have removed it. 0 or an
@@ -64,6 +66,8 @@ class FileTree {
   // 0 or ENFILE.
   int add_handle(std::shared_ptr<TreeHandle> handle, std::uint64_t& number);
   std::shared_ptr<TreeHandle> find_handle(std::uint64_t number) const;
+  // Whether a handle can write to that file.
+  bool has_writer(const TreeNode& node) const;
   // False: it is not known.
   bool remove_handle(std::uint64_t number);
 
@@ -104,6 +108,7 @@ class FileTree {
   bool full() const { return nodes_.size() + handles_.size() >= limit_; }
 
   const std::size_t limit_;
+  const bool has_window_;
   mutable std::mutex mutex_;  // of all that follows
   std::map<std::size_t, Shown> shares_;
   std::size_t next_share_ = 0;

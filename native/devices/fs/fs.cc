@@ -27,7 +27,8 @@ std::size_t readable_bytes(const DescriptorChain& chain) {
 
 }  // namespace
 
-Result<std::unique_ptr<FsDevice>> FsDevice::create(std::vector<Share> shares, JobQueue& jobs) {
+Result<std::unique_ptr<FsDevice>> FsDevice::create(std::vector<Share> shares, JobQueue& jobs,
+                                                   std::unique_ptr<FileWindow> window) {
   const std::size_t limit = platform::raise_descriptor_limit();
   if (limit < kOtherDescriptors + kLeastFiles) {
     return Fail{Error{Code::kOutOfMemory, "share files",
@@ -35,12 +36,16 @@ Result<std::unique_ptr<FsDevice>> FsDevice::create(std::vector<Share> shares, Jo
                           " descriptors (ulimit -n); " +
                           std::to_string(kOtherDescriptors + kLeastFiles) + " are needed"}};
   }
-  auto server = std::make_shared<FuseServer>(std::move(shares), limit - kOtherDescriptors);
-  return std::unique_ptr<FsDevice>(new FsDevice(std::move(server), jobs));
+  return std::unique_ptr<FsDevice>(
+      new FsDevice(std::move(shares), limit - kOtherDescriptors, jobs, std::move(window)));
 }
 
-FsDevice::FsDevice(std::shared_ptr<FuseServer> server, JobQueue& jobs)
-    : server_(std::move(server)), jobs_(jobs) {
+FsDevice::FsDevice(std::vector<Share> shares, std::size_t limit, JobQueue& jobs,
+                   std::unique_ptr<FileWindow> window)
+    : window_(window == nullptr ? Gpa{0} : window->first()),
+      window_bytes_(window == nullptr ? 0 : window->bytes()),
+      server_(std::make_shared<FuseServer>(std::move(shares), limit, std::move(window))),
+      jobs_(jobs) {
   std::memcpy(config_.data(), kTag.data(), kTag.size());
   store_le<std::uint32_t>(config_, kTagBytes, kQueueSizes.size() - 1);  // request queues
 }
@@ -59,7 +64,9 @@ VirtioTraits FsDevice::traits() const {
           .features = 0,
           .config_size = kConfigBytes,
           .queue_sizes = kQueueSizes,
-          .notification_waits_ns = kNotificationWaitsNs};
+          .notification_waits_ns = kNotificationWaitsNs,
+          .shared_memory = window_.value,
+          .shared_memory_bytes = window_bytes_};
 }
 
 void FsDevice::read_config(std::uint32_t offset, std::span<std::byte> out) const {
@@ -69,6 +76,12 @@ void FsDevice::read_config(std::uint32_t offset, std::span<std::byte> out) const
 Result<void> FsDevice::start(const Activation& activation) {
   queues_ = activation.queues;
   return {};
+}
+
+// A request that is at work may still show one: it is gone when the guest says INIT.
+void FsDevice::stop() {
+  queues_ = {};
+  server_->hide_all();
 }
 
 void FsDevice::on_notify(std::uint16_t queue_index) {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/guest_address.h"
 #include "devices/fs/share.h"
 #include "devices/job_queue.h"
 #include "devices/virtio/device.h"
@@ -17,6 +18,7 @@
 
 namespace runhv::devices {
 
+class FileWindow;  // devices/fs/file_window.h
 class FuseServer;  // devices/fs/fuse_server.h
 
 class FsDevice final : public VirtioDevice {
@@ -24,9 +26,11 @@ class FsDevice final : public VirtioDevice {
   // What the guest mounts: RUNHV_SHARES_TAG of guest/proto.
   static constexpr std::string_view kTag = "runhv";
 
-  // `shares` are the entries "0", "1", … of the file system; `jobs` outlives the device. Errors: a
-  // process that may have too few descriptors.
-  static Result<std::unique_ptr<FsDevice>> create(std::vector<Share> shares, JobQueue& jobs);
+  // `shares` are the entries "0", "1", … of the file system; `jobs` outlives the device; `window`:
+  // where files are shown in the guest's memory, or null. Errors: a process that may have too few
+  // descriptors.
+  static Result<std::unique_ptr<FsDevice>> create(std::vector<Share> shares, JobQueue& jobs,
+                                                  std::unique_ptr<FileWindow> window);
 
   // A share that comes while the guest runs: the number of its entry, which no other one has had;
   // one that is there already keeps its number. It goes when it was removed as often as it came.
@@ -39,7 +43,7 @@ class FsDevice final : public VirtioDevice {
   void write_config(std::uint32_t, std::span<const std::byte>) override {}
   void attach(const std::shared_ptr<DeviceHandle>& handle) override { handle_ = handle; }
   Result<void> start(const Activation& activation) override;
-  void stop() override { queues_ = {}; }
+  void stop() override;
   void on_notify(std::uint16_t queue_index) override;
 
  private:
@@ -49,8 +53,11 @@ class FsDevice final : public VirtioDevice {
   static constexpr std::uint32_t kTagBytes = 36;
   static constexpr std::uint32_t kConfigBytes = kTagBytes + 4;
 
-  FsDevice(std::shared_ptr<FuseServer> server, JobQueue& jobs);
+  FsDevice(std::vector<Share> shares, std::size_t limit, JobQueue& jobs,
+           std::unique_ptr<FileWindow> window);
 
+  const Gpa window_;
+  const std::uint64_t window_bytes_;          // 0: none
   const std::shared_ptr<FuseServer> server_;  // shared with jobs, of which one may hang
   JobQueue& jobs_;
   std::array<std::byte, kConfigBytes> config_{};

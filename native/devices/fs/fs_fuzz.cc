@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "devices/fs/file_window.h"
 #include "devices/fs/fs.h"
 #include "devices/fs/fuse_protocol.h"
 #include "testing/fuse_guest.h"
@@ -22,6 +23,9 @@ namespace {
 
 namespace fs = std::filesystem;
 using fuse::Opcode;
+
+constexpr std::size_t kLargeBytes = 100'000;
+constexpr std::uint64_t kWindowBytes = 4 * FileWindow::kRangeBytes;
 
 constexpr Gpa kRings{1 << 20};
 constexpr Gpa kIn{3 << 20};
@@ -51,6 +55,9 @@ class Tree {
     write(base_ / "outside");
     write(base_ / "shared/file");
     write(base_ / "kept/file");
+    // So large that it can be shown in the window.
+    fs::resize_file(base_ / "shared/file", kLargeBytes);
+    fs::resize_file(base_ / "kept/file", kLargeBytes);
     fs::create_symlink("../outside", base_ / "shared/link");
     fs::create_symlink("../shared", base_ / "kept/link");
   }
@@ -69,7 +76,9 @@ class Tree {
   // What lies outside, and what is read-only, is as it was.
   void check() const {
     RUNHV_CHECK(read(base_ / "outside") == "content");
-    RUNHV_CHECK(read(base_ / "kept/file") == "content");
+    std::string kept = "content";
+    kept.resize(kLargeBytes);
+    RUNHV_CHECK(read(base_ / "kept/file") == kept);
     std::size_t count = 0;
     for (const auto& entry : fs::directory_iterator(base_)) count += entry.exists() ? 1 : 0;
     RUNHV_CHECK(count == 3);
@@ -96,7 +105,8 @@ void make_request(testing::FuzzInput& input, std::span<std::byte> out) {
   // Sizes that the host's disk can bear, or none can.
   const auto small = [&] {
     const std::uint8_t number = input.byte();
-    if (number < 0xf8) return std::uint64_t{number} % 12;
+    if (number < 0xe8) return std::uint64_t{number} % 12;
+    if (number < 0xf8) return number % 6 * FileWindow::kRangeBytes;  // some not in the window
     const auto large = input.take<std::uint64_t>();
     return number < 0xfc ? large & 0xfffff : large | std::uint64_t{1} << 62;
   };
@@ -132,6 +142,14 @@ std::uint32_t ask(testing::VirtioDriver& driver, const memory::GuestMemory& memo
   return used->written_bytes;
 }
 
+// As a processor of the guest does, whatever is shown there, or was cut short.
+void touch_window(const memory::GuestMemory& memory) {
+  const auto bytes = memory.write_view(testing::kTestWindow, kWindowBytes);
+  for (std::size_t at = 0; at < bytes->size(); at += FileWindow::kRangeBytes / 8) {
+    (*bytes)[at] ^= std::byte{1};
+  }
+}
+
 }  // namespace
 }  // namespace runhv::devices
 
@@ -139,11 +157,13 @@ void runhv::testing::fuzz(std::span<const std::byte> bytes) {
   testing::FuzzInput input(bytes);
   const devices::Tree tree;
   testing::HeldJobs jobs;
-  auto device = devices::FsDevice::create(tree.shares(), jobs);
-  RUNHV_CHECK(device);
   testing::FakeIrqLine irq;
   testing::HeldJobs later;
-  const auto memory = testing::make_guest_memory();
+  const auto memory = testing::make_guest_memory(nullptr, devices::kWindowBytes);
+  auto window = devices::FileWindow::create(memory);
+  RUNHV_CHECK(window && *window != nullptr);
+  auto device = devices::FsDevice::create(tree.shares(), jobs, *std::move(window));
+  RUNHV_CHECK(device);
   devices::MmioTransport transport(*std::move(device), memory, irq, later);
   testing::VirtioDriver driver(transport, *memory, devices::kRings);
   const auto init =
@@ -158,6 +178,7 @@ void runhv::testing::fuzz(std::span<const std::byte> bytes) {
                              [&](testing::FuzzInput&) {
                                transport.resume();  // a job would wait for it
                                jobs.run_one();
+                               devices::touch_window(*memory);
                              }}
       .run(input, transport, *memory);
   jobs.run_all();

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "devices/fs/file_window.h"
 #include "devices/virtio/mmio_transport.h"
 #include "devices/virtio/spec.h"
 #include "gtest/gtest.h"
@@ -30,7 +31,7 @@ constexpr Gpa kFar{4 << 20};
 
 class FsTest : public ::testing::Test {
  protected:
-  FsTest() : memory(testing::make_guest_memory(&observer)) {
+  FsTest() : memory(testing::make_guest_memory(&observer, 2 * FileWindow::kRangeBytes)) {
     folder = std::filesystem::temp_directory_path() /
              ("runhv-fs-" + std::to_string(std::random_device{}()));
     std::filesystem::create_directory(folder);
@@ -39,7 +40,9 @@ class FsTest : public ::testing::Test {
     auto top = platform::FileNode::open(folder);
     RUNHV_CHECK(top);
     shares[0].top = *std::move(top);
-    auto device = FsDevice::create(std::move(shares), jobs);
+    auto window = FileWindow::create(memory);
+    RUNHV_CHECK(window && *window != nullptr);
+    auto device = FsDevice::create(std::move(shares), jobs, std::move(*window));
     RUNHV_CHECK(device);
     transport = std::make_unique<MmioTransport>(*std::move(device), memory, irq, later);
     driver = std::make_unique<testing::VirtioDriver>(*transport, *memory, Gpa{1 << 20});
@@ -170,6 +173,25 @@ TEST_F(FsTest, AHostWithoutThreadsEndsTheDevice) {
   driver->queue(1).add(std::array{Buffer{kIn, 40, false}, Buffer{kOut, 64, true}});
   driver->queue(1).kick();
   EXPECT_NE(driver->read(virtio::mmio::kStatus) & virtio::kStatusNeedsReset, 0u);
+}
+
+TEST_F(FsTest, AResetTakesWhatIsShown) {
+  std::filesystem::resize_file(folder / "file", 100'000);
+  driver->write(virtio::mmio::kShmSel, 0);
+  EXPECT_EQ(driver->read(virtio::mmio::kShmBaseLow), testing::kTestWindow.value);
+  EXPECT_EQ(driver->read(virtio::mmio::kShmLenLow), 2 * FileWindow::kRangeBytes);
+  const auto look_up = [&](std::uint64_t parent, const char* name) {
+    ask(Opcode::kLookup, parent, FuseBody().name(name));
+    return u64_at(kFar);
+  };
+  ask(Opcode::kInit, 0, testing::fuse_init_body());
+  const std::uint64_t file = look_up(look_up(1, "0"), "file");
+  FuseBody body;
+  body.u64(UINT64_MAX).u64(0).u64(FileWindow::kRangeBytes).u64(fuse::kMapReadable).u64(0);
+  ASSERT_EQ(ask(Opcode::kSetupmapping, file, body), fuse::kOutHeaderBytes);
+  EXPECT_EQ(testing::get_text(*memory, testing::kTestWindow, 7), "content");
+  driver->write(virtio::mmio::kStatus, 0);
+  EXPECT_EQ(testing::get_text(*memory, testing::kTestWindow, 7), std::string(7, '\0'));
 }
 
 }  // namespace

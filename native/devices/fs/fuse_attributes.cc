@@ -8,7 +8,9 @@ namespace {
 
 constexpr std::uint64_t kTopInode = UINT64_MAX;
 
-int status_of(const Session& session, std::uint64_t id, platform::FileStatus& status) {
+int status_of(const Session& session, std::uint64_t id, platform::FileStatus& status,
+              bool& in_window) {
+  in_window = false;
   if (id == kRootId) {
     status.inode = kTopInode;
     status.block_size = kPageBytes;
@@ -17,15 +19,16 @@ int status_of(const Session& session, std::uint64_t id, platform::FileStatus& st
     return 0;
   }
   Node node;
-  const int failed = session.find(id, node);
-  return failed != 0 ? failed : node->file->status(status);
+  if (const int failed = session.find(id, node); failed != 0) return failed;
+  in_window = node->in_window;
+  return node->file->status(status);
 }
 
 // struct fuse_attr_out
-int answer_attributes(const Session& session, const platform::FileStatus& status,
+int answer_attributes(const Session& session, const platform::FileStatus& status, bool in_window,
                       Request& request) {
   request.answer.u64(0).u32(kCacheNs).u32(0);
-  session.append_attributes(status, request.answer);
+  session.append_attributes(status, in_window, request.answer);
   return 0;
 }
 
@@ -81,8 +84,9 @@ int change(const platform::FileNode& file, const TreeHandle* handle, std::uint32
 
 int getattr(Session& session, Request& request) {
   platform::FileStatus status;
-  const int failed = status_of(session, request.node, status);
-  return failed != 0 ? failed : answer_attributes(session, status, request);
+  bool in_window = false;
+  const int failed = status_of(session, request.node, status, in_window);
+  return failed != 0 ? failed : answer_attributes(session, status, in_window, request);
 }
 
 int setattr(Session& session, Request& request) {
@@ -102,12 +106,14 @@ int setattr(Session& session, Request& request) {
   }
   platform::FileStatus status;
   if (const int failed = node->file->status(status); failed != 0) return failed;
-  return answer_attributes(session, status, request);
+  return answer_attributes(session, status, node->in_window, request);
 }
 
 int statx(Session& session, Request& request) {
   platform::FileStatus status;
-  if (const int failed = status_of(session, request.node, status); failed != 0) return failed;
+  bool in_window = false;
+  const int failed = status_of(session, request.node, status, in_window);
+  if (failed != 0) return failed;
   constexpr std::uint32_t kBasic = 0x7ff;  // STATX_BASIC_STATS
   constexpr std::uint32_t kBorn = 0x800;   // STATX_BTIME
   const bool has_born = status.born.seconds != 0 || status.born.nanoseconds != 0;

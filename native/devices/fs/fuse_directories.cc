@@ -39,7 +39,7 @@ int read_directory(Session& session, Request& request, bool with_attributes) {
       platform::FileStatus status;
       if (entry.name != "." && !is_link_up &&
           session.look_up(parent, std::string(entry.name), true, node, status) == 0) {
-        session.append_entry(node->id, status, request.answer);
+        session.append_entry(node.get(), status, request.answer);
       } else {
         request.answer.zeros(kEntryBytes);  // the guest looks it up when it wants to know
       }

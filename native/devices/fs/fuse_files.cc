@@ -86,7 +86,7 @@ int create(Session& session, Request& request) {
   if (failed != 0) return failed;
   if (exists) failed = open_file(*node->file, flags, more_flags, file);
   if (exists && failed == 0) failed = node->file->status(status);
-  session.append_entry(node->id, status, request.answer);
+  session.append_entry(node.get(), status, request.answer);
   if (failed == 0) failed = session.append_open(node, std::move(file), access, request.answer);
   if (failed != 0) session.tree().forget(node->id, 1);
   return failed;
@@ -112,7 +112,7 @@ int tmpfile(Session& session, Request& request) {
   platform::FileStatus status;
   failed = session.tree().adopt(*parent, std::move(made), node, status);
   if (failed != 0) return failed;
-  session.append_entry(node->id, status, request.answer);
+  session.append_entry(node.get(), status, request.answer);
   failed =
       session.append_open(node, std::move(file), platform::FileAccess::kReadWrite, request.answer);
   if (failed != 0) session.tree().forget(node->id, 1);
@@ -158,7 +158,9 @@ int write(Session& session, Request& request) {
 
 int release(Session& session, Request& request) {
   const std::uint64_t number = request.arguments.u64();  // struct fuse_release_in
-  return session.tree().remove_handle(number) ? 0 : kEbadf;
+  const auto handle = session.tree().find_handle(number);
+  if (handle == nullptr || !session.tree().remove_handle(number)) return kEbadf;
+  return handle->writable ? session.writers_changed(handle->node) : 0;
 }
 
 int fsync(Session& session, Request& request) {
@@ -167,7 +169,12 @@ int fsync(Session& session, Request& request) {
   const std::uint32_t flags = request.arguments.u32();
   if (!request.arguments.ok()) return kEinval;
   if (handle == nullptr) return kEbadf;
-  return handle->file.sync((flags & kFsyncDataOnly) != 0);
+  if (const int failed = handle->file.sync((flags & kFsyncDataOnly) != 0); failed != 0) {
+    return failed;
+  }
+  const bool lost =
+      session.window() != nullptr && session.window()->take_lost_writes(handle->node->id);
+  return lost ? kEio : 0;
 }
 
 int syncfs(Session& session) {

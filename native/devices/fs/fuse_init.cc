@@ -10,7 +10,7 @@ namespace {
 constexpr std::uint64_t kOffered = kAtomicOTrunc | kBigWrites | kDontMask | kAutoInvalData |
                                    kDoReaddirplus | kReaddirplusAuto | kAsyncDio | kParallelDirops |
                                    kPosixAcl | kPagesLimit | kCacheSymlinks | kHandleKillprivV2 |
-                                   kSetxattrExt | kInitExt;
+                                   kSetxattrExt | kInitExt | kMapAlignment | kHasInodeDax;
 
 }  // namespace
 
@@ -24,11 +24,12 @@ int init(Session& session, Request& request) {
   if (!in.ok()) return kEinval;
   if (major < kMajor || (major == kMajor && minor < kLeastMinor)) return kEproto;
   if ((offered & kInitExt) != 0) offered |= std::uint64_t{in.u32()} << 32;
-  session.tree().clear();
+  session.clear();
   std::uint64_t features = 0;
   if (major == kMajor) {
     features = offered & kOffered;
     if (!platform::acts_for_all_users()) features &= ~kPosixAcl;
+    if (session.window() == nullptr) features &= ~(kMapAlignment | kHasInodeDax);
   }
   // A driver of a later major version asks again, with ours.
   session.begin(features);
@@ -42,14 +43,14 @@ int init(Session& session, Request& request) {
       .u32(kMaxTransferBytes)
       .u32(1)  // granularity of times, ns
       .u16(static_cast<std::uint16_t>(kMaxTransferBytes / kPageBytes))
-      .u16(0)
+      .u16((features & kMapAlignment) != 0 ? FileWindow::kRangeShift : 0)
       .u32(static_cast<std::uint32_t>(features >> 32))
       .zeros(28);
   return 0;
 }
 
 int destroy(Session& session) {
-  session.tree().clear();
+  session.clear();
   return 0;
 }
 

@@ -12,7 +12,7 @@ int answer_entry(Session& session, const TreeNode& parent, const std::string& na
   Node node;
   platform::FileStatus status;
   const int failed = session.look_up(parent, name, request.may_wait, node, status);
-  if (failed == 0) session.append_entry(node->id, status, request.answer);
+  if (failed == 0) session.append_entry(node.get(), status, request.answer);
   return failed;
 }
 
@@ -25,7 +25,7 @@ int look_up_share(Session& session, const std::string& name, Request& request) {
   Node node;
   platform::FileStatus status;
   const int failed = session.tree().look_up_share(index, node, status);
-  if (failed == 0) session.append_entry(node->id, status, request.answer);
+  if (failed == 0) session.append_entry(node.get(), status, request.answer);
   return failed;
 }
 
@@ -71,7 +71,7 @@ int lookup(Session& session, Request& request) {
   const int failed = answer_entry(session, *parent, name, request);
   if (failed != kEnoent) return failed;
   // The guest may believe as long as a name that there is none.
-  session.append_entry(0, platform::FileStatus(), request.answer);
+  session.append_entry(nullptr, platform::FileStatus(), request.answer);
   return 0;
 }
 

@@ -51,6 +51,10 @@ int fallocate(Session& session, Request& request);
 int lseek(Session& session, Request& request);
 int copy_file_range(Session& session, Request& request);
 
+// fuse_window.cc
+int setupmapping(Session& session, Request& request);
+int removemapping(Session& session, Request& request);
+
 // fuse_directories.cc
 int opendir(Session& session, Request& request);
 int readdir(Session& session, Request& request);

@@ -56,6 +56,8 @@ enum class Opcode : std::uint32_t {
   kRename2 = 45,
   kLseek = 46,
   kCopyFileRange = 47,
+  kSetupmapping = 48,
+  kRemovemapping = 49,
   kSyncfs = 50,
   kTmpfile = 51,
   kStatx = 52,
@@ -73,9 +75,18 @@ inline constexpr std::uint64_t kParallelDirops = 1ull << 18;
 inline constexpr std::uint64_t kPosixAcl = 1ull << 20;
 inline constexpr std::uint64_t kPagesLimit = 1ull << 22;
 inline constexpr std::uint64_t kCacheSymlinks = 1ull << 23;
+inline constexpr std::uint64_t kMapAlignment = 1ull << 26;
 inline constexpr std::uint64_t kHandleKillprivV2 = 1ull << 28;
 inline constexpr std::uint64_t kSetxattrExt = 1ull << 29;
 inline constexpr std::uint64_t kInitExt = 1ull << 30;
+inline constexpr std::uint64_t kHasInodeDax = 1ull << 33;
+
+// struct fuse_attr
+inline constexpr std::uint32_t kAttributeDax = 1u << 1;
+
+// SETUPMAPPING
+inline constexpr std::uint64_t kMapWritable = 1u << 0;
+inline constexpr std::uint64_t kMapReadable = 1u << 1;
 
 // OPEN, CREATE
 inline constexpr std::uint32_t kOpenKillSetid = 1u << 0;  // of open_flags in

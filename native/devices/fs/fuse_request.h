@@ -13,6 +13,7 @@ namespace runhv::devices::fuse {
 // Of one request. The value of an attribute is the largest argument.
 inline constexpr std::size_t kMaxArgumentBytes = (64u << 10) + 512;
 inline constexpr std::size_t kMaxTransferBytes = 1u << 20;
+inline constexpr std::uint64_t kMaxFileBytes = INT64_MAX;
 inline constexpr std::size_t kMaxNameBytes = 255;
 inline constexpr std::size_t kMaxDirectoryBytes = 64u << 10;
 inline constexpr std::size_t kMaxCopyBytes = 64u << 20;

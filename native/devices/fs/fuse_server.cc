@@ -86,6 +86,10 @@ int dispatch(fuse::Session& session, fuse::Request& request) {
       return fuse::lseek(session, request);
     case Opcode::kCopyFileRange:
       return fuse::copy_file_range(session, request);
+    case Opcode::kSetupmapping:
+      return fuse::setupmapping(session, request);
+    case Opcode::kRemovemapping:
+      return fuse::removemapping(session, request);
     case Opcode::kSetxattr:
       return fuse::setxattr(session, request);
     case Opcode::kGetxattr:
@@ -98,6 +102,12 @@ int dispatch(fuse::Session& session, fuse::Request& request) {
       return fuse::kEnotty;
   }
   return fuse::kEnosys;
+}
+
+// What is shown in the window is of file systems that wait for nobody.
+bool may_be_told_at_once(Opcode opcode) {
+  return opcode == Opcode::kRead || opcode == Opcode::kLookup || opcode == Opcode::kSetupmapping ||
+         opcode == Opcode::kRemovemapping;
 }
 
 }  // namespace
@@ -122,7 +132,7 @@ std::optional<std::uint32_t> FuseServer::answer(std::span<const ReadSegment> in,
   FuseArguments fields(header);
   const std::uint32_t length = fields.u32();
   const auto opcode = static_cast<Opcode>(fields.u32());
-  if (!may_wait && opcode != Opcode::kRead && opcode != Opcode::kLookup) return std::nullopt;
+  if (!may_wait && !may_be_told_at_once(opcode)) return std::nullopt;
   const std::uint64_t unique = fields.u64();
   const std::uint64_t node = fields.u64();
   const std::uint32_t uid = fields.u32();
@@ -152,6 +162,7 @@ std::optional<std::uint32_t> FuseServer::answer(std::span<const ReadSegment> in,
   } else if (!session_.has_begun() && opcode != Opcode::kInit) {
     failed = fuse::kEio;
   } else {
+    if (session_.window() != nullptr) session_.window()->mend();
     failed = dispatch(session_, request);
     if (failed == fuse::kEagain && !may_wait) return std::nullopt;
   }

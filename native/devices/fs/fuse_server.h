@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <utility>
@@ -20,20 +21,29 @@ namespace runhv::devices {
 
 class FuseServer {
  public:
-  // `limit`: files that the guest may know at one time.
-  FuseServer(std::vector<Share> shares, std::size_t limit) : session_(std::move(shares), limit) {}
+  // `limit`: files that the guest may know at one time. `window`: where it may have their content
+  // shown, or null.
+  FuseServer(std::vector<Share> shares, std::size_t limit, std::unique_ptr<FileWindow> window)
+      : session_(std::move(shares), limit, std::move(window)) {}
 
   // FileTree's.
   int add_share(Share share, std::size_t& index) {
     return session_.tree().add_share(std::move(share), index);
   }
-  void remove_share(std::size_t index) { session_.tree().remove_share(index); }
+  void remove_share(std::size_t index) {
+    session_.tree().remove_share(index);
+    if (session_.window() != nullptr) session_.window()->hide_share(index);
+  }
+  // The driver has gone, or comes anew.
+  void hide_all() {
+    if (session_.window() != nullptr) session_.window()->hide_all();
+  }
 
   // Returns how much of `out` was written: 0 where a request wants no answer or has no room for
   // one. May take as long as the host likes. Threads: any, at once.
   std::uint32_t serve(std::span<const ReadSegment> in, std::span<const WriteSegment> out);
-  // The same without waiting for the host: nothing where it would have to. It tries READ and LOOKUP
-  // alone.
+  // The same without waiting for the host: nothing where it would have to. It tries READ,
+  // LOOKUP and what changes the window.
   std::optional<std::uint32_t> serve_at_once(std::span<const ReadSegment> in,
                                              std::span<const WriteSegment> out);
 

@@ -36,7 +36,8 @@ int Session::look_up(const TreeNode& parent, const std::string& name, bool may_w
   return failed != 0 ? failed : tree_.adopt(parent, std::move(file), node, status);
 }
 
-void Session::append_attributes(const platform::FileStatus& status, FuseAnswer& answer) const {
+void Session::append_attributes(const platform::FileStatus& status, bool in_window,
+                                FuseAnswer& answer) const {
   answer.u64(tree_.inode_number(status.device, status.inode))
       .u64(status.size)
       .u64(status.blocks)
@@ -52,13 +53,14 @@ void Session::append_attributes(const platform::FileStatus& status, FuseAnswer& 
       .u32(shown_group(status.gid))
       .u32(device_number(status.special_major, status.special_minor))
       .u32(status.block_size)
-      .u32(0);
+      .u32(in_window ? kAttributeDax : 0);
 }
 
-void Session::append_entry(std::uint64_t id, const platform::FileStatus& status,
+void Session::append_entry(const TreeNode* node, const platform::FileStatus& status,
                            FuseAnswer& answer) const {
+  const std::uint64_t id = node == nullptr ? 0 : node->id;
   answer.u64(id).u64(0).u64(0).u64(0).u32(kCacheNs).u32(kCacheNs);
-  append_attributes(status, answer);
+  append_attributes(status, node != nullptr && node->in_window, answer);
 }
 
 int Session::append_open(const Node& node, platform::OpenFile file, platform::FileAccess access,
@@ -71,6 +73,10 @@ int Session::append_open(const Node& node, platform::OpenFile file, platform::Fi
   handle->writable = writable;
   std::uint64_t number = 0;
   if (const int failed = tree_.add_handle(std::move(handle), number); failed != 0) return failed;
+  if (const int failed = writable ? writers_changed(node) : 0; failed != 0) {
+    tree_.remove_handle(number);
+    return failed;
+  }
   // Content stays until a look at the attributes shows that it has changed.
   std::uint32_t flags = kOpenKeepCache;
   if (!flush_may_tell) flags |= kOpenNoFlush;

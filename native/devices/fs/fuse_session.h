@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "devices/fs/file_tree.h"
+#include "devices/fs/file_window.h"
 #include "devices/fs/fuse_request.h"
 
 namespace runhv::devices::fuse {
@@ -23,10 +24,22 @@ using Node = std::shared_ptr<const TreeNode>;
 
 class Session {
  public:
-  // `limit`: files that the guest may know at one time.
-  Session(std::vector<Share> shares, std::size_t limit) : tree_(std::move(shares), limit) {}
+  // `limit`: files that the guest may know at one time. `window` may be null.
+  Session(std::vector<Share> shares, std::size_t limit, std::unique_ptr<FileWindow> window)
+      : tree_(std::move(shares), limit, window != nullptr), window_(std::move(window)) {}
 
   FileTree& tree() { return tree_; }
+  FileWindow* window() { return window_.get(); }
+  // A handle to write to that file has come, or gone.
+  int writers_changed(const Node& node) {
+    if (window_ == nullptr || !node->in_window) return 0;
+    return window_->writers_changed(node, tree_);
+  }
+  // The guest begins anew, or goes.
+  void clear() {
+    tree_.clear();
+    if (window_ != nullptr) window_->hide_all();
+  }
 
   // INIT was answered with these features.
   void begin(std::uint64_t features) { features_.store(features | kBegun); }
@@ -45,9 +58,11 @@ class Session {
               platform::FileStatus& status);
 
   // struct fuse_attr
-  void append_attributes(const platform::FileStatus& status, FuseAnswer& answer) const;
-  // struct fuse_entry_out. Id 0: there is nothing.
-  void append_entry(std::uint64_t id, const platform::FileStatus& status, FuseAnswer& answer) const;
+  void append_attributes(const platform::FileStatus& status, bool in_window,
+                         FuseAnswer& answer) const;
+  // struct fuse_entry_out. Null: there is nothing.
+  void append_entry(const TreeNode* node, const platform::FileStatus& status,
+                    FuseAnswer& answer) const;
   // struct fuse_open_out, with a new handle.
   int append_open(const Node& node, platform::OpenFile file, platform::FileAccess access,
                   FuseAnswer& answer);
@@ -56,6 +71,7 @@ class Session {
   static constexpr std::uint64_t kBegun = 1ull << 63;  // beside the features
 
   FileTree tree_;
+  const std::unique_ptr<FileWindow> window_;
   std::atomic<std::uint64_t> features_{0};
 };
 

@@ -354,6 +354,9 @@ int FileNode::rename(const std::string& name, const FileNode& to, const std::str
       ::renameat2(number(handle_), name.c_str(), number(to.handle_), to_name.c_str(), flags));
 }
 
+// Not an overlay, whose maps of a lower file do not see the copy that a write makes.
+bool FileNode::can_be_shown() const { return is_of_this_host(handle_); }
+
 int FileNode::open(FileAccess access, bool truncate, OpenFile& out) const {
   FileStatus status;
   if (const int failed = this->status(status); failed != 0) return failed;

@@ -66,6 +66,7 @@ int FileNode::remove_directory(const std::string&) const { return kNoSuchCall; }
 int FileNode::rename(const std::string&, const FileNode&, const std::string&, std::uint32_t) const {
   return kNoSuchCall;
 }
+bool FileNode::can_be_shown() const { return false; }
 int FileNode::open(FileAccess, bool, OpenFile&) const { return kNoSuchCall; }
 int FileNode::open_directory(OpenFile&) const { return kNoSuchCall; }
 int FileNode::read_symbolic_link(std::string&) const { return kNoSuchCall; }

@@ -90,6 +90,7 @@ inline constexpr std::uint64_t kMapReadable = 1u << 1;
 
 // OPEN, CREATE
 inline constexpr std::uint32_t kOpenKillSetid = 1u << 0;  // of open_flags in
+inline constexpr std::uint32_t kOpenDirectIo = 1u << 0;   // of open_flags out
 inline constexpr std::uint32_t kOpenKeepCache = 1u << 1;  // of open_flags out
 inline constexpr std::uint32_t kOpenNoFlush = 1u << 5;    // of open_flags out
 inline constexpr std::uint32_t kOpenAccessMode = 3;       // of flags, as open(2) has them

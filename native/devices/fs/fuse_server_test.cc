@@ -631,6 +631,17 @@ TEST_F(FuseServerTest, AsksForAFlushOnlyWhereTheHostMayTellSomething) {
   fs::remove_all(memory);
 }
 
+TEST_F(FuseServerTest, WhoCanOnlyWriteFillsNoCache) {
+  const std::uint64_t file = look_up(top(), "file");
+  const auto flags = [&](std::uint32_t access) {
+    const Answer answer = ask(Opcode::kOpen, file, FuseBody().u32(access).u32(0));
+    return load_le<std::uint32_t>(answer.body, 8) & (fuse::kOpenDirectIo | fuse::kOpenKeepCache);
+  };
+  EXPECT_EQ(flags(0), fuse::kOpenKeepCache);
+  EXPECT_EQ(flags(1), fuse::kOpenDirectIo);
+  EXPECT_EQ(flags(2), fuse::kOpenKeepCache);
+}
+
 TEST_F(FuseServerTest, RefusesAWriteWhoseSizeIsNotItsContents) {
   const std::uint64_t file = look_up(top(), "file");
   const std::uint64_t handle = open_file(file, 2);

@@ -77,8 +77,9 @@ int Session::append_open(const Node& node, platform::OpenFile file, platform::Fi
     tree_.remove_handle(number);
     return failed;
   }
-  // Content stays until a look at the attributes shows that it has changed.
-  std::uint32_t flags = kOpenKeepCache;
+  // Content stays until a look at the attributes shows that it has changed. Who can only write
+  // would fill the guest's cache for nobody, and each write comes here in either case.
+  std::uint32_t flags = access == platform::FileAccess::kWrite ? kOpenDirectIo : kOpenKeepCache;
   if (!flush_may_tell) flags |= kOpenNoFlush;
   answer.u64(number).u32(flags).u32(0);
   return 0;

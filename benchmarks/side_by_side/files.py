@@ -44,7 +44,7 @@ exec probe files /data {FILE_BYTES} {RANDOM_READS}
 NOTES = [
     f"In the guest busybox unpacks {TREE_BYTES >> 20} MiB ({SMALL_FILES} files of 16 KiB, {LARGE_FILES} of 4 MiB, {FOLDERS} folders) into a bind "
     "mount, and looks at each file of the same tree, which it has not seen. guest/probe.c reads and writes 1 MiB after 1 MiB, then "
-    "reads 4 KiB at random places, by the page cache, in which there is nothing of these files.",
+    "reads 4 KiB at random places, all without O_DIRECT. The guest has nothing of these files in its memory before.",
     "The host's clock measures, between lines that the program writes before and after. The files are in the host's page cache. "
     "'cpu' is what all threads of the machine's processes used meanwhile, virtiofsd's among them.",
     "virtiofsd is Debian's own (C), as it comes: cache=auto, which believes names and attributes for a second, as we do. Root and bind "

@@ -8,7 +8,7 @@
  *
  * Blocks are read from /dev/vda with O_DIRECT: every read is one request to the disk, and its
  * buffer one segment, as large folios of the page cache are. Files of FOLDER are read and written
- * as programs do it, by the page cache, which holds nothing of them before.
+ * as programs do it, without O_DIRECT. The guest has nothing of them in its memory before.
  */
 #define _GNU_SOURCE
 #include <errno.h>

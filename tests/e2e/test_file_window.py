@@ -125,6 +125,18 @@ def test_a_file_that_the_host_cuts_short_ends_no_machine(runhv, tmp_path, data, 
         assert on_host(data) == b"mine...." and guest("sync") == "synced"
 
 
+def test_devices_use_what_is_shown_as_they_use_memory(runhv, tmp_path, data, window_program):
+    """A write whose bytes are in the map; of a page that the file has lost the host's kernel tells."""
+    with Mapped(runhv, tmp_path / "a", data, window_program) as guest:
+        guest("put 0 original")
+        assert guest(f"copy 0 {2 * MIB + 100}") == "copied"
+        assert on_host(data, 2 * MIB + 100) == b"original" and guest(f"get {2 * MIB + 100}") == "original"
+        assert guest(f"get {MIB}") == "content."
+        os.truncate(data / "file", 4096)
+        assert guest(f"copy {MIB} 0") == "EFAULT"
+        assert guest("copy 4 0") == "copied" and on_host(data)[:4] == b"inal"
+
+
 def test_a_file_that_shrinks_while_it_is_read_ends_no_machine(runhv, tmp_path, data):
     bundle = Bundle(runhv, tmp_path / "a").bind(data, "/data")
     process = runhv.popen(*bundle.write("sh", "-c", "while [ ! -e /data/stop ]; do cat /data/file > /dev/null; echo; done"),

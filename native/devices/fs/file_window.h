@@ -1,5 +1,5 @@
 // Files of the host in the guest's memory: shared memory region 0 of the device (virtio 1.2
-// §5.11.5, Linux' "DAX window"), which the guest fills range by range.
+// §5.11.6, Linux' "DAX window"), which the guest fills range by range.
 //
 // What the guest reads and writes there is the host's page cache itself. A range that shows no file
 // is memory of the guest like any other.

@@ -16,4 +16,10 @@ void free_pages(void* pages, size_t bytes);  // of allocate_pages(bytes)
 // At most 256 bytes that nobody can guess.
 void bx_os_random(void* bytes, unsigned size);
 
+#ifndef __ELF__
+// A pointer of the calling thread's own.
+void* thread_pointer();
+void set_thread_pointer(void* pointer);
+#endif
+
 #endif

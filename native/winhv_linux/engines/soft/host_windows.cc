@@ -3,9 +3,16 @@
 #include <stdlib.h>
 #include <windows.h>
 
-#include <bcrypt.h>
+#include <ntsecapi.h>
 
 #include "host.h"
+
+static const DWORD slot = TlsAlloc();  // a process has 1088
+
+void* thread_pointer() { return TlsGetValue(slot); }
+void set_thread_pointer(void* pointer) {
+  if (!TlsSetValue(slot, pointer)) abort();
+}
 
 void* allocate_pages(size_t bytes) {
   // Windows gives a program large pages only where its user has a right for them: the place is
@@ -29,8 +36,5 @@ void free_pages(void* pages, size_t) {
 
 void bx_os_random(void* bytes, unsigned size) {
   // Fails on a system that is broken: nobody may guess what a guest has drawn.
-  if (BCryptGenRandom(nullptr, static_cast<PUCHAR>(bytes), size, BCRYPT_USE_SYSTEM_PREFERRED_RNG) !=
-      0) {
-    abort();
-  }
+  if (!RtlGenRandom(bytes, size)) abort();
 }

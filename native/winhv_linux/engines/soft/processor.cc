@@ -12,7 +12,11 @@
 // Wants cpu.h first.
 #include "cpu/msr.h"
 
+#ifdef __ELF__
 __thread bx_machine_t* bx_machine;
+#else
+bx_thread_machine_t bx_machine;
+#endif
 
 Bit8u bx_cpu_count = SOFTCPU_MAX_CPUS;
 Bit32u apic_id_mask = 0xff;

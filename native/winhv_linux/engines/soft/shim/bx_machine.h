@@ -57,7 +57,13 @@ struct bx_machine_t {
 #ifdef __ELF__
 extern __thread bx_machine_t* bx_machine __attribute__((tls_model("initial-exec")));
 #else
-extern __thread bx_machine_t* bx_machine;
+// __thread of mingw is a call of libgcc's, and that one of winpthreads', under a lock.
+struct bx_thread_machine_t {
+  operator bx_machine_t*() const { return static_cast<bx_machine_t*>(thread_pointer()); }
+  bx_machine_t* operator->() const { return *this; }
+  void operator=(bx_machine_t* machine) { set_thread_pointer(machine); }
+};
+extern bx_thread_machine_t bx_machine;
 #endif
 
 bx_cpuid_t* bx_create_cpu_model(BX_CPU_C* cpu);

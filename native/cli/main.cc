@@ -256,10 +256,7 @@ Result<int> stand_before(const std::string& program, const std::vector<std::stri
                          platform::UniqueHandle lease) {
   const platform::OsHandle terminal = platform::standard_stream(0);
   RUNHV_TRY_ASSIGN(const platform::TerminalMode mode, platform::TerminalMode::save(terminal));
-  RUNHV_TRY_ASSIGN(const platform::Child vmm,
-                   platform::start_child([&](const platform::Ready&) -> Result<int> {
-                     return Fail{platform::become(program, arguments)};
-                   }));
+  RUNHV_TRY_ASSIGN(const platform::Child vmm, platform::start_beside(program, arguments));
   lease.reset();  // it has its own
   RUNHV_TRY_ASSIGN(const auto signals, platform::SignalQueue::create());
   // The terminal tells both of its size.
@@ -315,7 +312,6 @@ Result<int> run_container(RunOptions& options, const oci::Globals& globals,
   if (options.terminal && !platform::is_terminal(platform::standard_stream(0))) {
     return Fail{Error{Code::kInvalidArgument, "run", "--tty: stdin is no terminal"}};
   }
-  if (options.terminal) RUNHV_TRY(platform::check_can_fork("run --tty"));
   RUNHV_TRY(oci::check_preserved("run", options.preserve_fds));
   // As docker has it; the image's and the caller's own are later, and win.
   if (options.terminal) options.environment.insert(options.environment.begin(), "TERM=xterm");

@@ -101,7 +101,7 @@ class Creation {
     if (console_) RUNHV_TRY(console_->send_master());
     if (!options_.pid_file.empty()) RUNHV_TRY(write_pid_file(options_.pid_file, child_->pid()));
     undo.release();
-    return *child_;
+    return *std::move(child_);
   }
 
  private:

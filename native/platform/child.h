@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -16,15 +17,19 @@ namespace runhv::platform {
 // A child that has begun. Destroying the object does nothing to it.
 class Child {
  public:
-  explicit Child(std::uint64_t pid) : pid_(pid) {}
+  // `process`: where the system knows it by a handle, too.
+  explicit Child(std::uint64_t pid, UniqueHandle process = {})
+      : pid_(pid), process_(std::move(process)) {}
 
   std::uint64_t pid() const { return pid_; }
+  // Windows: nothing. Its console tells the child what it tells this process.
   void signal(int signal) const;
   // Its exit status, 128 + signal where a signal ended it. REQUIRES: once.
   int wait() const;
 
  private:
   std::uint64_t pid_;
+  UniqueHandle process_;
 };
 
 // Forks; REQUIRES: this process has one thread. `run` is called in the child, and ends it: by
@@ -34,6 +39,10 @@ class Child {
 using Ready = std::function<void()>;
 Result<Child> start_child(const std::function<Result<int>(const Ready& ready)>& run);
 Result<void> check_can_fork(const std::string& operation);
+
+// What become() does, in a child that this process stands before: it has the same stdio, terminal
+// included, and neither ends with the other. REQUIRES: as start_child.
+Result<Child> start_beside(const std::string& program, const std::vector<std::string>& arguments);
 
 // A program that is waited for.
 struct Program {

@@ -12,7 +12,8 @@ namespace runhv::platform {
 
 // Collects the signals that a container's process is meant to see: SIGHUP, SIGINT, SIGQUIT,
 // SIGUSR1, SIGUSR2, SIGTERM, SIGWINCH, SIGCONT. (On Windows: console control events, as SIGINT and
-// SIGTERM.) At most one per process, made by the main thread before any other thread exists.
+// SIGTERM, and the size of a console that is read raw, as SIGWINCH.) At most one per process, made
+// by the main thread before any other thread exists.
 class SignalQueue {
  public:
   static Result<std::unique_ptr<SignalQueue>> create();

@@ -142,9 +142,11 @@ Result<void> Vmm::begin(std::span<const std::string_view> arguments,
   RUNHV_TRY(options_.join.empty() ? make_container(share) : make_member());
   // Everything is open now: even a SIGKILL from here on leaves no bundle behind.
   bundle_.remove();
+  // Before anything of it is read: on Windows a call that has begun reads a line.
+  if (options_.terminal) RUNHV_TRY(take_terminal());
   RUNHV_TRY(options_.created ? ask([](auto& it) { return it.boot(); }) : start());
   say_which_engine();
-  return options_.terminal ? take_terminal() : Result<void>();
+  return {};
 }
 
 Result<void> Vmm::watch_signals() {
@@ -283,11 +285,13 @@ void Vmm::say_which_engine() {
   const container::ContainerStatistics statistics = container_->statistics();
   if (statistics.engine_reason.empty()) return;
   const bool slow = statistics.engine == "soft";
+  const std::string end = options_.terminal ? "\r\n" : "\n";  // of a line on a raw terminal
   platform::lossy_stderr().write("runhv: engine " + statistics.engine + ": " +
                                  statistics.engine_reason +
                                  (slow ? "; the embedded software CPU runs this container, slower "
-                                         "(--engine soft says that you know)\n"
-                                       : "\n"));
+                                         "(--engine soft says that you know)"
+                                       : "") +
+                                 end);
 }
 
 void Vmm::on_event(const runhv_event& event) {

@@ -12,6 +12,8 @@ import time
 
 import pytest
 
+import windows_java
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WINE = str(ROOT / "tools/wine")
 # Of a container's start; a loaded host takes long.
@@ -56,6 +58,11 @@ def busybox_image(request, tmp_path_factory):
             archive.extractall(folder / "root")
     subprocess.run(["mkfs.erofs", "-T0", folder / "busybox.erofs", folder / "root"], check=True, stdout=subprocess.DEVNULL)
     return folder / "busybox.erofs"
+
+
+@pytest.fixture(scope="session")
+def java_program():
+    return str(windows_java.java_home(windows_java.default_cache()) / "bin/java.exe")
 
 
 @dataclasses.dataclass
@@ -119,7 +126,7 @@ class Runhv:
         return process
 
     def processes(self, program):
-        """The processes of this host that run a program of this test's containers."""
+        """The processes of this host that run a program of this test's containers: Wine's arguments begin with it."""
         found = []
         for process in pathlib.Path("/proc").glob("[0-9]*"):
             try:
@@ -127,7 +134,8 @@ class Runhv:
                 environment = (process / "environ").read_bytes()
             except OSError:
                 continue
-            if program.encode() in command and str(self.folder).encode() in environment.replace(b"\\", b"/"):
+            first = next((word for word in command.split(b"\0") if word.endswith(b".exe")), b"")
+            if first.endswith(program.encode()) and str(self.folder).encode() in environment.replace(b"\\", b"/"):
                 found.append(int(process.name))
         return found
 

@@ -11,7 +11,6 @@ import tarfile
 
 import pytest
 
-import windows_java
 from conftest import PATIENCE_S, ROOT, WINE, Runhv, for_windows, wait_until
 
 # Quirk (Wine 8.0, 2026-11-30): a JVM stops now and then and says nothing; once in five runs of all of these tests. Who waits
@@ -59,11 +58,6 @@ class Java:
     def of_source(self, source, *arguments):
         """The command line of a program, which is compiled here."""
         return "-p", for_windows(self.modules), *OPTIONS, "-cp", for_windows(self.compile(source)), source.stem, *arguments
-
-
-@pytest.fixture(scope="session")
-def java_program():
-    return str(windows_java.java_home(windows_java.default_cache()) / "bin/java.exe")
 
 
 @pytest.fixture

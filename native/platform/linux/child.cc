@@ -127,6 +127,10 @@ Result<Child> start_child(const std::function<Result<int>(const Ready& ready)>& 
   return Fail{read_error(failure)};
 }
 
+Result<Child> start_beside(const std::string& program, const std::vector<std::string>& arguments) {
+  return start_child([&](const Ready&) -> Result<int> { return Fail{become(program, arguments)}; });
+}
+
 namespace {
 
 // What this process waits for or passes over is not the affair of a program that it becomes.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "platform/windows/console_signals.h"
 #include "platform/windows/io_result.h"
 #include "platform/windows/utf16.h"
 
@@ -16,19 +17,59 @@ bool is_console(HANDLE handle) {
   return ::GetConsoleMode(handle, &mode) != 0;
 }
 
+bool is_by_lines(HANDLE console) {
+  DWORD mode = 0;
+  return ::GetConsoleMode(console, &mode) != 0 && (mode & ENABLE_LINE_INPUT) != 0;
+}
+
+// What a key gives. One that is held down is one event with a count.
+void append_key(const KEY_EVENT_RECORD& key, std::size_t most, std::wstring& typed) {
+  // Alt and the digits of a character: it comes with the end of Alt.
+  const bool composed = !key.bKeyDown && key.wVirtualKeyCode == VK_MENU;
+  const bool is_null = key.bKeyDown && key.wVirtualKeyCode == VK_SPACE &&
+                       (key.dwControlKeyState & (LEFT_CTRL_PRESSED | RIGHT_CTRL_PRESSED)) != 0;
+  const wchar_t unit = key.uChar.UnicodeChar;
+  if ((!key.bKeyDown && !composed) || (unit == L'\0' && !is_null)) return;
+  typed.append(std::min<std::size_t>(std::max<WORD>(key.wRepeatCount, 1), most - typed.size()),
+               unit);
+}
+
+// Event by event: ReadConsoleW drops those that tell of the window.
+bool read_keys(HANDLE console, std::wstring& typed, std::size_t most) {
+  while (typed.size() < most) {
+    INPUT_RECORD record{};
+    DWORD count = 0;
+    if (!::ReadConsoleInputW(console, &record, 1, &count)) return false;
+    if (record.EventType == WINDOW_BUFFER_SIZE_EVENT) tell_signal(kWindowChanged);
+    if (record.EventType == KEY_EVENT) append_key(record.Event.KeyEvent, most, typed);
+    // The two halves of a character are two events.
+    if (typed.empty() || IS_HIGH_SURROGATE(typed.back())) continue;
+    DWORD more = 0;
+    if (!::GetNumberOfConsoleInputEvents(console, &more) || more == 0) break;
+  }
+  return true;
+}
+
+bool read_line(HANDLE console, std::wstring& typed, std::size_t most) {
+  typed.resize(most);
+  DWORD count = 0;
+  if (!::ReadConsoleW(console, typed.data(), static_cast<DWORD>(most), &count, nullptr)) {
+    return false;
+  }
+  typed.resize(count);
+  return true;
+}
+
 // What is typed, as UTF-8: ReadFile would give it in the console's code page.
 IoResult read_console(HANDLE console, std::span<std::byte> out) {
   // A unit of UTF-16 has at most three bytes of UTF-8.
   const std::size_t most = std::clamp<std::size_t>(out.size() / 3, 1, 4096);
-  std::wstring typed(most, L'\0');
-  DWORD count = 0;
-  if (!::ReadConsoleW(console, typed.data(), static_cast<DWORD>(most), &count, nullptr)) {
+  std::wstring typed;
+  const bool by_lines = is_by_lines(console);
+  if (!(by_lines ? read_line : read_keys)(console, typed, most)) {
     return failed_io(::GetLastError());
   }
-  typed.resize(count);
-  DWORD mode = 0;
-  const bool by_lines = ::GetConsoleMode(console, &mode) != 0 && (mode & ENABLE_LINE_INPUT) != 0;
-  if (count == 0 || (by_lines && typed[0] == kEndOfInput)) return {IoStatus::kEnd, 0, 0};
+  if (typed.empty() || (by_lines && typed[0] == kEndOfInput)) return {IoStatus::kEnd, 0, 0};
   const std::string text = to_utf8(typed);
   const std::size_t size = std::min(text.size(), out.size());
   std::transform(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(size), out.begin(),

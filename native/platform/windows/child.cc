@@ -8,6 +8,7 @@
 #include "platform/event_loop.h"
 #include "platform/os_error.h"
 #include "platform/readiness.h"
+#include "platform/standard_streams.h"
 #include "platform/windows/child_process.h"
 #include "platform/windows/child_streams.h"
 #include "platform/windows/system.h"
@@ -52,9 +53,14 @@ class ProgramOutput {
 
 }  // namespace
 
-// Of a child there is none, since start_child() makes none.
-void Child::signal(int) const { RUNHV_CHECK(false); }
-int Child::wait() const { RUNHV_CHECK(false); }
+void Child::signal(int) const {}
+
+int Child::wait() const {
+  ::WaitForSingleObject(native(process_), INFINITE);
+  DWORD status = 0;
+  RUNHV_CHECK(::GetExitCodeProcess(native(process_), &status) != 0);
+  return static_cast<int>(status);
+}
 
 Result<Child> start_child(const std::function<Result<int>(const Ready&)>&) {
   return Fail{check_can_fork("start a process").error()};
@@ -63,6 +69,18 @@ Result<Child> start_child(const std::function<Result<int>(const Ready&)>&) {
 Result<void> check_can_fork(const std::string& operation) {
   return not_here(operation,
                   "this needs fork(2), which Windows has not; run --bundle and exec do without");
+}
+
+Result<Child> start_beside(const std::string& program, const std::vector<std::string>& arguments) {
+  RUNHV_TRY_ASSIGN(ChildProcess child, ChildProcess::start({.program = program,
+                                                            .arguments = arguments,
+                                                            .directory = {},
+                                                            .streams = {native(standard_stream(0)),
+                                                                        native(standard_stream(1)),
+                                                                        native(standard_stream(2))},
+                                                            .ends_with_us = false}));
+  const DWORD pid = ::GetProcessId(child.handle());
+  return Child(pid, std::move(child).release());
 }
 
 Result<ProgramEnd> run_program(const Program& program) {

@@ -82,8 +82,11 @@ Result<ChildProcess> ChildProcess::start(const Options& options) {
   RUNHV_TRY_ASSIGN(const std::wstring program, native_path(options.program, operation));
   std::wstring directory;
   if (!options.directory.empty()) directory = to_utf16(options.directory);
-  UniqueHandle job = make_job();
-  if (!job.is_open()) return Fail{last_os_error(operation)};
+  UniqueHandle job;
+  if (options.ends_with_us) {
+    job = make_job();
+    if (!job.is_open()) return Fail{last_os_error(operation)};
+  }
   Inheritable streams(options.streams);
   AttributeList attributes;
   if (!attributes.create(streams.list())) return Fail{last_os_error(operation)};
@@ -107,7 +110,7 @@ Result<ChildProcess> ChildProcess::start(const Options& options) {
   }
   UniqueHandle process = own(started.hProcess);
   const UniqueHandle thread = own(started.hThread);
-  if (!::AssignProcessToJobObject(native(job), native(process)) ||
+  if ((job.is_open() && !::AssignProcessToJobObject(native(job), native(process))) ||
       ::ResumeThread(native(thread)) == static_cast<DWORD>(-1)) {
     Error error = last_os_error(operation);
     ::TerminateProcess(native(process), 1);

@@ -19,14 +19,17 @@ class ChildProcess {
     std::string directory;                   // empty = ours
     std::array<HANDLE, 3> streams{};         // its stdin, stdout and stderr, and it has no more
     std::vector<std::string> environment{};  // NAME=value, in place of ours; empty = ours
+    bool ends_with_us = true;
   };
-  // kNotFound where there is no such program. The child is in a job that ends it when this object
-  // or this process ends, whatever that ends by.
+  // kNotFound where there is no such program. A child that ends with us is in a job that ends it
+  // when this object or this process ends, whatever that ends by.
   static Result<ChildProcess> start(const Options& options);
 
   HANDLE handle() const { return native(process_); }
   // Waits for its end.
   int exit_status() const;
+  // Ends this object and gives the handle away. REQUIRES: the child does not end with us.
+  UniqueHandle release() && { return std::move(process_); }
 
  private:
   ChildProcess(UniqueHandle job, UniqueHandle process)

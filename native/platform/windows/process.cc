@@ -121,6 +121,13 @@ class Capture {
   bool errors_ended_ = false;
 };
 
+BOOL WINAPI leave_to_child(DWORD what) {
+  // A window that closes, a user who leaves: when this returns the system ends this process, and
+  // its job ends the child.
+  if (what != CTRL_C_EVENT && what != CTRL_BREAK_EVENT) ::Sleep(INFINITE);
+  return TRUE;
+}
+
 }  // namespace
 
 std::vector<std::string> program_arguments(int, char**) {
@@ -132,8 +139,9 @@ std::vector<std::string> program_arguments(int, char**) {
 Result<void> close_inherited_handles(std::span<const OsHandle>) { return {}; }
 
 Error become(const std::string& program, const std::vector<std::string>& arguments) {
-  // A console tells all its processes of Ctrl+C: the child answers for both.
-  ::SetConsoleCtrlHandler(nullptr, TRUE);
+  // A console tells all its processes: the child answers for both. Not by a null handler, with
+  // which the child would begin deaf as well.
+  ::SetConsoleCtrlHandler(leave_to_child, TRUE);
   const auto child = ChildProcess::start(
       {.program = program,
        .arguments = arguments,

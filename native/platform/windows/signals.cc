@@ -1,9 +1,11 @@
 #include "platform/signals.h"
 
+#include <algorithm>
 #include <deque>
 #include <mutex>
 
 #include "platform/event.h"
+#include "platform/windows/console_signals.h"
 #include "platform/windows/system.h"
 
 namespace runhv::platform {
@@ -87,7 +89,20 @@ Result<std::unique_ptr<SignalQueue>> SignalQueue::create() {
 
 Result<std::unique_ptr<SignalQueue>> SignalQueue::create_for_all() { return create(); }
 
-std::optional<int> next_that_ends(SignalQueue& signals) { return signals.next(); }
+void tell_signal(int signal) {
+  Told& all = told();
+  const std::lock_guard lock(all.mutex);
+  if (all.event == nullptr || std::ranges::find(all.signals, signal) != all.signals.end()) return;
+  all.signals.push_back(signal);
+  all.event->set();
+}
+
+std::optional<int> next_that_ends(SignalQueue& signals) {
+  while (const auto signal = signals.next()) {
+    if (*signal != kWindowChanged) return signal;
+  }
+  return std::nullopt;
+}
 
 // There are no signals to end by: the status is what a shell writes for one.
 void end_by_signal(int signal) { ::ExitProcess(static_cast<UINT>(128 + signal)); }

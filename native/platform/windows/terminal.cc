@@ -8,7 +8,10 @@
 namespace runhv::platform {
 namespace {
 
-constexpr DWORD kLineModes = ENABLE_ECHO_INPUT | ENABLE_LINE_INPUT | ENABLE_PROCESSED_INPUT;
+constexpr DWORD kLineModes =
+    ENABLE_ECHO_INPUT | ENABLE_LINE_INPUT | ENABLE_PROCESSED_INPUT | ENABLE_MOUSE_INPUT;
+// Keys as the sequences of a terminal, and the window's size as an event (blocking_io.cc).
+constexpr DWORD kRawModes = ENABLE_VIRTUAL_TERMINAL_INPUT | ENABLE_WINDOW_INPUT;
 
 // A console's input and output are two things here, and callers have the one or the other.
 HANDLE console_output() { return ::GetStdHandle(STD_OUTPUT_HANDLE); }
@@ -38,7 +41,7 @@ Result<void> make_terminal_raw(OsHandle terminal) {
   const char* operation = "set a console's mode";
   DWORD mode = 0;
   if (!::GetConsoleMode(native(terminal), &mode) ||
-      !::SetConsoleMode(native(terminal), (mode & ~kLineModes) | ENABLE_VIRTUAL_TERMINAL_INPUT)) {
+      !::SetConsoleMode(native(terminal), (mode & ~kLineModes) | kRawModes)) {
     return Fail{last_os_error(operation)};
   }
   // The container's programs write for a terminal of Linux, in UTF-8.

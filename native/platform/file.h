@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -44,12 +45,32 @@ class File {
   OsHandle handle() const { return handle_.get(); }
 
  private:
-  friend Result<void> write_file_atomically(const std::string&, std::span<const std::byte>,
-                                            Durability);
+  friend class NewFile;
   File(UniqueHandle handle, std::string path, std::uint64_t size_bytes);
   UniqueHandle handle_;
   std::string path_;
   std::uint64_t size_bytes_;
+};
+
+// A file (mode 0600) in the folder of `path` that takes the place of what is there once it is
+// whole: a reader finds either the old one or the new one, also when the writer (kSynced: the
+// system) ends meanwhile. Until then it has another name; what is not put in place is deleted.
+class NewFile {
+ public:
+  static Result<NewFile> create(const std::string& path);
+  NewFile(NewFile&& other) noexcept
+      : file_(std::move(other.file_)), temporary_(std::exchange(other.temporary_, {})) {}
+  NewFile& operator=(NewFile&&) = delete;
+  ~NewFile();
+
+  const File& file() const { return file_; }
+  Result<void> put_in_place(Durability durability) &&;
+
+ private:
+  NewFile(File file, std::string temporary)
+      : file_(std::move(file)), temporary_(std::move(temporary)) {}
+  File file_;
+  std::string temporary_;  // its name by now; empty = it has that of `path`
 };
 
 // A lock on the file at `path`, made where it is missing, that any number of processes hold at
@@ -60,9 +81,7 @@ Result<UniqueHandle> lock_shared(const std::string& path);
 // The whole file, at most `limit_bytes`; a larger one is an error that names the limit.
 Result<std::vector<std::byte>> read_file(const std::string& path, std::uint64_t limit_bytes);
 
-// Puts `bytes` in the file at `path` (mode 0600), in place of one that is there: a reader finds
-// either the old ones or the new ones, whole, also when the writer (kSynced: the system) ends
-// meanwhile.
+// A NewFile of `bytes`.
 Result<void> write_file_atomically(const std::string& path, std::span<const std::byte> bytes,
                                    Durability durability);
 

@@ -171,18 +171,23 @@ Result<std::vector<std::byte>> read_file(const std::string& path, std::uint64_t 
   return bytes;
 }
 
-Result<void> write_file_atomically(const std::string& path, std::span<const std::byte> bytes,
-                                   Durability durability) {
-  const std::string operation = "write " + path;
+Result<NewFile> NewFile::create(const std::string& path) {
   std::string temporary = path + ".XXXXXX";
   UniqueHandle handle(::mkostemp(temporary.data(), O_CLOEXEC));
-  if (!handle.is_open()) return Fail{last_os_error(operation)};
-  ScopeExit remove([&] { ::unlink(temporary.c_str()); });
-  const File file(std::move(handle), path, 0);
-  RUNHV_TRY(file.write_at(0, bytes));
-  if (durability == Durability::kSynced) RUNHV_TRY(file.flush());
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return Fail{last_os_error(operation)};
-  remove.release();
+  if (!handle.is_open()) return Fail{last_os_error("write " + path)};
+  return NewFile(File(std::move(handle), path, 0), std::move(temporary));
+}
+
+NewFile::~NewFile() {
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+Result<void> NewFile::put_in_place(Durability durability) && {
+  const std::string& path = file_.path();
+  const std::string operation = "write " + path;
+  if (durability == Durability::kSynced) RUNHV_TRY(file_.flush());
+  if (::rename(temporary_.c_str(), path.c_str()) != 0) return Fail{last_os_error(operation)};
+  temporary_.clear();
   if (durability == Durability::kUnsynced) return {};
   // The name is the folder's, which has to be told as well (fsync(2)).
   const std::size_t slash = path.rfind('/');

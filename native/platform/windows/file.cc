@@ -221,30 +221,37 @@ Result<std::vector<std::byte>> read_file(const std::string& path, std::uint64_t 
   return bytes;
 }
 
-Result<void> write_file_atomically(const std::string& path, std::span<const std::byte> bytes,
-                                   Durability durability) {
+Result<NewFile> NewFile::create(const std::string& path) {
   const std::string operation = "write " + path;
-  RUNHV_TRY_ASSIGN(const std::wstring name, native_path(path, operation));
+  std::string temporary = path + "." + random_name();
+  RUNHV_TRY_ASSIGN(const std::wstring name, native_path(temporary, operation));
   RUNHV_TRY_ASSIGN(PrivateAccess access, PrivateAccess::create(operation));
-  const std::wstring temporary = name + L"." + to_utf16(random_name());
-  UniqueHandle handle = open_file(temporary, GENERIC_WRITE | DELETE, CREATE_NEW,
-                                  FILE_ATTRIBUTE_NORMAL, access.attributes());
+  UniqueHandle handle = open_file(name, GENERIC_WRITE | DELETE, CREATE_NEW, FILE_ATTRIBUTE_NORMAL,
+                                  access.attributes());
   if (!handle.is_open()) return Fail{last_os_error(operation)};
-  ScopeExit remove([&] { ::DeleteFileW(temporary.c_str()); });
-  {
-    const File file(std::move(handle), path, 0);
-    RUNHV_TRY(file.write_at(0, bytes));
-    if (durability == Durability::kSynced) RUNHV_TRY(file.flush());
-    if (replace_by(file.handle(), name)) {
-      remove.release();
-      return {};
-    }
-  }
+  return NewFile(File(std::move(handle), path, 0), std::move(temporary));
+}
+
+NewFile::~NewFile() {
+  if (temporary_.empty()) return;
+  file_.handle_ = UniqueHandle();
+  const auto name = native_path(temporary_, "delete " + temporary_);
+  if (name) ::DeleteFileW(name->c_str());
+}
+
+Result<void> NewFile::put_in_place(Durability durability) && {
+  const std::string operation = "write " + file_.path();
+  RUNHV_TRY_ASSIGN(const std::wstring name, native_path(file_.path(), operation));
+  RUNHV_TRY_ASSIGN(const std::wstring temporary, native_path(temporary_, operation));
+  if (durability == Durability::kSynced) RUNHV_TRY(file_.flush());
+  const bool replaced = replace_by(file_.handle(), name);
+  file_.handle_ = UniqueHandle();
   const DWORD through = durability == Durability::kSynced ? MOVEFILE_WRITE_THROUGH : 0;
-  if (!::MoveFileExW(temporary.c_str(), name.c_str(), MOVEFILE_REPLACE_EXISTING | through)) {
+  if (!replaced &&
+      !::MoveFileExW(temporary.c_str(), name.c_str(), MOVEFILE_REPLACE_EXISTING | through)) {
     return Fail{last_os_error(operation)};
   }
-  remove.release();
+  temporary_.clear();
   return {};
 }
 

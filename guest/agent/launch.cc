@@ -165,6 +165,10 @@ bool join_container(Launch& launch) {
     proc = sys::open("/proc", O_PATH | O_DIRECTORY);
     if (proc < 0) return failure.set(proc, "open /proc of the agent");
   }
+  if (launch.process.is_archive()) {
+    launch.archiver = sys::open("/init", O_PATH);
+    if (launch.archiver < 0) return failure.set(launch.archiver, "open the agent's own program");
+  }
   // The kernel lets nobody who shares its memory join one: this has the same clocks.
   if (!set_oom_score(launch.process, proc, failure) || !enter_time_namespace(launch, proc)) {
     return false;
@@ -198,7 +202,9 @@ bool set_up(Launch& launch) {
 }
 
 bool stop_until_go(Launch& launch) {
-  if (!find_program(launch.process, launch.vectors, launch.failure)) return false;
+  if (launch.archiver < 0 && !find_program(launch.process, launch.vectors, launch.failure)) {
+    return false;
+  }
   const char prepared = 'p';
   sys::write(launch.report, &prepared, 1);
   while (__atomic_load_n(&launch.go, __ATOMIC_ACQUIRE) == 0) sys::futex_wait(&launch.go, 0);
@@ -212,7 +218,7 @@ bool stop_until_go(Launch& launch) {
       (launch->container == nullptr || run_hooks(*launch->container, launch->failure))) {
     sys::umask((process.flags & RUNHV_PROCESS_UMASK) != 0 ? process.user.umask : 022);
     launch->at_exec = true;
-    run_program(launch->vectors, launch->failure);
+    run_program(launch->vectors, launch->archiver, launch->failure);
   }
   sys::exit(255);
 }

@@ -34,6 +34,7 @@ struct Launch {
                        // `stops` a byte says that it is prepared
 
   // Set by the child.
+  int archiver = -1;  // the agent's own program, which the container does not see
   Failure failure;
   std::uint64_t refused_capabilities = 0;  // ambient ones
   int terminal = -1;                       // its descriptor of the terminal's other side

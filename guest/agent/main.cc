@@ -9,6 +9,7 @@
 
 #include <new>
 
+#include "archive.h"
 #include "cgroup.h"
 #include "device_filter.h"
 #include "failure.h"
@@ -831,6 +832,8 @@ class Agent {
 
 extern "C" [[noreturn]] void agent_main() {
   using namespace runhv::agent;
+  // It is the first process of the guest; another one is started by it (launch.cc).
+  if (sys::getpid() != 1) write_archive();
   if (sys::iopl(3) == 0) sys::outb(RUNHV_PORT_STAGE, RUNHV_STAGE_PORT_AGENT);
   static Agent agent;
   agent.run();

@@ -236,7 +236,12 @@ bool become_user(const ProcessRequest& process, std::uint64_t& refused, Failure&
   return !no_new_privileges || load_filter(process, failure);
 }
 
-void run_program(const Vectors& vectors, Failure& failure) {
+void run_program(const Vectors& vectors, int opened, Failure& failure) {
+  if (opened >= 0) {
+    const long result = sys::execveat(opened, vectors.arguments, vectors.environment);
+    failure.set(result, "run the agent's own program");
+    return;
+  }
   const long result = search(vectors, [&](const char* candidate) {
     return sys::execve(candidate, vectors.arguments, vectors.environment);
   });

@@ -39,7 +39,8 @@ bool find_program(const ProcessRequest& process, const Vectors& vectors, Failure
 // `refused`: the ambient capabilities that could not be raised, which is no failure.
 bool become_user(const ProcessRequest& process, std::uint64_t& refused, Failure& failure);
 
-// Returns only when the program cannot be run.
-void run_program(const Vectors& vectors, Failure& failure);
+// Returns only when the program cannot be run. `opened`: it, in place of the one that the arguments
+// name; negative = none.
+void run_program(const Vectors& vectors, int opened, Failure& failure);
 
 }  // namespace runhv::agent

@@ -105,7 +105,8 @@ const char* apply(const Record& record, ProcessRequest& out) {
     }
     case RUNHV_REC_FLAGS:
       if (!exactly(record, out.flags)) return "expected a number";
-      return (out.flags & ~(RUNHV_PROCESS_NO_NEW_PRIVILEGES | RUNHV_PROCESS_UMASK)) == 0
+      return (out.flags & ~(RUNHV_PROCESS_NO_NEW_PRIVILEGES | RUNHV_PROCESS_UMASK |
+                            RUNHV_PROCESS_WRITES_ARCHIVE)) == 0
                  ? nullptr
                  : "unknown flag";
     case RUNHV_REC_SECCOMP: {

@@ -133,6 +133,7 @@ struct ProcessRequest {
   std::span<const runhv_descriptor> more_descriptors() const {
     return {descriptors, descriptor_count};
   }
+  bool is_archive() const { return (flags & RUNHV_PROCESS_WRITES_ARCHIVE) != 0; }
   bool wants_terminal() const { return (stdio.flags & RUNHV_STDIO_TERMINAL) != 0; }
 };
 

@@ -282,7 +282,7 @@ TEST(RequestTest, SizesAndRangesOfAProcessAreChecked) {
             "PREPARE: record 2: resource out of range");
   EXPECT_EQ(process_with(RUNHV_REC_RLIMIT, bytes_of(runhv_rlimit{0, 0, 2, 1})),
             "PREPARE: record 2: soft limit above the hard limit");
-  EXPECT_EQ(process_with(RUNHV_REC_FLAGS, number(4)), "PREPARE: record 2: unknown flag");
+  EXPECT_EQ(process_with(RUNHV_REC_FLAGS, number(8)), "PREPARE: record 2: unknown flag");
   EXPECT_EQ(process_with(RUNHV_REC_STDIO, bytes_of(runhv_stdio{0, 0, 0, 0, 0, 0, 1})),
             "PREPARE: record 2: a field that must be zero is not");
   EXPECT_EQ(process_with(RUNHV_REC_STDIO, bytes_of(runhv_stdio{0, 0, 0, 2, 0, 0, 0})),

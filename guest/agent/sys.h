@@ -185,6 +185,11 @@ inline long wait4(int pid, int* status, int options) {
 inline long execve(const char* path, char* const* arguments, char* const* environment) {
   return call(__NR_execve, path, arguments, environment);
 }
+// A program that is open.
+inline long execveat(int program, char* const* arguments, char* const* environment) {
+  return call(__NR_execveat, program, "", arguments, environment, AT_EMPTY_PATH);
+}
+inline int getpid() { return static_cast<int>(call(__NR_getpid)); }
 [[noreturn]] inline void exit(int status) {
   call(__NR_exit_group, status);
   // A seccomp filter of the container's may not allow even that.

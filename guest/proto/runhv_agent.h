@@ -174,7 +174,9 @@ enum {
 
 enum {
   RUNHV_PROCESS_NO_NEW_PRIVILEGES = 1u << 0,
-  RUNHV_PROCESS_UMASK = 1u << 1 /* runhv_user.umask counts */
+  RUNHV_PROCESS_UMASK = 1u << 1, /* runhv_user.umask counts */
+  RUNHV_PROCESS_WRITES_ARCHIVE =
+      1u << 2 /* no program: its output is the container's root as a tar archive */
 };
 
 struct runhv_user {

@@ -216,13 +216,14 @@ std::int32_t runhv_process_start(runhv_vm vm, const runhv_process_config* config
   }
   const runhv_process_config copy = runhv::api::copy_of(*config);
   if (copy.json == nullptr) return invalid(error, kOperation, "config.json is null");
-  if ((copy.flags & ~std::uint32_t{RUNHV_PROCESS_TERMINAL}) != 0) {
+  if ((copy.flags & ~std::uint32_t{RUNHV_PROCESS_TERMINAL | RUNHV_PROCESS_ARCHIVE}) != 0) {
     return invalid(error, kOperation, "config.flags has an unknown bit");
   }
   return on_container(vm, error, [&](Container& container) -> Result<void> {
     runhv::container::ProcessConfig made;
     made.json = copy.json;
     made.terminal = (copy.flags & RUNHV_PROCESS_TERMINAL) != 0;
+    made.archive = (copy.flags & RUNHV_PROCESS_ARCHIVE) != 0;
     made.columns = copy.columns;
     made.rows = copy.rows;
     RUNHV_TRY_ASSIGN(made.streams, runhv::api::adopt_streams(copy.stdio, made.terminal));

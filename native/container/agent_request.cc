@@ -85,6 +85,7 @@ void append_process(std::vector<std::byte>& out, const ProcessSpec& spec) {
   std::uint32_t flags = 0;
   if (spec.no_new_privileges) flags |= RUNHV_PROCESS_NO_NEW_PRIVILEGES;
   if (spec.has_umask) flags |= RUNHV_PROCESS_UMASK;
+  if (spec.archive) flags |= RUNHV_PROCESS_WRITES_ARCHIVE;
   Record(out, RUNHV_REC_FLAGS).object(flags);
   if (spec.oom_score_adj) Record(out, RUNHV_REC_OOM_SCORE_ADJ).object(*spec.oom_score_adj);
   if (spec.scheduler) Record(out, RUNHV_REC_SCHEDULER).object(*spec.scheduler);

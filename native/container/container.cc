@@ -314,6 +314,7 @@ Result<ProcessNumber> Container::Impl::start_process(ProcessConfig config) {
   RUNHV_TRY_ASSIGN(ProcessSpec spec, parse_process(config.json, "read the process"));
   spec.personality =
       member == members_.end() ? bundle_.process.personality : member->second.personality;
+  spec.archive = config.archive;
   spec.terminal = spec.terminal || config.terminal;
   if (config.columns != 0) spec.columns = config.columns;
   if (config.rows != 0) spec.rows = config.rows;

@@ -85,6 +85,7 @@ struct ProcessConfig {
   bool terminal = false;                         // or as the text says
   std::uint16_t columns = 0;                     // of a terminal; 0 = as the text says
   std::uint16_t rows = 0;
+  bool archive = false;  // in place of its program: RUNHV_PROCESS_ARCHIVE
 };
 
 // A network of the host's that the process which stands for a container has taken for it.

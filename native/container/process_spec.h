@@ -45,6 +45,7 @@ struct ProcessSpec {
   std::uint32_t io_priority = 0;    // of ioprio_set(2); 0 = as it is
   std::uint64_t exec_affinity = 0;  // bit n: the guest's processor n; 0 = any. Not the first one's
   std::uint32_t personality = 0;    // of personality(2)
+  bool archive = false;  // in place of its program: RUNHV_PROCESS_ARCHIVE. Not of the first one
   bool terminal = false;
   std::uint16_t columns = 0;  // of the terminal; 0 = unknown
   std::uint16_t rows = 0;

@@ -116,7 +116,7 @@ TEST(ParseRequest, WhatCannotBeIsNamed) {
   start.ends[2] = 9;
   EXPECT_EQ(complaint(frame_of(RUNHV_CONTROL_PROCESS_START, start, "{}", 1)),
             "9 is no end of a stream");
-  start.flags = 2;
+  start.flags = 4;
   EXPECT_EQ(complaint(frame_of(RUNHV_CONTROL_PROCESS_START, start, "{}", 1)),
             "flags has an unknown bit");
 

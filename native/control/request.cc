@@ -65,8 +65,8 @@ Result<std::string> read_json(std::uint32_t bytes, std::span<const std::byte> pa
 
 Result<ProcessStartRequest> read_process(const runhv_control_process_start& start,
                                          std::string text) {
-  constexpr std::uint32_t kFlags =
-      std::uint32_t{RUNHV_PROCESS_TERMINAL} | std::uint32_t{RUNHV_CONTROL_ENDS_WITH_CLIENT};
+  constexpr std::uint32_t kFlags = std::uint32_t{RUNHV_PROCESS_TERMINAL | RUNHV_PROCESS_ARCHIVE} |
+                                   std::uint32_t{RUNHV_CONTROL_ENDS_WITH_CLIENT};
   if ((start.flags & ~kFlags) != 0) {
     return invalid("flags has an unknown bit");
   }
@@ -115,6 +115,7 @@ Result<Request> read_join(std::span<const std::byte> payload) {
                                                  : read_json(start.json_bytes, payload));
   RUNHV_TRY(container::check_container_id(name));
   if (start.container != RUNHV_FIRST_PROCESS) return invalid("it joins the VM, and no container");
+  if ((start.flags & RUNHV_PROCESS_ARCHIVE) != 0) return invalid("its program is no archive");
   RUNHV_TRY_ASSIGN(ProcessStartRequest process, read_process(start, std::move(name)));
   JoinRequest join{std::move(process), std::nullopt};
   if (own_network) {

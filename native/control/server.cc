@@ -379,6 +379,7 @@ Result<std::vector<std::byte>> Server::start_process(ClientId id,
   config.json = request.text;
   config.container = request.container;
   config.terminal = (request.flags & RUNHV_PROCESS_TERMINAL) != 0;
+  config.archive = (request.flags & RUNHV_PROCESS_ARCHIVE) != 0;
   config.columns = request.columns;
   config.rows = request.rows;
   RUNHV_TRY_ASSIGN(config.streams, take_streams(request, handles));

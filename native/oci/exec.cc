@@ -11,6 +11,7 @@
 #include "oci/create.h"
 #include "oci/log.h"
 #include "platform/child.h"
+#include "platform/file.h"
 #include "platform/process.h"
 #include "platform/signals.h"
 #include "platform/standard_streams.h"
@@ -24,8 +25,31 @@ using control::Client;
 constexpr int kKilled = 137;        // 128 + SIGKILL
 constexpr int kWindowChanged = 28;  // Linux: SIGWINCH
 
+// The user who sees all of a root file system, and the right to take it from under its mounts.
+constexpr const char* kArchiver =
+    R"({"args":["runhv-export"],"cwd":"/","capabilities":{)"
+    R"("bounding":["CAP_SYS_ADMIN","CAP_DAC_READ_SEARCH","CAP_DAC_OVERRIDE"],)"
+    R"("permitted":["CAP_SYS_ADMIN","CAP_DAC_READ_SEARCH","CAP_DAC_OVERRIDE"],)"
+    R"("effective":["CAP_SYS_ADMIN","CAP_DAC_READ_SEARCH","CAP_DAC_OVERRIDE"]}})";
+
 Fail<Error> refuse(Code code, const std::string& detail) {
   return Fail{Error{code, "exec", detail}};
+}
+
+// `verb`: that of every error.
+Result<control::FoundContainer> find_running(const Globals& globals, const std::string& verb,
+                                             const std::string& id) {
+  const auto refused = [&](const std::string& why) {
+    return Fail{Error{Code::kConflict, verb, why}};
+  };
+  RUNHV_TRY_ASSIGN(auto container, find(verb, globals.root, id));
+  if (!is_there(container)) return refused("cannot exec in a container that is not running");
+  const std::string& status = container.state.status;
+  if (status == "paused") return refused("cannot exec in a paused container");
+  if (status != "running" && status != "created") {
+    return refused("container not running: it is " + status);
+  }
+  return container;
 }
 
 // What a process of the guest and its stand-in have to say to each other.
@@ -36,11 +60,12 @@ class StandIn {
   // `streams`: the process's; with a terminal what is typed and what is shown. `preserved`: so many
   // more of this process's, which it has no longer then.
   Result<void> start(const ProcessJson& process, const std::array<platform::OsHandle, 3>& streams,
-                     unsigned preserved) {
+                     unsigned preserved, std::uint32_t flags = 0) {
     auto request = api::sized<runhv_control_process_start>();
+    request.flags = flags;
     if (process.terminal) {
       terminal_ = streams[0];
-      request.flags = RUNHV_PROCESS_TERMINAL;
+      request.flags |= RUNHV_PROCESS_TERMINAL;
       if (const auto size = platform::terminal_size(terminal_)) {
         request.columns = size->columns;
         request.rows = size->rows;
@@ -161,16 +186,7 @@ Result<platform::Child> leave_behind(const Globals& globals,
 Result<int> exec_process(const Globals& globals, const ExecOptions& options) {
   if (options.detach) RUNHV_TRY(platform::check_can_fork("exec --detach"));
   RUNHV_TRY(check_preserved("exec", options.preserve_fds));
-  RUNHV_TRY_ASSIGN(const auto container, find("exec", globals.root, options.id));
-  if (!is_there(container)) {
-    return refuse(Code::kConflict, "cannot exec in a container that is not running");
-  }
-  if (container.state.status == "paused") {
-    return refuse(Code::kConflict, "cannot exec in a paused container");
-  }
-  if (container.state.status != "running" && container.state.status != "created") {
-    return refuse(Code::kConflict, "container not running: it is " + container.state.status);
-  }
+  RUNHV_TRY_ASSIGN(const auto container, find_running(globals, "exec", options.id));
   RUNHV_TRY_ASSIGN(const std::string config, control::kept_config(container.folder));
   RUNHV_TRY_ASSIGN(const ProcessJson process, process_json(config, options.wishes, "exec"));
   if (options.detach && process.terminal && options.console_socket.empty()) {
@@ -213,6 +229,34 @@ Result<int> exec_process(const Globals& globals, const ExecOptions& options) {
     RUNHV_TRY(write_pid_file(options.pid_file, platform::current_process_id()));
   }
   return stand_in.wait_until_ended(*signals);
+}
+
+Result<void> export_root(const Globals& globals, const std::string& id, const std::string& file) {
+  constexpr const char* kVerb = "export";
+  if (file.empty() && platform::is_terminal(platform::standard_stream(1))) {
+    return Fail{Error{Code::kInvalidArgument, kVerb, "stdout is a terminal: name a FILE with -o"}};
+  }
+  RUNHV_TRY_ASSIGN(const auto container, find_running(globals, kVerb, id));
+  std::optional<platform::NewFile> made;
+  if (!file.empty()) {
+    RUNHV_TRY_ASSIGN(auto opened, platform::NewFile::create(file));
+    made.emplace(std::move(opened));
+  }
+  const platform::OsHandle output = made ? made->file().handle() : platform::standard_stream(1);
+  RUNHV_TRY_ASSIGN(const auto signals, platform::SignalQueue::create_for_all());
+  RUNHV_TRY_ASSIGN(Client client, connect(kVerb, container, Client::Events::kKept));
+  StandIn stand_in(globals, std::move(client));
+  RUNHV_TRY(stand_in.start({kArchiver, false},
+                           {platform::kInvalidHandle, output, platform::standard_stream(2)}, 0,
+                           RUNHV_PROCESS_ARCHIVE));
+  RUNHV_TRY_ASSIGN(const int status, stand_in.wait_until_ended(*signals));
+  if (status == kKilled) {
+    return Fail{Error{Code::kClosed, kVerb, "it was ended before the archive was whole"}};
+  }
+  if (status != 0) {
+    return Fail{Error{Code::kHostFailed, kVerb, "not all of the root file system could be read"}};
+  }
+  return made ? std::move(*made).put_in_place(platform::Durability::kUnsynced) : Result<void>();
 }
 
 }  // namespace runhv::oci

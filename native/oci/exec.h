@@ -25,4 +25,8 @@ struct ExecOptions {
 // signals and the size of its terminal on; with it the guest's process ends.
 Result<int> exec_process(const Globals& globals, const ExecOptions& options);
 
+// Writes the root file system of a container that runs to `file`, which is made as a whole or not,
+// or to stdout where it is empty: a tar archive, without what is mounted over it.
+Result<void> export_root(const Globals& globals, const std::string& id, const std::string& file);
+
 }  // namespace runhv::oci

@@ -56,6 +56,9 @@ constexpr Option kExecOptions[] = {
     {"preserve-fds", 0, "N", "so many descriptors from 3 on are the program's too"},
     {"no-subreaper", 0, "", "accepted: runhv reaps nobody"},
 };
+constexpr Option kExportOptions[] = {
+    {"output", 'o', "FILE", "the archive's name (default: stdout)"},
+};
 constexpr Option kEventsOptions[] = {
     {"stats", 0, "", "one line of statistics, and no more"},
     {"interval", 0, "DURATION", "between two lines of statistics, as 5s (default 5s)"},
@@ -119,6 +122,12 @@ Result<int> exec_verb(const Call& call) {
   return exec_process(call.globals, options);
 }
 
+Result<int> export_verb(const Call& call) {
+  RUNHV_TRY(
+      export_root(call.globals, call.arguments.positional.front(), call.arguments.value("output")));
+  return 0;
+}
+
 template <const char* Name>
 Result<int> not_supported(const Call&) {
   return Fail{Error{Code::kUnsupported, Name, "not supported: snapshots are not in this version"}};
@@ -163,6 +172,11 @@ constexpr Verb kVerbs[] = {
      "it\n"
      "could not be started.",
      kExecOptions, Order::kOptionsFirst, 1, kAny, kNotStarted, exec_verb},
+    {"export", "ID",
+     "Writes the root file system of a container that runs as a tar archive, without what is "
+     "mounted "
+     "over\nit; runhv import makes an image of it.",
+     kExportOptions, Order::kMixed, 1, 1, kVerbFailed, export_verb},
     {"ps", "ID [PS-OPTION...]",
      "The processes of the host that stand for a container: its VM, and one for each process of "
      "exec,\nas ps(1) shows them with these options (default -ef).",

@@ -308,7 +308,8 @@ Result<container::ProcessNumber> Member::start_process(container::ProcessConfig 
         Error{Code::kConflict, "start a process in container " + config_.id, "it is paused"}};
   }
   auto request = api::sized<runhv_control_process_start>();
-  request.flags = config.terminal ? RUNHV_PROCESS_TERMINAL : 0;
+  if (config.terminal) request.flags |= RUNHV_PROCESS_TERMINAL;
+  if (config.archive) request.flags |= RUNHV_PROCESS_ARCHIVE;
   request.columns = config.columns;
   request.rows = config.rows;
   request.container = *first_;

@@ -37,7 +37,7 @@ def unpacked(package, version, cache):
     new = cache / f"{package}-{version}.new"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
-    (tarball,) = (private / "source").glob("*.orig.tar.*")
+    (tarball,) = [each for each in (private / "source").glob("*.orig.tar.*") if each.suffix != ".asc"]  # its signature
     subprocess.run(["tar", "-xf", str(tarball), "-C", str(new), "--strip-components=1"], check=True)
     new.rename(folder)
     shutil.rmtree(private)

@@ -32,6 +32,7 @@ struct Hierarchy {
   std::string mounted_at;
   std::string root;  // what of the hierarchy is mounted there
   std::string own;   // this process's cgroup in it
+  bool is_second_version = false;
 };
 
 // proc(5), /proc/PID/mountinfo: … root place options … - type source super-options
@@ -57,7 +58,7 @@ Result<std::vector<Hierarchy>> hierarchies() {
     const auto dash = std::ranges::find(fields, "-");
     if (fields.size() < 6 || fields.end() - dash < 4) continue;
     if (dash[1] == "cgroup2" && !second_version && own.contains("")) {
-      second_version = Hierarchy{fields[4], fields[3], own[""]};
+      second_version = Hierarchy{fields[4], fields[3], own[""], true};
     }
     if (dash[1] != "cgroup") continue;
     for (const std::string& option : split(dash[3], ',')) {
@@ -98,14 +99,20 @@ Result<void> write(const std::string& path, const std::string& value) {
   return Fail{std::move(error)};
 }
 
-// v2: a folder has the controllers that its parent gives. Which of them there are is for the limits
-// to say.
+// v2: a folder has the controllers that its parent gives, and each above it. One that has processes
+// gives none: with those that it may (cgroups(7), "threaded mode") who is below could hardly be
+// told from it. Whether they are missed is for the limits to say.
 void give_controllers(const fs::path& folder) {
-  for (const char* controller : {"+cpuset", "+cpu", "+io", "+memory", "+pids"}) {
-    if (has(folder.string(), "cgroup.subtree_control")) {
-      static_cast<void>(write((folder / "cgroup.subtree_control").string(), controller));
-    }
-  }
+  if (!has(folder.string(), "cgroup.subtree_control")) return;
+  const auto give = [&](const std::string& controllers) {
+    return write((folder / "cgroup.subtree_control").string(), controllers);
+  };
+  const auto there = split(read_line((folder / "cgroup.controllers").string()), ' ');
+  std::string all;
+  for (const std::string& each : there) all += "+" + each + " ";
+  if (const auto given = give(all); given || given.error().code == Code::kConflict) return;
+  // One of them, which delegation may keep back, spoils it for all.
+  for (const std::string& each : there) static_cast<void>(give("+" + each));
 }
 
 // cpuset(7), v1: nobody can enter one before it has processors and memory, nor has one more than
@@ -122,9 +129,13 @@ Result<void> inherit_cpuset(const fs::path& folder) {
 }
 
 Result<void> make_folder(const fs::path& folder) {
-  if (platform::file_exists(folder.string())) return inherit_cpuset(folder);
-  RUNHV_TRY(make_folder(folder.parent_path()));
-  give_controllers(folder.parent_path());
+  const bool is_there = platform::file_exists(folder.string());
+  const fs::path above = folder.parent_path();
+  const bool is_top = !has(above.string(), "cgroup.controllers");  // of v2, else it is one of v1
+  if (is_there && is_top) return inherit_cpuset(folder);
+  RUNHV_TRY(make_folder(above));
+  give_controllers(above);
+  if (is_there) return {};
   std::error_code failure;
   fs::create_directory(folder, failure);
   if (failure) return Fail{platform::os_error("make cgroup " + folder.string(), failure.value())};
@@ -138,11 +149,25 @@ Result<void> set(const std::vector<std::string>& folders, const char* file,
     if (has(folder, file)) return write(folder + "/" + file, value);
   }
   return Fail{Error{Code::kUnsupported, std::string("set ") + file,
-                    "no cgroup of this system has it; its controller is not there"}};
+                    "no cgroup of this container has it: this system has not its controller, or "
+                    "a cgroup above, with processes of its own, cannot hand it down"}};
 }
 
 bool is_second_version(const std::vector<std::string>& folders) {
   return !folders.empty() && has(folders.front(), "cgroup.controllers");
+}
+
+// v2: quota and period are one file. What is not said stays.
+Result<void> set_cpu_time(const std::vector<std::string>& folders, const Resources& resources) {
+  auto now = split(read_line(folders.front() + "/cpu.max"), ' ');
+  if (now.size() != 2) now = {"max", "100000"};
+  if (const auto quota = resources.cpu_quota_us; quota && *quota != 0) {
+    now[0] = *quota < 0 ? "max" : std::to_string(*quota);
+  }
+  if (const auto period = resources.cpu_period_us; period && *period != 0) {
+    now[1] = std::to_string(*period);
+  }
+  return set(folders, "cpu.max", now[0] + " " + now[1]);
 }
 
 }  // namespace
@@ -156,7 +181,8 @@ Result<std::vector<std::string>> cgroup_folders(const std::string& path) {
       // What a container sees as its root has a name of its own outside.
       std::string own = each.own;
       if (each.root != "/" && own.starts_with(each.root)) own.erase(0, each.root.size());
-      inside += own;
+      // As runc has it: our own has a process, us, and so can hand no controller down.
+      inside += each.is_second_version ? fs::path(own).parent_path() : fs::path(own);
     }
     inside += "/" + path;
     // From "/" on no ".." leads out.
@@ -189,10 +215,10 @@ Result<void> limit_cgroups(const std::vector<std::string>& folders, const Resour
   }
   const auto period = resources.cpu_period_us;
   const auto quota = resources.cpu_quota_us;
-  if (v2 && (quota || period)) {
-    RUNHV_TRY(set(folders, "cpu.max",
-                  (quota && *quota > 0 ? std::to_string(*quota) : "max") + " " +
-                      std::to_string(period.value_or(100'000))));
+  if (v2) {
+    if ((quota && *quota != 0) || (period && *period != 0)) {
+      RUNHV_TRY(set_cpu_time(folders, resources));
+    }
   } else {
     const auto set_period = [&]() -> Result<void> {
       if (!period || *period == 0) return {};

@@ -17,10 +17,12 @@ namespace runhv::oci {
 inline constexpr std::uint64_t kVmmOverheadBytes = 128ull << 20;
 
 // The folders of `path` (linux.cgroupsPath: absolute = from the hierarchy's root, relative = from
-// this process's own cgroup), the named hierarchies of v1 included. Nothing is made.
+// this process's own cgroup, in v2 from that above it), the named hierarchies of v1 included.
+// Nothing is made.
 Result<std::vector<std::string>> cgroup_folders(const std::string& path);
 
-// Makes the folders where they are missing, and what a process needs to enter them.
+// Makes the folders where they are missing, and what a process needs to enter them. In v2 each has
+// the controllers that those above can give.
 Result<void> make_cgroups(const std::vector<std::string>& folders);
 
 // `guest_memory_bytes`: the guest's RAM. A limit for whose controller there is no folder is an

@@ -22,7 +22,9 @@
 namespace runhv::agent {
 namespace {
 
-constexpr std::size_t kStackBytes = 1u << 20;  // copy_up recurses
+constexpr std::size_t kStackBytes = 1u << 20;        // copy_up recurses
+constexpr std::size_t kMakerStackBytes = 64u << 10;  // of who makes a user namespace
+constexpr char kSystemFiles[] = "/sys";
 
 bool set_names(const ContainerRequest& container, Failure& failure) {
   if (container.hostname != nullptr) {
@@ -72,9 +74,7 @@ bool attach(Launch& launch) {
       if (result < 0) return launch.failure.set(result, "attach a standard stream");
       continue;
     }
-    // The process's user opens /dev/stdout as a file: it must be that user's.
-    long result = sys::call(__NR_fchown, end, process.user.uid, process.user.gid);
-    if (result == 0) result = sys::dup3(end, stream, 0);
+    const long result = sys::dup3(end, stream, 0);
     if (result < 0) return launch.failure.set(result, "attach a standard stream");
   }
   return true;
@@ -87,8 +87,7 @@ bool attach_more(Launch& launch) {
   for (unsigned i = 0; i < process.descriptor_count; ++i) {
     const unsigned number = Streams::kStandard + i;
     const int end = launch.streams->container_end(number);
-    long result = sys::call(__NR_fchown, end, process.user.uid, process.user.gid);
-    if (result == 0) result = sys::dup3(end, static_cast<int>(number), 0);
+    const long result = sys::dup3(end, static_cast<int>(number), 0);
     if (result < 0) return launch.failure.set(result, "attach a descriptor");
   }
   return true;
@@ -119,11 +118,49 @@ bool moves_network(const Launch& launch) {
          (launch.namespaces & CLONE_NEWNET) != 0;
 }
 
+// The process's user opens /dev/stdout as a file: it must be that user's.
+bool give_streams(Launch& launch) {
+  const ProcessRequest& process = launch.process;
+  const Users* users = launch.users;
+  const std::uint32_t uid =
+      users == nullptr ? process.user.uid : users->uids.outside(process.user.uid);
+  const std::uint32_t gid =
+      users == nullptr ? process.user.gid : users->gids.outside(process.user.gid);
+  for (unsigned i = 0; i < Streams::kStandard + process.descriptor_count; ++i) {
+    const int end = launch.streams->container_end(i);
+    const long result = end < 0 ? 0 : sys::call(__NR_fchown, end, uid, gid);
+    if (result < 0) return launch.failure.set(result, "give a stream to the process's user");
+  }
+  return true;
+}
+
+// What the process could not do for itself as root of a user namespace, and has by inheritance.
+bool inherit(Launch& launch, int proc) {
+  return set_oom_score(launch.process, proc, launch.failure) &&
+         enter_time_namespace(launch, proc) && set_scheduling(launch.process, launch.failure) &&
+         raise_limits(launch.process, launch.failure);
+}
+
+// Inside of its root. `nodes`: its devices, where it cannot make them; `proc`: where it is needed.
+bool fill_container(Launch& launch, int shares, int nodes, int proc) {
+  const ContainerRequest& container = *launch.container;
+  Failure& failure = launch.failure;
+  if (!make_files(container, failure) || !make_mounts(container, shares, failure) ||
+      !make_devices(container, nodes, failure) || !set_names(container, failure) ||
+      !bring_up_loopback(failure) ||
+      (container.netlink_count != 0 && !configure_network(container.records, failure)) ||
+      !attach(launch) || (proc >= 0 && !set_kernel_parameters(container, proc, failure))) {
+    return false;
+  }
+  // The working directory and the terminal are made before what they lie on may become read-only.
+  return enter_working_directory(launch.process, failure) && finish_mounts(container, failure) &&
+         finish_root(container, failure) && hide_paths(container, failure);
+}
+
 bool make_container(Launch& launch) {
   const ContainerRequest& container = *launch.container;
-  const ProcessRequest& process = launch.process;
   Failure& failure = launch.failure;
-  if (!join_namespaces(launch)) return false;
+  if (!give_streams(launch) || !join_namespaces(launch)) return false;
   if (launch.in_cgroup &&
       !enter_cgroup(launch.number, (launch.namespaces & CLONE_NEWCGROUP) != 0, failure)) {
     return false;
@@ -132,29 +169,32 @@ bool make_container(Launch& launch) {
   // While its folder can be seen. The rules come last: what is made until then is ours.
   const int cgroup = launch.device_filter < 0 ? -1 : open_cgroup(launch.number);
   int proc = -1;
-  if ((container.sysctl_count != 0 || process.has_oom_score_adj || container.has_time_offsets) &&
+  if ((container.sysctl_count != 0 || launch.process.has_oom_score_adj ||
+       container.has_time_offsets) &&
       !open_proc(proc, failure)) {
     return false;
   }
-  if (!enter_time_namespace(launch, proc)) return false;
   int shares = -1;
-  if (!open_shares(container, shares, failure) || !enter_root(container, failure) ||
-      !make_files(container, failure) || !make_mounts(container, shares, failure) ||
-      !make_devices(container, failure) || !set_names(container, failure) ||
-      !bring_up_loopback(failure) ||
-      (container.netlink_count != 0 && !configure_network(container.records, failure)) ||
-      !attach(launch)) {
-    return false;
-  }
-  if (proc >= 0 &&
-      !(set_kernel_parameters(container, proc, failure) && set_oom_score(process, proc, failure))) {
-    return false;
-  }
-  // The working directory and the terminal are made before what they lie on may become read-only.
-  return enter_working_directory(process, failure) && finish_mounts(container, failure) &&
-         finish_root(container, failure) && hide_paths(container, failure) &&
+  return enter_time_namespace(launch, proc) && mount_shares(container, failure) &&
+         open_shares(container, shares, failure) && mount_root(container, failure) &&
+         enter_root(false, failure) && fill_container(launch, shares, -1, proc) &&
+         set_oom_score(launch.process, proc, failure) &&
          (launch.device_filter < 0 ||
           attach_device_filter(cgroup, launch.device_filter, -1, failure));
+}
+
+// The same in a user namespace, once that has its maps: with what make_users has left.
+bool make_container_of_users(Launch& launch) {
+  const ContainerRequest& container = *launch.container;
+  Failure& failure = launch.failure;
+  while (__atomic_load_n(&launch.maps, __ATOMIC_ACQUIRE) == 0) sys::futex_wait(&launch.maps, 0);
+  if (!become_root(failure)) return false;
+  const long result = launch.in_cgroup ? sys::unshare(CLONE_NEWCGROUP) : 0;
+  if (result < 0) return failure.set(result, "make the container's cgroup namespace");
+  int shares = -1;
+  int nodes = -1;
+  return open_shares(container, shares, failure) && open_nodes(nodes, failure) &&
+         enter_root(true, failure) && fill_container(launch, shares, nodes, launch.proc);
 }
 
 bool join_container(Launch& launch) {
@@ -170,11 +210,14 @@ bool join_container(Launch& launch) {
     if (launch.archiver < 0) return failure.set(launch.archiver, "open the agent's own program");
   }
   // The kernel lets nobody who shares its memory join one: this has the same clocks.
-  if (!set_oom_score(launch.process, proc, failure) || !enter_time_namespace(launch, proc)) {
+  if (launch.users != nullptr
+          ? !inherit(launch, proc)
+          : !set_oom_score(launch.process, proc, failure) || !enter_time_namespace(launch, proc)) {
     return false;
   }
   if (launch.in_cgroup && !enter_cgroup(launch.number, false, failure)) return false;
-  if (!join_namespaces(launch)) return false;
+  if (!give_streams(launch) || !join_namespaces(launch)) return false;
+  if (launch.users != nullptr && !become_root(failure)) return false;
   // The container's root lies on the root of the namespace: ".." leads up onto it (path_lookup of
   // Linux), where setns has not.
   long result = sys::chdir("/..");
@@ -183,16 +226,21 @@ bool join_container(Launch& launch) {
   return attach(launch) && enter_working_directory(launch.process, failure);
 }
 
+bool make_or_join(Launch& launch) {
+  if (launch.container == nullptr) return join_container(launch);
+  return launch.users == nullptr ? make_container(launch) : make_container_of_users(launch);
+}
+
 bool set_up(Launch& launch) {
   Failure& failure = launch.failure;
   const std::uint64_t no_signals = 0;
   sys::sigprocmask(SIG_SETMASK, &no_signals);
   sys::umask(0);
   sys::setsid();
-  if (!(launch.container != nullptr ? make_container(launch) : join_container(launch)))
-    return false;
+  if (!make_or_join(launch)) return false;
   if (launch.process.wants_terminal() && !take_terminal(failure)) return false;
-  if (!set_limits(launch.process, failure) || !set_scheduling(launch.process, failure)) {
+  if (!set_limits(launch.process, failure) ||
+      (launch.users == nullptr && !set_scheduling(launch.process, failure))) {
     return false;
   }
   add_home(launch.process, launch.vectors);
@@ -243,9 +291,83 @@ long clone_child(const clone_args& arguments, void (*entry)(Launch*), Launch* la
   return result;
 }
 
+long clone_child_of(Launch& launch, std::uint64_t flags, int cgroup) {
+  clone_args arguments = {};
+  arguments.flags = CLONE_VM | flags;
+  // With CLONE_PARENT it is the caller's.
+  arguments.exit_signal = (flags & CLONE_PARENT) != 0 ? 0 : SIGCHLD;
+  // The records lie behind the stack.
+  arguments.stack = reinterpret_cast<std::uintptr_t>(&launch) - kStackBytes;
+  arguments.stack_size = kStackBytes;
+  if (cgroup >= 0) {
+    arguments.flags |= CLONE_INTO_CGROUP;
+    arguments.cgroup = static_cast<std::uint64_t>(cgroup);
+  }
+  return clone_child(arguments, child_main, &launch);
+}
+
+// What mounts, devices and rules need more for than the root of a user namespace has; then the
+// child, in that namespace.
+bool make_users(Launch& launch) {
+  const ContainerRequest& container = *launch.container;
+  Failure& failure = launch.failure;
+  sys::mkdir(kSystemFiles, 0700);  // another container may have made it
+  // The kernel lets a user namespace mount what can be seen as a whole: this and /proc.
+  long result = sys::mount("sysfs", kSystemFiles, "sysfs", 0, nullptr);
+  if (result < 0) return failure.set(result, "mount sysfs on /sys of the agent");
+  if (!open_proc(launch.proc, failure) || !mount_shares(container, failure) ||
+      !mount_root(container, failure) || !make_nodes(container, *launch.users, failure) ||
+      !give_streams(launch)) {
+    return false;
+  }
+  const int cgroup = launch.in_cgroup ? open_cgroup(launch.number) : -1;
+  if (launch.in_cgroup && cgroup < 0) return failure.set(cgroup, "open the container's cgroup");
+  if (launch.device_filter >= 0 &&
+      !attach_device_filter(cgroup, launch.device_filter, -1, failure)) {
+    return false;
+  }
+  if (!inherit(launch, launch.proc)) return false;
+  std::uint64_t namespaces = launch.namespaces & ~std::uint64_t{CLONE_NEWTIME};
+  // Its root is to be the container's cgroup.
+  if (launch.in_cgroup) namespaces &= ~std::uint64_t{CLONE_NEWCGROUP};
+  const long child = clone_child_of(launch, CLONE_PARENT | namespaces, cgroup);
+  if (child < 0) return failure.set(child, "make the container's namespaces");
+  launch.child = static_cast<int>(child);
+  if (!write_maps(*launch.users, launch.child, launch.proc, failure) ||
+      !give_network(container.records, launch.child, failure)) {
+    sys::kill(launch.child, SIGKILL);
+    return false;
+  }
+  __atomic_store_n(&launch.maps, 1u, __ATOMIC_RELEASE);
+  sys::futex_wake(&launch.maps);
+  return true;
+}
+
+[[noreturn]] void maker_main(Launch* launch) { sys::exit(make_users(*launch) ? 0 : 1); }
+
+// In a mount namespace that goes with the maker. The agent waits for it.
+int start_child_of_users(Launch& launch) {
+  void* const stack = sys::map(kMakerStackBytes);
+  if (sys::map_failed(stack)) {
+    launch.failure.set(-ENOMEM, "make room for a stack");
+    return -1;
+  }
+  clone_args arguments = {};
+  arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_NEWNS;
+  arguments.exit_signal = SIGCHLD;
+  arguments.stack = reinterpret_cast<std::uintptr_t>(stack);
+  arguments.stack_size = kMakerStackBytes;
+  const long maker = clone_child(arguments, maker_main, &launch);
+  int status = 0;
+  if (maker > 0) sys::wait4(static_cast<int>(maker), &status, 0);
+  sys::unmap(stack, kMakerStackBytes);
+  if (maker < 0) launch.failure.set(maker, "make the container's mounts");
+  return maker > 0 && status == 0 ? launch.child : -1;
+}
+
 int start_child(Launch& launch, std::uint64_t flags) {
   if (!make_vectors(launch.process, launch.vectors, launch.failure)) return -1;
-  clone_args arguments = {};
+  if (launch.container != nullptr && launch.users != nullptr) return start_child_of_users(launch);
   std::uint64_t namespaces = launch.container != nullptr ? launch.namespaces : 0;
   // Its root is the cgroup of whoever makes it: not the agent's.
   if (launch.in_cgroup) namespaces &= ~std::uint64_t{CLONE_NEWCGROUP};
@@ -253,12 +375,7 @@ int start_child(Launch& launch, std::uint64_t flags) {
   if (moves_network(launch)) namespaces &= ~std::uint64_t{CLONE_NEWNET};
   // Nobody's clocks may differ yet.
   namespaces &= ~std::uint64_t{CLONE_NEWTIME};
-  arguments.flags = CLONE_VM | flags | namespaces;
-  arguments.exit_signal = SIGCHLD;
-  // The records lie behind the stack.
-  arguments.stack = reinterpret_cast<std::uintptr_t>(&launch) - kStackBytes;
-  arguments.stack_size = kStackBytes;
-  const long pid = clone_child(arguments, child_main, &launch);
+  const long pid = clone_child_of(launch, flags | namespaces, -1);
   if (pid < 0) {
     launch.failure.set(
         pid, launch.container != nullptr ? "make the container's namespaces" : "make a process");

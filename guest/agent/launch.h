@@ -9,6 +9,7 @@
 #include "process.h"
 #include "request.h"
 #include "streams.h"
+#include "users.h"
 
 namespace runhv::agent {
 
@@ -22,6 +23,7 @@ struct Launch {
   const ContainerRequest* container = nullptr;  // of its first process, which makes it
   int joined = -1;               // a pidfd of whose namespaces it joins; negative = nobody's
   std::uint32_t namespaces = 0;  // the container's own
+  const Users* users = nullptr;  // of its user namespace; null: it has none
   std::uint32_t joined_namespaces = 0;
   bool has_time_offsets = false;
   runhv_time_offsets time_offsets = {};  // of that for time, where it is one of them
@@ -40,6 +42,11 @@ struct Launch {
   int terminal = -1;                       // its descriptor of the terminal's other side
   bool at_exec = false;                    // everything but the program has been done
 
+  // Of a user namespace: set by who makes it.
+  int child = -1;
+  int proc = -1;           // a /proc that it has from there
+  std::uint32_t maps = 0;  // 1: they are written; it wakes the child
+
   // Set by the agent, which wakes the child.
   std::uint32_t go = 0;
 
@@ -50,7 +57,8 @@ struct Launch {
 Launch* make_launch(std::span<const std::byte> records, std::span<const std::byte>& copy);
 void free_launch(Launch* launch);
 
-// Starts the child and waits until its program is in place or it has failed. Not with `stops`.
+// Starts the child and waits until its program is in place or it has failed. Not with `stops`, nor
+// where it makes a user namespace.
 // Returns its pid, or -1 with launch.failure.
 int execute_at_once(Launch& launch);
 

@@ -62,6 +62,7 @@ struct Container {
   ContainerRequest request;  // until its first process is in place
   std::uint32_t namespaces = 0;
   std::uint32_t joined_namespaces = 0;  // of the first container's
+  Users users;                          // where it has a user namespace
   bool in_cgroup = false;
   int device_filter = -1;  // its program, where there is one
   int pid = -1;            // of its first process, once that runs
@@ -241,8 +242,20 @@ class Agent {
     container_ok_ = parse({container_memory_, records.size()}, first_.request, container_error_);
     if (!container_ok_) return;
     first_.namespaces = request.namespaces;
+    set_users(first_);
     set_clock_and_entropy(request);
-    if (request.has_resolver) open_resolver(request.resolver);
+    // In the network that the container sees.
+    if (request.has_resolver && !has_users(first_)) open_resolver(request.resolver);
+  }
+
+  static bool has_users(const Container& container) {
+    return (container.namespaces & CLONE_NEWUSER) != 0;
+  }
+
+  // The records go before the container does.
+  static void set_users(Container& container) {
+    container.users.uids.set(container.request.uid_map);
+    container.users.gids.set(container.request.gid_map);
   }
 
   // Without it a container runs all the same, but finds fewer names.
@@ -255,6 +268,22 @@ class Agent {
     if (epoll_ >= 0) resolver_->watch(epoll_, kResolverToken);
   }
 
+  // In the network namespace of process `pid`.
+  void open_resolver_there(int pid) {
+    Failure failure;
+    const int there = sys::pidfd_open(pid);
+    const int here = sys::pidfd_open(1);
+    const long result = there < 0 || here < 0 ? -ESRCH : sys::setns(there, CLONE_NEWNET);
+    if (result < 0) failure.set(result, "enter the container's network namespace");
+    if (result == 0) {
+      open_resolver(first_.request.resolver);
+      sys::setns(here, CLONE_NEWNET);
+    }
+    if (there >= 0) sys::close(there);
+    if (here >= 0) sys::close(here);
+    if (failure.failed) warn(failure);
+  }
+
   // The container runs, whatever becomes of its network.
   void change_network(std::span<const std::byte> records) {
     NetworkRequest request;
@@ -262,6 +291,8 @@ class Agent {
     Failure failure;
     if (!parse(records, request, error)) {
       failure.set(-EINVAL, error.view());
+    } else if (has_users(first_)) {
+      failure.set(-EOPNOTSUPP, "change the interfaces of a container with a user namespace");
     } else {
       configure_network(records, failure);
     }
@@ -468,18 +499,20 @@ class Agent {
     launch.joined_namespaces =
         process.is_first() ? container->joined_namespaces : container->namespaces_to_join();
     launch.namespaces = container->namespaces;
+    if (has_users(*container)) launch.users = &container->users;
     launch.has_time_offsets = container->request.has_time_offsets;
     launch.time_offsets = container->request.time_offsets;
     launch.in_cgroup = container->in_cgroup;
     launch.device_filter = container->device_filter;
     launch.streams = &process.streams;
     // Nothing else waits for the agent yet: the cheap way, without a pipe.
-    if (first && process.execute && !request.wants_terminal()) {
+    const bool makes_users = process.is_first() && launch.users != nullptr;
+    if (first && process.execute && !request.wants_terminal() && !makes_users) {
       process.pid = execute_at_once(launch);
       if (process.pid < 0) return fail(process, launch.failure);
       return on_executed(process);
     }
-    launch.stops = !process.execute || request.wants_terminal();
+    launch.stops = !process.execute || request.wants_terminal() || makes_users;
     process.pid = prepare(launch, process.report);
     if (process.pid < 0) return fail(process, launch.failure);
     // The child, which shares this memory, looks for its ends of the streams yet.
@@ -521,6 +554,7 @@ class Agent {
   bool join_first(Container& container, Failure& failure) {
     constexpr std::uint32_t kShared = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
     container.namespaces = container.request.namespaces;
+    set_users(container);
     container.joined_namespaces = first_.namespaces & kShared & ~container.namespaces;
     if ((container.namespaces & CLONE_NEWNS) == 0 || (container.namespaces & CLONE_NEWPID) == 0) {
       return failure.set(-EINVAL, "expected namespaces of its own for mounts and pids");
@@ -574,6 +608,9 @@ class Agent {
         return;
       }
       process.streams.set_terminal(terminal);
+    }
+    if (process.id == 0 && has_users(first_) && first_.request.has_resolver) {
+      open_resolver_there(process.pid);
     }
     if (process.execute) return release(process);
     send_id(RUNHV_MSG_PREPARED, process.id);

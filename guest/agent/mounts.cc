@@ -10,6 +10,7 @@
 namespace runhv::agent {
 namespace {
 
+constexpr char kNodes[] = "/nodes";  // made where a container needs it
 constexpr std::uint64_t kPropagation = MS_SHARED | MS_SLAVE | MS_PRIVATE | MS_UNBINDABLE;
 
 bool equal(const char* a, const char* b) { return strcmp(a, b) == 0; }
@@ -32,15 +33,20 @@ long make_place(const char* path, bool directory) {
   return file < 0 ? file : sys::close(file);
 }
 
-long bind_share(const MountRecord& mount, int shares) {
-  // Without its first slash: below the shares.
-  const int tree = sys::open_tree(shares, mount.source + 1, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+long bind(int folder, const char* name, const char* destination) {
+  const int tree = sys::open_tree(folder, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (tree < 0) return tree;
   struct stat status;
   long result = sys::fstatat(tree, "", &status, AT_EMPTY_PATH);
-  if (result == 0) result = make_place(mount.destination, S_ISDIR(status.st_mode));
-  if (result == 0) result = sys::move_mount(tree, mount.destination);
+  if (result == 0) result = make_place(destination, S_ISDIR(status.st_mode));
+  if (result == 0) result = sys::move_mount(tree, destination);
   sys::close(tree);
+  return result;
+}
+
+long bind_share(const MountRecord& mount, int shares) {
+  // Without its first slash: below the shares.
+  long result = bind(shares, mount.source + 1, mount.destination);
   // The flags of a bind mount count only when it is mounted again.
   if (result == 0 && mount.how.flags != 0) {
     result = sys::mount(nullptr, mount.destination, nullptr, mount.how.flags | MS_REMOUNT | MS_BIND,
@@ -142,20 +148,49 @@ bool make_mounts(const ContainerRequest& container, int shares, Failure& failure
   });
 }
 
-bool make_devices(const ContainerRequest& container, Failure& failure) {
-  const bool made = for_each(container.records, RUNHV_REC_DEVICE, [&](const Record& record) {
+// Calls `act(path, device)` for each device of the container: those that were asked for come first.
+template <typename Act>
+bool for_each_device(const ContainerRequest& container, Act act) {
+  const bool done = for_each(container.records, RUNHV_REC_DEVICE, [&](const Record& record) {
     DeviceRecord device;
     decode(record, device);
-    const runhv_device& what = device.what;
+    return act(device.path, device.what);
+  });
+  if (!done) return false;
+  for (const DefaultDevice& device : kDefaultDevices) {
+    const runhv_device what = {S_IFCHR | 0666, device.major, device.minor, 0, 0, 0};
+    if (!act(device.path, what)) return false;
+  }
+  return true;
+}
+
+bool make_nodes(const ContainerRequest& container, const Users& users, Failure& failure) {
+  sys::mkdir(kNodes, 0700);  // another container may have made it
+  const long result = sys::mount("tmpfs", kNodes, "tmpfs", 0, "mode=755");
+  if (result < 0) return failure.set(result, "mount tmpfs for devices");
+  std::uint64_t number = 0;
+  return for_each_device(container, [&](const char* path, const runhv_device& device) {
+    const long made =
+        make_node(Text<64>(kNodes).add("/").add_number(number++).c_str(), device.mode, device.major,
+                  device.minor, users.uids.outside(device.uid), users.gids.outside(device.gid));
+    return made == 0 || failure.set(made, "make device ", path);
+  });
+}
+
+bool open_nodes(int& nodes, Failure& failure) {
+  nodes = sys::open(kNodes, O_PATH | O_DIRECTORY);
+  return nodes >= 0 || failure.set(nodes, "open the devices");
+}
+
+bool make_devices(const ContainerRequest& container, int nodes, Failure& failure) {
+  std::uint64_t number = 0;
+  const bool made = for_each_device(container, [&](const char* path, const runhv_device& device) {
     const long result =
-        make_node(device.path, what.mode, what.major, what.minor, what.uid, what.gid);
-    return result == 0 || failure.set(result, "make device ", device.path);
+        nodes < 0 ? make_node(path, device.mode, device.major, device.minor, device.uid, device.gid)
+                  : bind(nodes, Text<24>().add_number(number++).c_str(), path);
+    return result == 0 || failure.set(result, "make device ", path);
   });
   if (!made) return false;
-  for (const DefaultDevice& device : kDefaultDevices) {
-    const long result = make_node(device.path, S_IFCHR | 0666, device.major, device.minor, 0, 0);
-    if (result < 0) return failure.set(result, "make device ", device.path);
-  }
   for (const DefaultLink& link : kDefaultLinks) {
     const long result = make_link(link.target, link.path);
     if (result < 0) return failure.set(result, "make link ", link.path);

@@ -104,8 +104,8 @@ bool send_message(const NetlinkRecord& netlink, int socket, Failure& failure) {
   return result == 0 || (removes && had_gone) || failure.set(result, netlink.what);
 }
 
-// Into the network namespace of the caller, which is pid 1 where it looks for pids.
-long move_here(int socket, int index) {
+// Into the network namespace of process `pid`, as the caller sees it.
+long move(int socket, int index, std::uint32_t pid) {
   struct {
     nlmsghdr header;
     ifinfomsg link;
@@ -118,31 +118,43 @@ long move_here(int socket, int index) {
   message.link.ifi_index = index;
   message.attribute.rta_len = RTA_LENGTH(sizeof message.pid);
   message.attribute.rta_type = IFLA_NET_NS_PID;
-  message.pid = 1;
+  message.pid = pid;
   return say(socket, reinterpret_cast<const std::byte*>(&message), sizeof message);
 }
 
+// The interfaces that the records are about.
+bool move_all(int socket, std::span<const std::byte> records, std::uint32_t pid, Failure& failure) {
+  bool moved[RUNHV_MAX_NETWORKS] = {};
+  return for_each(records, RUNHV_REC_NETLINK, [&](const Record& record) {
+    NetlinkRecord netlink;
+    decode(record, netlink);
+    const std::uint32_t interface = netlink.head.interface;
+    if (moved[interface]) return true;
+    moved[interface] = true;
+    const int index = indices.of[interface];
+    const long result = index == 0 ? -ENODEV : move(socket, index, pid);
+    return result == 0 || failure.set(result, "bring an interface in, to ", netlink.what);
+  });
+}
+
 }  // namespace
+
+bool give_network(std::span<const std::byte> records, int pid, Failure& failure) {
+  const int socket = sys::socket(AF_NETLINK, SOCK_RAW);
+  if (socket < 0) return failure.set(socket, "open a socket of rtnetlink");
+  if (indices.last == 0) find_devices(socket);
+  const bool done = move_all(socket, records, static_cast<std::uint32_t>(pid), failure);
+  sys::close(socket);
+  return done;
+}
 
 bool move_network(std::span<const std::byte> records, Failure& failure) {
   // It stays one of the agent's namespace.
   const int socket = sys::socket(AF_NETLINK, SOCK_RAW);
   if (socket < 0) return failure.set(socket, "open a socket of rtnetlink");
   const long made = sys::unshare(CLONE_NEWNET);
-  bool moved[RUNHV_MAX_NETWORKS] = {};
-  const bool done =
-      made < 0
-          ? failure.set(made, "make the container's network namespace")
-          : for_each(records, RUNHV_REC_NETLINK, [&](const Record& record) {
-              NetlinkRecord netlink;
-              decode(record, netlink);
-              const std::uint32_t interface = netlink.head.interface;
-              if (moved[interface]) return true;
-              moved[interface] = true;
-              const int index = indices.of[interface];
-              const long result = index == 0 ? -ENODEV : move_here(socket, index);
-              return result == 0 || failure.set(result, "bring an interface in, to ", netlink.what);
-            });
+  const bool done = made < 0 ? failure.set(made, "make the container's network namespace")
+                             : move_all(socket, records, 1, failure);
   sys::close(socket);
   return done;
 }

@@ -17,4 +17,7 @@ bool configure_network(std::span<const std::byte> records, Failure& failure);
 // about; the agent's has them until then. REQUIRES: the caller is pid 1 of its pid namespace.
 bool move_network(std::span<const std::byte> records, Failure& failure);
 
+// Brings the same interfaces, which are the caller's, into the network namespace of process `pid`.
+bool give_network(std::span<const std::byte> records, int pid, Failure& failure);
+
 }  // namespace runhv::agent

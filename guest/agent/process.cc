@@ -76,6 +76,18 @@ bool set_groups(const ProcessRequest& process, Failure& failure) {
   return result == 0 || failure.set(result, "set the additional groups");
 }
 
+// Calls `set(limit)`, which returns a negative errno where it fails, for each limit.
+template <typename Set>
+bool for_each_limit(const ProcessRequest& process, Failure& failure, Set set) {
+  return for_each(process.records, RUNHV_REC_RLIMIT, [&](const Record& record) {
+    runhv_rlimit limit;
+    decode(record, limit);
+    const long result = set(limit);
+    if (result == 0) return true;
+    return failure.set(result, "set resource limit ", Text<24>().add_number(limit.resource).view());
+  });
+}
+
 template <typename Try>
 long search(const Vectors& vectors, Try try_path) {
   const char* path = find_variable(vectors.environment, "PATH");
@@ -128,13 +140,19 @@ void add_home(const ProcessRequest& process, Vectors& vectors) {
 }
 
 bool set_limits(const ProcessRequest& process, Failure& failure) {
-  return for_each(process.records, RUNHV_REC_RLIMIT, [&](const Record& record) {
-    runhv_rlimit limit;
-    decode(record, limit);
+  return for_each_limit(process, failure, [](const runhv_rlimit& limit) {
     const std::uint64_t values[2] = {limit.soft, limit.hard};
-    const long result = sys::setrlimit(limit.resource, values);
-    if (result == 0) return true;
-    return failure.set(result, "set resource limit ", Text<24>().add_number(limit.resource).view());
+    return sys::setrlimit(limit.resource, values);
+  });
+}
+
+bool raise_limits(const ProcessRequest& process, Failure& failure) {
+  return for_each_limit(process, failure, [](const runhv_rlimit& limit) {
+    std::uint64_t values[2];
+    const long result = sys::getrlimit(limit.resource, values);
+    if (result < 0 || values[1] >= limit.hard) return result;
+    values[1] = limit.hard;
+    return sys::setrlimit(limit.resource, values);
   });
 }
 

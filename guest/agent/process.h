@@ -21,6 +21,9 @@ bool make_vectors(const ProcessRequest& process, Vectors& out, Failure& failure)
 void add_home(const ProcessRequest& process, Vectors& vectors);
 
 bool set_limits(const ProcessRequest& process, Failure& failure);
+// The hard limits are at least those of the process, which may come to be of a user namespace that
+// can only lower them.
+bool raise_limits(const ProcessRequest& process, Failure& failure);
 // Scheduler, priority of I/O, processors, personality.
 bool set_scheduling(const ProcessRequest& process, Failure& failure);
 // `proc`: a /proc that no link of the container's leads out of.

@@ -14,7 +14,11 @@ constexpr std::uint32_t kResources = 16;          // RLIM_NLIMITS
 constexpr std::uint32_t kMaxDeviceMajor = 0xfff;  // MINORBITS = 20
 constexpr std::uint32_t kMaxDeviceMinor = 0xfffff;
 constexpr std::uint32_t kNamespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC |
-                                      CLONE_NEWNET | CLONE_NEWCGROUP | CLONE_NEWTIME;
+                                      CLONE_NEWNET | CLONE_NEWCGROUP | CLONE_NEWTIME |
+                                      CLONE_NEWUSER;
+// What the user namespace has to own, for its root to set the container up.
+constexpr std::uint32_t kOwnedByUsers =
+    CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP;
 constexpr std::uint32_t kSeccompFlags =
     SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 
@@ -156,6 +160,24 @@ const char* apply(const Record& record, ProcessRequest& out) {
   }
 }
 
+const char* wrong_map(const Record& record, std::span<const std::byte>& out) {
+  out = record.data;
+  return !record.data.empty() && record.data.size() % sizeof(runhv_id_range) == 0 &&
+                 record.data.size() / sizeof(runhv_id_range) <= RUNHV_MAX_ID_RANGES
+             ? nullptr
+             : "expected 1 to 340 struct runhv_id_range";
+}
+
+const char* wrong_users(const ContainerRequest& container) {
+  const bool has_users = (container.namespaces & CLONE_NEWUSER) != 0;
+  if (container.uid_map.empty() == has_users || container.gid_map.empty() == has_users) {
+    return "a user namespace and both of its maps come together";
+  }
+  return has_users && (~container.namespaces & kOwnedByUsers) != 0
+             ? "with a user namespace come all others"
+             : nullptr;
+}
+
 // What is wrong, or null; as all that follow.
 const char* wrong_netlink(const Record& record) {
   NetlinkRecord netlink;
@@ -272,6 +294,10 @@ const char* apply(const Record& record, ContainerRequest& out) {
                  ? nullptr
                  : "nanoseconds out of range";
     }
+    case RUNHV_REC_UID_MAP:
+      return wrong_map(record, out.uid_map);
+    case RUNHV_REC_GID_MAP:
+      return wrong_map(record, out.gid_map);
     case RUNHV_REC_NETLINK:
       ++out.netlink_count;
       return wrong_netlink(record);
@@ -469,9 +495,9 @@ bool decode(const Record& record, runhv_network_slot& out) { return exactly(reco
 
 bool parse(std::span<const std::byte> records, ContainerRequest& out, Text<512>& error) {
   if (!parse_records(records, out, "CONTAINER", error)) return false;
-  if (out.root_type != nullptr) return true;
-  error.add("CONTAINER: no root");
-  return false;
+  const char* wrong = out.root_type == nullptr ? "no root" : wrong_users(out);
+  if (wrong != nullptr) error.add("CONTAINER: ").add(wrong);
+  return wrong == nullptr;
 }
 
 bool parse(std::span<const std::byte> records, ProcessRequest& out, Text<512>& error) {

@@ -99,6 +99,8 @@ struct ContainerRequest {
   bool has_time_offsets = false;
   runhv_time_offsets time_offsets = {};
   std::uint32_t namespaces = 0;
+  std::span<const std::byte> uid_map;  // runhv_id_range each, of the user namespace
+  std::span<const std::byte> gid_map;
   const char* hostname = nullptr;
   const char* domainname = nullptr;
   runhv_root root = {};

@@ -305,7 +305,7 @@ TEST(RequestTest, SizesAndRangesOfAContainerAreChecked) {
   EXPECT_EQ(container_with(RUNHV_REC_NAMESPACES, number(CLONE_VM)),
             "CONTAINER: record 2: unknown namespace");
   EXPECT_EQ(container_with(RUNHV_REC_NAMESPACES, number(CLONE_NEWUSER)),
-            "CONTAINER: record 2: unknown namespace");
+            "CONTAINER: a user namespace and both of its maps come together");
   EXPECT_EQ(container_with(RUNHV_REC_CLOCK, number(1)),
             "CONTAINER: record 2: expected nanoseconds");
   EXPECT_EQ(container_with(RUNHV_REC_ENTROPY, "31"), "CONTAINER: record 2: expected 32 bytes");
@@ -315,6 +315,29 @@ TEST(RequestTest, SizesAndRangesOfAContainerAreChecked) {
             "CONTAINER: record 2: expected a name with dots");
   EXPECT_EQ(container_with(RUNHV_REC_SYSCTL, text("..a") + text("1")),
             "CONTAINER: record 2: expected a name with dots");
+}
+
+TEST(RequestTest, AUserNamespaceHasMapsAndOwnsAllOthers) {
+  constexpr std::uint32_t kOthers =
+      CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP;
+  const auto namespaces = [](std::uint32_t which) {
+    return record(RUNHV_REC_NAMESPACES, bytes_of(which));
+  };
+  const std::string range = bytes_of(runhv_id_range{0, 100000, 65536});
+  const std::string maps = record(RUNHV_REC_UID_MAP, range) + record(RUNHV_REC_GID_MAP, range);
+  const Container container(root() + namespaces(CLONE_NEWUSER | kOthers) + maps);
+  ASSERT_TRUE(container.ok);
+  EXPECT_EQ(container.request.uid_map.size(), sizeof(runhv_id_range));
+  EXPECT_EQ(error_of<Container>(root() + namespaces(CLONE_NEWUSER | CLONE_NEWNS) + maps),
+            "CONTAINER: with a user namespace come all others");
+  EXPECT_EQ(error_of<Container>(root() + maps),
+            "CONTAINER: a user namespace and both of its maps come together");
+  EXPECT_EQ(container_with(RUNHV_REC_UID_MAP, ""),
+            "CONTAINER: record 2: expected 1 to 340 struct runhv_id_range");
+  EXPECT_EQ(container_with(RUNHV_REC_GID_MAP, std::string(341 * sizeof(runhv_id_range), '\0')),
+            "CONTAINER: record 2: expected 1 to 340 struct runhv_id_range");
+  EXPECT_EQ(container_with(RUNHV_REC_UID_MAP, "short"),
+            "CONTAINER: record 2: expected 1 to 340 struct runhv_id_range");
 }
 
 TEST(RequestTest, HowAProcessIsScheduledArrives) {

@@ -93,27 +93,32 @@ bool mount_image(const ContainerRequest& container, Failure& failure) {
 
 }  // namespace
 
-bool open_shares(const ContainerRequest& container, int& shares, Failure& failure) {
+bool mount_shares(const ContainerRequest& container, Failure& failure) {
   if (!container.has_shares) return true;
   sys::mkdir(kShares, 0700);  // another container may have made it
-  long result = sys::mount(RUNHV_SHARES_TAG, kShares, "virtiofs", 0, nullptr);
-  if (result < 0) return failure.set(result, "mount the shared files of the host");
+  const long result = sys::mount(RUNHV_SHARES_TAG, kShares, "virtiofs", 0, nullptr);
+  return result == 0 || failure.set(result, "mount the shared files of the host");
+}
+
+bool open_shares(const ContainerRequest& container, int& shares, Failure& failure) {
+  if (!container.has_shares) return true;
   shares = sys::open(kShares, O_PATH | O_DIRECTORY);
   return shares >= 0 || failure.set(shares, "open the shared files of the host");
 }
 
-bool enter_root(const ContainerRequest& container, Failure& failure) {
+bool mount_root(const ContainerRequest& container, Failure& failure) {
   long result = sys::mount("dev", "/dev", "devtmpfs", 0, nullptr);
   if (result < 0) return failure.set(result, "mount devtmpfs on /dev of the agent");
-  if ((container.root.flags & RUNHV_ROOT_SHARE) != 0) {
-    result = mount_share(container.root_device);
-    if (result < 0) return failure.set(result, "mount the root folder");
-  } else if (!mount_image(container, failure)) {
-    return false;
-  }
+  if ((container.root.flags & RUNHV_ROOT_SHARE) == 0) return mount_image(container, failure);
+  result = mount_share(container.root_device);
+  return result == 0 || failure.set(result, "mount the root folder");
+}
 
+bool enter_root(bool is_locked, Failure& failure) {
+  // A copy of it can be moved.
+  long result = is_locked ? sys::mount(kRoot, kRoot, nullptr, MS_BIND | MS_REC, nullptr) : 0;
   // pivot_root does not work on an initramfs.
-  result = sys::chdir(kRoot);
+  if (result == 0) result = sys::chdir(kRoot);
   if (result == 0) result = sys::mount(".", "/", nullptr, MS_MOVE, nullptr);
   if (result == 0) result = sys::chroot(".");
   if (result == 0) result = sys::chdir("/");

@@ -214,6 +214,9 @@ inline long setdomainname(const char* name, std::size_t size) {
 inline long setrlimit(unsigned resource, const std::uint64_t limit[2]) {
   return call(__NR_prlimit64, 0, resource, limit, nullptr);
 }
+inline long getrlimit(unsigned resource, std::uint64_t limit[2]) {
+  return call(__NR_prlimit64, 0, resource, nullptr, limit);
+}
 // struct sched_attr, linux/sched/types.h: 48 bytes or more, its size first.
 inline long sched_setattr(const void* attributes) {
   return call(__NR_sched_setattr, 0, attributes, 0);

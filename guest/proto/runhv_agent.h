@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define RUNHV_PROTO_MAGIC 0x41565248u /* "HRVA" */
-#define RUNHV_PROTO_VERSION 6u
+#define RUNHV_PROTO_VERSION 7u
 
 /* vsock: the agent connects to the host (CID 2). The ports of streams are the host's to choose,
  * above this one, each for one connection; those of the first process begin here. */
@@ -166,6 +166,8 @@ enum {
   RUNHV_REC_TIME_OFFSETS = 30, /* struct runhv_time_offsets, of the time namespace */
   RUNHV_REC_HOOK = 31,         /* struct runhv_hook, then strings: the state (JSON), the path, its
                                   arguments, its variables; repeats */
+  RUNHV_REC_UID_MAP = 34, /* struct runhv_id_range[], of the user namespace, which NAMESPACES has */
+  RUNHV_REC_GID_MAP = 35, /* the same, of groups; neither or both */
   RUNHV_REC_NETLINK = 40, /* struct runhv_netlink, then the message, then a string that says what
                              it does; repeats */
   RUNHV_REC_NETWORK_SLOT = 41, /* struct runhv_network_slot; repeats */
@@ -204,6 +206,11 @@ struct runhv_time_offsets {
   int64_t monotonic_seconds, boottime_seconds;
   uint32_t monotonic_nanoseconds, boottime_nanoseconds;
 };
+/* A line of /proc/PID/uid_map: user_namespaces(7). */
+struct runhv_id_range {
+  uint32_t inside, outside, count; /* neither end goes beyond UINT32_MAX - 1 */
+};
+#define RUNHV_MAX_ID_RANGES 340u /* Linux's own bound */
 /* Shares: trees and files of the host, entries "/0", "/1", … of the virtiofs with this tag. */
 #define RUNHV_SHARES_TAG "runhv"
 

@@ -176,6 +176,10 @@ Result<std::vector<std::byte>> encode_container(const ContainerSpec& spec,
   std::vector<std::byte> out;
   append_root(out, spec);
   Record(out, RUNHV_REC_NAMESPACES).object(spec.namespaces);
+  if (!spec.uid_map.empty()) {
+    Record(out, RUNHV_REC_UID_MAP).bytes(std::as_bytes(std::span(spec.uid_map)));
+    Record(out, RUNHV_REC_GID_MAP).bytes(std::as_bytes(std::span(spec.gid_map)));
+  }
   if (!spec.hostname.empty()) Record(out, RUNHV_REC_HOSTNAME).string(spec.hostname);
   if (!spec.domainname.empty()) Record(out, RUNHV_REC_DOMAINNAME).string(spec.domainname);
   for (const FileSpec& file : spec.files) {

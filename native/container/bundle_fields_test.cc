@@ -459,7 +459,7 @@ TEST(BundleFields, EveryRangeHasItsEnds) {
       {"/hooks/prestart", {"[]", R"([{"path":"/x"}])"}, {}},
       {"/hooks/startContainer", {"[]", R"([{"path":"/x","timeout":2147483647}])"}, {}},
       {"/linux/namespaces/0/type",
-       {R"("pid")", R"("mount")", R"("uts")", R"("ipc")", R"("cgroup")", R"("user")"},
+       {R"("pid")", R"("mount")", R"("uts")", R"("ipc")", R"("cgroup")"},
        {R"("")", R"("net")", R"("mnt")", R"("Pid")", R"("pid ")", R"("vm")"}},
       {"/linux/namespaces/0/path", {}, {R"("/proc/1/ns/pid")"}},
       {"/linux/namespaces/1/path", {in_quotes(kFile)}, {R"("netns/a")"}},

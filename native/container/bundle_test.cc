@@ -88,7 +88,7 @@ TEST(Bundle, TheGuestsOwnNamespaceHasTheInterfacesOfANetworkNamespaceWithAPath) 
 
 TEST(Bundle, DevicesNamespacesAndPathsAreRead) {
   const auto config = parse(bundle(R"("hostname":"web","linux":{
-    "namespaces":[{"type":"pid"},{"type":"mount"},{"type":"user"},{"type":"network"}],
+    "namespaces":[{"type":"pid"},{"type":"mount"},{"type":"network"}],
     "devices":[{"path":"/dev/fuse","type":"c","major":10,"minor":229,"fileMode":438,"uid":1,"gid":2},
                {"path":"/dev/pipe","type":"p"}],
     "maskedPaths":["/proc/kcore"],"readonlyPaths":["/proc/sys"],
@@ -102,6 +102,73 @@ TEST(Bundle, DevicesNamespacesAndPathsAreRead) {
   EXPECT_EQ(config->container.devices.at(1).fixed.mode, linux_abi::kSIfifo | 0666u);
   EXPECT_EQ(config->container.root_propagation, linux_abi::kMsPrivate | linux_abi::kMsRec);
   EXPECT_EQ(config->container.sysctls.at(0).second, "1");
+}
+
+std::string with_users(const std::string& namespaces, const std::string& uids,
+                       const std::string& gids) {
+  return bundle(R"("linux":{"namespaces":[)" + namespaces + R"(],"uidMappings":[)" + uids +
+                R"(],"gidMappings":[)" + gids + "]}");
+}
+
+constexpr const char* kWithUsers = R"({"type":"pid"},{"type":"mount"},{"type":"user"})";
+constexpr const char* kShifted = R"({"containerID":0,"hostID":100000,"size":65536})";
+
+TEST(Bundle, AUserNamespaceOwnsWhatTheContainerSees) {
+  const auto config = parse(with_users(
+      kWithUsers, kShifted, R"({"containerID":5,"hostID":0,"size":1},)" + std::string(kShifted)));
+  EXPECT_FALSE(config) << "the ranges overlap";
+  const auto good = parse(with_users(
+      kWithUsers, kShifted,
+      R"({"containerID":0,"hostID":7,"size":1},{"containerID":1,"hostID":4294967294,"size":1})"));
+  ASSERT_TRUE(good) << to_string(good.error());
+  const ContainerSpec& spec = good->container;
+  EXPECT_EQ(spec.namespaces, linux_abi::kCloneNewuser | linux_abi::kCloneNewpid |
+                                 linux_abi::kCloneNewns | linux_abi::kCloneNewnet |
+                                 linux_abi::kCloneNewipc | linux_abi::kCloneNewuts |
+                                 linux_abi::kCloneNewcgroup);
+  ASSERT_EQ(spec.uid_map.size(), 1u);
+  EXPECT_EQ(spec.uid_map[0].outside, 100000u);
+  EXPECT_EQ(spec.uid_map[0].count, 65536u);
+  ASSERT_EQ(spec.gid_map.size(), 2u);
+  EXPECT_EQ(spec.gid_map[1].inside, 1u);
+  EXPECT_EQ(spec.gid_map[1].outside, 4294967294u);
+}
+
+TEST(Bundle, MapsThatTheKernelWouldNotTakeAreNamed) {
+  const auto with = [](const std::string& uids) {
+    return complaint(with_users(kWithUsers, uids, kShifted));
+  };
+  const std::string first = std::string(kShifted) + ",";
+  EXPECT_THAT(with(""), HasSubstr("linux.uidMappings: user namespaces enabled, but no uid"));
+  EXPECT_THAT(with(R"({"containerID":1,"hostID":0,"size":1})"),
+              HasSubstr("no user mapping found for root"));
+  EXPECT_THAT(with(first + R"({"containerID":65535,"hostID":1,"size":1})"),
+              HasSubstr("linux.uidMappings[1].containerID: the range overlaps"));
+  EXPECT_THAT(with(first + R"({"containerID":65536,"hostID":99999,"size":2})"),
+              HasSubstr("linux.uidMappings[1].hostID: the range overlaps"));
+  EXPECT_EQ(with(first + R"({"containerID":65536,"hostID":99999,"size":1})"), "accepted");
+  EXPECT_THAT(with(first + R"({"containerID":65536,"hostID":0,"size":0})"),
+              HasSubstr("linux.uidMappings[1].size: expected an integer from 1"));
+  EXPECT_THAT(with(first + R"({"containerID":4294967294,"hostID":0,"size":2})"),
+              HasSubstr("linux.uidMappings[1].size: expected an integer from 1 to 1"));
+  EXPECT_THAT(with(first + R"({"containerID":4294967295,"hostID":0,"size":1})"),
+              HasSubstr("linux.uidMappings[1].containerID: expected an integer from 0"));
+  EXPECT_THAT(with(R"({"containerID":0,"size":1})"),
+              HasSubstr("linux.uidMappings[0].hostID: missing"));
+  EXPECT_THAT(complaint(with_users(R"({"type":"pid"})", kShifted, kShifted)),
+              HasSubstr("but USER namespace isn't enabled"));
+  EXPECT_THAT(complaint(with_users(R"({"type":"mount"},{"type":"user"})", kShifted, kShifted)),
+              HasSubstr("namespaces of its own for pid and mount"));
+  std::string many = kShifted;
+  for (unsigned i = 0; i < 340; ++i) {
+    const std::string id = std::to_string(i);
+    many +=
+        R"(,{"containerID":)" + std::to_string(65536 + i) + R"(,"hostID":)" + id + R"(,"size":1})";
+    if (i == 20) {
+      EXPECT_EQ(with(many), "accepted");
+    }
+  }
+  EXPECT_THAT(with(many), HasSubstr("more than 340 ranges"));
 }
 
 TEST(Bundle, AnnotationWinsOverVmWinsOverResources) {

@@ -12,6 +12,7 @@
 #include "container/linux_abi.h"
 #include "container/machine_config.h"
 #include "platform/clock.h"
+#include "platform/file_node.h"
 #include "platform/process.h"
 #include "platform/random.h"
 
@@ -84,10 +85,15 @@ Container::Impl::~Impl() {
   processes_.clear();
 }
 
+void keep_users_apart(ContainerSpec& container) {
+  if (!platform::acts_for_all_users()) container.drop_user_namespace();
+}
+
 Result<void> Container::Impl::make(ContainerConfig config, const MakeMachine& make_machine) {
   RUNHV_TRY(check_container_id(id_));
   const std::uint64_t now = platform::monotonic_ns();
   RUNHV_TRY_ASSIGN(bundle_, read_bundle(config.bundle));
+  keep_users_apart(bundle_.container);
   if (bundle_.container.has_host_hooks && !config.runs_hooks) {
     return Fail{Error{Code::kUnsupported, operation("make"),
                       "config.json has hooks; runhv create, start and delete run them"}};
@@ -137,8 +143,9 @@ Result<void> Container::Impl::make_machine() {
   if (network_) {
     RUNHV_TRY(connect_network());
     RUNHV_TRY_ASSIGN(resolver, connect_resolver());
-    // The guest's first namespace has the interfaces.
-    container.namespaces &= ~linux_abi::kCloneNewnet;
+    // The guest's first namespace has the interfaces, and gives them away where others own what the
+    // container sees.
+    if (container.uid_map.empty()) container.namespaces &= ~linux_abi::kCloneNewnet;
   }
   RUNHV_TRY_ASSIGN(container_request_,
                    encode_container(container, network_messages({}, interfaces_), resolver));

@@ -26,6 +26,10 @@
 namespace runhv::container {
 
 // The runtime specification's state, as a process of the container sees it.
+// Who may not give files away shows the guest one user, root, in place of those that the maps name:
+// then there is no user namespace.
+void keep_users_apart(ContainerSpec& container);
+
 std::string state_for_hooks(const std::string& id, const std::string& folder, const Bundle& bundle);
 
 // The phases and what leads from one to another: docs/life.md.

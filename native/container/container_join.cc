@@ -24,6 +24,7 @@ Result<ProcessNumber> Container::Impl::join(JoinConfig config) {
   }
   RUNHV_TRY_ASSIGN(Bundle bundle,
                    parse_bundle(config.json, "read its config.json", Joins::kMachine));
+  keep_users_apart(bundle.container);
   find_shares(config.bundle, bundle);
   if (!bundle.container.root_is_shared) {
     return Fail{Error{Code::kUnsupported, joining,

@@ -128,14 +128,10 @@ void check_joined(const JsonNode& namespaces, const ContainerSpec& spec) {
 
 void read_namespaces(const JsonNode& namespaces, Joins joins, ContainerSpec& spec) {
   static constexpr std::pair<std::string_view, std::uint32_t> kFlags[] = {
-      {"pid", linux_abi::kCloneNewpid},
-      {"mount", linux_abi::kCloneNewns},
-      {"uts", linux_abi::kCloneNewuts},
-      {"ipc", linux_abi::kCloneNewipc},
-      {"cgroup", linux_abi::kCloneNewcgroup},
-      {"network", linux_abi::kCloneNewnet},
-      {"user", 0},
-      {"time", linux_abi::kCloneNewtime}};
+      {"pid", linux_abi::kCloneNewpid},       {"mount", linux_abi::kCloneNewns},
+      {"uts", linux_abi::kCloneNewuts},       {"ipc", linux_abi::kCloneNewipc},
+      {"cgroup", linux_abi::kCloneNewcgroup}, {"network", linux_abi::kCloneNewnet},
+      {"user", linux_abi::kCloneNewuser},     {"time", linux_abi::kCloneNewtime}};
   std::vector<std::string> seen;
   for (const JsonNode& node : namespaces.elements()) {
     const std::string type = node["type"].required("a string").string();
@@ -174,6 +170,52 @@ void read_namespaces(const JsonNode& namespaces, Joins joins, ContainerSpec& spe
         "container in a VM cannot have",
         Code::kUnsupported);
   }
+}
+
+// In runc's words where callers may look for them.
+void check_id_map(const JsonNode& node, const IdMap& map, std::string_view id,
+                  std::string_view who) {
+  if (map.empty()) {
+    node.complain("user namespaces enabled, but no " + std::string(id) + " mappings found");
+  } else if (!maps(map, 0)) {
+    node.complain("user namespaces enabled, but no " + std::string(who) +
+                  " mapping found for root");
+  } else if (!fits_into_a_write(map)) {
+    node.complain("as text it is longer than the 4095 bytes that the kernel takes");
+  }
+}
+
+void read_users(const JsonNode& section, Joins joins, ContainerSpec& spec) {
+  constexpr std::uint32_t kSeen = linux_abi::kCloneNewpid | linux_abi::kCloneNewns;
+  constexpr std::uint32_t kUnseen = linux_abi::kCloneNewuts | linux_abi::kCloneNewipc |
+                                    linux_abi::kCloneNewnet | linux_abi::kCloneNewcgroup;
+  const JsonNode uids = section["uidMappings"];
+  const JsonNode gids = section["gidMappings"];
+  spec.uid_map = read_id_map(uids);
+  spec.gid_map = read_id_map(gids);
+  const JsonNode namespaces = section["namespaces"];
+  if ((spec.namespaces & linux_abi::kCloneNewuser) == 0) {
+    if (!spec.uid_map.empty() || !spec.gid_map.empty()) {
+      namespaces.complain(
+          "user namespace mappings specified, but USER namespace isn't enabled in the config");
+    }
+    return;
+  }
+  check_id_map(uids, spec.uid_map, "uid", "user");
+  check_id_map(gids, spec.gid_map, "gid", "group");
+  if ((spec.namespaces & kSeen) != kSeen) {
+    namespaces.complain(
+        "with a user namespace a container has namespaces of its own for pid and mount",
+        Code::kUnsupported);
+  }
+  if (joins == Joins::kMachine && (spec.namespaces & kJoined) != kJoined) {
+    namespaces.complain(
+        "a container that joins another's VM has a user namespace only with those of its own for "
+        "network, ipc and uts",
+        Code::kUnsupported);
+  }
+  // The guest's own would be those of somebody whom its root may not speak for.
+  spec.namespaces |= kUnseen;
 }
 
 void read_devices(const JsonNode& devices, ContainerSpec& spec) {
@@ -267,6 +309,7 @@ void read_sysctls(const JsonNode& sysctls, Joins joins, ContainerSpec& spec) {
 
 void read_linux(const JsonNode& section, Joins joins, ContainerSpec& spec) {
   read_namespaces(section["namespaces"], joins, spec);
+  read_users(section, joins, spec);
   read_devices(section["devices"], spec);
   spec.masked_paths = guest_paths(section["maskedPaths"]);
   spec.read_only_paths = guest_paths(section["readonlyPaths"]);

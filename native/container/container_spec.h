@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "container/cgroup_settings.h"
+#include "container/id_map.h"
+#include "container/linux_abi.h"
 #include "runhv_agent.h"
 
 namespace runhv::container {
@@ -63,6 +65,9 @@ struct ContainerSpec {
   std::vector<ShareSpec> shares;
   std::vector<MountSpec> mounts;
   std::uint32_t namespaces = 0;  // CLONE_NEW*
+  // Of the user namespace; both are empty where it has none.
+  IdMap uid_map;
+  IdMap gid_map;
   // Of the host: its interfaces become the guest's. Empty: a loopback only.
   std::string network_namespace;
   std::string hostname;
@@ -78,6 +83,13 @@ struct ContainerSpec {
   std::vector<HookSpec> start_hooks;
   std::string hook_state;  // the specification's state, for them; its owner's to set
   bool has_host_hooks = false;
+
+  // As if it had not been asked for.
+  void drop_user_namespace() {
+    namespaces &= ~linux_abi::kCloneNewuser;
+    uid_map.clear();
+    gid_map.clear();
+  }
 
   // Of the host; empty where the root is a block image.
   std::string root_folder() const { return root_is_shared ? shares.front().path : std::string(); }

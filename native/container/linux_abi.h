@@ -38,6 +38,7 @@ inline constexpr std::uint32_t kCloneNewns = 0x00020000;
 inline constexpr std::uint32_t kCloneNewcgroup = 0x02000000;
 inline constexpr std::uint32_t kCloneNewuts = 0x04000000;
 inline constexpr std::uint32_t kCloneNewipc = 0x08000000;
+inline constexpr std::uint32_t kCloneNewuser = 0x10000000;
 inline constexpr std::uint32_t kCloneNewpid = 0x20000000;
 inline constexpr std::uint32_t kCloneNewnet = 0x40000000;
 

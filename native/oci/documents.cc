@@ -26,7 +26,7 @@ constexpr const char* kFeatures = R"({
     "rsymfollow", "runbindable", "rw", "shared", "silent", "slave", "strictatime", "suid",
     "symfollow", "sync", "tmpcopyup", "unbindable"],
   "linux": {
-    "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "uts"],
+    "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
     "cgroup": {"v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": false},
     "seccomp": {
       "enabled": true,

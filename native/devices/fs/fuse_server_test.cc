@@ -833,6 +833,11 @@ TEST_F(FuseServerTest, KeepsAttributesOfUsersAndNoOthers) {
   EXPECT_EQ(ask(Opcode::kSetxattr, file, cut).error, fuse::kEinval);
 }
 
+TEST_F(FuseServerTest, TheFolderOfTheSharesHasNoAttributes) {
+  const FuseBody body = FuseBody().u32(100).u32(0).name("system.posix_acl_access");
+  EXPECT_EQ(ask(Opcode::kGetxattr, fuse::kRootId, body).error, fuse::kEnodata);
+}
+
 // --- the window ---
 
 // With `large`, a file that can be shown, of one range and a little more.

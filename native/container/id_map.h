@@ -1,0 +1,23 @@
+// Users and groups of a user namespace, and who they are outside: linux.uidMappings and the same of
+// groups, and of a mount.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "container/json_reader.h"
+#include "runhv_agent.h"
+
+namespace runhv::container {
+
+using IdMap = std::vector<runhv_id_range>;
+
+// Complains where it is longer than the kernel takes, or two of its ranges overlap on either side.
+IdMap read_id_map(const JsonNode& node);
+
+// Whether the guest's kernel takes it: by one write of less than a page.
+bool fits_into_a_write(const IdMap& map);
+
+bool maps(const IdMap& map, std::uint32_t inside);
+
+}  // namespace runhv::container

@@ -171,6 +171,39 @@ TEST(Bundle, MapsThatTheKernelWouldNotTakeAreNamed) {
   EXPECT_THAT(with(many), HasSubstr("more than 340 ranges"));
 }
 
+TEST(Bundle, OwnersOfABindMountAreMapped) {
+  const auto with = [](const std::string& mount, const std::string& more = "") {
+    return parse(bundle(R"("mounts":[{"destination":"/x",)" + mount + "}]" + more));
+  };
+  const auto share = [&](const std::string& members, const std::string& more = "") {
+    const auto config = with(R"("source":"/y","type":"bind",)" + members, more);
+    EXPECT_TRUE(config) << to_string(config.error());
+    return config ? config->container.shares.front() : ShareSpec();
+  };
+  const std::string maps =
+      std::string(R"("uidMappings":[)") + kShifted + R"(],"gidMappings":[)" + kShifted + "]";
+  EXPECT_EQ(share(maps).uid_map.at(0).outside, 100000u);
+  EXPECT_EQ(share(maps).gid_map.at(0).count, 65536u);
+  EXPECT_FALSE(share(maps).maps_tree);
+  EXPECT_TRUE(share(maps + R"(,"options":["rbind","ridmap"])").maps_tree);
+  EXPECT_TRUE(share(R"("options":["bind"])").uid_map.empty());
+  const std::string users =
+      R"(,"linux":{"namespaces":[)" + std::string(kWithUsers) + "]," + maps + "}";
+  EXPECT_EQ(share(R"("options":["idmap"])", users).uid_map.at(0).outside, 100000u);
+  const auto complaint_of = [&](const std::string& mount) {
+    const auto config = with(mount);
+    return config ? "accepted" : config.error().detail;
+  };
+  EXPECT_THAT(complaint_of(R"("source":"/y","type":"bind","options":["idmap"])"),
+              HasSubstr("mounts[0].options: idmap needs mappings"));
+  EXPECT_THAT(
+      complaint_of(R"("source":"/y","type":"bind","uidMappings":[)" + std::string(kShifted) + "]"),
+      HasSubstr("mounts[0]: uidMappings and gidMappings come together"));
+  EXPECT_THAT(complaint_of(R"("type":"tmpfs",)" + maps), HasSubstr("only of a bind mount"));
+  EXPECT_THAT(complaint_of(R"("type":"tmpfs","options":["ridmap"])"),
+              HasSubstr("only of a bind mount"));
+}
+
 TEST(Bundle, AnnotationWinsOverVmWinsOverResources) {
   const std::string resources = R"("linux":{"resources":{"memory":{"limit":67108864},
       "cpu":{"quota":150000,"period":100000}}})";

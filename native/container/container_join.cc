@@ -67,6 +67,10 @@ Result<ProcessNumber> Container::Impl::join(JoinConfig config) {
 // What the bundle shares becomes entries of the guest's file system.
 Result<void> Container::Impl::share_files(ContainerSpec& container, Member& member) {
   for (const ShareSpec& share : container.shares) {
+    if (!share.uid_map.empty()) {
+      return Fail{Error{Code::kUnsupported, "share " + share.path + " with mapped owners",
+                        "the VM that the container joins has given up the right to do so"}};
+    }
     RUNHV_TRY_ASSIGN(platform::FileNode top, platform::FileNode::open(share.path));
     RUNHV_TRY_ASSIGN(const std::size_t number,
                      machine_->add_share({std::move(top), share.read_only, share.cross_mounts}));

@@ -14,9 +14,12 @@ namespace {
 
 enum class Bind : std::uint8_t { kNo, kTop, kTree };
 
+enum class Mapped : std::uint8_t { kNo, kTop, kTree };
+
 struct ReadMount {
   MountSpec spec;
   Bind bind = Bind::kNo;
+  Mapped mapped = Mapped::kNo;
 };
 
 // Options for a whole tree of mounts. What is mounted here is new and has none below it.
@@ -31,8 +34,10 @@ std::string_view without_recursion(std::string_view name) {
 void read_mount_option(const JsonNode& node, ReadMount& mount) {
   const std::string name = node.string();
   runhv_mount& fixed = mount.spec.fixed;
-  if (name == "idmap" || name == "ridmap") {
-    node.complain("the option " + name + " is not in this version", Code::kUnsupported);
+  if (name == "idmap") {
+    mount.mapped = Mapped::kTop;
+  } else if (name == "ridmap") {
+    mount.mapped = Mapped::kTree;
   } else if (name == "bind") {
     mount.bind = std::max(mount.bind, Bind::kTop);
   } else if (name == "rbind") {
@@ -48,6 +53,24 @@ void read_mount_option(const JsonNode& node, ReadMount& mount) {
   } else {
     if (!mount.spec.data.empty()) mount.spec.data += ',';
     mount.spec.data += name;
+  }
+}
+
+// `section`: linux, whose maps are meant where the mount has the option and none of its own.
+void read_owners(const JsonNode& node, const JsonNode& section, const ReadMount& mount,
+                 ShareSpec& share) {
+  share.uid_map = read_id_map(node["uidMappings"]);
+  share.gid_map = read_id_map(node["gidMappings"]);
+  share.maps_tree = mount.mapped == Mapped::kTree;
+  if (share.uid_map.empty() && share.gid_map.empty() && mount.mapped != Mapped::kNo) {
+    share.uid_map = read_id_map(section["uidMappings"]);
+    share.gid_map = read_id_map(section["gidMappings"]);
+    if (share.uid_map.empty()) {
+      node["options"].complain("idmap needs mappings, of the mount or of a user namespace");
+    }
+  }
+  if (share.uid_map.empty() != share.gid_map.empty()) {
+    node.complain("uidMappings and gidMappings come together");
   }
 }
 
@@ -67,7 +90,7 @@ void read_bind_mount(const JsonNode& node, ReadMount& mount, ContainerSpec& spec
   out.fixed.options |= RUNHV_MOUNT_SHARE;
 }
 
-void read_mounts(const JsonNode& mounts, ContainerSpec& spec) {
+void read_mounts(const JsonNode& mounts, const JsonNode& section, ContainerSpec& spec) {
   static constexpr std::string_view kTypes[] = {"proc",   "sysfs",  "tmpfs",  "devpts",
                                                 "mqueue", "cgroup", "cgroup2"};
   for (const JsonNode& node : mounts.elements()) {
@@ -80,6 +103,7 @@ void read_mounts(const JsonNode& mounts, ContainerSpec& spec) {
     for (const JsonNode& option : node["options"].elements()) read_mount_option(option, mount);
     if (mount.bind != Bind::kNo) {
       read_bind_mount(node, mount, spec);
+      read_owners(node, section, mount, spec.shares.back());
     } else if (std::ranges::find(kTypes, out.type) == std::end(kTypes)) {
       node["type"].complain(out.type.empty() || out.type == "none"
                                 ? "expected a type, or the option bind or rbind"
@@ -87,8 +111,14 @@ void read_mounts(const JsonNode& mounts, ContainerSpec& spec) {
                             Code::kUnsupported);
     }
     if (out.source.empty()) out.source = out.type;
-    refuse(node["uidMappings"], "not in this version");
-    refuse(node["gidMappings"], "not in this version");
+    if (mount.bind == Bind::kNo) {
+      for (const char* name : {"uidMappings", "gidMappings"}) {
+        refuse(node[name], "only of a bind mount owners can be mapped");
+      }
+      if (mount.mapped != Mapped::kNo) {
+        node["options"].complain("only of a bind mount owners can be mapped", Code::kUnsupported);
+      }
+    }
     spec.mounts.push_back(std::move(out));
   }
 }
@@ -360,7 +390,7 @@ void read_container(const JsonNode& root, const Annotations& annotations, Joins 
   read_root(root, spec);
   spec.hostname = host_name(root["hostname"]);
   spec.domainname = host_name(root["domainname"]);
-  read_mounts(root["mounts"], spec);
+  read_mounts(root["mounts"], root["linux"], spec);
   read_linux(root["linux"], joins, spec);
   for (const auto& [name, list] : root["hooks"].members()) {
     if (name == "startContainer") {

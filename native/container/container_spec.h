@@ -30,6 +30,11 @@ struct ShareSpec {
   std::string path;  // absolute, or from the bundle's folder
   bool read_only = false;
   bool cross_mounts = true;
+  // Where both are there: who its files' owners are for the container's kernel (uidMappings of a
+  // mount: inside = on the file system, outside = what the guest sees).
+  IdMap uid_map = {};
+  IdMap gid_map = {};
+  bool maps_tree = false;  // of what is mounted below, too
 };
 
 struct DeviceSpec {

@@ -51,6 +51,20 @@ Result<std::shared_ptr<const devices::Disk>> open_root(const VmShape& shape) {
   return devices::JoinedDisk::create(std::move(parts));
 }
 
+std::vector<platform::OwnerRange> owners_of(const IdMap& map) {
+  std::vector<platform::OwnerRange> ranges;
+  for (const runhv_id_range& each : map) ranges.push_back({each.inside, each.outside, each.count});
+  return ranges;
+}
+
+Result<platform::FileNode> open_share(const ShareSpec& share) {
+  if (share.uid_map.empty()) return platform::FileNode::open(share.path);
+  return platform::FileNode::open_mapped(share.path, share.cross_mounts,
+                                         {.users = owners_of(share.uid_map),
+                                          .groups = owners_of(share.gid_map),
+                                          .of_tree = share.maps_tree});
+}
+
 }  // namespace
 
 Result<machine::MachineConfig> machine_config(const ContainerConfig& config, const VmShape& shape,
@@ -79,7 +93,7 @@ Result<machine::MachineConfig> machine_config(const ContainerConfig& config, con
     machine.disks.emplace_back(std::move(scratch), false);
   }
   for (const ShareSpec& share : shares) {
-    RUNHV_TRY_ASSIGN(platform::FileNode top, platform::FileNode::open(share.path));
+    RUNHV_TRY_ASSIGN(platform::FileNode top, open_share(share));
     machine.shares.push_back({std::move(top), share.read_only, share.cross_mounts});
   }
   machine.console = config.console;

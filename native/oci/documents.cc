@@ -18,9 +18,9 @@ constexpr const char* kFeatures = R"({
   "hooks": ["prestart", "createRuntime", "createContainer", "startContainer", "poststart",
     "poststop"],
   "mountOptions": ["async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec",
-    "iversion", "lazytime", "loud", "mand", "noatime", "nodev", "nodiratime", "noexec",
+    "idmap", "iversion", "lazytime", "loud", "mand", "noatime", "nodev", "nodiratime", "noexec",
     "noiversion", "nolazytime", "nomand", "norelatime", "nostrictatime", "nosuid", "nosymfollow",
-    "private", "ratime", "rbind", "rdev", "rdiratime", "relatime", "remount", "rexec", "rnoatime",
+    "private", "ratime", "rbind", "rdev", "rdiratime", "relatime", "remount", "rexec", "ridmap", "rnoatime",
     "rnodev", "rnodiratime", "rnoexec", "rnorelatime", "rnostrictatime", "rnosuid", "rnosymfollow",
     "ro", "rprivate", "rrelatime", "rro", "rrw", "rshared", "rslave", "rstrictatime", "rsuid",
     "rsymfollow", "runbindable", "rw", "shared", "silent", "slave", "strictatime", "suid",
@@ -39,7 +39,7 @@ constexpr const char* kFeatures = R"({
     "apparmor": {"enabled": false},
     "selinux": {"enabled": false},
     "intelRdt": {"enabled": false},
-    "mountExtensions": {"idmap": {"enabled": false}}
+    "mountExtensions": {"idmap": {"enabled": true}}
   },
   "annotations": {"dev.runhv.version": ")" RUNHV_VERSION R"("},
   "potentiallyUnsafeConfigAnnotations": ["dev.runhv."]

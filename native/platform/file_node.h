@@ -107,6 +107,19 @@ class OpenFile {
   UniqueHandle handle_;
 };
 
+// Who owners that a file system keeps are for who reaches its files by one node, as
+// mount_setattr(2) of Linux maps them. One that is in no range is nobody.
+struct OwnerRange {
+  std::uint32_t kept = 0;
+  std::uint32_t shown = 0;
+  std::uint32_t count = 0;
+};
+struct OwnerMaps {
+  std::vector<OwnerRange> users;
+  std::vector<OwnerRange> groups;
+  bool of_tree = false;  // of what is mounted below, too
+};
+
 class FileNode {
  public:
   FileNode() = default;
@@ -114,6 +127,10 @@ class FileNode {
   // The caller's own path, whose links are followed. A file that is neither regular nor a directory
   // is an error.
   static Result<FileNode> open(const std::string& path);
+  // By a mount of its own, with what is mounted below where `cross_mounts` says so. It takes the
+  // rights of root, Linux 5.12, and a file system that knows of it.
+  static Result<FileNode> open_mapped(const std::string& path, bool cross_mounts,
+                                      const OwnerMaps& maps);
 
   int status(FileStatus& out) const;
   int file_system(FileSystemStatus& out) const;

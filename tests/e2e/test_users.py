@@ -173,6 +173,38 @@ def test_a_process_of_exec_is_one_of_them(users):
     streams.close()
 
 
+@pytest.mark.parametrize("shifted", [True, False])
+def test_a_bind_mount_with_mapped_owners(users, shifted):
+    """Its files are the host's root's and stay that; a container with a user namespace, or without, sees them by the map of the mount."""
+    folder = users.shim.folder / "volume"
+    (folder / "below").mkdir(parents=True)
+    (folder / "below/of-1000").touch()
+    os.chown(folder / "below/of-1000", 1000, 1001)
+
+    def change(config):
+        mount = {"destination": "/mnt", "type": "bind", "source": str(folder), "options": ["rbind"]}
+        if shifted:
+            mount["options"].append("ridmap")
+        else:
+            for kind in ("uid", "gid"):
+                mount[f"{kind}Mappings"] = [{"containerID": 0, "hostID": 5000, "size": 2000}]
+                del config["linux"][f"{kind}Mappings"]
+            config["linux"]["namespaces"] = [each for each in config["linux"]["namespaces"] if each["type"] != "user"]
+            config["process"]["user"] = {"uid": 5000, "gid": 5000}
+        config["mounts"].append(mount)
+    said, _ = users.said("web", "stat -c '%u %g' /mnt /mnt/below /mnt/below/of-1000; mkdir /mnt/made && touch /mnt/made/file && ls /mnt/made", change)
+    first = 0 if shifted else 5000
+    assert said.splitlines() == [f"{first} {first}"] * 2 + [f"{first + 1000} {first + 1001}", "file"]
+    for path in "made", "made/file":
+        assert ((folder / path).stat().st_uid, (folder / path).stat().st_gid) == (0, 0), path
+
+
+def test_owners_that_cannot_be_mapped_are_named(users):
+    def change(config):
+        config["mounts"].append({"destination": "/mnt", "type": "bind", "source": "/proc", "options": ["bind", "idmap"]})
+    assert "share /proc with mapped owners: its file system" in users.refused("web", change)
+
+
 def test_terminals_belong_to_their_user(users):
     def change(config):
         config["process"].update(terminal=True, user={"uid": 1000, "gid": 1001})

@@ -4,15 +4,18 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstdio>
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
+#include <linux/mount.h>
 #include <linux/openat2.h>
 #include <sched.h>
 #include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -20,6 +23,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -69,6 +73,48 @@ bool is_of_this_host(const UniqueHandle& handle) {
 }
 
 FileTime time_of(const statx_timestamp& time) { return {time.tv_sec, time.tv_nsec}; }
+
+Result<void> check_kind(const FileNode& node, const std::string& operation) {
+  FileStatus status;
+  if (const int failed = node.status(status); failed != 0) {
+    return Fail{os_error(operation, failed)};
+  }
+  if (S_ISREG(status.mode) || S_ISDIR(status.mode)) return {};
+  return Fail{Error{Code::kUnsupported, operation,
+                    "it is neither a regular file nor a directory; a socket, a pipe or a device of "
+                    "the host means nothing inside the VM"}};
+}
+
+bool write_map(pid_t process, const char* file, const std::vector<OwnerRange>& ranges) {
+  std::string text;
+  for (const OwnerRange& each : ranges) {
+    text += std::to_string(each.kept) + " " + std::to_string(each.shown) + " " +
+            std::to_string(each.count) + "\n";
+  }
+  const std::string path = "/proc/" + std::to_string(process) + "/" + file;
+  const UniqueHandle map(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  return map.is_open() &&
+         ::write(number(map), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+}
+
+// The maps of a mount are those of a user namespace, which is made by a process in it.
+Result<UniqueHandle> user_namespace(const OwnerMaps& maps, const std::string& operation) {
+  const auto process = static_cast<pid_t>(::syscall(SYS_clone, CLONE_NEWUSER, 0, 0, 0, 0));
+  if (process == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (true) ::pause();
+  }
+  if (process < 0) return Fail{last_os_error(operation)};
+  Result<UniqueHandle> made = UniqueHandle();
+  if (write_map(process, "uid_map", maps.users) && write_map(process, "gid_map", maps.groups)) {
+    const std::string path = "/proc/" + std::to_string(process) + "/ns/user";
+    made = UniqueHandle(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  }
+  if (!made->is_open()) made = Fail{last_os_error(operation)};
+  ::kill(process, SIGKILL);
+  ::waitpid(process, nullptr, __WALL);
+  return made;
+}
 
 int open_flags(FileAccess access) {
   switch (access) {
@@ -239,15 +285,33 @@ Result<FileNode> FileNode::open(const std::string& path) {
   FileNode node;
   node.handle_.reset(::open(path.c_str(), O_PATH | O_CLOEXEC));
   if (!node.handle_.is_open()) return Fail{last_os_error(operation)};
-  FileStatus status;
-  if (const int failed = node.status(status); failed != 0) {
-    return Fail{os_error(operation, failed)};
+  RUNHV_TRY(check_kind(node, operation));
+  return node;
+}
+
+Result<FileNode> FileNode::open_mapped(const std::string& path, bool cross_mounts,
+                                       const OwnerMaps& maps) {
+  const std::string operation = "share " + path + " with mapped owners";
+  RUNHV_TRY_ASSIGN(const UniqueHandle users, user_namespace(maps, operation));
+  FileNode node;
+  node.handle_.reset(
+      ::syscall(SYS_open_tree, AT_FDCWD, path.c_str(),
+                OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (cross_mounts ? AT_RECURSIVE : 0)));
+  if (!node.handle_.is_open()) return Fail{last_os_error(operation)};
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = static_cast<std::uint64_t>(number(users));
+  if (::syscall(SYS_mount_setattr, number(node.handle_), "",
+                AT_EMPTY_PATH | (maps.of_tree ? AT_RECURSIVE : 0), &attributes,
+                sizeof attributes) != 0) {
+    Error error = last_os_error(operation);
+    if (error.os_code == EINVAL) {
+      error.code = Code::kUnsupported;
+      error.detail = "its file system, or one that is mounted below it, cannot map owners";
+    }
+    return Fail{std::move(error)};
   }
-  if (!S_ISREG(status.mode) && !S_ISDIR(status.mode)) {
-    return Fail{Error{Code::kUnsupported, operation,
-                      "it is neither a regular file nor a directory; a socket, a pipe or a device "
-                      "of the host means nothing inside the VM"}};
-  }
+  RUNHV_TRY(check_kind(node, operation));
   return node;
 }
 

@@ -18,6 +18,10 @@ Result<FileNode> FileNode::open(const std::string& path) {
                     "folders of a Windows host cannot be mounted in a container yet"}};
 }
 
+Result<FileNode> FileNode::open_mapped(const std::string& path, bool, const OwnerMaps&) {
+  return open(path);
+}
+
 int OpenFile::read_at(std::uint64_t, std::span<const std::span<std::byte>>, std::size_t&) const {
   return kNoSuchCall;
 }

@@ -123,7 +123,7 @@ class CompletionPort final : public Poller {
     if (found == watched_.end() || !found->second->armed) return;
     Watched& watched = *found->second;
     if (::WaitForSingleObject(watched.handle, 0) == WAIT_OBJECT_0) {
-      watched.armed = false;
+      disarm(watched);  // another packet of it may be on its way
       ready_.push_back({id, true, true});
     } else {
       ::SetThreadpoolWait(watched.wait, watched.handle, nullptr);

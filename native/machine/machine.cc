@@ -23,7 +23,8 @@
 namespace runhv::machine {
 namespace {
 
-// A processor leaves its run in microseconds, and waits for no device.
+// A processor leaves its run in microseconds, and waits for no device but the disk of a file that
+// the guest has mapped.
 constexpr std::uint64_t kPausePatienceNs = 10'000'000'000;
 
 std::string mib(std::uint64_t bytes) {

@@ -31,11 +31,13 @@ class FileMappings {
 
   // In place of what was in that range: the file's bytes from `offset` on, a multiple of the page.
   // What is written there is the file's where `writable`, else this process's alone. The file may
-  // be closed afterwards. 0 or an errno of Linux, and nothing has changed.
+  // be closed afterwards. 0, or an errno of Linux and the range shows nothing: the system may have
+  // taken away what was there before it fails.
   int show(std::size_t range, const OpenFile& file, std::uint64_t offset, bool writable);
-  int hide(std::size_t range);
+  void hide(std::size_t range);
 
-  // Whether pages of any range, or of this one, were lost since the last call. The first is cheap.
+  // Whether pages of any range, or of this one, were lost since the last take. The first is cheap.
+  bool has_lost_any() const;
   bool take_any_lost();
   bool take_lost(std::size_t range);
 

@@ -155,7 +155,8 @@ class FileNode {
   int rename(const std::string& name, const FileNode& to, const std::string& to_name,
              std::uint32_t flags) const;
 
-  // Whether FileMappings keep to what others write to it, and wait for no other system.
+  // Whether FileMappings keep to what others write to it, wait for no other system, and make it no
+  // larger.
   bool can_be_shown() const;
 
   // A regular file; another one is EINVAL, for opening a device or a pipe acts on it.

@@ -67,14 +67,14 @@ int FileTree::add_share(Share share, std::size_t& index) {
   return 0;
 }
 
-void FileTree::remove_share(std::size_t index) {
+bool FileTree::remove_share(std::size_t index) {
   // Closed outside of the lock.
   std::vector<std::shared_ptr<const TreeNode>> nodes;
   std::vector<std::shared_ptr<TreeHandle>> handles;
   decltype(shares_)::node_type shown;
   const std::lock_guard lock(mutex_);
   const auto found = shares_.find(index);
-  if (--found->second.uses != 0) return;
+  if (--found->second.uses != 0) return false;
   shown = shares_.extract(found);
   std::erase_if(handles_, [&](auto& each) {
     const bool goes = each.second->node->share == index;
@@ -87,6 +87,7 @@ void FileTree::remove_share(std::size_t index) {
     if (goes) nodes.push_back(std::move(each.second.node));
     return goes;
   });
+  return true;
 }
 
 std::vector<std::shared_ptr<const platform::FileNode>> FileTree::writable_tops() const {

@@ -28,6 +28,8 @@ struct TreeNode {
   bool read_only;
   bool cross_mounts;
   bool in_window = false;  // its content may be shown there; as long as the guest knows it
+  // What the guest has written to it, by a range of the window, may be lost. The window's.
+  mutable bool lost_writes = false;
 };
 
 struct TreeHandle {
@@ -49,8 +51,9 @@ class FileTree {
   // errno of the host.
   int add_share(Share share, std::size_t& index);
   // The guest knows nothing of it any more: its files are let go of as soon as no request uses
-  // them. REQUIRES: a number of add_share.
-  void remove_share(std::size_t index);
+  // them. False: others have added it as well, and nothing has changed. REQUIRES: a number of
+  // add_share.
+  bool remove_share(std::size_t index);
 
   // Null where the id is not known.
   std::shared_ptr<const TreeNode> find(std::uint64_t id) const;

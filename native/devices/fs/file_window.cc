@@ -1,5 +1,6 @@
 #include "devices/fs/file_window.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "devices/fs/fuse_protocol.h"
@@ -34,10 +35,11 @@ int FileWindow::show_locked(std::size_t range, Shown shown, bool write_through) 
   }
   shown.written_through = write_through;
   const int failed = mappings_->show(range, shown.file, shown.offset, write_through);
-  if (failed != 0) return failed;
-  shown_[range] = std::move(shown);
+  Shown& now = shown_[range];
+  if (failed != 0 && now.written_through) now.node->lost_writes = true;
+  now = failed == 0 ? std::move(shown) : Shown{};
   changed(range);
-  return 0;
+  return failed;
 }
 
 int FileWindow::writers_changed(const std::shared_ptr<const TreeNode>& node, const FileTree& tree) {
@@ -53,49 +55,61 @@ int FileWindow::writers_changed(const std::shared_ptr<const TreeNode>& node, con
   return 0;
 }
 
-int FileWindow::hide(std::size_t range) {
+void FileWindow::hide(std::size_t range) {
   const std::lock_guard lock(mutex_);
-  return hide_locked(range);
+  hide_locked(range);
 }
 
-int FileWindow::hide_locked(std::size_t range) {
-  if (shown_[range].node == nullptr) return 0;
-  if (const int failed = mappings_->hide(range); failed != 0) return failed;
+void FileWindow::hide_locked(std::size_t range) {
+  if (shown_[range].node == nullptr) return;
+  mappings_->hide(range);
   shown_[range] = {};
   changed(range);
-  return 0;
 }
 
 void FileWindow::hide_share(std::size_t share) {
   const std::lock_guard lock(mutex_);
   for (std::size_t range = 0; range < shown_.size(); ++range) {
     const Shown& shown = shown_[range];
-    if (shown.node != nullptr && shown.node->share == share) (void)hide_locked(range);
+    if (shown.node != nullptr && shown.node->share == share) hide_locked(range);
   }
 }
 
 void FileWindow::hide_all() {
   const std::lock_guard lock(mutex_);
-  for (std::size_t range = 0; range < shown_.size(); ++range) (void)hide_locked(range);
-  lost_writes_.clear();
+  for (std::size_t range = 0; range < shown_.size(); ++range) hide_locked(range);
 }
 
 void FileWindow::mend() {
-  if (!mappings_->take_any_lost()) return;
+  if (!mappings_->has_lost_any()) return;
   const std::lock_guard lock(mutex_);
+  if (!mappings_->take_any_lost()) return;
   for (std::size_t range = 0; range < shown_.size(); ++range) {
     const Shown& shown = shown_[range];
     if (!mappings_->take_lost(range) || shown.node == nullptr) continue;
-    if (shown.written_through) lost_writes_.insert(shown.node->id);
+    if (shown.written_through) shown.node->lost_writes = true;
     // Where that fails it goes on showing zeros.
     (void)mappings_->show(range, shown.file, shown.offset, shown.written_through);
     changed(range);
   }
 }
 
-bool FileWindow::take_lost_writes(std::uint64_t node_id) {
+bool FileWindow::take_lost_writes(const TreeNode& node) {
   const std::lock_guard lock(mutex_);
-  return lost_writes_.erase(node_id) != 0;
+  return std::exchange(node.lost_writes, false);
+}
+
+void FileWindow::content_changed(const TreeNode& node, std::uint64_t offset, std::uint64_t size) {
+  const std::lock_guard lock(mutex_);
+  for (std::size_t range = 0; range < shown_.size(); ++range) {
+    const Shown& shown = shown_[range];
+    if (shown.node.get() != &node || offset >= shown.offset + kRangeBytes) continue;
+    const std::uint64_t from = offset > shown.offset ? offset - shown.offset : 0;
+    const std::uint64_t skipped = shown.offset + from - offset;
+    if (skipped >= size) continue;
+    memory_->written(*range_.first.plus(range * kRangeBytes + from),
+                     std::min(size - skipped, kRangeBytes - from));
+  }
 }
 
 // A processor may have decoded instructions there.

@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -42,7 +41,7 @@ class FileWindow {
   // kRangeBytes == 0.
   int show(std::size_t range, const std::shared_ptr<const TreeNode>& node, std::uint64_t offset,
            bool writable, const FileTree& tree);
-  int hide(std::size_t range);
+  void hide(std::size_t range);
   // A handle to write to that node has come, or gone.
   int writers_changed(const std::shared_ptr<const TreeNode>& node, const FileTree& tree);
   void hide_share(std::size_t share);
@@ -53,7 +52,9 @@ class FileWindow {
   // well.
   void mend();
   // Whether what the guest has written to this file, by a range, may be lost. Once.
-  bool take_lost_writes(std::uint64_t node_id);
+  bool take_lost_writes(const TreeNode& node);
+  // Bytes of a file are others than before, and not because a processor wrote them there.
+  void content_changed(const TreeNode& node, std::uint64_t offset, std::uint64_t size);
 
  private:
   struct Shown {
@@ -71,7 +72,7 @@ class FileWindow {
         mappings_(std::move(mappings)),
         shown_(range.region.size_bytes() / kRangeBytes) {}
   int show_locked(std::size_t range, Shown shown, bool write_through);
-  int hide_locked(std::size_t range);
+  void hide_locked(std::size_t range);
   void changed(std::size_t range) const;
 
   const std::shared_ptr<const memory::GuestMemory> memory_;  // lives as long as a file is shown
@@ -79,7 +80,6 @@ class FileWindow {
   const std::unique_ptr<platform::FileMappings> mappings_;
   std::mutex mutex_;  // of all that follows, and of what is shown where
   std::vector<Shown> shown_;
-  std::set<std::uint64_t> lost_writes_;  // node ids
 };
 
 }  // namespace runhv::devices

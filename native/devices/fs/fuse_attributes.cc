@@ -104,6 +104,7 @@ int setattr(Session& session, Request& request) {
   if (const int failed = change(*node->file, handle.get(), what, request.arguments); failed != 0) {
     return failed;
   }
+  if ((what & kSetSize) != 0) session.content_changed(*node, 0, UINT64_MAX);
   platform::FileStatus status;
   if (const int failed = node->file->status(status); failed != 0) return failed;
   return answer_attributes(session, status, node->in_window, request);

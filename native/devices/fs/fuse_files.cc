@@ -152,6 +152,8 @@ int write(Session& session, Request& request) {
     return handle->file.write_at(offset, parts, append, done);
   });
   if (failed != 0) return failed;
+  // An appended one is somewhere before the end.
+  session.content_changed(*handle->node, append ? 0 : offset, append ? UINT64_MAX : done);
   request.answer.u32(static_cast<std::uint32_t>(done)).u32(0);  // struct fuse_write_out
   return 0;
 }
@@ -173,7 +175,7 @@ int fsync(Session& session, Request& request) {
     return failed;
   }
   const bool lost =
-      session.window() != nullptr && session.window()->take_lost_writes(handle->node->id);
+      session.window() != nullptr && session.window()->take_lost_writes(*handle->node);
   return lost ? kEio : 0;
 }
 
@@ -200,7 +202,11 @@ int fallocate(Session& session, Request& request) {
   const std::uint64_t size = request.arguments.u64();
   const std::uint32_t mode = request.arguments.u32();
   if (!request.arguments.ok()) return kEinval;
-  return handle == nullptr ? kEbadf : handle->file.allocate(mode, offset, size);
+  if (handle == nullptr) return kEbadf;
+  const int failed = handle->file.allocate(mode, offset, size);
+  // One that inserts or takes away moves all that follows.
+  session.content_changed(*handle->node, 0, UINT64_MAX);
+  return failed;
 }
 
 int lseek(Session& session, Request& request) {
@@ -231,6 +237,7 @@ int copy_file_range(Session& session, Request& request) {
   const int failed = from->file.copy_range(offset, to->file, to_offset,
                                            std::min<std::uint64_t>(size, kMaxCopyBytes), done);
   if (failed != 0) return failed;
+  session.content_changed(*to->node, to_offset, done);
   request.answer.u32(static_cast<std::uint32_t>(done)).u32(0);
   return 0;
 }

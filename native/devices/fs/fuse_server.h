@@ -31,8 +31,8 @@ class FuseServer {
     return session_.tree().add_share(std::move(share), index);
   }
   void remove_share(std::size_t index) {
-    session_.tree().remove_share(index);
-    if (session_.window() != nullptr) session_.window()->hide_share(index);
+    const bool gone = session_.tree().remove_share(index);
+    if (gone && session_.window() != nullptr) session_.window()->hide_share(index);
   }
   // The driver has gone, or comes anew.
   void hide_all() {

@@ -1009,6 +1009,40 @@ TEST_F(WindowTest, LosesTheFilesOfAShareThatGoes) {
   EXPECT_EQ(show(file, 0, kRead), fuse::kEnoent);
 }
 
+TEST_F(WindowTest, KeepsTheFilesOfAShareThatOthersHaveAsWell) {
+  std::size_t number = 0;
+  ASSERT_EQ(server->add_share({open(shared), true, false}, number), 0);
+  std::size_t again = 0;
+  ASSERT_EQ(server->add_share({open(shared), true, false}, again), 0);
+  ASSERT_EQ(again, number);
+  const std::uint64_t file = look_up(look_up(fuse::kRootId, std::to_string(number)), "large");
+  ASSERT_EQ(show(file, 0, kRead), 0);
+  server->remove_share(number);
+  EXPECT_EQ(seen(0), "content");
+  server->remove_share(number);
+  EXPECT_EQ(seen(0), zeros);
+}
+
+TEST_F(WindowTest, WhatARequestChangesIsNotRunAsItWas) {
+  constexpr std::uint64_t kFirst = testing::kTestWindow.value;
+  const std::uint64_t handle = open_file(large, 2);
+  ASSERT_EQ(show(large, kRange, kRead), 0);
+  ASSERT_EQ(show(large, 0, kRead, kRange), 0);
+  const auto after = [&](auto act) {
+    written_to.last = {};
+    act();
+    return written_to.last;
+  };
+  using Place = std::pair<std::uint64_t, std::uint64_t>;
+  EXPECT_EQ(after([&] { write(large, handle, 100, "text"); }), Place(kFirst + kRange + 100, 4));
+  EXPECT_EQ(after([&] { write(large, handle, kRange + 8, "text"); }), Place(kFirst + 8, 4));
+  EXPECT_EQ(after([&] { write(large, handle, 2 * kRange, "text"); }), Place());
+  EXPECT_NE(after([&] { write(large, handle, 0, "text", 0, 2 | fuse::kOpenAppend); }), Place());
+  ASSERT_EQ(hide(0), 0);
+  EXPECT_EQ(after([&] { open_file(large, 0); }), Place(kFirst + kRange, kRange))
+      << "what the host has written before it is run";
+}
+
 TEST_F(WindowTest, IsNotThereWhereTheHostShowsNoFiles) {
   std::vector<Share> shares;
   shares.push_back({open(shared), false, true});

@@ -77,6 +77,9 @@ int Session::append_open(const Node& node, platform::OpenFile file, platform::Fi
     tree_.remove_handle(number);
     return failed;
   }
+  // Whoever opens it may run it: what the host or another guest has written to it since a processor
+  // decoded it is what counts from now on.
+  content_changed(*node, 0, UINT64_MAX);
   // Content stays until a look at the attributes shows that it has changed. Who can only write
   // would fill the guest's cache for nobody, and each write comes here in either case.
   std::uint32_t flags = access == platform::FileAccess::kWrite ? kOpenDirectIo : kOpenKeepCache;

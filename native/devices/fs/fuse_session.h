@@ -35,6 +35,10 @@ class Session {
     if (window_ == nullptr || !node->in_window) return 0;
     return window_->writers_changed(node, tree_);
   }
+  // As FileWindow has it.
+  void content_changed(const TreeNode& node, std::uint64_t offset, std::uint64_t size) {
+    if (window_ != nullptr && node.in_window) window_->content_changed(node, offset, size);
+  }
   // The guest begins anew, or goes.
   void clear() {
     tree_.clear();

@@ -54,9 +54,7 @@ int removemapping(Session& session, Request& request) {
     ranges.push_back(range);
   }
   if (!request.arguments.ok()) return kEinval;
-  for (const std::size_t range : ranges) {
-    if (const int failed = window->hide(range); failed != 0) return failed;
-  }
+  for (const std::size_t range : ranges) window->hide(range);
   return 0;
 }
 

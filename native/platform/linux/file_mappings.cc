@@ -34,9 +34,14 @@ std::array<FileMappings::Watched, 4> all_watched;
 std::mutex all_watched_mutex;  // of who has which
 struct sigaction action_before {};
 
+// Like all of the guest's memory, no part of a core file. False: there may be nothing at all.
 bool make_zero(void* memory, std::size_t size) {
-  return ::mmap(memory, size, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED;
+  if (::mmap(memory, size, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED) {
+    return false;
+  }
+  ::madvise(memory, size, MADV_DONTDUMP);
+  return true;
 }
 
 // Whoever else of this process knows this signal, as a JVM does.
@@ -116,15 +121,22 @@ int FileMappings::show(std::size_t range, const OpenFile& file, std::uint64_t of
   const std::span<std::byte> bytes = bytes_of(range);
   void* const shown = ::mmap(bytes.data(), bytes.size(), PROT_READ | PROT_WRITE, kind | MAP_FIXED,
                              number(file.handle_), static_cast<off_t>(offset));
-  return shown == MAP_FAILED ? errno : 0;
+  if (shown != MAP_FAILED) {
+    ::madvise(bytes.data(), bytes.size(), MADV_DONTDUMP);
+    return 0;
+  }
+  const int failed = errno;
+  hide(range);
+  return failed;
 }
 
-int FileMappings::hide(std::size_t range) {
+// A hole there would become whatever this process maps next, in the guest's hands.
+void FileMappings::hide(std::size_t range) {
   const std::span<std::byte> bytes = bytes_of(range);
-  if (!make_zero(bytes.data(), bytes.size())) return errno;
-  ::madvise(bytes.data(), bytes.size(), MADV_DONTDUMP);
-  return 0;
+  RUNHV_CHECK(make_zero(bytes.data(), bytes.size()));
 }
+
+bool FileMappings::has_lost_any() const { return watched_.any_lost.load(); }
 
 bool FileMappings::take_any_lost() {
   return watched_.any_lost.load() && watched_.any_lost.exchange(false);

@@ -419,7 +419,12 @@ int FileNode::rename(const std::string& name, const FileNode& to, const std::str
 }
 
 // Not an overlay, whose maps of a lower file do not see the copy that a write makes.
-bool FileNode::can_be_shown() const { return is_of_this_host(handle_); }
+// A tmpfs gives a hole that is read through a map memory of its own, which nobody can take back.
+bool FileNode::can_be_shown() const {
+  struct statfs info {};
+  return is_of_this_host(handle_) && ::fstatfs(number(handle_), &info) == 0 &&
+         static_cast<unsigned long>(info.f_type) != TMPFS_MAGIC;
+}
 
 int FileNode::open(FileAccess access, bool truncate, OpenFile& out) const {
   FileStatus status;

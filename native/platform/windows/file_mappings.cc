@@ -10,7 +10,8 @@ Result<std::unique_ptr<FileMappings>> FileMappings::create(std::span<std::byte>,
 }
 FileMappings::~FileMappings() = default;
 int FileMappings::show(std::size_t, const OpenFile&, std::uint64_t, bool) { return 38; }  // ENOSYS
-int FileMappings::hide(std::size_t) { return 38; }
+void FileMappings::hide(std::size_t) {}
+bool FileMappings::has_lost_any() const { return false; }
 bool FileMappings::take_any_lost() { return false; }
 bool FileMappings::take_lost(std::size_t) { return false; }
 

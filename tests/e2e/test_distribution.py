@@ -104,7 +104,7 @@ def completed(runhv, *words):
 
 
 def test_bash_completes_commands_options_and_names(runhv):
-    assert completed(runhv, "") == ["run", "create", "start", "list", "state", "kill", "delete", "exec", "ps", "pause", "resume", "events",
+    assert completed(runhv, "") == ["run", "create", "start", "list", "state", "kill", "delete", "exec", "export", "ps", "pause", "resume", "events",
                                     "update", "features", "spec", "checkpoint", "restore", "pull", "push", "load", "save", "import", "images", "rmi", "tag", "prune", "inspect", "history", "df", "verify", "sbom", "login", "logout", "service", "kernels", "doctor", "help", "version", "completion"]
     assert completed(runhv, "help", "") == completed(runhv, "")
     assert completed(runhv, "run", "--t") == ["--timings", "--tty"]
@@ -214,7 +214,7 @@ def test_help_goes_to_stdout_and_a_wrong_command_to_stderr(runhv):
 
 
 @pytest.mark.parametrize("verb, status", [
-    ("create", 1), ("start", 1), ("exec", 255), ("ps", 1), ("pause", 1), ("resume", 1), ("update", 1), ("events", 1), ("features", 1),
+    ("create", 1), ("start", 1), ("exec", 255), ("export", 1), ("ps", 1), ("pause", 1), ("resume", 1), ("update", 1), ("events", 1), ("features", 1),
     ("spec", 1), ("checkpoint", 1), ("restore", 1)])
 def test_a_verb_of_oci_fails_in_one_line_without_java(runhv, tmp_path, verb, status):
     spy = tmp_path / "java"

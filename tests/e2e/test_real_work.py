@@ -31,13 +31,13 @@ class Clock:
         return before, int(self.process.stdout.readline()), time.time_ns()
 
     def bounds(self):
-        """What the guest's clock is ahead of the host's, at least and at most: from answers until that is known well
-        enough, or it is clear that it cannot be. Each answer proves that the offset lies between its own two bounds."""
+        """What the guest's clock is ahead of the host's, at least and at most: from answers until that is known to be
+        little enough, or it is clear that it is not. Each answer proves that the offset lies between its own two bounds."""
         least, most = -(1 << 62), 1 << 62
         for _ in range(5000):
             before, inside, after = self.ask()
             least, most = max(least, inside - after), min(most, inside - before)
-            if most - least < CLOCK_NS // 2:
+            if -CLOCK_NS < least and most < CLOCK_NS:
                 break
         return least, most
 

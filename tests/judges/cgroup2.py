@@ -61,7 +61,7 @@ exec >/dev/ttyS0 2>&1 </dev/null
 echo "JUDGE KERNEL $(uname -r), cgroups: $(cat /sys/fs/cgroup/cgroup.controllers)"
 cd {root}
 python3 -B -m pytest -v --color=no -p no:cacheprovider --tb=short -rs {files} --runhv-dist {dist} --images {images} -k {expression}
-echo "JUDGE END"
+echo "JUDGE END $?"
 echo o >/proc/sysrq-trigger
 sleep 1000
 """
@@ -130,6 +130,11 @@ def of_pytest(text):
     return cases
 
 
+def of_end(text):
+    """Whether pytest ran cases and came to the end of them: its status is then 0, or 1 where some have failed."""
+    return Outcome.PASSED if of_pytest(text) and re.search(r"^JUDGE END [01]$", text, re.MULTILINE) else Outcome.FAILED
+
+
 def run(prepared, runtime, work, only):
     environment = " ".join(f"{name}={os.environ[name]}" for name in ("JAVA_HOME",) if name in os.environ)
     script = JUDGE.format(environment=environment, kernel=prepared, root=ROOT, dist=runtime, images=runtime.parent / "images",
@@ -148,4 +153,4 @@ def run(prepared, runtime, work, only):
     kept = pathlib.Path(tempfile.gettempdir()) / "judge-cgroup2.log"
     kept.write_text(said)
     print(said)
-    return {**of_pytest(said), "the machine came to its end": Outcome.PASSED if "JUDGE END" in said else Outcome.FAILED}
+    return {**of_pytest(said), "the machine came to its end": of_end(said)}

@@ -86,8 +86,9 @@ struct Process {
     kOver  // FAILED or EXITED was sent; its output may be on its way
   };
   State state = State::kFree;
-  bool execute = false;  // EXECUTE has come
-  bool reaped = false;   // with `status`, before its launch was over
+  bool execute = false;   // EXECUTE has come
+  bool archives = false;  // it is in the agent's pid namespace
+  bool reaped = false;    // with `status`, before its launch was over
   int status = 0;
   int pid = -1;
   int report = -1;
@@ -103,6 +104,9 @@ struct Process {
   }
   bool is_alive() const { return is_launching() || state == State::kRunning; }
   bool is_first() const { return id == container; }
+  bool is_archiver_of(std::uint32_t number) const {
+    return archives && container == number && is_alive() && !reaped;
+  }
 };
 
 // One frame of the largest size. Pages are made when they are touched.
@@ -426,7 +430,7 @@ class Agent {
       processes_[process_count_++] = process;
     }
     process->id = id;
-    process->execute = process->reaped = false;
+    process->execute = process->archives = process->reaped = false;
     process->signals = 0;
     process->pid = -1;
     return process;
@@ -476,6 +480,7 @@ class Agent {
     }
     if (is_new && !join_first(*container, failure)) return fail(process, failure);
     const ProcessRequest& request = process.launch->process;
+    process.archives = request.is_archive();
     if (process.is_first() && container->request.has_cgroup) {
       container->in_cgroup = true;
       if (!make_cgroup(id, container->request, failure)) return fail(process, failure);
@@ -564,7 +569,8 @@ class Agent {
 
   // What every process but the first of a container needs of the agent.
   bool join(Container& container, const ProcessRequest& request, Failure& failure) {
-    const bool has_pids = (container.namespaces & CLONE_NEWPID) != 0;
+    // Nobody in the container may trace an archiver, which has more rights than it.
+    const bool has_pids = (container.namespaces & CLONE_NEWPID) != 0 && !request.is_archive();
     if (!open_first_process(container, failure) ||
         !choose_pid_namespace(has_pids ? &container : nullptr, failure)) {
       return false;
@@ -710,21 +716,37 @@ class Agent {
       for (Process* each : processes()) {
         Process& process = *each;
         if (!process.is_alive() || process.pid != pid) continue;
-        if (process.state == Process::State::kRunning) {
-          on_end(process, status);
-        } else {
-          process.reaped = true;
-          process.status = status;
-        }
+        on_reaped(process, status);
         break;
       }
+    }
+  }
+
+  void on_reaped(Process& process, int status) {
+    if (process.state == Process::State::kRunning) return on_end(process, status);
+    process.reaped = true;
+    process.status = status;
+  }
+
+  // The kernel ends them with no pid namespace of the container's.
+  void end_archivers(std::uint32_t container) {
+    for (Process* each : processes()) {
+      Process& process = *each;
+      if (!process.is_archiver_of(container)) continue;
+      int status = 0;
+      sys::kill(process.pid, SIGKILL);
+      sys::wait4(process.pid, &status, 0);
+      on_reaped(process, status);
     }
   }
 
   void on_end(Process& process, int status) {
     process.state = Process::State::kOver;
     if (process.id == 0) end_all();
-    if (process.is_first()) forget_container(process.id);
+    if (process.is_first() && process.id != 0) {
+      end_archivers(process.id);
+      forget_container(process.id);
+    }
     process.streams.move_outputs();
     std::uint32_t kills = 0;
     if (status != 0) {
@@ -752,6 +774,7 @@ class Agent {
     // ours, and its ends of the pipes close with it.
     bool left = (first_.namespaces & CLONE_NEWPID) == 0;
     for (const Container* container : others_) left = left || container != nullptr;
+    for (const Process* process : processes()) left = left || process->is_archiver_of(0);
     if (left) {
       sys::kill(-1, SIGKILL);
       while (sys::wait4(-1, nullptr, 0) > 0) {

@@ -96,7 +96,10 @@ bool attach_more(Launch& launch) {
 // A /proc of the agent's own, that the container never sees.
 bool open_proc(int& proc, Failure& failure) {
   const long result = sys::mount("proc", "/proc", "proc", 0, nullptr);
-  if (result < 0) return failure.set(result, "mount proc on /proc of the agent");
+  // The agent may have mounted the same before.
+  if (result < 0 && result != -EBUSY) {
+    return failure.set(result, "mount proc on /proc of the agent");
+  }
   proc = sys::open("/proc", O_PATH | O_DIRECTORY);
   return proc >= 0 || failure.set(proc, "open /proc of the agent");
 }

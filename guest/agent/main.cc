@@ -276,12 +276,18 @@ class Agent {
   void open_resolver_there(int pid) {
     Failure failure;
     const int there = sys::pidfd_open(pid);
-    const int here = sys::pidfd_open(1);
-    const long result = there < 0 || here < 0 ? -ESRCH : sys::setns(there, CLONE_NEWNET);
-    if (result < 0) failure.set(result, "enter the container's network namespace");
-    if (result == 0) {
+    // A pidfd of the agent's own would lead to where it is by then.
+    const long proc = mount_proc();
+    const int here = proc < 0 ? static_cast<int>(proc) : sys::open("/proc/self/ns/net", O_RDONLY);
+    if (here < 0) {
+      failure.set(here, "open the agent's network namespace");
+    } else if (const long result = there < 0 ? there : sys::setns(there, CLONE_NEWNET);
+               result < 0) {
+      failure.set(result, "enter the container's network namespace");
+    } else {
       open_resolver(first_.request.resolver);
-      sys::setns(here, CLONE_NEWNET);
+      const long back = sys::setns(here, CLONE_NEWNET);
+      if (back < 0) failure.set(back, "leave the container's network namespace");
     }
     if (there >= 0) sys::close(there);
     if (here >= 0) sys::close(here);

@@ -338,7 +338,6 @@ bool make_users(Launch& launch) {
   launch.child = static_cast<int>(child);
   if (!write_maps(*launch.users, launch.child, launch.proc, failure) ||
       !give_network(container.records, launch.child, failure)) {
-    sys::kill(launch.child, SIGKILL);
     return false;
   }
   __atomic_store_n(&launch.maps, 1u, __ATOMIC_RELEASE);
@@ -365,7 +364,13 @@ int start_child_of_users(Launch& launch) {
   if (maker > 0) sys::wait4(static_cast<int>(maker), &status, 0);
   sys::unmap(stack, kMakerStackBytes);
   if (maker < 0) launch.failure.set(maker, "make the container's mounts");
-  return maker > 0 && status == 0 ? launch.child : -1;
+  if (maker > 0 && status == 0) return launch.child;
+  if (launch.child > 0) {
+    // It runs in memory, and in a cgroup, that go with the launch.
+    sys::kill(launch.child, SIGKILL);
+    sys::wait4(launch.child, nullptr, 0);
+  }
+  return -1;
 }
 
 int start_child(Launch& launch, std::uint64_t flags) {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include <new>
@@ -120,6 +121,8 @@ class Agent {
     // Without a console the kernel gives pid 1 no descriptors: nothing of ours may get the numbers
     // 0 to 2, onto which a child's streams are put.
     occupy(Streams::kStandard);
+    // Children are in this memory when they join a container's user namespace already.
+    sys::prctl(PR_SET_DUMPABLE, 0);
     Failure failure;
     if (!load_modules(failure)) die(failure);
     control_ = vsock_connect(RUNHV_CONTROL_PORT, 0);

@@ -16,7 +16,8 @@ constexpr int kComplaints = 2;
 constexpr std::size_t kNamesBytes = 32 << 10;
 constexpr std::size_t kValueBytes = 64 << 10;              // XATTR_SIZE_MAX
 constexpr std::size_t kAttributesBytes = 4 * kValueBytes;  // of one file
-constexpr unsigned kOpenTreeClone = 1;                     // OPEN_TREE_CLONE
+constexpr std::uint64_t kDescriptors = 4096;
+constexpr unsigned kOpenTreeClone = 1;  // OPEN_TREE_CLONE
 
 // struct linux_dirent64, getdents64(2).
 struct DirectoryEntry {
@@ -31,16 +32,18 @@ struct DirectoryEntry {
 // become files of their own.
 class Links {
  public:
-  // The path of the first name, or null, and then this is it.
-  const char* first(const struct stat& file, std::string_view path) {
-    if (2 * (count_ + 1) > capacity_ && !grow()) return nullptr;
-    Link& link = slot(links_, capacity_, file.st_dev, file.st_ino);
-    if (link.path != nullptr) return link.path;
+  // The path of the first name, or null: it was not met yet.
+  const char* find(const struct stat& file) const {
+    return count_ == 0 ? nullptr : slot(links_, capacity_, file.st_dev, file.st_ino).path;
+  }
+
+  // `path` is the first name.
+  void add(const struct stat& file, std::string_view path) {
+    if (2 * (count_ + 1) > capacity_ && !grow()) return;
     char* kept = keep(path);
-    if (kept == nullptr) return nullptr;
-    link = {file.st_dev, file.st_ino, kept};
+    if (kept == nullptr) return;
+    slot(links_, capacity_, file.st_dev, file.st_ino) = {file.st_dev, file.st_ino, kept};
     ++count_;
-    return nullptr;
   }
 
  private:
@@ -97,6 +100,7 @@ class Links {
 class Archive {
  public:
   [[noreturn]] void write() {
+    raise_descriptor_limit();
     // The root's file system alone, as if nothing were mounted over it.
     const int tree = sys::open_tree(AT_FDCWD, "/", kOpenTreeClone | O_CLOEXEC);
     if (tree < 0) fail("open the root of the container", tree);
@@ -117,9 +121,17 @@ class Archive {
     sys::exit(1);
   }
 
+  // Each folder on the way to a file is open.
+  static void raise_descriptor_limit() {
+    std::uint64_t limit[2];  // soft, hard
+    if (sys::getrlimit(RLIMIT_NOFILE, limit) < 0 || limit[0] >= kDescriptors) return;
+    limit[0] = limit[1] < kDescriptors ? limit[1] : kDescriptors;
+    sys::setrlimit(RLIMIT_NOFILE, limit);
+  }
+
   void complain(std::string_view what, std::string_view path, long result) {
     Text<PATH_MAX + 128> text("cannot ");
-    text.add(what).add(path.empty() ? "" : " ").add(path).add(": errno ");
+    text.add(what).add(path.empty() ? "" : " ").add_printable(path).add(": errno ");
     text.add_number(static_cast<std::uint64_t>(-result)).add("\n");
     sys::write(kComplaints, text.c_str(), text.size());
     failed_ = true;
@@ -245,15 +257,15 @@ class Archive {
   }
 
   void write_file(int folder, const char* name, const struct stat& file, TarEntry& entry) {
-    if (file.st_nlink > 1) {
-      if (const char* first = links_.first(file, path()); first != nullptr) {
-        entry.type = tar::kHardLink;
-        entry.link = first;
-        return write_head(entry);
-      }
+    const bool has_names = file.st_nlink > 1;
+    if (const char* first = has_names ? links_.find(file) : nullptr; first != nullptr) {
+      entry.type = tar::kHardLink;
+      entry.link = first;
+      return write_head(entry);
     }
     const int opened = sys::openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (opened < 0) return complain("open", path(), opened);
+    if (has_names) links_.add(file, path());
     entry.size = static_cast<std::uint64_t>(file.st_size);
     add_attributes(opened);
     write_head(entry);
@@ -291,6 +303,11 @@ class Archive {
       const long count = sys::call(__NR_fgetxattr, file, name.data(), value_, sizeof value_);
       if (count < 0) {
         complain("read an attribute of", path(), count);
+        continue;
+      }
+      // A record's key ends at its first '=', and one without a value takes a key away.
+      if (count == 0 || name.find('=') != std::string_view::npos) {
+        complain("write an attribute of", path(), -EINVAL);
         continue;
       }
       Text<300> key("SCHILY.xattr.");

@@ -699,12 +699,9 @@ class Agent {
   template <typename Head>
   void send_text(std::uint16_t type, const Head& head, const Failure& failure) {
     // A path of an image may hold any byte, the protocol's text must be UTF-8.
-    char text[sizeof(Text<512>)];
-    const std::string_view view = failure.text.view();
-    for (std::size_t i = 0; i < view.size(); ++i) {
-      text[i] = view[i] >= ' ' && view[i] <= '~' ? view[i] : '?';
-    }
-    send(type, &head, sizeof head, {text, view.size()});
+    Text<512> text;
+    text.add_printable(failure.text.view());
+    send(type, &head, sizeof head, text.view());
   }
 
   void on_signal(const runhv_signal& signal) {

@@ -24,6 +24,14 @@ class Text {
     chars_[size_] = '\0';
     return *this;
   }
+  // Bytes of an image's or a container's choice: what a terminal would obey is a '?'.
+  Text& add_printable(std::string_view text) {
+    for (const char c : text) {
+      const char shown = c >= ' ' && c <= '~' ? c : '?';
+      add(std::string_view(&shown, 1));
+    }
+    return *this;
+  }
   Text& add_number(std::uint64_t value) {
     char digits[20];
     std::size_t count = 0;

@@ -99,9 +99,11 @@ bool write_map(pid_t process, const char* file, const std::vector<OwnerRange>& r
 
 // The maps of a mount are those of a user namespace, which is made by a process in it.
 Result<UniqueHandle> user_namespace(const OwnerMaps& maps, const std::string& operation) {
+  const pid_t parent = ::getpid();
   const auto process = static_cast<pid_t>(::syscall(SYS_clone, CLONE_NEWUSER, 0, 0, 0, 0));
   if (process == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(1);  // it ended before
     while (true) ::pause();
   }
   if (process < 0) return Fail{last_os_error(operation)};

@@ -200,6 +200,15 @@ TEST(Bundle, OwnersOfABindMountAreMapped) {
       complaint_of(R"("source":"/y","type":"bind","uidMappings":[)" + std::string(kShifted) + "]"),
       HasSubstr("mounts[0]: uidMappings and gidMappings come together"));
   EXPECT_THAT(complaint_of(R"("type":"tmpfs",)" + maps), HasSubstr("only of a bind mount"));
+  std::string many;
+  for (int i = 0; i < 340; ++i) {
+    const std::string id = std::to_string(4'000'000'000 + i);
+    many +=
+        (i == 0 ? "" : ",") + (R"({"containerID":)" + id) + R"(,"hostID":)" + id + R"(,"size":1})";
+  }
+  EXPECT_THAT(complaint_of(R"("source":"/y","type":"bind","uidMappings":[)" + many +
+                           R"(],"gidMappings":[)" + kShifted + "]"),
+              HasSubstr("mounts[0]: its mappings are, as text, longer than the 4095 bytes"));
   EXPECT_THAT(complaint_of(R"("type":"tmpfs","options":["ridmap"])"),
               HasSubstr("only of a bind mount"));
 }

@@ -71,6 +71,8 @@ void read_owners(const JsonNode& node, const JsonNode& section, const ReadMount&
   }
   if (share.uid_map.empty() != share.gid_map.empty()) {
     node.complain("uidMappings and gidMappings come together");
+  } else if (!fits_into_a_write(share.uid_map) || !fits_into_a_write(share.gid_map)) {
+    node.complain("its mappings are, as text, longer than the 4095 bytes that the kernel takes");
   }
 }
 

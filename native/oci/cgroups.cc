@@ -104,6 +104,11 @@ Result<void> write(const std::string& path, const std::string& value) {
 // told from it. Whether they are missed is for the limits to say.
 void give_controllers(const fs::path& folder) {
   if (!has(folder.string(), "cgroup.subtree_control")) return;
+  // The root, which has no type, may have processes.
+  if (has(folder.string(), "cgroup.type") &&
+      !read_line((folder / "cgroup.procs").string()).empty()) {
+    return;
+  }
   const auto give = [&](const std::string& controllers) {
     return write((folder / "cgroup.subtree_control").string(), controllers);
   };

@@ -139,8 +139,8 @@ def bundle(template, tmp_path):
 
 @pytest.fixture
 def run(runhv, bundle):
-    def start(namespace, script, name="web", **options):
-        folder = bundle(f"/run/netns/{namespace}", "sh", "-c", script)
+    def start(namespace, script, name="web", change=lambda config: None, **options):
+        folder = bundle(f"/run/netns/{namespace}", "sh", "-c", script, change=change)
         return runhv("run", "--bundle", str(folder), name, **options)
 
     return start
@@ -562,12 +562,19 @@ while True:
 """
 
 
-def test_names_are_found_by_a_resolver_in_the_namespace(world, run):
+@pytest.mark.parametrize("with_users", [False, True])
+def test_names_are_found_by_a_resolver_in_the_namespace(world, run, with_users):
     """As docker's, on user-defined networks. Port 53 stays the container's, on every address."""
     name = world.container(2)
     process = subprocess.Popen(["ip", "netns", "exec", name, sys.executable, "-uc", RESOLVER], stdout=subprocess.PIPE, text=True)
     world.stack.callback(process.kill)
     assert process.stdout.readline() == "ready\n"
+
+    def change(config):
+        if with_users:
+            config["linux"]["namespaces"].append({"type": "user"})
+            config["linux"].update({f"{kind}Mappings": [{"containerID": 0, "hostID": 0, "size": 65536}] for kind in ("uid", "gid")})
+
     query = r"\0\032\001\002\001\0\0\001\0\0\0\0\0\0\003web\004here\0\0\001\0\001"
     result = run(name, f"""
         for i in 1 2 3; do nslookup -type=a web.here 127.0.0.11 | grep -c 10.9.8.7; done
@@ -576,7 +583,7 @@ def test_names_are_found_by_a_resolver_in_the_namespace(world, run):
             nc 127.0.0.11 53 < /tmp/query > /tmp/answer & exec 3> /tmp/query; printf '{query}' >&3; wait; exec 3>&-
             hexdump -e '1/1 "%d "' /tmp/answer | grep -o '10 9 8 6'
         done
-        nc -l -p 53 > /tmp/heard & until echo own | nc 127.0.0.1 53; do :; done; wait; cat /tmp/heard""")
+        nc -l -p 53 > /tmp/heard & until echo own | nc 127.0.0.1 53; do :; done; wait; cat /tmp/heard""", change=change)
     assert result.stdout.decode().split("\n") == ["1"] * 3 + ["10 9 8 6"] * 3 + ["own", ""], result.stderr
 
 

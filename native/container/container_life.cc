@@ -323,7 +323,11 @@ Error Container::Impl::machine_failure() const {
 
 void Container::Impl::tell_process_ended(ProcessNumber number, const Process& process) {
   ExitStatus status = *process.status();
-  if (!status.reason) status.reason = process.view().failure;
+  const Process::View view = process.view();
+  if (!status.reason) status.reason = view.failure;
+  if (!status.reason && status.kind == ExitStatus::Kind::kExited && !view.delivered) {
+    status.reason = guest_fault("the program has ended, but not all of its output was delivered");
+  }
   tell([number, status = std::move(status)](ContainerEvents& events) {
     events.on_process_ended(number, status);
   });

@@ -11,6 +11,7 @@
 namespace runhv::container {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::StartsWith;
 
@@ -102,6 +103,21 @@ TEST_F(ContainerProcesses, WhoseOutputHadNoWayAreNoSuccess) {
 
   EXPECT_EQ(last(scene),
             "process 1 exited 0 (carry process 1's stdout: the guest had no connection for it)");
+}
+
+TEST_F(ContainerProcesses, WhoseOutputTheGuestTookAwaySaySo) {
+  Scene scene;
+  scene.run();
+  const ProcessNumber number = started(scene);
+  scene.guest.write(port_of(number, 1), "half");
+  scene.guest.says_exited(number, 0);
+  scene.guest.end(machine::MachineEnd::kPoweredOff);
+  scene.turn();
+
+  EXPECT_THAT(scene.log.texts(),
+              Contains("process 1 exited 0 (run container scene: the program has ended, but not "
+                       "all of its output was delivered)"));
+  EXPECT_EQ(out.take(), "half");
 }
 
 TEST_F(ContainerProcesses, ThatCannotBeRunAreNotStarted) {

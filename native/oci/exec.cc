@@ -114,6 +114,9 @@ class StandIn {
     return *status_;
   }
 
+  // Once it has ended: why its status does not tell all, such as output that was not written.
+  const std::optional<Error>& failure() const { return failure_; }
+
  private:
   Result<void> take(const runhv_event& event) {
     if (event.kind == RUNHV_EVENT_WARNING && event.process == process_) {
@@ -122,8 +125,9 @@ class StandIn {
     if (event.kind == RUNHV_EVENT_ENDED && !status_) status_ = kKilled;
     if (event.kind != RUNHV_EVENT_PROCESS_ENDED || event.process != process_) return {};
     status_ = event.status.exit_status;
-    if (event.status.end != RUNHV_END_NOT_STARTED) return {};
-    return Fail{api::from_abi(event.error)};
+    if (event.status.end == RUNHV_END_NOT_STARTED) return Fail{api::from_abi(event.error)};
+    if (event.error.code != 0) failure_ = api::from_abi(event.error);
+    return {};
   }
 
   Result<void> pass_on(int signal) {
@@ -154,6 +158,7 @@ class StandIn {
   runhv_process process_ = 0;
   platform::OsHandle terminal_ = platform::kInvalidHandle;
   std::optional<int> status_;
+  std::optional<Error> failure_;
 };
 
 // A child that this process leaves behind once the program is in place. All of the channel is its
@@ -250,6 +255,7 @@ Result<void> export_root(const Globals& globals, const std::string& id, const st
                            {platform::kInvalidHandle, output, platform::standard_stream(2)}, 0,
                            RUNHV_PROCESS_ARCHIVE));
   RUNHV_TRY_ASSIGN(const int status, stand_in.wait_until_ended(*signals));
+  if (stand_in.failure()) return Fail{*stand_in.failure()};
   if (status == kKilled) {
     return Fail{Error{Code::kClosed, kVerb, "it was ended before the archive was whole"}};
   }

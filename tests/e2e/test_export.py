@@ -110,13 +110,42 @@ def test_a_full_disk_and_a_reader_that_goes(runhv, made, tmp_path):
     with open("/dev/full", "wb") as full:
         with subprocess.Popen([runhv.program, "export", made], env=runhv.environment, stdout=full, stderr=subprocess.PIPE) as process:
             errors = process.communicate(timeout=60)[1]
-    assert process.returncode == 1 and errors, errors
+    assert process.returncode == 1 and b"No space left" in errors, errors
     with subprocess.Popen([runhv.program, "export", made], env=runhv.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.read(1)
         process.stdout.close()
         process.stderr.read()
     assert process.returncode == 1
     assert runhv("exec", made, "echo", "there").stdout == b"there\n"
+
+
+def test_a_disk_that_its_end_alone_does_not_fit_on(runhv, made, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("to mount a file system needs root")
+    size = len(exported(runhv, made))
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={(size - (32 << 10)) // 4096 * 4096}", "tmpfs", small], check=True)
+    try:
+        result = runhv("export", "-o", str(small / "root.tar"), made)
+        assert result.returncode == 1 and b"No space left" in result.stderr
+        assert os.listdir(small) == []
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_a_deep_tree(runhv, made):
+    assert runhv("exec", made, "sh", "-c", "cd /made && for i in $(seq 1200); do mkdir d && cd d || exit 1; done; echo deep > file").returncode == 0
+    assert "made/" + "d/" * 1200 + "file" in members(exported(runhv, made))
+
+
+def test_nobody_in_the_container_sees_who_writes_it(runhv, made):
+    with subprocess.Popen([runhv.program, "export", made], env=runhv.environment, stdout=subprocess.PIPE) as process:
+        process.stdout.read(1)  # the rest waits for its reader
+        seen = runhv("exec", made, "sh", "-c", "cat /proc/[0-9]*/cmdline").stdout
+        assert b"sleep" in seen and b"runhv-export" not in seen
+        process.stdout.read()
+    assert process.returncode == 0
 
 
 def test_an_interrupted_one_leaves_no_file(runhv, made, tmp_path):

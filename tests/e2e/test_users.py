@@ -2,11 +2,13 @@
 container that sees them as its own (docs/bundle.md)."""
 
 import copy
+import io
 import json
 import os
 import pathlib
 import shutil
 import subprocess
+import tarfile
 
 import pytest
 
@@ -168,6 +170,20 @@ def test_a_process_of_exec_is_one_of_them(users):
     process.write_text(json.dumps({"args": ["sh", "-c", "ulimit -n; cat /proc/self/oom_score_adj; id -G"], "env": ["PATH=/bin"], "cwd": "/tmp", "oomScoreAdj": -7,
                                    "user": {"uid": 5, "gid": 6, "additionalGids": [8]}, "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 600000, "hard": 700000}]}))
     assert users.shim.checked("exec", "--process", str(process), "web") == b"600000\n-7\n6 8\n"
+    users.shim.checked("delete", "--force", "web")
+    assert users.shim.wait(pid) == 137
+    streams.close()
+
+
+def test_its_root_is_exported_by_its_maps(users):
+    pid, streams = users.shim.create("web", users.bundle("web", "cat"))
+    for started in False, True:
+        if started:
+            users.shim.checked("start", "web")
+        with tarfile.open(fileobj=io.BytesIO(users.shim.checked("export", "web"))) as tar:
+            owners = {member.name: (member.uid, member.gid) for member in tar.getmembers()}
+        assert owners["bin/busybox"] == (0, 0) and owners["home/of-1000"] == (1000, 1001), started
+        assert not [name for name in owners if name.startswith(("proc/", "sys/", "dev/"))]
     users.shim.checked("delete", "--force", "web")
     assert users.shim.wait(pid) == 137
     streams.close()

@@ -1,6 +1,7 @@
 #include "oci/exec.h"
 
 #include <array>
+#include <filesystem>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "oci/log.h"
 #include "platform/child.h"
 #include "platform/file.h"
+#include "platform/path.h"
 #include "platform/process.h"
 #include "platform/signals.h"
 #include "platform/standard_streams.h"
@@ -244,6 +246,12 @@ Result<void> export_root(const Globals& globals, const std::string& id, const st
   RUNHV_TRY_ASSIGN(const auto container, find_running(globals, kVerb, id));
   std::optional<platform::NewFile> made;
   if (!file.empty()) {
+    std::error_code failure;
+    const auto there = std::filesystem::status(platform::filesystem_path(file), failure);
+    if (std::filesystem::exists(there) && !std::filesystem::is_regular_file(there)) {
+      return Fail{
+          Error{Code::kInvalidArgument, kVerb, file + " is no regular file: use > instead"}};
+    }
     RUNHV_TRY_ASSIGN(auto opened, platform::NewFile::create(file));
     made.emplace(std::move(opened));
   }

@@ -134,6 +134,16 @@ def test_a_disk_that_its_end_alone_does_not_fit_on(runhv, made, tmp_path):
         subprocess.run(["umount", small], check=True)
 
 
+def test_nothing_but_a_file_is_replaced(runhv, made, tmp_path):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for path in str(tmp_path / "folder"), str(tmp_path / "pipe"):
+        kind = os.stat(path).st_mode
+        result = runhv("export", "-o", path, made)
+        assert result.returncode == 1 and result.stderr.decode().endswith(f"{path} is no regular file: use > instead\n")
+        assert os.stat(path).st_mode == kind
+
+
 def test_a_deep_tree(runhv, made):
     assert runhv("exec", made, "sh", "-c", "cd /made && for i in $(seq 1200); do mkdir d && cd d || exit 1; done; echo deep > file").returncode == 0
     assert "made/" + "d/" * 1200 + "file" in members(exported(runhv, made))

@@ -154,6 +154,17 @@ def config_digest(name):
     return manifest(name)[0]["config"]["digest"]
 
 
+def test_save_replaces_nothing_but_files(fresh, saved, tmp_path):
+    name, _ = saved
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for path in tmp_path / "folder", tmp_path / "pipe":
+        kind = os.stat(path).st_mode
+        result = fresh("save", "-o", path, name)
+        assert result.returncode == 125 and f"{path} is no regular file: use > instead".encode() in result.stderr
+        assert os.stat(path).st_mode == kind
+
+
 def test_what_is_saved_others_load(fresh, registry, saved, podman, tmp_path):
     name, archive = saved
     again = tmp_path / "again.tar"

@@ -30,6 +30,9 @@ public final class ImageSave {
             throws InterruptedException {
         String operation =
                 "save image " + names.stream().map(Reference::toString).collect(Collectors.joining(", "));
+        if (Files.exists(file) && !Files.isRegularFile(file)) {
+            throw Failures.invalid(operation, file + " is no regular file: use > instead");
+        }
         try (StoreLease _ = StoreLease.take(store)) {
             List<SentImage> images = new ArrayList<>();
             for (Reference name : names) {

@@ -235,6 +235,17 @@ class ImageLoadTest {
         }
     }
 
+    @Test
+    void savesOverNothingButAFile() throws Exception {
+        ImageBuilder image = new ImageBuilder().layer(one);
+        List<Reference> names = load(image.layoutOf(with(image.manifestDescriptor(""), tagged("a/b:2"))));
+        Path there = Files.createDirectory(folder.resolve("there"));
+        assertThatThrownBy(() -> ImageSave.save(names, Optional.empty(), store(), there))
+                .isInstanceOf(RunhvException.class)
+                .hasMessageContaining(there + " is no regular file: use > instead");
+        assertThat(there).isEmptyDirectory();
+    }
+
     private byte[] save(List<Reference> names) throws IOException, InterruptedException {
         Path file = folder.resolve("archive");
         ImageSave.save(names, Optional.empty(), store(), file);

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import signal
+import subprocess
 
 import pytest
 
@@ -55,6 +56,24 @@ def test_a_joined_container_has_the_life_of_every_container(podman, pod):
     assert podman.ended("c1") == 137
     result = podman("run", "--rm", "--pod", pod, IMAGE, "/no/such/program")
     assert result.returncode == 126 and "no such file or directory" in result.stderr
+
+
+def test_an_export_ends_with_its_container(podman, pod):
+    """Its process is not in the container's pid namespace, whose end would be its own; but in its cgroup, which goes once it is empty."""
+    podman.start("c1", "--pod", pod, IMAGE, *FOREVER)
+    podman.start("c2", "--pod", pod, "--cgroupns", "host", IMAGE, *FOREVER)
+
+    def cgroups():
+        return podman.checked("exec", "c2", "find", "/sys/fs/cgroup", "-type", "d").split()
+    before = cgroups()
+    podman.checked("exec", "c1", "dd", "if=/dev/zero", "of=/large", "bs=1M", "count=30")
+    with subprocess.Popen([podman.runtime, "export", podman.inspect("c1", ".Id")], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as export:
+        export.stdout.read(1)  # the rest waits for its reader
+        podman.checked("kill", "c1")
+        assert podman.ended("c1") == 137
+        errors = export.communicate(timeout=60)[1]
+    assert export.returncode == 1 and errors
+    assert len(cgroups()) == len(before) - 1, before
 
 
 def ticks(podman, name):

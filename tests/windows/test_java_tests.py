@@ -6,7 +6,7 @@ import xml.etree.ElementTree
 import pytest
 
 from conftest import ROOT, for_windows
-from test_java import java, java_program, pytestmark  # noqa: F401 (fixtures; a JVM that stops)
+from test_java import java, pytestmark  # noqa: F401 (a fixture; a JVM that stops)
 
 # Of all of one set; Wine and two processors take their time.
 PATIENCE_S = 600

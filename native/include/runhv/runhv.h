@@ -292,8 +292,8 @@ typedef struct runhv_event {
 
 enum {
   RUNHV_PROCESS_TERMINAL = 1u << 0, /* stdio[0] carries both directions of a pseudo-terminal */
-  RUNHV_PROCESS_ARCHIVE = 1u << 1   /* no program is run: stdio[1] gets the root file system as a tar
-                                       archive (pax), without what is mounted over it */
+  RUNHV_PROCESS_ARCHIVE = 1u << 1 /* no program is run: stdio[1] gets the root file system as a tar
+                                     archive (pax), without what is mounted over it */
 };
 
 /* Another process in a running container. */

@@ -244,6 +244,8 @@ Result<void> export_root(const Globals& globals, const std::string& id, const st
     return Fail{Error{Code::kInvalidArgument, kVerb, "stdout is a terminal: name a FILE with -o"}};
   }
   RUNHV_TRY_ASSIGN(const auto container, find_running(globals, kVerb, id));
+  // Before there is a file that a signal would leave.
+  RUNHV_TRY_ASSIGN(const auto signals, platform::SignalQueue::create_for_all());
   std::optional<platform::NewFile> made;
   if (!file.empty()) {
     std::error_code failure;
@@ -256,7 +258,6 @@ Result<void> export_root(const Globals& globals, const std::string& id, const st
     made.emplace(std::move(opened));
   }
   const platform::OsHandle output = made ? made->file().handle() : platform::standard_stream(1);
-  RUNHV_TRY_ASSIGN(const auto signals, platform::SignalQueue::create_for_all());
   RUNHV_TRY_ASSIGN(Client client, connect(kVerb, container, Client::Events::kKept));
   StandIn stand_in(globals, std::move(client));
   RUNHV_TRY(stand_in.start({kArchiver, false},

@@ -63,13 +63,26 @@ int open_below(const UniqueHandle& directory, const std::string& name, std::uint
   return out.is_open() ? 0 : errno;
 }
 
-// Of a file system that keeps its inodes, and what is written to them, for this host alone.
-bool is_of_this_host(const UniqueHandle& handle) {
+// A file system that keeps its inodes, and what is written to them, for this host alone.
+enum class HostFileSystem { kNone, kOnDisk, kInMemory };
+
+HostFileSystem host_file_system(const UniqueHandle& handle) {
   struct statfs info {};
-  if (::fstatfs(number(handle), &info) != 0) return false;
-  constexpr std::array<unsigned long, 4> kKnown{EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,
-                                                BTRFS_SUPER_MAGIC, TMPFS_MAGIC};
-  return std::ranges::find(kKnown, static_cast<unsigned long>(info.f_type)) != kKnown.end();
+  if (::fstatfs(number(handle), &info) != 0) return HostFileSystem::kNone;
+  switch (static_cast<unsigned long>(info.f_type)) {
+    case EXT4_SUPER_MAGIC:
+    case XFS_SUPER_MAGIC:
+    case BTRFS_SUPER_MAGIC:
+      return HostFileSystem::kOnDisk;
+    case TMPFS_MAGIC:
+      return HostFileSystem::kInMemory;
+    default:
+      return HostFileSystem::kNone;
+  }
+}
+
+bool is_of_this_host(const UniqueHandle& handle) {
+  return host_file_system(handle) != HostFileSystem::kNone;
 }
 
 FileTime time_of(const statx_timestamp& time) { return {time.tv_sec, time.tv_nsec}; }
@@ -422,11 +435,7 @@ int FileNode::rename(const std::string& name, const FileNode& to, const std::str
 
 // Not an overlay, whose maps of a lower file do not see the copy that a write makes.
 // A tmpfs gives a hole that is read through a map memory of its own, which nobody can take back.
-bool FileNode::can_be_shown() const {
-  struct statfs info {};
-  return is_of_this_host(handle_) && ::fstatfs(number(handle_), &info) == 0 &&
-         static_cast<unsigned long>(info.f_type) != TMPFS_MAGIC;
-}
+bool FileNode::can_be_shown() const { return host_file_system(handle_) == HostFileSystem::kOnDisk; }
 
 int FileNode::open(FileAccess access, bool truncate, OpenFile& out) const {
   FileStatus status;

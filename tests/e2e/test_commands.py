@@ -3,8 +3,10 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -184,6 +186,16 @@ def test_a_bundle_runs_without_java(runhv, tmp_path):
     result = runhv("run", "--bundle", str(bundle), f"bundle-{os.getpid()}", env={"RUNHV_JAVA": str(spy)})
     assert (result.stdout, result.stderr, result.returncode) == (b"native\n", b"", 0)
     assert not (tmp_path / "started").exists()
+
+
+def test_a_kvm_that_was_refused_is_not_probed_again(runhv, tmp_path):
+    bundle = runhv.prepare(tmp_path / "bundle", "echo", "hello")
+    (tmp_path / "runhv").mkdir(mode=0o700)
+    (tmp_path / "runhv/kvm-refused").write_text(f"{time.time_ns()} what a test says")
+    result = runhv("run", "--engine", "auto", "--debug", "--bundle", str(bundle), f"refused-{os.getpid()}",
+                   env={"XDG_RUNTIME_DIR": str(tmp_path)})
+    assert (result.stdout, result.returncode) == (b"hello\n", 0), result.stderr
+    assert re.search(rb"runhv: engine soft: /dev/kvm: what a test says \(seen \d+ s ago\);", result.stderr), result.stderr
 
 
 def test_a_container_is_one_process_and_no_other(runhv, ready):

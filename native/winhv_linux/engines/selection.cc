@@ -4,7 +4,10 @@
 #include <cstdio>
 #include <utility>
 
+#include "platform/clock.h"
 #include "platform/process.h"
+#include "platform/user_folders.h"
+#include "winhv_linux/engines/kept_refusal.h"
 #include "winhv_linux/engines/kvm_engine.h"
 #include "winhv_linux/engines/soft_engine.h"
 
@@ -33,12 +36,21 @@ const Selection& kvm() {
   return selection;
 }
 
+Selection soft_in_place_of_kvm(const std::string& why) {
+  return selection_of("soft", soft_engine(), "/dev/kvm: " + why);
+}
+
 Selection probed() {
+  const auto folder = platform::runtime_folder("runhv");
+  const KeptRefusal kept(folder ? *folder : "");
+  if (const auto why = kept.get(platform::realtime_ns())) return soft_in_place_of_kvm(*why);
   const OpenedEngine& engine = kvm_engine();
   if (!engine) return selection_of("soft", soft_engine(), to_string(engine.error()));
   const auto took_ns = probe_engine(**engine);
   if (!took_ns) {
-    return selection_of("soft", soft_engine(), "/dev/kvm: " + to_string(took_ns.error()));
+    const std::string why = to_string(took_ns.error());
+    kept.put(why, platform::realtime_ns());
+    return soft_in_place_of_kvm(why);
   }
   return selection_of("kvm", engine,
                       "its probe guest took " + std::to_string(*took_ns / 1000) + " us");

@@ -1,5 +1,6 @@
 """Containers at a Windows console: a pseudo-console, in which runhv.exe runs and of which the test has the keyboard and the screen."""
 
+import hashlib
 import os
 import pathlib
 import re
@@ -115,6 +116,16 @@ def test_what_is_typed_and_drawn_is_of_every_alphabet(terminal, container):
     shell.read_until("ready")
     shell.type("Привет é\r")
     shell.read_until("<Привет é>")
+
+
+def test_a_character_is_whole_wherever_a_read_ends(terminal, container):
+    """What is pasted is there at once, and read in parts of 4096 units of UTF-16: here the first ends in the middle of a whale."""
+    text = "a" * 4095 + "🐳" + "b" * 100
+    size = len(text.encode())
+    shell = terminal("exec", "-it", "c1", "sh", "-c", f"stty raw -echo; echo re''ady; head -c {size} | md5sum")
+    shell.read_until("ready")
+    shell.do("paste", text.encode().hex())
+    shell.read_until(hashlib.md5(text.encode()).hexdigest())
 
 
 @CTRL_C

@@ -1,7 +1,8 @@
 // pseudo_console COLUMNS ROWS PROGRAM [ARG…]: a terminal for tests, in which the program runs. Its
 // stdin says what is done at the terminal, a line each: `type` and bytes in hexadecimal digits,
-// `resize COLUMNS ROWS`, `close`. Its stdout has what is drawn, and how the console is before and
-// after the program: <input mode, output mode, code page>. The status is the program's.
+// `resize COLUMNS ROWS`, `paste` and bytes, all keys of which are there at once, `close`. Its
+// stdout has what is drawn, and how the console is before and after the program: <input mode,
+// output mode, code page>. The status is the program's.
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -23,6 +24,7 @@ namespace {
 constexpr int kFailed = 125;
 constexpr const char* kInside = "--inside";
 constexpr const char* kResize = "--resize";
+constexpr const char* kPaste = "--paste";
 
 [[noreturn]] void fail(const char* what) {
   std::fprintf(stderr, "pseudo_console: %s: %lu\n", what, ::GetLastError());
@@ -94,6 +96,7 @@ void serve(HPCON console, HANDLE keyboard) {
     if (std::string columns, rows; what == "resize" && words >> columns >> rows) {
       start(console, own_path(), {kResize, columns, rows});
     }
+    if (what == "paste" && words >> digits) start(console, own_path(), {kPaste, digits});
     if (what == "close") ::ClosePseudoConsole(console);
   }
 }
@@ -135,6 +138,25 @@ int resize(const std::vector<std::string>& arguments) {
   return done ? 0 : kFailed;
 }
 
+// In the console: what a terminal types comes key by key.
+int paste(const std::string& digits) {
+  std::vector<INPUT_RECORD> keys;
+  for (const wchar_t unit : to_utf16(from_digits(digits))) {
+    INPUT_RECORD key{};
+    key.EventType = KEY_EVENT;
+    key.Event.KeyEvent.bKeyDown = TRUE;
+    key.Event.KeyEvent.wRepeatCount = 1;
+    key.Event.KeyEvent.uChar.UnicodeChar = unit;
+    keys.push_back(key);
+  }
+  DWORD count = 0;
+  return ::WriteConsoleInputW(open_console(L"CONIN$"), keys.data(), static_cast<DWORD>(keys.size()),
+                              &count) &&
+                 count == keys.size()
+             ? 0
+             : kFailed;
+}
+
 // In the console. Wine 8 gives a process there no streams: this one opens them, and hands them on.
 int run_inside(const std::vector<std::string>& arguments) {
   const HANDLE input = open_console(L"CONIN$");
@@ -164,6 +186,7 @@ int run_inside(const std::vector<std::string>& arguments) {
 int run(const std::vector<std::string>& arguments) {
   if (arguments.size() >= 2 && arguments[0] == kInside) return run_inside(arguments);
   if (arguments.size() == 3 && arguments[0] == kResize) return resize(arguments);
+  if (arguments.size() == 2 && arguments[0] == kPaste) return paste(arguments[1]);
   if (arguments.size() < 3) {
     std::fputs("usage: pseudo_console COLUMNS ROWS PROGRAM [ARG...]\n", stderr);
     return kFailed;

@@ -56,15 +56,13 @@ bool read_fully(const UniqueHandle& file, std::uint64_t offset, std::span<std::b
 
 // The size of a regular file; anything else is an error.
 Result<std::uint64_t> size_of(const UniqueHandle& file, const std::string& operation) {
-  BY_HANDLE_FILE_INFORMATION info{};
-  LARGE_INTEGER size{};
+  FILE_STANDARD_INFO info{};
   if (::GetFileType(native(file)) != FILE_TYPE_DISK ||
-      !::GetFileInformationByHandle(native(file), &info) ||
-      (info.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) != 0) {
+      !::GetFileInformationByHandleEx(native(file), FileStandardInfo, &info, sizeof info) ||
+      info.Directory) {
     return Fail{Error{Code::kInvalidArgument, operation, "it is not a regular file"}};
   }
-  if (!::GetFileSizeEx(native(file), &size)) return Fail{last_os_error(operation)};
-  return static_cast<std::uint64_t>(size.QuadPart);
+  return static_cast<std::uint64_t>(info.EndOfFile.QuadPart);
 }
 
 // A folder cannot be opened as a file: then the system speaks of access.
@@ -117,9 +115,7 @@ bool remove_below(const std::wstring& folder) {
     const std::wstring_view name = entry.cFileName;
     if (name == L"." || name == L"..") continue;
     const std::wstring path = folder + L"\\" + std::wstring(name);
-    const bool is_folder = (entry.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) != 0 &&
-                           (entry.dwFileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) == 0;
-    if (is_folder && !remove_below(path)) return false;
+    if (is_plain_folder(entry.dwFileAttributes) && !remove_below(path)) return false;
     if (!remove_one(path, entry.dwFileAttributes)) return false;
   } while (::FindNextFileW(search, &entry));
   return ::GetLastError() == ERROR_NO_MORE_FILES;
@@ -263,8 +259,7 @@ Result<void> remove_tree(const std::string& path) {
     if (is_missing(::GetLastError())) return {};
     return Fail{last_os_error(operation)};
   }
-  if ((attributes & FILE_ATTRIBUTE_DIRECTORY) == 0 ||
-      (attributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0) {
+  if (!is_plain_folder(attributes)) {
     return Fail{Error{Code::kInvalidArgument, operation, "it is not a folder"}};
   }
   if (!remove_below(name) || !remove_one(name, attributes)) return Fail{last_os_error(operation)};
@@ -281,15 +276,10 @@ Result<void> make_private_directory(const std::string& path) {
   }
   const UniqueHandle handle = open_file(name, READ_CONTROL | FILE_READ_ATTRIBUTES, OPEN_EXISTING,
                                         FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT);
-  BY_HANDLE_FILE_INFORMATION info{};
-  if (!handle.is_open() || !::GetFileInformationByHandle(native(handle), &info)) {
-    return Fail{last_os_error(operation)};
-  }
+  const std::optional<DWORD> attributes = attributes_of(handle);
+  if (!attributes) return Fail{last_os_error(operation)};
   const std::string why = "it is there, but not a directory that only this user may enter";
-  if ((info.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) == 0 ||
-      (info.dwFileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0) {
-    return Fail{Error{Code::kAccessDenied, operation, why}};
-  }
+  if (!is_plain_folder(*attributes)) return Fail{Error{Code::kAccessDenied, operation, why}};
   return check_private(native(handle), SE_FILE_OBJECT, operation, why);
 }
 

@@ -1,6 +1,9 @@
 // What calls that name a file have alike.
 #pragma once
 
+#include <optional>
+
+#include "platform/handle.h"
 #include "platform/windows/system.h"
 
 namespace runhv::platform {
@@ -10,6 +13,24 @@ inline constexpr DWORD kShareAll = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHA
 
 inline bool is_missing(DWORD code) {
   return code == ERROR_FILE_NOT_FOUND || code == ERROR_PATH_NOT_FOUND;
+}
+
+// Of an open file; none, with GetLastError(), also where the handle is not open. Not
+// GetFileInformationByHandle(), which asks for the volume as well: Wine has a driver's process
+// answer that.
+inline std::optional<DWORD> attributes_of(const UniqueHandle& file) {
+  FILE_BASIC_INFO info{};
+  if (!file.is_open() ||
+      !::GetFileInformationByHandleEx(native(file), FileBasicInfo, &info, sizeof info)) {
+    return std::nullopt;
+  }
+  return info.FileAttributes;
+}
+
+// No link to somewhere else.
+inline bool is_plain_folder(DWORD attributes) {
+  return (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0 &&
+         (attributes & FILE_ATTRIBUTE_REPARSE_POINT) == 0;
 }
 
 }  // namespace runhv::platform

@@ -1,6 +1,7 @@
 #include "platform/windows/private_folder.h"
 
 #include "platform/os_error.h"
+#include "platform/windows/named_file.h"
 #include "platform/windows/native_path.h"
 #include "platform/windows/user.h"
 
@@ -12,15 +13,10 @@ Result<UniqueHandle> open_private_folder(const std::string& folder, const std::s
       ::CreateFileW(path.c_str(), READ_CONTROL | FILE_READ_ATTRIBUTES,
                     FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, nullptr, OPEN_EXISTING,
                     FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT, nullptr));
-  BY_HANDLE_FILE_INFORMATION info{};
-  if (!handle.is_open() || !::GetFileInformationByHandle(native(handle), &info)) {
-    return Fail{last_os_error(operation)};
-  }
+  const std::optional<DWORD> attributes = attributes_of(handle);
+  if (!attributes) return Fail{last_os_error(operation)};
   const std::string why = "folder " + folder + " is not one that only this user may enter";
-  if ((info.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) == 0 ||
-      (info.dwFileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0) {
-    return Fail{Error{Code::kAccessDenied, operation, why}};
-  }
+  if (!is_plain_folder(*attributes)) return Fail{Error{Code::kAccessDenied, operation, why}};
   RUNHV_TRY(check_private(native(handle), SE_FILE_OBJECT, operation, why));
   return handle;
 }

@@ -30,6 +30,11 @@ const char* bind_all(const platform::Library& library, WhpFunctions& functions) 
   return nullptr;
 }
 
+// What to do where the library that the system has does not serve. Of ours: nothing.
+std::string remedy(const EngineChoice& choice, const char* words) {
+  return choice.engine == "whp" ? std::string("; ") + words : "";
+}
+
 Result<platform::Library> open_first(const EngineChoice& choice) {
   std::string tried;
   for (const std::string& path : choice.libraries) {
@@ -41,7 +46,9 @@ Result<platform::Library> open_first(const EngineChoice& choice) {
     tried += (tried.empty() ? "" : "; ") + library.error().detail;
   }
   return Fail{Error{Code::kNotFound, "open the hypervisor library of engine " + choice.engine,
-                    std::move(tried)}};
+                    tried + remedy(choice,
+                                   "enable the feature Windows Hypervisor Platform; runhv doctor "
+                                   "says how")}};
 }
 
 }  // namespace
@@ -61,7 +68,8 @@ Result<std::unique_ptr<WhpLibrary>> WhpLibrary::open(const std::string& engine) 
   auto functions = std::make_unique<WhpFunctions>();
   if (const char* missing = bind_all(library, *functions)) {
     return Fail{Error{Code::kUnsupported, "use engine " + choice.engine,
-                      std::string("the hypervisor library has no ") + missing}};
+                      std::string("the hypervisor library has no ") + missing +
+                          remedy(choice, "Windows 11 and Windows Server 2022 have it")}};
   }
   if (functions->select_engine != nullptr) {
     if (const HRESULT hr = functions->select_engine(choice.engine.c_str()); FAILED(hr)) {

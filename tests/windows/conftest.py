@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,11 @@ def pytest_addoption(parser):
 def for_windows(path):
     """The name under which Wine has a file of this host."""
     return "Z:" + str(path).replace("/", "\\")
+
+
+def of_us(stderr):
+    """Without what a JVM warns of where Wine does not tell it about processors."""
+    return re.sub(rb"(?m)^OpenJDK 64-Bit Server VM warning: Attempt to .*\n", b"", stderr)
 
 
 def wait_until(condition):

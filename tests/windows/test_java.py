@@ -11,7 +11,7 @@ import tarfile
 
 import pytest
 
-from conftest import PATIENCE_S, ROOT, WINE, Runhv, for_windows, wait_until
+from conftest import PATIENCE_S, ROOT, WINE, Runhv, for_windows, of_us, wait_until
 
 # Quirk (Wine 8.0, 2026-11-30): a JVM stops now and then and says nothing; once in five runs of all of these tests. Who waits
 # for it in vain is run once more, and the summary counts it.
@@ -105,8 +105,7 @@ def test_the_command_runs_an_image_and_looks_after_the_store(java, archive):
 
     def ran(*arguments, **options):
         result = java.runhv(*arguments, env=environment, **options)
-        # Of the JVM: what Wine does not tell it about processors.
-        result.stderr = re.sub(rb"(?m)^OpenJDK 64-Bit Server VM warning: Attempt to .*\n", b"", result.stderr)
+        result.stderr = of_us(result.stderr)
         return result
 
     loaded = ran("load", "--input", for_windows(archive))

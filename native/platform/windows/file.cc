@@ -19,7 +19,12 @@ constexpr std::size_t kMostBytes = 1u << 30;  // a call counts in 32 bits
 
 UniqueHandle open_file(const std::wstring& path, DWORD access, DWORD how, DWORD flags,
                        SECURITY_ATTRIBUTES* attributes = nullptr) {
-  return own(::CreateFileW(path.c_str(), access, kShareAll, attributes, how, flags, nullptr));
+  UniqueHandle handle;
+  despite_sharing([&] {
+    handle = own(::CreateFileW(path.c_str(), access, kShareAll, attributes, how, flags, nullptr));
+    return handle.is_open();
+  });
+  return handle;
 }
 
 OVERLAPPED at(std::uint64_t offset) {
@@ -99,10 +104,12 @@ bool remove_one(const std::wstring& path, DWORD attributes) {
   if ((attributes & FILE_ATTRIBUTE_READONLY) != 0) {
     ::SetFileAttributesW(path.c_str(), attributes & ~DWORD{FILE_ATTRIBUTE_READONLY});
   }
-  const BOOL removed = (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0
-                           ? ::RemoveDirectoryW(path.c_str())
-                           : ::DeleteFileW(path.c_str());
-  return removed || is_missing(::GetLastError());
+  return despite_sharing([&] {
+    const BOOL removed = (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0
+                             ? ::RemoveDirectoryW(path.c_str())
+                             : ::DeleteFileW(path.c_str());
+    return removed || is_missing(::GetLastError());
+  });
 }
 
 // False with GetLastError().
@@ -243,8 +250,10 @@ Result<void> NewFile::put_in_place(Durability durability) && {
   const bool replaced = replace_by(file_.handle(), name);
   file_.handle_ = UniqueHandle();
   const DWORD through = durability == Durability::kSynced ? MOVEFILE_WRITE_THROUGH : 0;
-  if (!replaced &&
-      !::MoveFileExW(temporary.c_str(), name.c_str(), MOVEFILE_REPLACE_EXISTING | through)) {
+  if (!replaced && !despite_sharing([&] {
+        return ::MoveFileExW(temporary.c_str(), name.c_str(),
+                             MOVEFILE_REPLACE_EXISTING | through) != 0;
+      })) {
     return Fail{last_os_error(operation)};
   }
   temporary_.clear();

@@ -33,4 +33,19 @@ inline bool is_plain_folder(DWORD attributes) {
          (attributes & FILE_ATTRIBUTE_REPARSE_POINT) == 0;
 }
 
+inline constexpr int kSharingAttempts = 100;
+inline constexpr DWORD kSharingPauseMs = 10;
+
+// Who opens a file so that nobody else may, a virus scanner above all, mostly has it for
+// milliseconds: `call`, which is false with GetLastError(), is made again while that is why it
+// fails, for a second in all.
+template <typename Call>
+bool despite_sharing(const Call& call) {
+  for (int attempt = 1; !call(); ++attempt) {
+    if (::GetLastError() != ERROR_SHARING_VIOLATION || attempt == kSharingAttempts) return false;
+    ::Sleep(kSharingPauseMs);
+  }
+  return true;
+}
+
 }  // namespace runhv::platform

@@ -29,8 +29,10 @@ bool is_device(std::string_view name) {
   constexpr std::array<std::string_view, 6> kDevices{"CON", "PRN",    "AUX",
                                                      "NUL", "CONIN$", "CONOUT$"};
   if (std::ranges::find(kDevices, stem) != kDevices.end()) return true;
-  return stem.size() == 4 && (stem.starts_with("COM") || stem.starts_with("LPT")) &&
-         stem[3] >= '0' && stem[3] <= '9';
+  if (!stem.starts_with("COM") && !stem.starts_with("LPT")) return false;
+  const std::string_view number = std::string_view(stem).substr(3);
+  return (number.size() == 1 && number[0] >= '0' && number[0] <= '9') || number == "\u00B9" ||
+         number == "\u00B2" || number == "\u00B3";
 }
 
 // Why the system would not take `name`, one part of a path, for the name of a file; or null.

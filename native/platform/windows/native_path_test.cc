@@ -31,7 +31,8 @@ TEST(NativePath, IsAbsoluteAndMayBeLong) {
 }
 
 TEST(NativePath, RefusesWhatWouldNameSomethingElse) {
-  for (const char* name : {"C:/a/CON", "nul", "C:/aux.txt", "C:/com1", "lpt9.log", "CONIN$"}) {
+  for (const char* name :
+       {"C:/a/CON", "nul", "C:/aux.txt", "C:/com1", "lpt9.log", "CONIN$", "C:/COM\u00B2"}) {
     EXPECT_THAT(written(name), HasSubstr("is a device of Windows")) << name;
   }
   for (const char* name : {"C:/a.", "C:/a /b", "..."}) {

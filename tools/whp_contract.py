@@ -30,7 +30,9 @@ Windows; **?** our choice where nothing is known.
 Status on the engine `soft`: **ok** (implemented and tested), **part** (see text), **no**. The engine `kvm` has the same, but for
 [what differs](#kvm).
 
-To ask a Windows: `conformance_test --report FILE`; `--list` tells every case with its source.
+To ask a Windows: `conformance_test --report FILE`; `--list` tells every case with its source. A report is handed in as a file of
+`native/conformance/reports`, called by its build (`windows-11-26100.json`), in an issue or a pull request; who has no Windows lets
+the workflow `windows` of a public copy of this repository ask one of GitHub's, and takes `report.json` of what it keeps.
 """
 
 VERSIONS = """## Versions of Windows

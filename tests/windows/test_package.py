@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -36,12 +37,21 @@ def archives(request, tmp_path_factory):
     return made
 
 
-@pytest.fixture
-def unpacked(archives, tmp_path):
-    folder = tmp_path / "Neuer Ordner é 例"
+def unpack(archives, folder):
     with zipfile.ZipFile(archives[0][f"{NAME}.zip"]) as archive:
         archive.extractall(folder)
     return folder / NAME
+
+
+@pytest.fixture
+def unpacked(archives, tmp_path):
+    return unpack(archives, tmp_path / "Neuer Ordner é 例")
+
+
+@pytest.fixture
+def unpacked_for_scripts(archives, tmp_path):
+    """`cmd /c` takes quotes off, and that of Wine knows the letters of one code page."""
+    return unpack(archives, tmp_path / "unpacked")
 
 
 def test_archives_of_one_distribution_are_equal(archives):
@@ -104,3 +114,31 @@ def test_its_conformance_asks_the_whp_that_it_finds(unpacked, runhv, tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     cases = json.loads((tmp_path / "report.json").read_text())["cases"]
     assert {case["group"] for case in cases if case["outcome"] == "passed"} == {"Capabilities"}, cases
+
+
+def test_its_script_asks_all_of_conformance(unpacked_for_scripts, runhv, tmp_path):
+    """As its README says. WHP is found as above."""
+    folder = unpacked_for_scripts / "conformance"
+    result = subprocess.run(
+        [WINE, "cmd", "/c", *(for_windows(path) for path in (folder / "on_windows.cmd", folder, tmp_path / "reports"))],
+        cwd=runhv.engine.parent, env={**os.environ, "RUNHV_WHP_STRICT": "1"}, capture_output=True, timeout=600, check=False)
+    report = json.loads((tmp_path / "reports/report.json").read_text())
+    assert {case["outcome"] for case in report["cases"]} == {"passed"}, result.stdout
+    assert (result.returncode, [path.name for path in (tmp_path / "reports").iterdir() if path.is_dir()]) == (0, [])
+
+
+@pytest.mark.flaky(reruns=1)  # as test_java.py says
+def test_the_script_of_the_workflow_runs_containers(request, unpacked_for_scripts, runhv, java_program, tmp_path):
+    classes, reports = tmp_path / "classes", tmp_path / "reports"
+    subprocess.run([pathlib.Path(os.environ["JAVA_HOME"], "bin/javac"), "-d", classes, "-p", unpacked_for_scripts / "lib/java", "--add-modules",
+                    "dev.runhv.vmm", ROOT / "examples/Hello.java"], check=True)
+    images = pathlib.Path(request.config.getoption("--images")).resolve()
+    environment = {**runhv.environment, "JAVA_HOME": for_windows(pathlib.Path(java_program).parents[1]), "RUNHV_STORE": for_windows(tmp_path / "store")}
+    result = subprocess.run(
+        [WINE, "cmd", "/c", for_windows(ROOT / "tests/windows/containers_on_windows.cmd"), for_windows(unpacked_for_scripts),
+         "oci:" + for_windows(images / "busybox"), for_windows(classes), for_windows(reports)],
+        cwd=images.parents[1], env=environment, capture_output=True, timeout=PATIENCE_S, check=False)
+    assert result.returncode == 0, result.stdout
+    assert json.loads((reports / "doctor.json").read_text())["works"]
+    assert re.search(r"^Linux 6\.", (reports / "container.txt").read_text(), flags=re.MULTILINE)
+    assert "Exited[code=0]" in (reports / "java.txt").read_text()

@@ -188,11 +188,11 @@ Result<void> WhpMachine::make(MachineConfig config) {
   const FileWindowLayout files = file_window_layout(config.memory_bytes);
   RUNHV_TRY_ASSIGN(memory_, make_memory(layout, shows_files(config) ? &files : nullptr, this));
   RUNHV_TRY_ASSIGN(devices_, DeviceSet::create(config, memory_, *this, *this));
-  RUNHV_TRY(load(config, layout));
+  // Before anything is written there: whoever maps memory may ask for its large pages.
   for (const memory::GuestRange& range : memory_->ranges()) {
     RUNHV_TRY(partition_->map(range.first, range.region.bytes()));
   }
-  return {};
+  return load(config, layout);
 }
 
 // A processor of the host's that touches a page which a file has lost ends its run, and Linux

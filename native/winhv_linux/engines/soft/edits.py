@@ -165,7 +165,7 @@ edit("cpu/cpu.cc", """  if (setjmp(BX_CPU_THIS_PTR jmp_buf_env)) {
     // can get here only from exception function or VMEXIT
     BX_CPU_THIS_PTR icount++;
     BX_SYNC_TIME_IF_SINGLE_PROCESSOR(0);
-""", """  switch (setjmp(BX_CPU_THIS_PTR jmp_buf_env)) {
+""", """  switch (BX_SETJMP(BX_CPU_THIS_PTR jmp_buf_env)) {
   case 0:
     break;
   case BX_LEAVE_CPU_LOOP:

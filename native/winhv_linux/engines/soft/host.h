@@ -13,6 +13,9 @@ constexpr size_t kLargePage = size_t(2) << 20;
 void* allocate_pages(size_t bytes);
 void free_pages(void* pages, size_t bytes);  // of allocate_pages(bytes)
 
+// Of a guest's memory, which somebody else made: asks for large pages where he could not.
+void prefer_large_pages(void* pages, size_t bytes);
+
 // At most 256 bytes that nobody can guess.
 void bx_os_random(void* bytes, unsigned size);
 

@@ -19,6 +19,8 @@ void* allocate_pages(size_t bytes) {
 
 void free_pages(void* pages, size_t bytes) { munmap(pages, bytes); }
 
+void prefer_large_pages(void*, size_t) {}  // who made it could
+
 void bx_os_random(void* bytes, unsigned size) {
   // Requests of up to 256 bytes are never cut short (getrandom(2)).
   while (getrandom(bytes, size, 0) != ssize_t(size)) {

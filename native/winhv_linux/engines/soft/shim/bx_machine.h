@@ -17,6 +17,15 @@ struct cpuid_function_t;
 // Value of longjmp that ends cpu_loop; 1 is an exception.
 #define BX_LEAVE_CPU_LOOP 2
 
+// Nothing between cpu_loop and who leaves it has a destructor. So longjmp may go there at once,
+// which that of Windows does where it is told of no frame; else it asks each function on the way
+// (RtlUnwindEx), at each fault and exit of a guest.
+#ifdef _WIN32
+#define BX_SETJMP(buffer) _setjmp(buffer, nullptr)
+#else
+#define BX_SETJMP(buffer) setjmp(buffer)
+#endif
+
 // What these cost, in instructions of 4 ns.
 constexpr Bit64u kStampTableCost = 50000;
 constexpr Bit64u kInstructionCacheCost = 40000;

@@ -84,11 +84,14 @@ Result<platform::LocalConnection> connect(const std::string& folder) {
   return connection;
 }
 
-Result<void> start(const std::string& folder, const platform::FolderLock& lock,
-                   const std::string& home, const std::string& identity,
-                   const ServiceProgram& program) {
+// A connection to it, before it listens: it is answered first.
+Result<platform::LocalConnection> start(const std::string& folder, const platform::FolderLock& lock,
+                                        const std::string& home, const std::string& identity,
+                                        const ServiceProgram& program) {
   RUNHV_TRY_ASSIGN(auto listener, platform::LocalListener::bind(folder, kSocket));
   RUNHV_TRY_ASSIGN(const platform::UniqueHandle input, std::move(listener).release());
+  RUNHV_TRY_ASSIGN(auto ends, platform::LocalConnection::pair());
+  const platform::UniqueHandle output = std::move(ends.second).release();
   std::vector<std::string> arguments = program.arguments;
   arguments.insert(arguments.end(), {folder, identity, std::to_string(program.idle_seconds)});
   // Nothing of this command's environment is the next one's. Its names are UTF-8.
@@ -97,12 +100,14 @@ Result<void> start(const std::string& folder, const platform::FolderLock& lock,
     environment.push_back("RUNHV_HOME=" + named);
   }
   // The folder: as for a process of its own (java_arguments).
-  return platform::start_detached({.path = program.java,
-                                   .arguments = arguments,
-                                   .environment = environment,
-                                   .folder = home,
-                                   .input = input.get(),
-                                   .kept = lock.handle()});
+  RUNHV_TRY(platform::start_detached({.path = program.java,
+                                      .arguments = arguments,
+                                      .environment = environment,
+                                      .folder = home,
+                                      .input = input.get(),
+                                      .output = output.get(),
+                                      .kept = lock.handle()}));
+  return std::move(ends.first);
 }
 
 std::vector<std::byte> environment_block() {
@@ -289,7 +294,8 @@ Result<ImageService> ImageService::find_or_start(const std::string& home,
     RUNHV_TRY(platform::make_private_directory(folder));
     const auto lock = platform::FolderLock::acquire(folder);
     if (lock) {
-      RUNHV_TRY(start(folder, *lock, home, identity, program));
+      RUNHV_TRY_ASSIGN(auto first, start(folder, *lock, home, identity, program));
+      return ImageService(std::move(first), identity);
     } else if (lock.error().code == Code::kConflict) {
       // Another command is about to listen.
       std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -65,7 +65,8 @@ struct Detached {
   std::vector<std::string> arguments;    // without its name
   std::vector<std::string> environment;  // NAME=value
   std::string folder;                    // that it works in
-  OsHandle input;                        // its stdin; stdout and stderr are the null device
+  OsHandle input;                        // its stdin
+  OsHandle output;                       // its stdout; stderr is the null device
   OsHandle kept;                         // it has this one, too, and no other
 };
 // Begins it in a session of its own, as nobody's child. REQUIRES: as start_child.

@@ -7,6 +7,7 @@ import os
 import pathlib
 import pwd
 import re
+import select
 import shutil
 import signal
 import socket
@@ -121,7 +122,8 @@ def test_it_is_nobodys_child_and_has_nothing_of_who_started_it(served):
     process = pathlib.Path(f"/proc/{pid}")
     assert b"SECRET" not in (process / "environ").read_bytes()
     assert (process / "stat").read_text().rpartition(")")[2].split()[3] != str(os.getsid(0))  # its session
-    assert [os.readlink(process / "fd" / name) for name in "12"] == ["/dev/null"] * 2
+    # Its output was the connection of the first command, until that had its answer.
+    wait_until(lambda: [os.readlink(process / "fd" / name) for name in "12"] == ["/dev/null"] * 2)
 
 
 def test_start_tells_a_client_that_is_no_command_what_it_needs(served):
@@ -186,6 +188,62 @@ def test_what_it_has_read_of_images_it_does_not_read_again(served, tmp_path, opt
     for blob in (served.store / "registry/blobs/sha256").iterdir():
         blob.unlink()
     assert served("images", *options).stdout != first
+
+
+def turns(listener, behind, said):
+    """Between one command and the service: who has said something, each time that it was the other's turn before."""
+    command, _ = listener.accept()
+    with command, socket.socket(socket.AF_UNIX) as service:
+        with contextlib.chdir(behind.parent):
+            service.connect(behind.name)
+        ends = {command: ("command", service), service: ("service", command)}
+        while True:
+            for end in select.select(list(ends), [], [])[0]:
+                name, other = ends[end]
+                data = end.recv(1 << 16)
+                if not data:
+                    return
+                if said[-1:] != [name]:
+                    said.append(name)
+                other.sendall(data)
+
+
+def test_a_run_is_one_round_trip(served):
+    assert served.run("true").returncode == 0
+    path, behind = folder_of(served) / "socket", folder_of(served) / "behind"
+    path.rename(behind)
+    said = []
+    with socket.socket(socket.AF_UNIX) as listener, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with contextlib.chdir(path.parent):
+            listener.bind(path.name)
+        listener.listen()
+        relay = pool.submit(turns, listener, behind, said)
+        result = served.run("echo", "hi")
+        relay.result()
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()  # one connection
+    behind.rename(path)
+    assert (result.returncode, result.stdout) == (0, b"hi\n"), result.stderr
+    assert said == ["command", "service"]
+    assert status(served)[1] == 2
+
+
+def test_what_a_run_asks_of_the_system_before_it_is_the_vmm_is_bounded(served, tmp_path):
+    if shutil.which("strace") is None:
+        pytest.skip("no strace here: tools/dev setup installs it")
+    assert served.run("true").returncode == 0
+    trace = tmp_path / "trace"
+    traced = subprocess.run(
+        ["strace", "-o", trace, served.program, "run", served.image("busybox"), "true"], stdin=subprocess.DEVNULL, capture_output=True,
+        env=served.environment, timeout=120, check=False)
+    if not trace.read_bytes():
+        pytest.skip("nobody is traced here: " + traced.stderr.decode(errors="replace"))
+    assert traced.returncode == 0, traced.stderr
+    calls = trace.read_text().splitlines()
+    becomes = next(number for number, call in enumerate(calls) if call.startswith("execve(") and "runhv-vmm" in call.partition(",")[0])
+    # 115 on 2026-11-30, of which 57 bring the program up.
+    assert becomes < 140, "\n".join(calls[:becomes])
 
 
 def test_errors_are_those_of_a_process_of_its_own(served):

@@ -245,7 +245,7 @@ Result<void> start_detached(const Detached& program) {
                      RUNHV_TRY(close_on_exec());
                      RUNHV_TRY(keep_across_become(program.kept));
                      RUNHV_TRY(give_up_standard_streams());
-                     RUNHV_TRY(set_standard_streams({program.input, 1, 2}));
+                     RUNHV_TRY(set_standard_streams({program.input, program.output, 2}));
                      if (::chdir(program.folder.c_str()) != 0) {
                        return Fail{last_os_error("enter " + program.folder)};
                      }

@@ -46,6 +46,7 @@ TEST(Detached, IsNobodysChildAndHasWhatItIsGivenAndNoMore) {
   const int inherited = ::fcntl(ends[1], F_DUPFD, 60);
   ::setenv("OF_THE_TEST", "1", 1);
   const int input = ::open("/dev/zero", O_RDONLY | O_CLOEXEC);
+  const int output = ::open("/dev/full", O_WRONLY | O_CLOEXEC);
   const auto started = start_detached(
       {.path = "/bin/sh",
        .arguments = {"-c",
@@ -56,12 +57,14 @@ TEST(Detached, IsNobodysChildAndHasWhatItIsGivenAndNoMore) {
        .environment = {"A=b", "PATH=/usr/bin:/bin"},
        .folder = "/usr",
        .input = input,
+       .output = output,
        .kept = kept});
   ASSERT_TRUE(started) << to_string(started.error());
   ::close(ends[1]);
   ::close(kept);
   ::close(inherited);
   ::close(input);
+  ::close(output);
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "there is no child";
   std::string said;
   char buffer[256];
@@ -72,7 +75,7 @@ TEST(Detached, IsNobodysChildAndHasWhatItIsGivenAndNoMore) {
   ::close(ends[0]);
   // Not a leader of its session, so that no terminal that it opens becomes its own.
   EXPECT_THAT(
-      said, ::testing::MatchesRegex("/dev/null\n/dev/zero\n/dev/null\n/usr\nb\nsession [0-9]+\n"));
+      said, ::testing::MatchesRegex("/dev/full\n/dev/zero\n/dev/null\n/usr\nb\nsession [0-9]+\n"));
 }
 
 TEST(Detached, WhatCannotBeStartedIsTheError) {
@@ -81,6 +84,7 @@ TEST(Detached, WhatCannotBeStartedIsTheError) {
                                        .environment = {},
                                        .folder = "/",
                                        .input = 0,
+                                       .output = 1,
                                        .kept = 0});
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().os_code, ENOENT);

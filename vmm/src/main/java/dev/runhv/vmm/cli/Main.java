@@ -13,6 +13,7 @@ import dev.runhv.vmm.registry.CredentialFiles;
 import dev.runhv.vmm.registry.RegistryClient;
 import dev.runhv.vmm.rootfs.RootfsProgress;
 import dev.runhv.vmm.runtime.BundlePreparation;
+import dev.runhv.vmm.service.HandedConnection;
 import dev.runhv.vmm.service.ImageServer;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
@@ -35,8 +36,8 @@ public final class Main {
     /**
      * Exits with 0 when the bundle is there, with 1 when the answer is an error.
      *
-     * @param arguments none: one request; else the image service's folder, identity and idle seconds, and its listener is
-     *     the standard input
+     * @param arguments none: one request; else the image service's folder, identity and idle seconds. Its listener is the
+     *     standard input, and the connection of its first client the standard output
      */
     public static void main(String[] arguments) throws IOException, InterruptedException {
         allowPasswordsForTunnels();
@@ -68,10 +69,12 @@ public final class Main {
     }
 
     private static void serve(Path folder, String identity, Duration idle) throws IOException, InterruptedException {
+        ImageServer server = new ImageServer(folder, identity, idle, Main::answer);
+        server.serveFirst(new HandedConnection());
         if (!(System.inheritedChannel() instanceof ServerSocketChannel listener)) {
             throw new IOException("The standard input is no listener");
         }
-        new ImageServer(listener, folder, identity, idle, Main::answer).serve();
+        server.serve(listener);
         System.exit(0);
     }
 

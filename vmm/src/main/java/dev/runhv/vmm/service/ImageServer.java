@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.PrintStream;
+import java.nio.channels.ByteChannel;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
@@ -20,7 +21,8 @@ import jdk.net.ExtendedSocketOptions;
 
 /**
  * Answers the requests of commands of its own user, each on threads of its own, until nobody has asked for a while
- * (docs/service.md). Whoever made the listener holds the lock of its folder for this process.
+ * (docs/service.md). Whoever made the listener holds the lock of its folder for this process. Who started it is answered
+ * first, before there is all that the others need: a person waits for it.
  */
 public final class ImageServer {
     /** Served at once; one more is turned away, and its command works alone. */
@@ -30,6 +32,9 @@ public final class ImageServer {
     private static final String SOCKET = "socket";
 
     private static final String LOCK = "lock";
+
+    /** How long others may wait for the first answer. */
+    private static final Duration FIRST = Duration.ofMillis(200);
 
     /** How soon after the last request the heap is given back: a script's next command comes sooner. */
     private static final Duration REST = Duration.ofSeconds(5);
@@ -46,39 +51,46 @@ public final class ImageServer {
                 throws IOException, InterruptedException;
     }
 
-    private final ServerSocketChannel listener;
     private final Path folder;
     private final String identity;
     private final Duration idle;
     private final Verbs verbs;
-    private final UserPrincipal user;
-    private final ScheduledExecutorService timer = Executors.newSingleThreadScheduledExecutor(
-            Thread.ofPlatform().daemon().name("runhv-service-timer").factory());
     private final Set<ServedClient> clients = new HashSet<>();
-    private ScheduledFuture<?> end;
+    private ServerSocketChannel listener; // null before it serves
+    private UserPrincipal user;
+    private ScheduledExecutorService timer; // null before it is needed
+    private ScheduledFuture<?> end; // null while there is a client
     private ScheduledFuture<?> rest;
     private long requests;
     private int running;
     private boolean stopping;
 
     /**
-     * @param folder of the listener's socket and of its lock, closed to other users
+     * @param folder of the socket where it will listen, and of its lock, closed to other users
      * @param identity what a client must say: of which distribution it is, and in which surroundings
      * @param idle how long it stays without a client
      */
-    public ImageServer(ServerSocketChannel listener, Path folder, String identity, Duration idle, Verbs verbs)
-            throws IOException {
-        this.listener = listener;
+    public ImageServer(Path folder, String identity, Duration idle, Verbs verbs) {
         this.folder = folder;
         this.identity = identity;
         this.idle = idle;
         this.verbs = verbs;
-        this.user = Files.getOwner(folder);
+    }
+
+    /** Serves who has handed over a connection; returns when he has his answer, or has waited for a while. */
+    public void serveFirst(ByteChannel connection) throws InterruptedException {
+        ServedClient client = new ServedClient(this, connection);
+        admit(client);
+        start(client).join(FIRST);
+    }
+
+    private static Thread start(ServedClient client) {
+        return Thread.ofPlatform().name("runhv-service-client").start(client);
     }
 
     /** Returns once it has been idle for long enough or was told to stop, and the last client has gone. */
-    public void serve() throws InterruptedException {
-        beIdle();
+    public void serve(ServerSocketChannel listener) throws IOException, InterruptedException {
+        listen(listener);
         try {
             while (true) {
                 accept(listener.accept());
@@ -92,13 +104,25 @@ public final class ImageServer {
                 wait();
             }
         }
-        timer.shutdownNow();
+        timer().shutdownNow();
+    }
+
+    private synchronized void listen(ServerSocketChannel listener) throws IOException {
+        if (stopping) { // by the first request: the folder is gone
+            listener.close();
+            return;
+        }
+        this.listener = listener;
+        this.user = Files.getOwner(folder);
+        if (clients.isEmpty() && end == null) {
+            beIdle();
+        }
     }
 
     private void accept(SocketChannel channel) throws IOException {
         ServedClient client = new ServedClient(this, channel);
         if (isOurUsers(channel) && admit(client)) {
-            Thread.ofPlatform().name("runhv-service-client").start(client);
+            start(client);
         } else {
             channel.close();
         }
@@ -116,9 +140,10 @@ public final class ImageServer {
         if (stopping || clients.size() == CLIENTS) {
             return false;
         }
-        if (clients.isEmpty()) {
+        if (end != null) {
             end.cancel(false);
             rest.cancel(false);
+            end = null;
         }
         return clients.add(client);
     }
@@ -133,8 +158,8 @@ public final class ImageServer {
     }
 
     private synchronized void beIdle() {
-        rest = timer.schedule(System::gc, REST.toNanos(), TimeUnit.NANOSECONDS);
-        end = timer.schedule(this::stopIfIdle, idle.toNanos(), TimeUnit.NANOSECONDS);
+        rest = timer().schedule(System::gc, REST.toNanos(), TimeUnit.NANOSECONDS);
+        end = timer().schedule(this::stopIfIdle, idle.toNanos(), TimeUnit.NANOSECONDS);
     }
 
     private synchronized void stopIfIdle() {
@@ -158,7 +183,9 @@ public final class ImageServer {
             // A name that stays is taken over by the next service.
         }
         try {
-            listener.close();
+            if (listener != null) {
+                listener.close();
+            }
         } catch (IOException e) {
             // It is closed all the same.
         }
@@ -193,7 +220,11 @@ public final class ImageServer {
         return verbs;
     }
 
-    ScheduledExecutorService timer() {
+    synchronized ScheduledExecutorService timer() {
+        if (timer == null) {
+            timer = Executors.newSingleThreadScheduledExecutor(
+                    Thread.ofPlatform().daemon().name("runhv-service-timer").factory());
+        }
         return timer;
     }
 }

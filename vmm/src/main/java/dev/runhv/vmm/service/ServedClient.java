@@ -7,7 +7,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.ByteBuffer;
-import java.nio.channels.SocketChannel;
+import java.nio.channels.ByteChannel;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.concurrent.Future;
@@ -21,9 +21,9 @@ final class ServedClient implements Runnable {
     private static final int FAILED = 1;
 
     private final ImageServer server;
-    private final SocketChannel channel;
+    private final ByteChannel channel;
 
-    ServedClient(ImageServer server, SocketChannel channel) {
+    ServedClient(ImageServer server, ByteChannel channel) {
         this.server = server;
         this.channel = channel;
     }

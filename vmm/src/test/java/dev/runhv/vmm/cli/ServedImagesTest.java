@@ -70,9 +70,9 @@ class ServedImagesTest {
         place = new ServicePlace(own.resolve("socket"), "a build,\nhere");
         listener = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
         listener.bind(UnixDomainSocketAddress.of(place.socket()));
-        ImageServer server = new ImageServer(listener, own, place.identity(), Duration.ofHours(1), Main::answer);
+        ImageServer server = new ImageServer(own, place.identity(), Duration.ofHours(1), Main::answer);
         served = new FutureTask<>(() -> {
-            server.serve();
+            server.serve(listener);
             return null;
         });
         Thread.ofPlatform().start(served);

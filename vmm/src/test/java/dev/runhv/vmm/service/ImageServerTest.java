@@ -9,6 +9,7 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
+import java.nio.channels.ByteChannel;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
@@ -17,6 +18,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.Semaphore;
@@ -64,12 +66,20 @@ class ImageServerTest {
     }
 
     private void serve(Duration idle, ImageServer.Verbs verbs) throws IOException {
+        serve(null, idle, verbs);
+    }
+
+    /** @param first is handed over; null: nobody's */
+    private void serve(ByteChannel first, Duration idle, ImageServer.Verbs verbs) throws IOException {
         ServerSocketChannel listener = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
         listener.bind(UnixDomainSocketAddress.of(folder.resolve("socket")));
         Files.createFile(folder.resolve("lock"));
-        ImageServer server = new ImageServer(listener, folder, IDENTITY, idle, verbs);
+        ImageServer server = new ImageServer(folder, IDENTITY, idle, verbs);
         served = new FutureTask<>(() -> {
-            server.serve();
+            if (first != null) {
+                server.serveFirst(first);
+            }
+            server.serve(listener);
             return null;
         });
         Thread.ofPlatform().start(served);
@@ -78,9 +88,15 @@ class ImageServerTest {
     private record Said(int status, String output, String errors) {}
 
     private final class Client implements Closeable {
-        private final SocketChannel channel = SocketChannel.open(UnixDomainSocketAddress.of(folder.resolve("socket")));
+        private final SocketChannel channel;
 
-        Client() throws IOException {}
+        Client() throws IOException {
+            this(SocketChannel.open(UnixDomainSocketAddress.of(folder.resolve("socket"))));
+        }
+
+        Client(SocketChannel channel) {
+            this.channel = channel;
+        }
 
         void say(int type, String text) throws IOException {
             ControlFrame.write(channel, type, 0, text.getBytes(StandardCharsets.UTF_8));
@@ -127,6 +143,18 @@ class ImageServerTest {
         }
     }
 
+    /** Both ends of a connection. */
+    private SocketChannel[] pair() throws IOException {
+        UnixDomainSocketAddress address = UnixDomainSocketAddress.of(above.resolve("pair"));
+        try (ServerSocketChannel listener = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+            listener.bind(address);
+            SocketChannel one = SocketChannel.open(address);
+            return new SocketChannel[] {one, listener.accept()};
+        } finally {
+            Files.deleteIfExists(above.resolve("pair"));
+        }
+    }
+
     private Said asked(String request) throws IOException {
         try (Client client = new Client()) {
             return client.ask(request).end();
@@ -151,6 +179,51 @@ class ImageServerTest {
                 .doesNotContain("PATH");
         assertThat(said.errors).isEqualTo("on the way\n");
         assertThat(System.getenv()).doesNotContainKey("NAME");
+    }
+
+    @Test
+    void whoStartedItIsAnsweredBeforeAnybodyElse() throws Exception {
+        SocketChannel[] ends = pair();
+        List<String> order = new CopyOnWriteArrayList<>();
+        try (Client first = new Client(ends[0])) {
+            first.ask("first");
+            serve(ends[1], LONG, (in, out, errors) -> {
+                order.add(new String(in.readAllBytes(), StandardCharsets.UTF_8));
+                return 3;
+            });
+            assertThat(asked("second").status).isEqualTo(3);
+            assertThat(first.end().status).isEqualTo(3);
+        }
+        assertThat(order).containsExactly("first", "second");
+    }
+
+    @Test
+    void whoStartedItAndAsksForMuchOrForNothingHoldsUpNobody() throws Exception {
+        SocketChannel[] ends = pair();
+        CountDownLatch go = new CountDownLatch(1);
+        try (Client first = new Client(ends[0])) {
+            first.ask("much");
+            serve(ends[1], LONG, (in, out, errors) -> {
+                if (in.readAllBytes().length > 0) {
+                    go.await();
+                }
+                return 0;
+            });
+            assertThat(asked("").status).isZero();
+            go.countDown();
+            assertThat(first.end().status).isZero();
+        }
+    }
+
+    @Test
+    void itEndsAsWellWhenWhoStartedItAskedForNothing() throws Exception {
+        SocketChannel[] ends = pair();
+        ends[0].close();
+        serve(ends[1], Duration.ofMillis(1), (in, out, errors) -> 0);
+
+        served.get();
+
+        assertThat(folder).doesNotExist();
     }
 
     @Test

@@ -9,7 +9,6 @@ import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.UUID;
 
@@ -101,7 +100,7 @@ public final class TemporaryFile implements Closeable {
 
     /** As {@link #moveToCache}, but a crash may leave the name with other bytes: for what every reader checks whole. */
     public void moveUnsynced(Path target) throws IOException {
-        Files.move(path, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        HeldFiles.replace(path, target);
         moved = true;
     }
 
@@ -118,7 +117,7 @@ public final class TemporaryFile implements Closeable {
     public void close() throws IOException {
         channel.close();
         if (!moved) {
-            Files.deleteIfExists(path);
+            HeldFiles.deleteIfExists(path);
         }
     }
 }

@@ -2,6 +2,7 @@ package dev.runhv.vmm.image;
 
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.Failures;
+import dev.runhv.vmm.content.HeldFiles;
 import dev.runhv.vmm.content.StoreLease;
 import dev.runhv.vmm.registry.Reference;
 import java.io.BufferedOutputStream;
@@ -9,7 +10,6 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -45,7 +45,7 @@ public final class ImageSave {
                 try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(temporary), BUFFER)) {
                     ImageArchive.write(images, blobs, out);
                 }
-                Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+                HeldFiles.replace(temporary, file);
             } finally {
                 Files.deleteIfExists(temporary);
             }

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.core.JsonGenerator;
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
+import dev.runhv.vmm.content.HeldFiles;
 import dev.runhv.vmm.content.TemporaryFile;
 import dev.runhv.vmm.registry.Reference;
 import java.io.ByteArrayOutputStream;
@@ -99,7 +100,7 @@ public final class NamedImages {
 
     /** @return whether the name was there */
     public boolean remove(Reference name) throws IOException {
-        return Files.deleteIfExists(file(name));
+        return HeldFiles.deleteIfExists(file(name));
     }
 
     /**

@@ -3,6 +3,7 @@ package dev.runhv.vmm.registry;
 import dev.runhv.vmm.content.BlockInputStream;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
+import dev.runhv.vmm.content.HeldFiles;
 import dev.runhv.vmm.content.StoreLock;
 import dev.runhv.vmm.content.StoreQuota;
 import dev.runhv.vmm.content.TemporaryFile;
@@ -14,7 +15,6 @@ import java.nio.channels.FileChannel;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.util.Locale;
@@ -290,7 +290,7 @@ public final class BlobStore {
 
     private static void moveTo(Path whole, Path partial) throws IOException {
         Files.createDirectories(whole.getParent());
-        Files.move(partial, whole, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        HeldFiles.replace(partial, whole);
     }
 
     private static String algorithm(Digest digest) {

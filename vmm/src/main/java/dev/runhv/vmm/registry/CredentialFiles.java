@@ -10,6 +10,7 @@ import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.BoundedBytes;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Failures;
+import dev.runhv.vmm.content.HeldFiles;
 import dev.runhv.vmm.content.Json;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -17,7 +18,6 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
@@ -232,7 +232,7 @@ public final class CredentialFiles {
             Path temporary = Files.createTempFile(file.getParent(), ".credentials-", ".tmp");
             try {
                 Files.write(temporary, text);
-                Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+                HeldFiles.replace(temporary, file);
             } finally {
                 Files.deleteIfExists(temporary);
             }

@@ -5,6 +5,7 @@ import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.Failures;
+import dev.runhv.vmm.content.HeldFiles;
 import dev.runhv.vmm.content.StoreLease;
 import dev.runhv.vmm.content.VerifyingInputStream;
 import dev.runhv.vmm.image.Descriptor;
@@ -503,7 +504,7 @@ public final class ImageStore {
                 boolean isData = file.toString().endsWith(".data");
                 if (isData == data && !needed.contains(file) && Files.exists(file) && !isOpen(file)) {
                     bytes += Files.size(file);
-                    Files.delete(file);
+                    HeldFiles.deleteIfExists(file);
                     deleted.add(file);
                 }
             }

@@ -3,6 +3,7 @@ package dev.runhv.vmm.store;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.Failures;
+import dev.runhv.vmm.content.HeldFiles;
 import dev.runhv.vmm.content.StoreLease;
 import dev.runhv.vmm.image.Descriptor;
 import dev.runhv.vmm.image.ImageConfig;
@@ -64,7 +65,7 @@ public final class StoreCheck {
             check();
             for (Damage damage : repair ? damages : List.<Damage>of()) {
                 for (Path file : damage.files) {
-                    Files.deleteIfExists(file);
+                    HeldFiles.deleteIfExists(file);
                 }
             }
             return new Result(checked, List.copyOf(damages));

@@ -72,6 +72,14 @@ public interface Images {
     /**
      * The same, with more to say, and tells how it goes on.
      *
+     * <pre>{@code
+     * try (var threads = Executors.newVirtualThreadPerTaskExecutor()) {
+     *     Future<Image> pull = threads.submit(
+     *             () -> runhv.images().pull(PullSpec.image("postgres:17").build(), System.out::println));
+     *     pull.cancel(true); // what has come stays for the next time
+     * }
+     * }</pre>
+     *
      * @param spec what to pull
      * @param listener is called by several threads, one at a time; it should return soon. What it throws ends the pull, and
      *     is thrown here
@@ -161,6 +169,12 @@ public interface Images {
      * Opens a regular file in an image. Symbolic links on the way are followed inside the image. The image's root file system
      * is made first where that was not done before.
      *
+     * <pre>{@code
+     * try (InputStream release = runhv.images().openFile("debian:12", "/etc/os-release")) {
+     *     System.out.write(release.readAllBytes());
+     * }
+     * }</pre>
+     *
      * @param nameOrId of an image in the store
      * @param path absolute
      * @return its content, for one thread, to be closed. What is deleted from the store meanwhile can still be read
@@ -246,6 +260,14 @@ public interface Images {
 
     /**
      * Writes an EROFS image, uncompressed, as a block device of a guest may have it. The same entries give the same bytes.
+     *
+     * <pre>{@code
+     * List<TreeEntry> entries = List.of(
+     *         TreeEntry.directory("/etc").mode(0755).build(),
+     *         TreeEntry.file("/etc/motd", FileContent.of("hello\n".getBytes())).owner(0, 0).build(),
+     *         TreeEntry.symbolicLink("/motd", "etc/motd").build());
+     * runhv.images().writeErofs(entries, Path.of("root.erofs"));
+     * }</pre>
      *
      * @param entries each after the folder that it is in, where that has an entry, and hard links after what they name. Of
      *     two with one path the later one counts

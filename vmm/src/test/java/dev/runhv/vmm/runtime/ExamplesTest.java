@@ -12,17 +12,23 @@ import java.io.StringWriter;
 import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.spi.ToolProvider;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The programs that are in no module, and that only run where there is a native build, still compile. */
+/** What nobody else compiles does: programs in no module, and examples in the documentation of the API. */
 class ExamplesTest {
     private static final Path SOURCES =
             Path.of(System.getProperty("basedir")).toAbsolutePath().getParent();
+
+    private static final Pattern EXAMPLE = Pattern.compile("<pre>\\{@code\n(.*?)\n *\\* *\\}</pre>", Pattern.DOTALL);
 
     @TempDir
     Path folder;
@@ -42,6 +48,41 @@ class ExamplesTest {
     @ParameterizedTest
     @MethodSource("programs")
     void aProgramCompiles(Path program) throws Exception {
+        assertCompiles(program);
+    }
+
+    /** The examples in the documentation of the API, each with its number in its source. */
+    static Stream<Arguments> examples() throws IOException {
+        List<Arguments> found = new ArrayList<>();
+        try (Stream<Path> sources = Files.walk(SOURCES.resolve("java-api/src/main/java"))) {
+            for (Path source : sources.filter(Files::isRegularFile).sorted().toList()) {
+                Matcher example = EXAMPLE.matcher(Files.readString(source));
+                for (int number = 1; example.find(); number++) {
+                    String lines = example.group(1).replaceAll("(?m)^ *\\* ?", "");
+                    found.add(Arguments.of(source.getFileName() + " " + number, lines));
+                }
+            }
+        }
+        return found.stream();
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("examples")
+    void anExampleOfTheDocumentationCompiles(String name, String lines) throws Exception {
+        Path program = folder.resolve("Example.java");
+        Files.writeString(program, """
+                import dev.runhv.api.*;
+                import module java.base;
+
+                void example(%s) throws Exception {
+                %s}
+
+                void main() {}
+                """.formatted(lines.contains("Runhv.open()") ? "" : "Runhv runhv", lines));
+        assertCompiles(program);
+    }
+
+    private void assertCompiles(Path program) throws Exception {
         assumeTrue(ToolProvider.findFirst("javac").isPresent(), "This Java has no compiler");
         StringWriter complaints = new StringWriter();
         PrintWriter out = new PrintWriter(complaints, true);

@@ -13,6 +13,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.TreeSet;
@@ -23,6 +24,9 @@ import java.util.TreeSet;
  */
 public final class ErofsFuzz {
     private static final int FSCK_EVERY = Integer.getInteger("runhv.fuzz.fsck", 0);
+
+    /** In place of an operation. */
+    static final int NEXT_LAYER = 0xff;
 
     private static Path image;
     private static long images;
@@ -52,7 +56,9 @@ public final class ErofsFuzz {
             }
             writer.finishBehindData(tree, new byte[16]);
         }
-        compare(tree);
+        try (ErofsReader reader = ErofsReader.open(image)) {
+            compare(tree, reader);
+        }
         if (FSCK_EVERY > 0 && ++images % FSCK_EVERY == 0) {
             Fsck.accepts(image);
         }
@@ -60,10 +66,30 @@ public final class ErofsFuzz {
 
     private static void apply(Bytes bytes, RootTree tree, FileDataWriter writer) throws IOException {
         int operation = bytes.next();
-        if (operation == 0xff) {
+        if (operation == NEXT_LAYER) {
             tree.beginLayer();
             return;
         }
+        Made made = made(operation, bytes, 0);
+        tree.apply(made.entry, made.append(writer));
+    }
+
+    /** An entry, and what a file's data is but for its hole. */
+    record Made(TarEntry entry, byte[] content) {
+        /** @return null where the entry has no data */
+        FileData append(FileDataWriter writer) throws IOException {
+            if (!RootTree.wantsData(entry)) {
+                return null;
+            }
+            TarReader tar = new TarReader(
+                    new ByteArrayInputStream(new TarBuilder().file("x", content).bytes()));
+            tar.next();
+            return writer.append(tar, entry.size(), entry.sparse());
+        }
+    }
+
+    /** @param filled each byte of the content */
+    static Made made(int operation, Bytes bytes, int filled) {
         TarEntry.Type type = TarEntry.Type.values()[operation % TarEntry.Type.values().length];
         String name = path(bytes);
         String link = type == TarEntry.Type.SYMBOLIC_LINK || type == TarEntry.Type.HARD_LINK ? path(bytes) : "";
@@ -74,6 +100,7 @@ public final class ErofsFuzz {
             xattrs.put(prefix + bytes.next(), new byte[bytes.next() * bytes.next()]);
         }
         byte[] content = (operation & 0x20) != 0 ? new byte[bytes.next() * 64] : new byte[bytes.next()];
+        Arrays.fill(content, (byte) filled);
         long size = type == TarEntry.Type.FILE ? content.length : 0;
         Sparse sparse = Sparse.NONE;
         if (type == TarEntry.Type.FILE && (operation & 0x80) != 0 && content.length > 0) {
@@ -95,14 +122,7 @@ public final class ErofsFuzz {
                 bytes.next() << 12,
                 sparse,
                 xattrs);
-        FileData data = null;
-        if (RootTree.wantsData(entry)) {
-            TarReader tar = new TarReader(
-                    new ByteArrayInputStream(new TarBuilder().file("x", content).bytes()));
-            tar.next();
-            data = writer.append(tar, size, sparse);
-        }
-        tree.apply(entry, data);
+        return new Made(entry, content);
     }
 
     /** Names from a small alphabet, so that entries meet; some of them at the limits. */
@@ -123,43 +143,41 @@ public final class ErofsFuzz {
         return path.toString().replace('\0', '0');
     }
 
-    private static void compare(RootTree tree) throws IOException {
+    static void compare(RootTree tree, ErofsReader reader) throws IOException {
         Map<String, Inode> expected = new HashMap<>();
         collect("", tree.root(), expected);
         Map<String, Inode> missing = new HashMap<>(expected);
-        try (ErofsReader reader = ErofsReader.open(image)) {
-            reader.walk((name, inode) -> {
-                Inode wanted = missing.remove(name);
-                if (wanted == null) {
-                    throw new AssertionError("The image has " + name);
-                }
-                Attributes attributes = wanted.attributes();
-                if ((inode.mode() & 0170000) != wanted.kindOf().modeBits()
-                        || (inode.mode() & 07777) != attributes.mode()
-                        || inode.uid() != Integer.toUnsignedLong(attributes.uid())
-                        || inode.mtimeSeconds() != attributes.mtimeSeconds()
-                        || !reader.xattrs(inode)
-                                .keySet()
-                                .equals(new TreeSet<>(attributes.xattrs().keySet()))) {
-                    throw new AssertionError(name + " differs: " + inode + " " + attributes);
-                }
-                switch (wanted) {
-                    case Inode.RegularFile file -> {
-                        if (inode.size() != file.data().size()) {
-                            throw new AssertionError(name + " has another size");
-                        }
-                        reader.content(inode, 0, (int) Math.min(inode.size(), 1 << 16));
+        reader.walk((name, inode) -> {
+            Inode wanted = missing.remove(name);
+            if (wanted == null) {
+                throw new AssertionError("The image has " + name);
+            }
+            Attributes attributes = wanted.attributes();
+            if ((inode.mode() & 0170000) != wanted.kindOf().modeBits()
+                    || (inode.mode() & 07777) != attributes.mode()
+                    || inode.uid() != Integer.toUnsignedLong(attributes.uid())
+                    || inode.mtimeSeconds() != attributes.mtimeSeconds()
+                    || !reader.xattrs(inode)
+                            .keySet()
+                            .equals(new TreeSet<>(attributes.xattrs().keySet()))) {
+                throw new AssertionError(name + " differs: " + inode + " " + attributes);
+            }
+            switch (wanted) {
+                case Inode.RegularFile file -> {
+                    if (inode.size() != file.data().size()) {
+                        throw new AssertionError(name + " has another size");
                     }
-                    case Inode.SymbolicLink link -> {
-                        if (!reader.target(inode).equals(link.target())) {
-                            throw new AssertionError(name + " leads elsewhere");
-                        }
-                    }
-                    case Inode.Directory ignored -> {}
-                    case Inode.Special ignored -> {}
+                    reader.content(inode, 0, (int) Math.min(inode.size(), 1 << 16));
                 }
-            });
-        }
+                case Inode.SymbolicLink link -> {
+                    if (!reader.target(inode).equals(link.target())) {
+                        throw new AssertionError(name + " leads elsewhere");
+                    }
+                }
+                case Inode.Directory ignored -> {}
+                case Inode.Special ignored -> {}
+            }
+        });
         if (!missing.isEmpty()) {
             throw new AssertionError("The image lacks " + missing.keySet());
         }
@@ -174,20 +192,20 @@ public final class ErofsFuzz {
         }
     }
 
-    private static final class Bytes {
+    static final class Bytes {
         private final byte[] data;
         private int at;
 
-        private Bytes(byte[] data) {
+        Bytes(byte[] data) {
             this.data = data;
         }
 
-        private boolean more() {
+        boolean more() {
             return at < data.length;
         }
 
         /** 0 behind the end. */
-        private int next() {
+        int next() {
             return more() ? data[at++] & 0xff : 0;
         }
     }

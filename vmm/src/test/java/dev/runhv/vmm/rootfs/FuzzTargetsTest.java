@@ -49,6 +49,7 @@ class FuzzTargetsTest {
                 target("tar", TarFuzz::fuzzerTestOneInput),
                 target("gzip", GzipFuzz::fuzzerTestOneInput),
                 target("erofs", ErofsFuzz::fuzzerTestOneInput),
+                target("merge", MergeFuzz::fuzzerTestOneInput),
                 target("challenge", ChallengeFuzz::fuzzerTestOneInput),
                 target("auth", AuthFileFuzz::fuzzerTestOneInput),
                 target("hosts", HostsFuzz::fuzzerTestOneInput),

@@ -17,7 +17,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 READ = 1 << 20
-SILENCE_SECONDS = 120
+SILENCE_SECONDS = 600  # others pull a gibibyte without a word, on a busy machine for minutes
 
 
 class Failed(Exception):

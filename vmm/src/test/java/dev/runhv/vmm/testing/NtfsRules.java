@@ -480,9 +480,7 @@ public final class NtfsRules extends FileSystemProvider {
 
         @Override
         public boolean equals(Object other) {
-            return other instanceof Shown shown
-                    && shown.getFileSystem() == volume
-                    && folded().equals(shown.folded());
+            return other instanceof Shown shown && shown.getFileSystem() == volume && folded().equals(shown.folded());
         }
 
         @Override

@@ -62,6 +62,7 @@ std::string state_json(const StoredState& state) {
     if (!state.pod.empty()) json.member("pod", state.pod);
     json.member("command", state.command);
     if (!state.cgroups.empty()) json.member("cgroups", state.cgroups);
+    if (!state.scope.empty()) json.member("scope", state.scope);
     if (state.end) write_end(json, *state.end);
     write_annotations(json, state);
   });
@@ -86,6 +87,7 @@ Result<StoredState> parse_state(std::string_view json, const std::string& operat
   state.pod = root["pod"].string();
   state.command = root["command"].strings();
   state.cgroups = root["cgroups"].strings();
+  state.scope = root["scope"].string();
   if (const container::JsonNode end = root["end"]; end.present()) state.end = read_end(end);
   for (const auto& [name, value] : root["annotations"].members()) {
     state.annotations[name] = value.string();

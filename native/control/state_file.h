@@ -32,6 +32,7 @@ struct StoredState {
   std::uint64_t ended_ns = 0;
   bool ephemeral = true;             // the folder goes with its process
   std::vector<std::string> cgroups;  // their folders, which were made for this container
+  std::string scope;                 // the unit of systemd's that they are of; empty = none
   std::string image;                 // empty = not known
   std::string pod;                   // the container whose VM it is in; empty = its own
   std::vector<std::string> command;

@@ -21,6 +21,7 @@ StoredState ended() {
   state.ended_ns = 3;
   state.ephemeral = false;
   state.cgroups = {"/sys/fs/cgroup/web"};
+  state.scope = "web.scope";
   state.image = "oci:/i";
   state.command = {"echo", "a b"};
   state.end = StoredEnd{"not_started", 127, Error{Code::kNotFound, "run /x", "no such file"}};
@@ -43,6 +44,7 @@ TEST(StateFile, IsReadAsItWasWritten) {
   EXPECT_EQ(read->image, "oci:/i");
   EXPECT_THAT(read->command, ElementsAre("echo", "a b"));
   EXPECT_THAT(read->cgroups, ElementsAre("/sys/fs/cgroup/web"));
+  EXPECT_EQ(read->scope, "web.scope");
   ASSERT_TRUE(read->end);
   EXPECT_EQ(read->end->kind, "not_started");
   EXPECT_EQ(read->end->value, 127);

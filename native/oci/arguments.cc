@@ -12,7 +12,8 @@ constexpr Option kGlobals[] = {
     {"log", 0, "FILE", "errors are appended there, besides stderr"},
     {"log-format", 0, "text|json", "of the log (default text)"},
     {"debug", 0, "", "the guest's console on stderr"},
-    {"systemd-cgroup", 0, "", "refused where a container has a cgroup: runhv makes it itself"},
+    {"systemd-cgroup", 0, "",
+     "systemd makes the cgroup, as a scope; cgroupsPath is slice:prefix:name"},
     {"rootless", 0, "MODE", "accepted: runhv sees whether it is root"},
     {"criu", 0, "PATH", "accepted: there is no checkpoint"},
 };

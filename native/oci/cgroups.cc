@@ -206,6 +206,13 @@ Result<void> make_cgroups(const std::vector<std::string>& folders) {
   return {};
 }
 
+Result<void> enter_cgroups(const std::vector<std::string>& folders, std::uint64_t pid) {
+  for (const std::string& folder : folders) {
+    RUNHV_TRY(write(folder + "/cgroup.procs", std::to_string(pid)));
+  }
+  return {};
+}
+
 Result<void> limit_cgroups(const std::vector<std::string>& folders, const Resources& resources,
                            std::uint64_t guest_memory_bytes) {
   const bool v2 = is_second_version(folders);

@@ -25,6 +25,9 @@ Result<std::vector<std::string>> cgroup_folders(const std::string& path);
 // the controllers that those above can give.
 Result<void> make_cgroups(const std::vector<std::string>& folders);
 
+// A process that waits.
+Result<void> enter_cgroups(const std::vector<std::string>& folders, std::uint64_t pid);
+
 // `guest_memory_bytes`: the guest's RAM. A limit for whose controller there is no folder is an
 // error.
 Result<void> limit_cgroups(const std::vector<std::string>& folders, const Resources& resources,

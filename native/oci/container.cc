@@ -1,5 +1,7 @@
 #include "oci/container.h"
 
+#include "oci/cgroups.h"
+#include "oci/systemd_scope.h"
 #include "platform/clock.h"
 
 namespace runhv::oci {
@@ -49,6 +51,13 @@ Result<HostSpec> host_spec(const control::FoundContainer& container) {
   if (!config && config.error().code == Code::kNotFound) return HostSpec{};
   if (!config) return Fail{config.error()};
   return parse_host_spec(*config, "read " + container.folder + "/config.json");
+}
+
+Result<void> remove_cgroups(const control::StoredState& state) {
+  RUNHV_TRY(remove_cgroups(state.cgroups));
+  if (state.scope.empty()) return {};
+  RUNHV_TRY_ASSIGN(Systemd systemd, Systemd::connect());
+  return systemd.stop(state.scope);
 }
 
 }  // namespace runhv::oci

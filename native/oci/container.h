@@ -30,4 +30,7 @@ Error of_verb(const std::string& operation, Error error);
 // What the host took of its config.json; of one that has none (an older runhv made it), nothing.
 Result<HostSpec> host_spec(const control::FoundContainer& container);
 
+// Its cgroups, and the unit of systemd's that they are of. As remove_cgroups() of the folders.
+Result<void> remove_cgroups(const control::StoredState& state);
+
 }  // namespace runhv::oci

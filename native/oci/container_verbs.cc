@@ -26,6 +26,7 @@
 #include "oci/log.h"
 #include "oci/network_use.h"
 #include "oci/process_table.h"
+#include "oci/systemd_scope.h"
 #include "oci/wait.h"
 #include "platform/clock.h"
 #include "platform/file_node.h"
@@ -432,7 +433,7 @@ Result<int> delete_verb(const Call& call) {
     }
     *container = *std::move(now);
   }
-  RUNHV_TRY(remove_cgroups(container->state.cgroups));
+  RUNHV_TRY(remove_cgroups(container->state));
   RUNHV_TRY(control::remove_container(*container));
   if (!host) return 0;
   control::StoredState stopped = container->state;
@@ -558,6 +559,10 @@ Result<int> update_verb(const Call& call) {
     if (auto updated = client.update(RUNHV_FIRST_PROCESS, json); !updated) {
       return Fail{of_verb("update", std::move(updated).error())};
     }
+  }
+  if (!container.state.scope.empty()) {
+    RUNHV_TRY_ASSIGN(Systemd systemd, Systemd::connect());
+    RUNHV_TRY(systemd.change(container.state.scope, resources, statistics.memory_bytes));
   }
   RUNHV_TRY(limit_cgroups(container.state.cgroups, resources, statistics.memory_bytes));
   return 0;

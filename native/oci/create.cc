@@ -22,6 +22,7 @@
 #include "oci/hooks.h"
 #include "oci/log.h"
 #include "oci/pod.h"
+#include "oci/systemd_scope.h"
 #include "oci/wait.h"
 #include "platform/child.h"
 #include "platform/clock.h"
@@ -82,8 +83,9 @@ class Creation {
     RUNHV_TRY(check_preserved("create", options_.preserve_fds));
     ScopeExit undo([this] { this->undo(); });
     RUNHV_TRY(read_config());
+    RUNHV_TRY(find_scope());
     RUNHV_TRY(take_name());
-    RUNHV_TRY(make_cgroups_of_it());
+    if (!scope_) RUNHV_TRY(make_cgroups_of_it());
     if (!options_.console_socket.empty()) {
       RUNHV_TRY_ASSIGN(console_, Console::open(options_.console_socket));
     }
@@ -91,6 +93,7 @@ class Creation {
     RUNHV_TRY_ASSIGN(auto ends, platform::LocalConnection::pair());
     RUNHV_TRY_ASSIGN(child_, start_vmm(gate, std::move(ends.second)));
     stored_.pid = child_->pid();
+    if (scope_) RUNHV_TRY(start_scope());
     RUNHV_TRY(run_hooks("prestart", host_.hooks.prestart, stored_));
     RUNHV_TRY(run_hooks("createRuntime", host_.hooks.create_runtime, stored_));
     RUNHV_TRY(run_hooks("createContainer", host_.hooks.create_container, stored_));
@@ -152,8 +155,7 @@ class Creation {
     stored_.annotations = bundle_.annotations;
     stored_.command = bundle_.process.arguments;
     // A name without a cgroup is what a user who may make none has.
-    if (auto folders =
-            cgroup_folders(host_.cgroups_path.empty() ? options_.id : host_.cgroups_path)) {
+    if (auto folders = cgroup_folders(cgroups_path())) {
       // Whatever is in its cgroups when a container is deleted is killed.
       if (const std::size_t others = processes_in_cgroups(*folders).size(); others != 0) {
         return Fail{Error{
@@ -161,19 +163,53 @@ class Creation {
             "container's cgroup is not empty: " + std::to_string(others) + " process(es) found"}};
       }
       stored_.cgroups = *std::move(folders);
-    } else if (!host_.cgroups_path.empty()) {
+      if (scope_) stored_.scope = scope_->unit;
+    } else if (!host_.cgroups_path.empty() || scope_) {
       return Fail{std::move(folders).error()};
     }
     RUNHV_TRY(folder_->keep_config(config_));
     return folder_->write(stored_);
   }
 
-  Result<void> make_cgroups_of_it() {
-    if (globals_.systemd_cgroup && !host_.cgroups_path.empty()) {
+  // Where systemd is to make the cgroup.
+  Result<void> find_scope() {
+    if (!globals_.systemd_cgroup) return {};
+    if (!systemd_runs()) {
+      if (host_.cgroups_path.empty()) return {};
       return invalid_argument(
           "create",
           "systemd cgroup flag passed, but systemd support for managing cgroups is not available");
     }
+    RUNHV_TRY_ASSIGN(
+        scope_, parse_scope(host_.cgroups_path, options_.id, platform::current_user_id() == 0));
+    RUNHV_TRY_ASSIGN(const std::string path, scope_path(*scope_));
+    RUNHV_TRY_ASSIGN(systemd_, Systemd::connect());
+    RUNHV_TRY_ASSIGN(scope_path_, systemd_->cgroup());
+    scope_path_ += path;
+    return {};
+  }
+
+  std::string cgroups_path() const {
+    if (scope_) return scope_path_;
+    return host_.cgroups_path.empty() ? options_.id : host_.cgroups_path;
+  }
+
+  // The child waits, and has not begun to use memory.
+  Result<void> start_scope() {
+    if (auto started =
+            systemd_->start(*scope_, child_->pid(), host_.resources, bundle_.vm.memory_bytes);
+        !started) {
+      // Whoever has the name keeps it. Ours goes with the child.
+      stored_.scope.clear();
+      return started;
+    }
+    // Of version 1 systemd has made some.
+    RUNHV_TRY(make_cgroups(stored_.cgroups));
+    RUNHV_TRY(limit_cgroups(stored_.cgroups, host_.resources, bundle_.vm.memory_bytes));
+    return enter_cgroups(stored_.cgroups, child_->pid());
+  }
+
+  Result<void> make_cgroups_of_it() {
     const auto made = make_cgroups(stored_.cgroups);
     // As runc has it for a user who is not root: what nobody asked for is not missed.
     if (!made && host_.cgroups_path.empty() && platform::current_user_id() != 0) {
@@ -192,7 +228,7 @@ class Creation {
 
   platform::Placement placement() const {
     platform::Placement placement;
-    placement.cgroups = stored_.cgroups;
+    if (!scope_) placement.cgroups = stored_.cgroups;
     placement.network_namespace = host_.network_namespace;
     placement.new_network_namespace = has_own_network();
     placement.oom_score_adj = host_.oom_score_adj;
@@ -270,7 +306,7 @@ class Creation {
       static_cast<void>(child_->wait());
     }
     if (stored_.status.empty()) return;
-    complain_of(remove_cgroups(stored_.cgroups));
+    complain_of(remove_cgroups(stored_));
     stored_.status = "stopped";
     stored_.pid = 0;
     complain_of(run_hooks("poststop", host_.hooks.poststop, stored_));
@@ -294,6 +330,9 @@ class Creation {
   container::Bundle bundle_;
   HostSpec host_;
   std::string root_;
+  std::optional<Scope> scope_;
+  std::optional<Systemd> systemd_;  // with a scope
+  std::string scope_path_;
   std::optional<control::ContainerFolder> folder_;
   control::StoredState stored_;
   std::optional<Console> console_;

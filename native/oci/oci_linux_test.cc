@@ -7,6 +7,7 @@
 #include "oci/cgroups.h"
 #include "oci/host_spec.h"
 #include "oci/pod.h"
+#include "oci/systemd_scope.h"
 #include "platform/file.h"
 #include "platform/process.h"
 
@@ -42,6 +43,39 @@ TEST(HostSpec, IsReadWithItsTypes) {
                             R"({"process":{"oomScoreAdj":1001}})",
                             R"({"linux":{"resources":{"memory":{"limit":"1"}}}})"}) {
     EXPECT_FALSE(parse_host_spec(wrong, "read")) << wrong;
+  }
+}
+
+TEST(Scope, IsNamedAsRuncNamesIt) {
+  const auto path = [](const std::string& cgroups_path, bool is_root = true) {
+    const auto scope = parse_scope(cgroups_path, "web", is_root);
+    if (!scope) return "error: " + scope.error().detail;
+    const auto found = scope_path(*scope);
+    return found ? *found : "error: " + found.error().detail;
+  };
+  EXPECT_EQ(path("machine.slice:libpod:1234"), "/machine.slice/libpod-1234.scope");
+  EXPECT_EQ(path("kubepods-burstable-pod7.slice:cri:c1"),
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod7.slice/cri-c1.scope");
+  EXPECT_EQ(path("-.slice::web"), "/web.scope");
+  EXPECT_EQ(path(":docker:1"), "/system.slice/docker-1.scope");
+  EXPECT_EQ(path(""), "/system.slice/runhv-web.scope");
+  EXPECT_EQ(path("", false), "/user.slice/runhv-web.scope");
+  EXPECT_THAT(path("/docker/1"), HasSubstr("to be of format \"slice:prefix:name\""));
+  EXPECT_THAT(path("a.slice:b:c:d"), HasSubstr("to be of format \"slice:prefix:name\""));
+  for (const char* wrong :
+       {"a:b:c", "a/b.slice:b:c", "a--b.slice:b:c", "-a.slice:b:c", "a-.slice:b:c", ".slice:b:c"}) {
+    EXPECT_THAT(path(wrong), HasSubstr("invalid slice name")) << wrong;
+  }
+  for (const char* wrong : {"a.slice:b:", "a.slice:b:c.slice", "a.slice:b/..:c", "a.slice:b:/c"}) {
+    EXPECT_THAT(path(wrong), HasSubstr("names no scope")) << wrong;
+  }
+}
+
+TEST(Scope, HasListsAsBits) {
+  EXPECT_THAT(bits_of_list("0-3,9"), ElementsAre(0x0f, 0x02));
+  EXPECT_THAT(bits_of_list("8"), ElementsAre(0, 1));
+  for (const char* wrong : {"", "x", "1-", "3-1", "1,", "1 2", "8192", "0-99999999999"}) {
+    EXPECT_THAT(bits_of_list(wrong), ::testing::IsEmpty()) << wrong;
   }
 }
 

@@ -121,6 +121,7 @@ class Shim:
         self.log = folder / "log.json"
         self.root = folder / "root"
         self.made = []
+        self.options = []  # before the verb
 
     def bundle(self, name, *command, change=lambda config: None):
         """A bundle of the image busybox, changed by `change(config)`."""
@@ -136,7 +137,7 @@ class Shim:
         return bundle
 
     def arguments(self, *arguments):
-        return [self.runhv.program, "--root", str(self.root), "--log", str(self.log), "--log-format", "json", *arguments]
+        return [self.runhv.program, "--root", str(self.root), "--log", str(self.log), "--log-format", "json", *self.options, *arguments]
 
     def __call__(self, *arguments, timeout=120, **options):
         """A call whose output is captured: it ends when nobody holds the pipes any more."""

@@ -14,9 +14,10 @@ import pytest
 from shim import wait_until
 
 IMAGE = "localhost/busybox"
+MANAGER = "systemd" if pathlib.Path("/run/systemd/system").exists() else "cgroupfs"  # podman's own choice
 CONTAINERS_CONF = """
 [engine]
-cgroup_manager = "cgroupfs"
+cgroup_manager = "{manager}"
 events_logger = "file"
 runtime = "runhv"
 tmp_dir = "{folder}/libpod"
@@ -79,7 +80,7 @@ def podman_of_module(request):
     dist = pathlib.Path(request.config.getoption("--runhv-dist")).resolve()
     with tempfile.TemporaryDirectory(prefix="runhv-podman-", dir="/tmp") as folder:
         podman = Podman(folder, str(dist / "bin/runhv"))
-        pathlib.Path(folder, "containers.conf").write_text(CONTAINERS_CONF.format(folder=folder, runtime=podman.runtime))
+        pathlib.Path(folder, "containers.conf").write_text(CONTAINERS_CONF.format(folder=folder, runtime=podman.runtime, manager=MANAGER))
         pathlib.Path(folder, "storage.conf").write_text(STORAGE_CONF.format(folder=folder))
         subprocess.run(["ip", "netns", "add", podman.namespace], check=True)
         try:

@@ -12,7 +12,6 @@ import re
 import shutil
 import stat
 import subprocess
-import tempfile
 import time
 
 from judges import kvm
@@ -40,7 +39,8 @@ mount -t tmpfs -o size=75% upper /upper
 mkdir /upper/tree /upper/work
 mount -t overlay -o lowerdir=/lower,upperdir=/upper/tree,workdir=/upper/work tree /new
 cp /judge.sh /new/judge.sh
-exec switch_root /new /bin/bash /judge.sh
+{start}
+exec switch_root /new {first}
 """
 
 JUDGE = """
@@ -92,7 +92,7 @@ def in_order(modules, names):
     return [modules / file for file in files]
 
 
-def make_initrd(kernel, script, root):
+def make_initrd(kernel, script, root, first, start):
     (modules,) = kernel.glob("lib/modules/*")
     files = in_order(modules, MODULES)
     for folder in "bin", "modules":
@@ -102,7 +102,7 @@ def make_initrd(kernel, script, root):
         shutil.copy(file, root / "modules")
     (root / "judge.sh").write_text(script)
     init = root / "init"
-    init.write_text(INIT.format(modules=" ".join(file.stem for file in files)))
+    init.write_text(INIT.format(modules=" ".join(file.stem for file in files), first=first, start=start))
     init.chmod(init.stat().st_mode | stat.S_IXUSR)
 
 
@@ -136,21 +136,27 @@ def of_end(text):
 
 
 def run(prepared, runtime, work, only):
+    return run_in_machine(prepared, runtime, work, only, FILES, JUDGE)
+
+
+def run_in_machine(prepared, runtime, work, only, files, judge, first="/bin/bash /judge.sh", start="", extra=None, options=""):
+    """Cases of these files of tests, by the script `judge`, which the first program runs; `start`: what is done before that.
+    `extra`: {name: text} of files in the initrd; `options`: of the kernel."""
     environment = " ".join(f"{name}={os.environ[name]}" for name in ("JAVA_HOME",) if name in os.environ)
-    script = JUDGE.format(environment=environment, kernel=prepared, root=ROOT, dist=runtime, images=runtime.parent / "images",
-                          files=" ".join(f"tests/e2e/test_{name}.py" for name in FILES),
+    script = judge.format(environment=environment, kernel=prepared, root=ROOT, dist=runtime, images=runtime.parent / "images",
+                          files=" ".join(f"tests/e2e/test_{name}.py" for name in files),
                           expression=f"'({only or 'test'}) and not ({NOT_HERE})'")
-    make_initrd(prepared, script, work / "root")
+    make_initrd(prepared, script, work / "root", first, start)
+    for name, text in (extra or {}).items():
+        (work / "root" / name).write_text(text)
     packed, serial, socket = work / "initrd", work / "serial", work / "tree.sock"
     with open(packed, "wb") as output:
         subprocess.run("find . | cpio -o -H newc --quiet | gzip -1", shell=True, cwd=work / "root", stdout=output, check=True)
     with shared("/", socket):
         subprocess.run(["timeout", "--kill-after=10", str(PATIENCE_S), *MACHINE, "-chardev", f"socket,id=tree,path={socket}",
                         "-device", "vhost-user-fs-pci,chardev=tree,tag=tree", "-kernel", str(next(prepared.glob("boot/vmlinuz-*"))),
-                        "-initrd", str(packed), "-append", "console=ttyS0 panic=-1 quiet loglevel=1 cgroup_no_v1=all",
+                        "-initrd", str(packed), "-append", "console=ttyS0 panic=-1 quiet loglevel=1 cgroup_no_v1=all " + options,
                         "-serial", f"file:{serial}"], stdin=subprocess.DEVNULL, check=False)
     said = serial.read_text(errors="replace").replace("\r", "")
-    kept = pathlib.Path(tempfile.gettempdir()) / "judge-cgroup2.log"
-    kept.write_text(said)
     print(said)
     return {**of_pytest(said), "the machine came to its end": of_end(said)}

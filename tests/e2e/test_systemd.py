@@ -1,0 +1,127 @@
+"""A container's cgroup where systemd makes it, as a scope (--systemd-cgroup): what podman, dockerd and a kubelet ask for where systemd runs."""
+
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+
+from shim import CGROUPS, kill, wait_until
+
+RUNS = pathlib.Path("/run/systemd/system").exists()
+needs_systemd = pytest.mark.skipif(not RUNS, reason="systemd does not run here")
+SLICE = "runhvtest.slice"
+MEMORY = 64 << 20
+OVERHEAD = 128 << 20  # docs/oci.md
+
+
+@pytest.fixture
+def scopes(shim):
+    shim.options = ["--systemd-cgroup"]
+    return shim
+
+
+def show(unit, *properties):
+    said = subprocess.run(["systemctl", "show", "--property", ",".join(properties), unit], check=True, capture_output=True, text=True).stdout
+    return dict(line.split("=", 1) for line in said.splitlines())
+
+
+def limited(config):
+    config["linux"]["cgroupsPath"] = f"{SLICE}:test:web"
+    config["linux"]["resources"] = {"memory": {"limit": MEMORY}, "cpu": {"shares": 2048, "quota": 50000, "period": 100000, "cpus": "0"}}
+
+
+def cgroup_of(pid):
+    return CGROUPS / pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines()[-1].split("::/", 1)[1]
+
+
+@needs_systemd
+def test_a_scope_holds_the_vmm_with_its_limits_and_goes_with_it(scopes):
+    for attempt in range(2):  # its name is free at once
+        pid, streams = scopes.create("web", scopes.bundle(f"web{attempt}", "cat", change=limited))
+        folder = cgroup_of(pid)
+        assert folder == CGROUPS / SLICE / "test-web.scope"
+        shown = show("test-web.scope", "Slice", "Delegate", "MemoryMax", "CPUWeight", "CPUQuotaPerSecUSec", "AllowedCPUs", "ActiveState")
+        limit = int((folder / "memory.max").read_text())
+        assert limit >= MEMORY + OVERHEAD
+        assert shown == {"Slice": SLICE, "Delegate": "yes", "MemoryMax": str(limit), "CPUWeight": (folder / "cpu.weight").read_text().strip(),
+                         "CPUQuotaPerSecUSec": "500ms", "AllowedCPUs": "0", "ActiveState": "active"}
+        assert (folder / "cpu.max").read_text().split() == ["50000", "100000"]
+        assert (folder / "cpuset.cpus").read_text().strip() == "0"
+        scopes.checked("start", "web")
+        streams.write(b"hello\n")
+        assert streams.line(streams.stdout) == b"hello\n"
+        scopes.checked("update", "--cpu-quota", "25000", "web")
+        subprocess.run(["systemctl", "daemon-reload"], check=True, timeout=120)
+        assert show("test-web.scope", "CPUQuotaPerSecUSec") == {"CPUQuotaPerSecUSec": "250ms"}
+        assert (folder / "cpu.max").read_text().split() == ["25000", "100000"]
+        scopes.checked("delete", "--force", "web")
+        assert scopes.wait(pid) == 137
+        streams.close()
+        assert not folder.exists()
+        assert show("test-web.scope", "LoadState") == {"LoadState": "not-found"}
+
+
+@needs_systemd
+def test_where_nobody_names_a_place_it_is_runcs(scopes):
+    pid, streams = scopes.create("web", scopes.bundle("web", "cat"))
+    assert cgroup_of(pid) == CGROUPS / "system.slice/runhv-web.scope"
+    scopes.checked("delete", "--force", "web")
+    assert scopes.wait(pid) == 137
+    streams.close()
+
+
+@needs_systemd
+def test_a_process_of_exec_stands_in_the_scope(scopes):
+    pid, streams = scopes.create("web", scopes.bundle("web", "cat", change=limited))
+    scopes.checked("start", "web")
+    file = scopes.folder / "exec.pid"
+    scopes.checked("exec", "--detach", "--pid-file", str(file), "web", "cat", stdin=subprocess.DEVNULL)
+    stand_in = scopes.pid(file)
+    assert cgroup_of(stand_in) == cgroup_of(pid)
+    scopes.checked("delete", "--force", "web")
+    assert scopes.wait(pid) == 137
+    scopes.wait(stand_in)
+    streams.close()
+
+
+@needs_systemd
+def test_a_create_that_was_killed_leaves_what_delete_removes(scopes):
+    def waits(config):
+        limited(config)
+        config["hooks"] = {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "1000"]}]}
+    bundle = scopes.bundle("web", "cat", change=waits)
+    with subprocess.Popen(scopes.arguments("create", "--bundle", str(bundle), "web"), env=scopes.runhv.environment,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as create:
+        wait_until(lambda: show("test-web.scope", "ActiveState") == {"ActiveState": "active"})
+        os.killpg(create.pid, signal.SIGKILL)
+    scopes.checked("delete", "--force", "web")
+    assert show("test-web.scope", "LoadState") == {"LoadState": "not-found"}
+    assert not (CGROUPS / SLICE / "test-web.scope").exists()
+
+
+@needs_systemd
+def test_a_scope_of_that_name_is_left_alone(scopes):
+    with subprocess.Popen(["systemd-run", "--quiet", "--scope", "--unit", "test-web.scope", "sleep", "1000"]) as other:
+        wait_until(lambda: show("test-web.scope", "ActiveState") == {"ActiveState": "active"})
+        result = scopes("create", "--bundle", str(scopes.bundle("web", "cat", change=limited)), "web")
+        assert result.returncode == 1 and b"start test-web.scope of systemd: " in result.stderr and b"already" in result.stderr
+        assert other.poll() is None
+        kill(other.pid)
+
+
+@needs_systemd
+@pytest.mark.parametrize("path, words", [("/web", 'cgroupsPath to be of format "slice:prefix:name"'), ("a:b:c", "invalid slice name: a"),
+                                         ("a--b.slice:b:c", "invalid slice name: a--b.slice")])
+def test_what_names_no_scope_is_named(scopes, path, words):
+    bundle = scopes.bundle("web", "cat", change=lambda config: config["linux"].update(cgroupsPath=path))
+    result = scopes("create", "--bundle", str(bundle), "web")
+    assert result.returncode == 1 and words in result.stderr.decode()
+
+
+@pytest.mark.skipif(RUNS, reason="systemd runs here")
+def test_without_systemd_runcs_words_say_so(scopes):
+    result = scopes("create", "--bundle", str(scopes.bundle("web", "cat", change=limited)), "web")
+    assert result.returncode == 1
+    assert b"systemd cgroup flag passed, but systemd support for managing cgroups is not available" in result.stderr

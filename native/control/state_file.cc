@@ -20,6 +20,21 @@ void write_annotations(Json& json, const StoredState& state) {
   });
 }
 
+template <class Json>
+void write_oci_state(Json& json, const StoredState& state, const std::string& owner) {
+  json.object([&] {
+    json.member("ociVersion", kOciVersion);
+    json.member("id", state.id);
+    json.member("pid", state.pid);
+    json.member("status", state.status);
+    json.member("bundle", state.bundle);
+    if (!state.rootfs.empty()) json.member("rootfs", state.rootfs);
+    json.member("created", rfc3339(state.created_ns));
+    if (!owner.empty()) json.member("owner", owner);
+    write_annotations(json, state);
+  });
+}
+
 void write_end(container::JsonWriter& json, const StoredEnd& end) {
   json.object("end", [&] {
     json.member("kind", end.kind);
@@ -98,18 +113,14 @@ Result<StoredState> parse_state(std::string_view json, const std::string& operat
 
 std::string oci_state_json(const StoredState& state, const std::string& owner) {
   container::IndentedJsonWriter json;
-  json.object([&] {
-    json.member("ociVersion", kOciVersion);
-    json.member("id", state.id);
-    json.member("pid", state.pid);
-    json.member("status", state.status);
-    json.member("bundle", state.bundle);
-    if (!state.rootfs.empty()) json.member("rootfs", state.rootfs);
-    json.member("created", rfc3339(state.created_ns));
-    if (!owner.empty()) json.member("owner", owner);
-    write_annotations(json, state);
-  });
+  write_oci_state(json, state, owner);
   return json.text() + "\n";
+}
+
+std::string oci_state_line(const StoredState& state, const std::string& owner) {
+  container::JsonWriter json;
+  write_oci_state(json, state, owner);
+  return json.text();
 }
 
 std::string rfc3339(std::uint64_t since_1970_ns) {

@@ -49,6 +49,8 @@ Result<StoredState> parse_state(std::string_view json, const std::string& operat
 // The state of the OCI runtime specification ("State"), one object, with what runc adds. `owner`:
 // the name of its user; empty where nobody asks.
 std::string oci_state_json(const StoredState& state, const std::string& owner = "");
+// The same without spaces and ends of lines.
+std::string oci_state_line(const StoredState& state, const std::string& owner);
 
 // "2026-11-28T07:53:33.123456789Z" (RFC 3339).
 std::string rfc3339(std::uint64_t since_1970_ns);

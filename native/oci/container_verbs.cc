@@ -359,7 +359,7 @@ Result<int> list_verb(const Call& call) {
     std::string text;
     for (const FoundContainer& each : containers) {
       text += (text.empty() ? "" : ",") +
-              control::oci_state_json(with_pid(each), owner_of(each.folder));
+              control::oci_state_line(with_pid(each), owner_of(each.folder));
     }
     print("[" + text + "]\n");
   } else {

@@ -83,6 +83,7 @@ constexpr const char* kSpecBegin = R"({
 constexpr const char* kSpecEnd = R"(  "linux": {
     "namespaces": [{"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"},
       {"type": "mount"}, {"type": "cgroup"}],
+    "resources": {"devices": [{"allow": false, "access": "rwm"}]},
     "maskedPaths": ["/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
       "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware", "/proc/scsi"],
     "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]

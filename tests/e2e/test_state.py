@@ -56,6 +56,9 @@ def test_containers_are_listed_by_name(runhv, start):
     columns = runhv("list").stdout.decode().split("\n")[1].split()
     assert columns[:4] == ["a-one", str(first.pid), "running", found[0]["bundle"]]
     assert columns[5:8] == [pwd.getpwuid(os.getuid()).pw_name, "sh", "-c"]
+    line, rest = runhv("list", "--format", "json").stdout.decode().split("\n")
+    assert [(each["id"], each["pid"]) for each in json.loads(line)] == [("a-one", first.pid), ("b-two", second.pid)] and rest == ""
+    assert line.startswith('[{"ociVersion":"')  # callers of runc take it apart as text
 
 
 def test_the_state_is_that_of_the_specification(runhv, start):

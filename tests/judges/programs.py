@@ -15,7 +15,8 @@ from judges.docker import Daemon, Failed, background, expect, expect_in, run_cas
 MUST = 1.0
 IMAGES = {
     "servers": ["nginx-light", "redis-server", "postgresql-15", "python3-venv", "python3-setuptools"],
-    "java": ["default-jdk-headless"],
+    "java": ["default-jdk-headless", "maven", "libmaven-compiler-plugin-java", "libmaven-jar-plugin-java", "libmaven-resources-plugin-java",
+             "libsurefire-java"],
 }
 MIRRORED = ["jq", "libjq1", "libonig5"]  # a package that the image has not, and what it depends on
 PATIENCE_S = 900  # a build on a software CPU
@@ -177,6 +178,20 @@ def a_java_build(docker):
                   "java -jar built.jar")
         expect(docker.run("-v", f"{folder}:/src", "-w", "/src", "-m", "512m", "java", "sh", "-c", script, timeout=PATIENCE_S), f"{sum(range(count))}\n")
         expect(len(os.listdir(f"{folder}/classes/built")), count + 1)
+
+
+@case
+def a_maven_build(docker):
+    """Offline, with the plugins that Debian has."""
+    pom = ('<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+           "<groupId>built</groupId><artifactId>built</artifactId><version>1.5</version><properties><maven.compiler.release>17</maven.compiler.release>"
+           "<project.build.sourceEncoding>UTF-8</project.build.sourceEncoding></properties></project>\n")
+    main = 'package built; public class Main { public static void main(String[] a) { System.out.println("built by Maven"); } }\n'
+    with project(docker, {"pom.xml": pom, "src/main/java/built/Main.java": main, "src/main/resources/kept": "kept\n"}) as folder:
+        script = ("mvn -o -B -q -Dmaven.repo.local=/usr/share/maven-repo -Dmaven.test.skip package >&2 && "
+                  "jar --list --file target/built-1.5.jar | grep -c kept && java -cp target/built-1.5.jar built.Main")
+        expect(docker.run("-v", f"{folder}:/src", "-w", "/src", "-m", "768m", "java", "sh", "-c", script, timeout=PATIENCE_S), "1\nbuilt by Maven\n")
+        expect(os.path.isfile(f"{folder}/target/classes/built/Main.class"), True)
 
 
 # ---- a package from a mirror ----

@@ -275,9 +275,9 @@ class Agent {
     if (epoll_ >= 0) resolver_->watch(epoll_, kResolverToken);
   }
 
-  // In the network namespace of process `pid`.
-  void open_resolver_there(int pid) {
-    Failure failure;
+  // Does `act` in the network namespace of process `pid`.
+  template <typename Act>
+  void do_there(int pid, Failure& failure, Act act) {
     const int there = sys::pidfd_open(pid);
     // A pidfd of the agent's own would lead to where it is by then.
     const long proc = mount_proc();
@@ -288,13 +288,27 @@ class Agent {
                result < 0) {
       failure.set(result, "enter the container's network namespace");
     } else {
-      open_resolver(first_.request.resolver);
+      act();
       const long back = sys::setns(here, CLONE_NEWNET);
       if (back < 0) failure.set(back, "leave the container's network namespace");
     }
     if (there >= 0) sys::close(there);
     if (here >= 0) sys::close(here);
+  }
+
+  void open_resolver_there(int pid, const runhv_resolver& resolver) {
+    Failure failure;
+    do_there(pid, failure, [&] { open_resolver(resolver); });
     if (failure.failed) warn(failure);
+  }
+
+  // Of a container whose user namespace owns its network.
+  void change_network_there(int pid, std::span<const std::byte> records, Failure& failure) {
+    int socket = -1;
+    do_there(pid, failure, [&] { socket = sys::socket(AF_NETLINK, SOCK_RAW); });
+    if (!failure.failed && socket < 0) failure.set(socket, "open a socket of rtnetlink");
+    if (!failure.failed) configure_network_of(pid, socket, records, failure);
+    if (socket >= 0) sys::close(socket);
   }
 
   // The container runs, whatever becomes of its network.
@@ -305,12 +319,14 @@ class Agent {
     if (!parse(records, request, error)) {
       failure.set(-EINVAL, error.view());
     } else if (has_users(first_)) {
-      failure.set(-EOPNOTSUPP, "change the interfaces of a container with a user namespace");
+      change_network_there(first_.pid, records, failure);
     } else {
       configure_network(records, failure);
     }
     if (failure.failed) return warn(failure);
-    if (request.has_resolver) open_resolver(request.resolver);
+    if (!request.has_resolver) return;
+    has_users(first_) ? open_resolver_there(first_.pid, request.resolver)
+                      : open_resolver(request.resolver);
   }
 
   void warn(const Failure& failure) {
@@ -625,7 +641,7 @@ class Agent {
       process.streams.set_terminal(terminal);
     }
     if (process.id == 0 && has_users(first_) && first_.request.has_resolver) {
-      open_resolver_there(process.pid);
+      open_resolver_there(process.pid, first_.request.resolver);
     }
     if (process.execute) return release(process);
     send_id(RUNHV_MSG_PREPARED, process.id);

@@ -111,6 +111,8 @@ long move(int socket, int index, std::uint32_t pid) {
     ifinfomsg link;
     rtattr attribute;
     std::uint32_t pid;
+    rtattr name_attribute;
+    char name[8];
   } message = {};
   message.header.nlmsg_len = sizeof message;
   message.header.nlmsg_type = RTM_NEWLINK;
@@ -119,7 +121,21 @@ long move(int socket, int index, std::uint32_t pid) {
   message.attribute.rta_len = RTA_LENGTH(sizeof message.pid);
   message.attribute.rta_type = IFLA_NET_NS_PID;
   message.pid = pid;
+  // Where somebody there has its name, which it loses to its own one then.
+  message.name_attribute.rta_len = RTA_LENGTH(sizeof message.name);
+  message.name_attribute.rta_type = IFLA_IFNAME;
+  memcpy(message.name, "come%d", sizeof "come%d");
   return say(socket, reinterpret_cast<const std::byte*>(&message), sizeof message);
+}
+
+// One that has come; it may have another index there.
+bool bring(int socket, const NetlinkRecord& netlink, int pid, int there, Failure& failure) {
+  const int index = indices.of[netlink.head.interface];
+  const long result = index == 0 ? -ENODEV : move(socket, index, static_cast<std::uint32_t>(pid));
+  if (result < 0) return failure.set(result, "bring an interface in, to ", netlink.what);
+  indices.of[netlink.head.interface] = 0;
+  find_devices(there);
+  return true;
 }
 
 // The interfaces that the records are about.
@@ -160,21 +176,32 @@ bool move_network(std::span<const std::byte> records, Failure& failure) {
 }
 
 bool configure_network(std::span<const std::byte> records, Failure& failure) {
+  return configure_network_of(0, -1, records, failure);
+}
+
+bool configure_network_of(int pid, int there, std::span<const std::byte> records,
+                          Failure& failure) {
   const int socket = sys::socket(AF_NETLINK, SOCK_RAW);  // protocol 0 is NETLINK_ROUTE
   if (socket < 0) return failure.set(socket, "open a socket of rtnetlink");
   if (indices.last == 0) find_devices(socket);
   RecordReader reader(records);
   Record record;
+  // A device that nothing is said of is another container's.
+  bool has_come[RUNHV_MAX_NETWORKS] = {};
   bool done = true;
   while (done && reader.next(record)) {
     if (record.tag == RUNHV_REC_NETLINK) {
       NetlinkRecord netlink;
       decode(record, netlink);
-      done = send_message(netlink, socket, failure);
+      bool& comes = has_come[netlink.head.interface];
+      done = pid == 0 || !comes || bring(socket, netlink, pid, there, failure);
+      comes = false;
+      done = done && send_message(netlink, pid == 0 ? socket : there, failure);
     } else if (record.tag == RUNHV_REC_NETWORK_SLOT) {
       runhv_network_slot slot;
       decode(record, slot);
       done = change_device(slot, socket, failure);
+      has_come[slot.interface] = slot.present != 0;
     }
   }
   sys::close(socket);

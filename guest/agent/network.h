@@ -12,6 +12,9 @@ namespace runhv::agent {
 // come, and lets go of those that have gone; says netlink messages to the kernel. Other records are
 // skipped. Up to the first that fails. Two at a time are about different interfaces.
 bool configure_network(std::span<const std::byte> records, Failure& failure);
+// The same of interfaces that are in the network namespace of process `pid`, where `there` is a
+// socket of rtnetlink; those that have come are brought into it.
+bool configure_network_of(int pid, int there, std::span<const std::byte> records, Failure& failure);
 
 // Makes a network namespace for the caller, and brings the interfaces into it that the records are
 // about; the agent's has them until then. REQUIRES: the caller is pid 1 of its pid namespace.

@@ -180,8 +180,8 @@ bool make_container(Launch& launch) {
   int shares = -1;
   return enter_time_namespace(launch, proc) && mount_shares(container, failure) &&
          open_shares(container, shares, failure) && mount_root(container, failure) &&
-         enter_root(false, failure) && fill_container(launch, shares, -1, proc) &&
-         set_oom_score(launch.process, proc, failure) &&
+         put_root_on_top(failure) && enter_root(failure) &&
+         fill_container(launch, shares, -1, proc) && set_oom_score(launch.process, proc, failure) &&
          (launch.device_filter < 0 ||
           attach_device_filter(cgroup, launch.device_filter, -1, failure));
 }
@@ -190,14 +190,16 @@ bool make_container(Launch& launch) {
 bool make_container_of_users(Launch& launch) {
   const ContainerRequest& container = *launch.container;
   Failure& failure = launch.failure;
-  while (__atomic_load_n(&launch.maps, __ATOMIC_ACQUIRE) == 0) sys::futex_wait(&launch.maps, 0);
+  while (__atomic_load_n(&launch.has_users, __ATOMIC_ACQUIRE) == 0) {
+    sys::futex_wait(&launch.has_users, 0);
+  }
   if (!become_root(failure)) return false;
-  const long result = launch.in_cgroup ? sys::unshare(CLONE_NEWCGROUP) : 0;
-  if (result < 0) return failure.set(result, "make the container's cgroup namespace");
+  const long result = sys::unshare(CLONE_NEWNS | (launch.in_cgroup ? CLONE_NEWCGROUP : 0));
+  if (result < 0) return failure.set(result, "make the container's mount namespace");
   int shares = -1;
   int nodes = -1;
   return open_shares(container, shares, failure) && open_nodes(nodes, failure) &&
-         enter_root(true, failure) && fill_container(launch, shares, nodes, launch.proc);
+         enter_root(failure) && fill_container(launch, shares, nodes, launch.proc);
 }
 
 bool join_container(Launch& launch) {
@@ -214,19 +216,14 @@ bool join_container(Launch& launch) {
   }
   // The kernel lets nobody who shares its memory join one: this has the same clocks.
   if (launch.users != nullptr
-          ? !inherit(launch, proc)
+          ? !inherit(launch, proc) || !set_scheduler(launch.process, 0, failure)
           : !set_oom_score(launch.process, proc, failure) || !enter_time_namespace(launch, proc)) {
     return false;
   }
   if (launch.in_cgroup && !enter_cgroup(launch.number, false, failure)) return false;
   if (!give_streams(launch) || !join_namespaces(launch)) return false;
   if (launch.users != nullptr && !become_root(failure)) return false;
-  // The container's root lies on the root of the namespace: ".." leads up onto it (path_lookup of
-  // Linux), where setns has not.
-  long result = sys::chdir("/..");
-  if (result == 0) result = sys::chroot(".");
-  if (result < 0) return failure.set(result, "enter the container's root");
-  return attach(launch) && enter_working_directory(launch.process, failure);
+  return enter_root(failure) && attach(launch) && enter_working_directory(launch.process, failure);
 }
 
 bool make_or_join(Launch& launch) {
@@ -242,8 +239,9 @@ bool set_up(Launch& launch) {
   sys::setsid();
   if (!make_or_join(launch)) return false;
   if (launch.process.wants_terminal() && !take_terminal(failure)) return false;
-  if (!set_limits(launch.process, failure) ||
-      (launch.users == nullptr && !set_scheduling(launch.process, failure))) {
+  if (!set_limits(launch.process, failure)) return false;
+  if (launch.users == nullptr &&
+      (!set_scheduling(launch.process, failure) || !set_scheduler(launch.process, 0, failure))) {
     return false;
   }
   add_home(launch.process, launch.vectors);
@@ -330,19 +328,21 @@ bool make_users(Launch& launch) {
     return false;
   }
   if (!inherit(launch, launch.proc)) return false;
-  std::uint64_t namespaces = launch.namespaces & ~std::uint64_t{CLONE_NEWTIME};
+  // Another's, which it gets by way of its parent.
+  const bool joins = (launch.joined_namespaces & CLONE_NEWUSER) != 0;
+  if (joins && (!put_root_on_top(failure) || !join_namespaces(launch))) return false;
+  // Mounts are its own once they are all there.
+  std::uint64_t namespaces = launch.namespaces & ~std::uint64_t{CLONE_NEWTIME | CLONE_NEWNS};
   // Its root is to be the container's cgroup.
   if (launch.in_cgroup) namespaces &= ~std::uint64_t{CLONE_NEWCGROUP};
   const long child = clone_child_of(launch, CLONE_PARENT | namespaces, cgroup);
   if (child < 0) return failure.set(child, "make the container's namespaces");
   launch.child = static_cast<int>(child);
-  if (!write_maps(*launch.users, launch.child, launch.proc, failure) ||
-      !give_network(container.records, launch.child, failure)) {
-    return false;
-  }
-  __atomic_store_n(&launch.maps, 1u, __ATOMIC_RELEASE);
-  sys::futex_wake(&launch.maps);
-  return true;
+  if (joins) return true;
+  // Only now: nobody makes a user namespace whose "/" is not its mount namespace's.
+  return put_root_on_top(failure) &&
+         write_maps(*launch.users, launch.child, launch.proc, failure) &&
+         give_network(container.records, launch.child, failure);
 }
 
 [[noreturn]] void maker_main(Launch* launch) { sys::exit(make_users(*launch) ? 0 : 1); }
@@ -364,7 +364,12 @@ int start_child_of_users(Launch& launch) {
   if (maker > 0) sys::wait4(static_cast<int>(maker), &status, 0);
   sys::unmap(stack, kMakerStackBytes);
   if (maker < 0) launch.failure.set(maker, "make the container's mounts");
-  if (maker > 0 && status == 0) return launch.child;
+  // The maker's child would not be there with a policy that keeps it from having any.
+  if (maker > 0 && status == 0 && set_scheduler(launch.process, launch.child, launch.failure)) {
+    __atomic_store_n(&launch.has_users, 1u, __ATOMIC_RELEASE);
+    sys::futex_wake(&launch.has_users);
+    return launch.child;
+  }
   if (launch.child > 0) {
     // It runs in memory, and in a cgroup, that go with the launch.
     sys::kill(launch.child, SIGKILL);

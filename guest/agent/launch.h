@@ -44,10 +44,10 @@ struct Launch {
 
   // Of a user namespace: set by who makes it.
   int child = -1;
-  int proc = -1;           // a /proc that it has from there
-  std::uint32_t maps = 0;  // 1: they are written; it wakes the child
+  int proc = -1;  // a /proc that it has from there
 
   // Set by the agent, which wakes the child.
+  std::uint32_t has_users = 0;  // 1: its user namespace is made
   std::uint32_t go = 0;
 
   std::size_t memory_bytes = 0;  // the launch's, its stack and the records behind it

@@ -250,13 +250,18 @@ class Agent {
     if (!container_ok_) return;
     first_.namespaces = request.namespaces;
     set_users(first_);
+    if (has_users(first_) && request.uid_map.empty()) {
+      container_ok_ = false;
+      container_error_.add("the first container's user namespace has no maps");
+      return;
+    }
     set_clock_and_entropy(request);
     // In the network that the container sees.
     if (request.has_resolver && !has_users(first_)) open_resolver(request.resolver);
   }
 
   static bool has_users(const Container& container) {
-    return (container.namespaces & CLONE_NEWUSER) != 0;
+    return ((container.namespaces | container.joined_namespaces) & CLONE_NEWUSER) != 0;
   }
 
   // The records go before the container does.
@@ -586,6 +591,14 @@ class Agent {
     container.namespaces = container.request.namespaces;
     set_users(container);
     container.joined_namespaces = first_.namespaces & kShared & ~container.namespaces;
+    if ((container.namespaces & CLONE_NEWUSER) != 0 && container.request.uid_map.empty()) {
+      if (!has_users(first_)) {
+        return failure.set(-EINVAL, "join the first container's user namespace: it has none");
+      }
+      container.users = first_.users;
+      container.namespaces &= ~std::uint32_t{CLONE_NEWUSER};
+      container.joined_namespaces |= CLONE_NEWUSER;
+    }
     if ((container.namespaces & CLONE_NEWNS) == 0 || (container.namespaces & CLONE_NEWPID) == 0) {
       return failure.set(-EINVAL, "expected namespaces of its own for mounts and pids");
     }

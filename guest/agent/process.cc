@@ -163,7 +163,10 @@ bool set_scheduling(const ProcessRequest& process, Failure& failure) {
   if (process.cpu_affinity != 0) result = sys::sched_setaffinity(process.cpu_affinity);
   if (result < 0) return failure.set(result, "choose the processors");
   if (process.io_priority != 0) result = sys::ioprio_set(process.io_priority);
-  if (result < 0) return failure.set(result, "set the priority of I/O");
+  return result == 0 || failure.set(result, "set the priority of I/O");
+}
+
+bool set_scheduler(const ProcessRequest& process, int pid, Failure& failure) {
   if (!process.has_scheduler) return true;
   const runhv_scheduler& scheduler = process.scheduler;
   sched_attr attributes = {};
@@ -175,7 +178,7 @@ bool set_scheduling(const ProcessRequest& process, Failure& failure) {
   attributes.sched_runtime = scheduler.runtime;
   attributes.sched_deadline = scheduler.deadline;
   attributes.sched_period = scheduler.period;
-  result = sys::sched_setattr(&attributes);
+  const long result = sys::sched_setattr(pid, &attributes);
   return result == 0 || failure.set(result, "set the scheduler");
 }
 

@@ -24,8 +24,10 @@ bool set_limits(const ProcessRequest& process, Failure& failure);
 // The hard limits are at least those of the process, which may come to be of a user namespace that
 // can only lower them.
 bool raise_limits(const ProcessRequest& process, Failure& failure);
-// Scheduler, priority of I/O, processors, personality.
+// Priority of I/O, processors, personality: what is inherited as well.
 bool set_scheduling(const ProcessRequest& process, Failure& failure);
+// Of process `pid`; 0 = the caller. A policy may be kept from children, or keep it from having any.
+bool set_scheduler(const ProcessRequest& process, int pid, Failure& failure);
 // `proc`: a /proc that no link of the container's leads out of.
 bool set_kernel_parameters(const ContainerRequest& container, int proc, Failure& failure);
 // A time namespace, for the program from its execve on.

@@ -19,6 +19,8 @@ constexpr std::uint32_t kNamespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS 
 // What the user namespace has to own, for its root to set the container up.
 constexpr std::uint32_t kOwnedByUsers =
     CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP;
+// The same of a container that shares one.
+constexpr std::uint32_t kOwnedByItself = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWCGROUP;
 constexpr std::uint32_t kSeccompFlags =
     SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 
@@ -170,12 +172,14 @@ const char* wrong_map(const Record& record, std::span<const std::byte>& out) {
 
 const char* wrong_users(const ContainerRequest& container) {
   const bool has_users = (container.namespaces & CLONE_NEWUSER) != 0;
-  if (container.uid_map.empty() == has_users || container.gid_map.empty() == has_users) {
+  const bool has_maps = !container.uid_map.empty();
+  if (container.gid_map.empty() == has_maps || (has_maps && !has_users)) {
     return "a user namespace and both of its maps come together";
   }
-  return has_users && (~container.namespaces & kOwnedByUsers) != 0
-             ? "with a user namespace come all others"
-             : nullptr;
+  // Without maps it is another one's, as some of the others may be.
+  const std::uint32_t owned = has_maps ? kOwnedByUsers : kOwnedByItself;
+  return has_users && (~container.namespaces & owned) != 0 ? "with a user namespace come all others"
+                                                           : nullptr;
 }
 
 // What is wrong, or null; as all that follow.

@@ -305,7 +305,7 @@ TEST(RequestTest, SizesAndRangesOfAContainerAreChecked) {
   EXPECT_EQ(container_with(RUNHV_REC_NAMESPACES, number(CLONE_VM)),
             "CONTAINER: record 2: unknown namespace");
   EXPECT_EQ(container_with(RUNHV_REC_NAMESPACES, number(CLONE_NEWUSER)),
-            "CONTAINER: a user namespace and both of its maps come together");
+            "CONTAINER: with a user namespace come all others");
   EXPECT_EQ(container_with(RUNHV_REC_CLOCK, number(1)),
             "CONTAINER: record 2: expected nanoseconds");
   EXPECT_EQ(container_with(RUNHV_REC_ENTROPY, "31"), "CONTAINER: record 2: expected 32 bytes");
@@ -332,6 +332,12 @@ TEST(RequestTest, AUserNamespaceHasMapsAndOwnsAllOthers) {
             "CONTAINER: with a user namespace come all others");
   EXPECT_EQ(error_of<Container>(root() + maps),
             "CONTAINER: a user namespace and both of its maps come together");
+  EXPECT_EQ(error_of<Container>(root() + namespaces(CLONE_NEWUSER | kOthers) +
+                                record(RUNHV_REC_GID_MAP, range)),
+            "CONTAINER: a user namespace and both of its maps come together");
+  const Container joining(root() +
+                          namespaces(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWCGROUP));
+  EXPECT_TRUE(joining.ok) << "it is the first container's";
   EXPECT_EQ(container_with(RUNHV_REC_UID_MAP, ""),
             "CONTAINER: record 2: expected 1 to 340 struct runhv_id_range");
   EXPECT_EQ(container_with(RUNHV_REC_GID_MAP, std::string(341 * sizeof(runhv_id_range), '\0')),

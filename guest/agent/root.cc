@@ -114,15 +114,17 @@ bool mount_root(const ContainerRequest& container, Failure& failure) {
   return result == 0 || failure.set(result, "mount the root folder");
 }
 
-bool enter_root(bool is_locked, Failure& failure) {
-  // A copy of it can be moved.
-  long result = is_locked ? sys::mount(kRoot, kRoot, nullptr, MS_BIND | MS_REC, nullptr) : 0;
+bool put_root_on_top(Failure& failure) {
   // pivot_root does not work on an initramfs.
-  if (result == 0) result = sys::chdir(kRoot);
-  if (result == 0) result = sys::mount(".", "/", nullptr, MS_MOVE, nullptr);
+  const long result = sys::mount(kRoot, "/", nullptr, MS_MOVE, nullptr);
+  return result == 0 || failure.set(result, "move the root to /");
+}
+
+bool enter_root(Failure& failure) {
+  // Up onto what lies on "/" (path_lookup of Linux), where no path from there leads.
+  long result = sys::chdir("/..");
   if (result == 0) result = sys::chroot(".");
-  if (result == 0) result = sys::chdir("/");
-  return result == 0 || failure.set(result, "enter the root");
+  return result == 0 || failure.set(result, "enter the container's root");
 }
 
 bool finish_root(const ContainerRequest& container, Failure& failure) {

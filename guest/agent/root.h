@@ -13,9 +13,13 @@ bool mount_root(const ContainerRequest& container, Failure& failure);
 // `shares`: the file system of the shares, to be closed, or negative where there are none.
 bool open_shares(const ContainerRequest& container, int& shares, Failure& failure);
 
+// Afterwards the container's root lies on "/" of the mount namespace, which the caller still sees.
+// A namespace that a user namespace makes of this one has it locked there (mount_namespaces(7)).
+bool put_root_on_top(Failure& failure);
+
 // Afterwards "/" is the container's root, still writable, and the working directory is "/".
-// `is_locked`: it was mounted by who could do more (mount_namespaces(7)).
-bool enter_root(bool is_locked, Failure& failure);
+// REQUIRES: the caller's root is that of its mount namespace.
+bool enter_root(Failure& failure);
 
 // The last word on the root itself: propagation and, if asked, read-only.
 bool finish_root(const ContainerRequest& container, Failure& failure);

@@ -218,8 +218,8 @@ inline long getrlimit(unsigned resource, std::uint64_t limit[2]) {
   return call(__NR_prlimit64, 0, resource, nullptr, limit);
 }
 // struct sched_attr, linux/sched/types.h: 48 bytes or more, its size first.
-inline long sched_setattr(const void* attributes) {
-  return call(__NR_sched_setattr, 0, attributes, 0);
+inline long sched_setattr(int pid, const void* attributes) {
+  return call(__NR_sched_setattr, pid, attributes, 0);
 }
 inline long sched_setaffinity(std::uint64_t processors) {
   return call(__NR_sched_setaffinity, 0, sizeof processors, &processors);

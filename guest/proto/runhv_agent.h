@@ -166,7 +166,8 @@ enum {
   RUNHV_REC_TIME_OFFSETS = 30, /* struct runhv_time_offsets, of the time namespace */
   RUNHV_REC_HOOK = 31,         /* struct runhv_hook, then strings: the state (JSON), the path, its
                                   arguments, its variables; repeats */
-  RUNHV_REC_UID_MAP = 34, /* struct runhv_id_range[], of the user namespace, which NAMESPACES has */
+  RUNHV_REC_UID_MAP = 34, /* struct runhv_id_range[], of the user namespace, which NAMESPACES has:
+                             without maps it is the first container's */
   RUNHV_REC_GID_MAP = 35, /* the same, of groups; neither or both */
   RUNHV_REC_NETLINK = 40, /* struct runhv_netlink, then the message, then a string that says what
                              it does; repeats */

@@ -134,6 +134,38 @@ TEST(Bundle, AUserNamespaceOwnsWhatTheContainerSees) {
   EXPECT_EQ(spec.gid_map[1].outside, 4294967294u);
 }
 
+TEST(Bundle, TheMapsOfAUserNamespaceByItsPathAreNotTheBundles) {
+  const std::string named =
+      with_users(R"({"type":"pid"},{"type":"mount"},{"type":"user","path":"/proc/7/ns/user"})",
+                 R"({"containerID":0,"hostID":0,"size":1})", "");
+  const auto own = parse(named);
+  ASSERT_TRUE(own) << to_string(own.error());
+  EXPECT_EQ(own->container.user_namespace, "/proc/7/ns/user");
+  EXPECT_TRUE(own->container.uid_map.empty() && !own->container.joins_users);
+  EXPECT_TRUE(own->container.namespaces & linux_abi::kCloneNewnet);
+  const auto joining = parse_bundle(named, "read", Joins::kMachine);
+  ASSERT_TRUE(joining) << to_string(joining.error());
+  EXPECT_TRUE(joining->container.joins_users);
+  EXPECT_FALSE(joining->container.namespaces & linux_abi::kCloneNewnet);
+  EXPECT_THAT(complaint(bundle(R"("linux":{"namespaces":[{"type":"pid"},{"type":"mount"},
+      {"type":"user","path":"/u"}]},"mounts":[{"destination":"/m","type":"bind","source":"/s",
+      "options":["idmap"]}])")),
+              HasSubstr("mounts[0].options: idmap needs mappings of the mount"));
+}
+
+TEST(Bundle, AMapIsReadAsTheKernelWritesIt) {
+  const auto map = parse_id_map("         0     100000      65536\n 65536 7 1\n", "read");
+  ASSERT_TRUE(map && map->size() == 2u);
+  EXPECT_EQ((*map)[0].outside, 100000u);
+  EXPECT_EQ(id_map_text(*map), "0 100000 65536\n65536 7 1\n");
+  EXPECT_TRUE(parse_id_map("0 0 4294967295\n", "read")) << "everybody";
+  EXPECT_TRUE(parse_id_map("", "read")->empty());
+  for (const char* wrong : {"0 1", "x 1 1", "0 0 0", "4294967295 0 1", "0 1 4294967295",
+                            "0 0 18446744073709551616", "\n"}) {
+    EXPECT_FALSE(parse_id_map(wrong, "read")) << wrong;
+  }
+}
+
 TEST(Bundle, MapsThatTheKernelWouldNotTakeAreNamed) {
   const auto with = [](const std::string& uids) {
     return complaint(with_users(kWithUsers, uids, kShifted));

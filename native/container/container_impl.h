@@ -124,6 +124,8 @@ class Container::Impl final : private machine::MachineObserver {
   Result<ProcessNumber> begin_process(const ProcessSpec& spec, HostStreams streams,
                                       std::vector<HostDescriptor> descriptors,
                                       const ProcessPlace& place);
+  Result<void> join_users(ContainerSpec& container, bool has_network,
+                          const std::string& joining) const;
   Result<void> share_files(ContainerSpec& container, Member& member);
   void let_go_of(const Member& member);
   void end_member(ProcessNumber number);

@@ -30,6 +30,7 @@ Result<ProcessNumber> Container::Impl::join(JoinConfig config) {
     return Fail{Error{Code::kUnsupported, joining,
                       "its root is a block image, and the VM has its disks since it began"}};
   }
+  RUNHV_TRY(join_users(bundle.container, config.network.has_value(), joining));
   Member member;
   member.personality = bundle.process.personality;
   member.has_cgroup = bundle.container.cgroup.has_value();
@@ -62,6 +63,20 @@ Result<ProcessNumber> Container::Impl::join(JoinConfig config) {
   undo.release();
   members_.emplace(number, std::move(member));
   return number;
+}
+
+// A path to that of the process that stands for us is the host's where we have none.
+Result<void> Container::Impl::join_users(ContainerSpec& container, bool has_network,
+                                         const std::string& joining) const {
+  if (!container.joins_users) return {};
+  if ((bundle_.container.namespaces & linux_abi::kCloneNewuser) == 0) {
+    container.drop_user_namespace();
+    return {};
+  }
+  if (!has_network) return {};
+  return Fail{Error{Code::kUnsupported, joining,
+                    "it shares the user namespace and has a network of its own, whose interfaces "
+                    "are not its root's to take"}};
 }
 
 // What the bundle shares becomes entries of the guest's file system.

@@ -231,6 +231,18 @@ TEST_F(ContainerJoin, ANetworkOfItsOwnMayHaveNothingInIt) {
   EXPECT_EQ(namespaces_of(heard[1]) & linux_abi::kCloneNewnet, linux_abi::kCloneNewnet);
 }
 
+TEST_F(ContainerJoin, AUserNamespaceThatTheFirstOneHasNotIsNone) {
+  scene.run();
+  (void)scene.guest.hears();
+  ASSERT_TRUE(
+      join(config_with(kFolder, kNamespaces + R"(,{"type":"user","path":"/proc/7/ns/user"})")));
+  scene.turn();
+  const auto heard = scene.guest.hears();
+  ASSERT_EQ(heard.size(), 1u);
+  EXPECT_EQ(namespaces_of(heard[0]) & linux_abi::kCloneNewuser, 0u);
+  EXPECT_THAT(records_of(heard[0], RUNHV_REC_UID_MAP), IsEmpty());
+}
+
 // The machine of one with a network has slots, so its test needs the right to make a namespace.
 class ContainerJoinNetwork : public testing::FolderFixture {
  protected:

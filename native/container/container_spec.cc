@@ -56,6 +56,12 @@ void read_mount_option(const JsonNode& node, ReadMount& mount) {
   }
 }
 
+bool names_user_namespace(const JsonNode& section) {
+  return std::ranges::any_of(section["namespaces"].elements(), [](const JsonNode& node) {
+    return node["type"].string() == "user" && !node["path"].string().empty();
+  });
+}
+
 // `section`: linux, whose maps are meant where the mount has the option and none of its own.
 void read_owners(const JsonNode& node, const JsonNode& section, const ReadMount& mount,
                  ShareSpec& share) {
@@ -63,6 +69,11 @@ void read_owners(const JsonNode& node, const JsonNode& section, const ReadMount&
   share.gid_map = read_id_map(node["gidMappings"]);
   share.maps_tree = mount.mapped == Mapped::kTree;
   if (share.uid_map.empty() && share.gid_map.empty() && mount.mapped != Mapped::kNo) {
+    if (names_user_namespace(section)) {
+      node["options"].complain(
+          "idmap needs mappings of the mount, as the user namespace is named by a path",
+          Code::kUnsupported);
+    }
     share.uid_map = read_id_map(section["uidMappings"]);
     share.gid_map = read_id_map(section["gidMappings"]);
     if (share.uid_map.empty()) {
@@ -183,12 +194,18 @@ void read_namespaces(const JsonNode& namespaces, Joins joins, ContainerSpec& spe
       spec.network_namespace = host_path(node["path"]);
       continue;
     }
+    if (type == "user" && !node["path"].string().empty()) {
+      spec.user_namespace = host_path(node["path"]);
+      spec.joins_users = joins == Joins::kMachine;
+      spec.namespaces |= linux_abi::kCloneNewuser;
+      continue;
+    }
     if (joins == Joins::kMachine && (known->second & kJoined) != 0 &&
         !node["path"].string().empty()) {
       continue;
     }
     refuse_text(node["path"], joins == Joins::kMachine
-                                  ? "it cannot be joined: those for network, ipc and uts can"
+                                  ? "it cannot be joined: those for network, ipc, uts and user can"
                                   : "joining a namespace is not possible: the container has its "
                                     "own VM");
     spec.namespaces |= known->second;
@@ -223,8 +240,12 @@ void read_users(const JsonNode& section, Joins joins, ContainerSpec& spec) {
                                     linux_abi::kCloneNewnet | linux_abi::kCloneNewcgroup;
   const JsonNode uids = section["uidMappings"];
   const JsonNode gids = section["gidMappings"];
-  spec.uid_map = read_id_map(uids);
-  spec.gid_map = read_id_map(gids);
+  // What is written beside a path are placeholders.
+  const bool is_named = !spec.user_namespace.empty();
+  if (!is_named) {
+    spec.uid_map = read_id_map(uids);
+    spec.gid_map = read_id_map(gids);
+  }
   const JsonNode namespaces = section["namespaces"];
   if ((spec.namespaces & linux_abi::kCloneNewuser) == 0) {
     if (!spec.uid_map.empty() || !spec.gid_map.empty()) {
@@ -233,12 +254,19 @@ void read_users(const JsonNode& section, Joins joins, ContainerSpec& spec) {
     }
     return;
   }
-  check_id_map(uids, spec.uid_map, "uid", "user");
-  check_id_map(gids, spec.gid_map, "gid", "group");
+  if (!is_named) {
+    check_id_map(uids, spec.uid_map, "uid", "user");
+    check_id_map(gids, spec.gid_map, "gid", "group");
+  }
   if ((spec.namespaces & kSeen) != kSeen) {
     namespaces.complain(
         "with a user namespace a container has namespaces of its own for pid and mount",
         Code::kUnsupported);
+  }
+  if (spec.joins_users) {
+    // Of the first one, as those that it shares.
+    spec.namespaces |= linux_abi::kCloneNewcgroup;
+    return;
   }
   if (joins == Joins::kMachine && (spec.namespaces & kJoined) != kJoined) {
     namespaces.complain(

@@ -73,6 +73,11 @@ struct ContainerSpec {
   // Of the user namespace; both are empty where it has none.
   IdMap uid_map;
   IdMap gid_map;
+  // A file of the host's: whoever runs the container reads the maps of that user namespace. Empty:
+  // the bundle has them.
+  std::string user_namespace;
+  // With Joins::kMachine: the user namespace is the first container's, where that has one.
+  bool joins_users = false;
   // Of the host: its interfaces become the guest's. Empty: a loopback only.
   std::string network_namespace;
   std::string hostname;
@@ -94,6 +99,14 @@ struct ContainerSpec {
     namespaces &= ~linux_abi::kCloneNewuser;
     uid_map.clear();
     gid_map.clear();
+    joins_users = false;
+  }
+
+  // Of the user namespace that a path names; without any it is that of everybody.
+  void set_user_namespace(IdMap users, IdMap groups) {
+    uid_map = std::move(users);
+    gid_map = std::move(groups);
+    if (uid_map.empty()) drop_user_namespace();
   }
 
   // Of the host; empty where the root is a block image.

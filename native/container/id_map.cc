@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <sstream>
 #include <string>
 
 namespace runhv::container {
@@ -49,14 +50,38 @@ IdMap read_id_map(const JsonNode& node) {
   return map;
 }
 
-bool fits_into_a_write(const IdMap& map) {
-  std::size_t bytes = 0;
-  for (const runhv_id_range& each : map) {
-    bytes += std::to_string(each.inside).size() + std::to_string(each.outside).size() +
-             std::to_string(each.count).size() + 3;
+Result<IdMap> parse_id_map(std::string_view text, const std::string& operation) {
+  const auto fail = [&](const char* why) {
+    return Fail{Error{Code::kInvalidArgument, operation, why}};
+  };
+  std::istringstream lines{std::string(text)};
+  IdMap map;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream numbers(line);
+    std::uint64_t inside = 0;
+    std::uint64_t outside = 0;
+    std::uint64_t count = 0;
+    if (!(numbers >> inside >> outside >> count) || inside > kLastId || outside > kLastId ||
+        count == 0 || count > kLastId - std::max(inside, outside) + 1) {
+      return fail("expected lines of a first user, who that is outside, and how many there are");
+    }
+    if (map.size() == RUNHV_MAX_ID_RANGES) return fail("it has too many ranges");
+    map.push_back({static_cast<std::uint32_t>(inside), static_cast<std::uint32_t>(outside),
+                   static_cast<std::uint32_t>(count)});
   }
-  return bytes < kPageBytes;
+  return map;
 }
+
+std::string id_map_text(const IdMap& map) {
+  std::string text;
+  for (const runhv_id_range& each : map) {
+    text += std::to_string(each.inside) + " " + std::to_string(each.outside) + " " +
+            std::to_string(each.count) + "\n";
+  }
+  return text;
+}
+
+bool fits_into_a_write(const IdMap& map) { return id_map_text(map).size() < kPageBytes; }
 
 bool maps(const IdMap& map, std::uint32_t inside) {
   return std::ranges::any_of(map, [inside](const runhv_id_range& range) {

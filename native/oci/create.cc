@@ -19,10 +19,12 @@
 #include "oci/console_socket.h"
 #include "oci/container.h"
 #include "oci/distribution.h"
+#include "oci/gate.h"
 #include "oci/hooks.h"
 #include "oci/log.h"
 #include "oci/pod.h"
 #include "oci/systemd_scope.h"
+#include "oci/user_namespace.h"
 #include "oci/wait.h"
 #include "platform/child.h"
 #include "platform/clock.h"
@@ -38,40 +40,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using control::Client;
-
-// Until the child is told to go on, and it is not where nobody tells it: a caller that was killed.
-class Gate {
- public:
-  static Result<Gate> make() {
-    RUNHV_TRY_ASSIGN(auto ends, platform::LocalConnection::pair());
-    return Gate(std::move(ends.first), std::move(ends.second));
-  }
-  void open() {
-    const std::array<std::byte, 1> byte{};
-    static_cast<void>(ours_->write(byte));
-  }
-  // In the child.
-  bool wait() {
-    ours_.reset();
-    platform::Stream stream = *platform::Stream::adopt_owned(std::move(theirs_).release(), true);
-    std::array<std::byte, 1> byte;
-    const auto loop = platform::EventLoop::create();
-    if (!loop || !stream.bind(**loop)) return false;
-    while (true) {
-      const platform::IoResult read = stream.read(byte);
-      if (read.status != platform::IoStatus::kWouldBlock)
-        return read.status == platform::IoStatus::kDone;
-      stream.on_readable([] {});
-      if (!(*loop)->run_once(std::nullopt)) return false;
-    }
-  }
-
- private:
-  Gate(platform::LocalConnection ours, platform::LocalConnection theirs)
-      : ours_(std::move(ours)), theirs_(std::move(theirs)) {}
-  std::optional<platform::LocalConnection> ours_;
-  platform::LocalConnection theirs_;
-};
 
 class Creation {
  public:
@@ -125,6 +93,7 @@ class Creation {
                                              stored_.pod.empty() ? container::Joins::kNothing
                                                                  : container::Joins::kMachine));
     container::find_shares(bundle_folder_, bundle_);
+    RUNHV_TRY(find_users());
     if (options_.attached) return {};
     // In runc's words.
     if (bundle_.process.terminal && options_.console_socket.empty()) {
@@ -136,6 +105,21 @@ class Creation {
                               "cannot use console socket if runhv will not detach or allocate tty");
     }
     return {};
+  }
+
+  // Of a user namespace that is named by its path. Whoever is not root has none.
+  Result<void> find_users() {
+    const std::string& path = bundle_.container.user_namespace;
+    if (path.empty() || !platform::acts_for_all_users()) return {};
+    if (!bundle_.container.joins_users) {
+      RUNHV_TRY_ASSIGN(users_, maps_of_user_namespace(root_, path));
+      return {};
+    }
+    RUNHV_TRY_ASSIGN(const bool is_there, is_in_pod(root_, stored_.pod, path));
+    if (is_there) return {};
+    return Fail{Error{Code::kUnsupported, "create",
+                      "it joins the VM of container " + stored_.pod + ", and user namespace " +
+                          path + " is not that of its process"}};
   }
 
   Result<void> take_name() {
@@ -251,6 +235,10 @@ class Creation {
       arguments.insert(arguments.end(), {"--preserve-fds", std::to_string(options_.preserve_fds)});
     }
     if (!stored_.pod.empty()) arguments.insert(arguments.end(), {"--join", stored_.pod});
+    if (!users_.users.empty()) {
+      arguments.insert(arguments.end(), {"--uid-map", container::id_map_text(users_.users),
+                                         "--gid-map", container::id_map_text(users_.groups)});
+    }
     if (globals_.debug) arguments.emplace_back("--debug");
     if (options_.attached) {
       arguments.insert(arguments.end(),
@@ -330,6 +318,7 @@ class Creation {
   container::Bundle bundle_;
   HostSpec host_;
   std::string root_;
+  UserMaps users_;
   std::optional<Scope> scope_;
   std::optional<Systemd> systemd_;  // with a scope
   std::string scope_path_;
@@ -390,8 +379,9 @@ bool asks_the_host(const std::string& bundle) {
                                     "read " + bundle);
   if (!host) return false;
   const Hooks& hooks = host->hooks;
-  return !host->cgroups_path.empty() || !hooks.prestart.empty() || !hooks.create_runtime.empty() ||
-         !hooks.create_container.empty() || !hooks.poststart.empty() || !hooks.poststop.empty();
+  return !host->cgroups_path.empty() || !host->user_namespace.empty() || !hooks.prestart.empty() ||
+         !hooks.create_runtime.empty() || !hooks.create_container.empty() ||
+         !hooks.poststart.empty() || !hooks.poststop.empty();
 }
 
 Result<void> start_container(const Globals& globals, const std::string& id) {

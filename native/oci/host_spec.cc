@@ -63,9 +63,15 @@ Result<HostSpec> parse_host_spec(std::string_view config, const std::string& ope
     if (type == "network") {
       spec.has_network_namespace = true;
       spec.network_namespace = path;
+    } else if (type == "user") {
+      spec.user_namespace = path;
     } else if ((type == "ipc" || type == "uts") && !path.empty()) {
       spec.joined_namespaces.push_back(path);
     }
+  }
+  if (spec.user_namespace.empty()) {
+    spec.uid_map = container::read_id_map(root["linux"]["uidMappings"]);
+    spec.gid_map = container::read_id_map(root["linux"]["gidMappings"]);
   }
   for (const container::JsonNode& node : root["mounts"].elements()) {
     if (node["destination"].string() == "/etc/resolv.conf") spec.brings_resolver = true;

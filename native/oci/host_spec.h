@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "container/id_map.h"
 
 namespace runhv::oci {
 
@@ -42,6 +43,10 @@ struct HostSpec {
   std::string network_namespace;  // a file; empty = a new one
   // Files of those for ipc and uts that it names.
   std::vector<std::string> joined_namespaces;
+  // Of the container's user namespace: a file of one that is there, or its maps.
+  std::string user_namespace;
+  container::IdMap uid_map;
+  container::IdMap gid_map;
   // Whoever brings the names of a network (/etc/resolv.conf) brings the network.
   bool brings_resolver = false;
   std::optional<int> oom_score_adj;

@@ -24,13 +24,14 @@ TEST(HostSpec, IsReadWithItsTypes) {
       R"({"process":{"oomScoreAdj":-5},"hooks":{"poststop":[{"path":"/h","args":["h"],"timeout":2}]},
           "mounts":[{"destination":"/etc/resolv.conf","source":"/r"}],
           "linux":{"cgroupsPath":"/a/b","namespaces":[{"type":"network","path":"/n"},
-            {"type":"ipc","path":"/i"},{"type":"uts"},{"type":"pid","path":"/p"}],
+            {"type":"ipc","path":"/i"},{"type":"user","path":"/u"},{"type":"uts"},{"type":"pid","path":"/p"}],
           "resources":{"memory":{"limit":7},"cpu":{"shares":3,"quota":-1,"cpus":"0-1"}}}})",
       "read");
   ASSERT_TRUE(spec) << to_string(spec.error());
   EXPECT_EQ(spec->cgroups_path, "/a/b");
   EXPECT_EQ(spec->network_namespace, "/n");
   EXPECT_THAT(spec->joined_namespaces, ElementsAre("/i"));
+  EXPECT_EQ(spec->user_namespace, "/u");
   EXPECT_TRUE(spec->brings_resolver);
   EXPECT_EQ(spec->oom_score_adj, -5);
   EXPECT_EQ(spec->resources.memory_limit_bytes, 7);

@@ -79,6 +79,7 @@ struct Placement {
   std::vector<std::string> cgroups;  // folders of cgroup file systems
   std::string network_namespace;     // a file of another one; empty = as it is
   bool new_network_namespace = false;
+  std::string user_namespace;  // a file of another one, in which it may do all; empty = as it is
   std::optional<int> oom_score_adj;
 };
 // Puts this process there, which has no second thread yet. kUnsupported: the network namespace is

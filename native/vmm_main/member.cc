@@ -1,6 +1,8 @@
 #include "vmm_main/member.h"
 
 #include <array>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "api/abi.h"
@@ -39,6 +41,24 @@ Result<std::vector<std::byte>> description_of(std::span<const platform::TakenNet
   return description;
 }
 
+// The pod's process opens our files by their names. A manager may have begun either of us in a
+// mount namespace of its own, which nothing comes into later; the first thread of the pod's has
+// left the one where it began.
+Result<void> check_mounts(std::uint64_t pod_process, const MemberConfig& config) {
+  const auto ours = platform::identity_of("/proc/self/ns/mnt");
+  std::error_code failure;
+  const std::string tasks = "/proc/" + std::to_string(pod_process) + "/task";
+  bool is_alone = ours.has_value();
+  for (const auto& task : std::filesystem::directory_iterator(tasks, failure)) {
+    if (platform::identity_of(task.path().string() + "/ns/mnt") == ours) is_alone = false;
+  }
+  if (!is_alone || failure) return {};  // a pod that has gone says so when it is asked
+  return Fail{Error{Code::kUnsupported, "join container " + config.pod,
+                    "its process is in another mount namespace, where the files of " + config.id +
+                        " may not be: podman begins a container with maps of users in one of its "
+                        "own"}};
+}
+
 std::vector<platform::OsHandle> handles_of(const std::vector<container::HostDescriptor>& these) {
   std::vector<platform::OsHandle> handles;
   for (const container::HostDescriptor& each : these) handles.push_back(each.end.handle());
@@ -52,6 +72,7 @@ Result<std::unique_ptr<Member>> Member::create(platform::EventLoop& loop, Member
   RUNHV_TRY_ASSIGN(container::Bundle bundle,
                    container::read_bundle(config.bundle, container::Joins::kMachine));
   RUNHV_TRY_ASSIGN(const auto pod, control::find_container(config.root, config.pod));
+  RUNHV_TRY(check_mounts(pod.state.pid, config));
   const std::string socket = pod.folder + "/control";
   RUNHV_TRY_ASSIGN(Client client, Client::connect(socket, platform::monotonic_ns() + kAnswerNs));
   RUNHV_TRY_ASSIGN(auto connection, platform::LocalConnection::connect(socket));

@@ -76,6 +76,17 @@ def test_an_export_ends_with_its_container(podman, pod):
     assert len(cgroups()) == len(before) - 1, before
 
 
+def test_a_pod_with_users_of_its_own_is_refused_by_name(podman):
+    """podman begins a container with maps in a mount namespace of its own, and what it mounts for others later does not come there."""
+    maps = "0:100000:5000"
+    podman.checked("pod", "create", "--name", "pod2", "--uidmap", maps, "--gidmap", maps)
+    try:
+        result = podman("run", "--rm", "--pod", "pod2", IMAGE, "true")
+        assert result.returncode == 126 and "its process is in another mount namespace" in result.stderr, result.stderr
+    finally:
+        podman.checked("pod", "rm", "--force", "--time", "0", "pod2")
+
+
 def ticks(podman, name):
     return len(podman.checked("logs", name).split())
 

@@ -1,6 +1,7 @@
 """User namespaces: a root folder whose files belong to shifted users, as podman's --uidmap and dockerd's userns-remap leave it, and a
 container that sees them as its own (docs/bundle.md)."""
 
+import contextlib
 import copy
 import io
 import json
@@ -18,7 +19,7 @@ FIRST, COUNT = 100000, 65536
 MAPS = {f"{kind}Mappings": [{"containerID": 0, "hostID": FIRST, "size": COUNT}] for kind in ("uid", "gid")}
 ALL = ("pid", "mount", "uts", "ipc", "network", "cgroup", "user")
 APPLETS = ("sh", "cat", "stat", "id", "ls", "touch", "mount", "umount", "hostname", "nc", "chown", "grep", "mkdir", "ip", "readlink", "true", "echo", "mknod",
-           "ulimit", "tty", "sleep", "head", "wc")
+           "ulimit", "tty", "sleep", "head", "wc", "cut")
 CAPABILITIES = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID", "CAP_NET_BIND_SERVICE", "CAP_NET_ADMIN", "CAP_SYS_ADMIN",
                 "CAP_MKNOD"]
 MOUNTS = [{"destination": "/proc", "type": "proc", "source": "proc"},
@@ -219,6 +220,112 @@ def test_owners_that_cannot_be_mapped_are_named(users):
     def change(config):
         config["mounts"].append({"destination": "/mnt", "type": "bind", "source": "/proc", "options": ["bind", "idmap"]})
     assert "share /proc with mapped owners: its file system" in users.refused("web", change)
+
+
+def by_path(path):
+    """A change of config.json: the user namespace of this file, with maps beside it that mean nothing, as podman writes them."""
+    def change(config):
+        next(each for each in config["linux"]["namespaces"] if each["type"] == "user")["path"] = path
+        for kind in "uid", "gid":
+            config["linux"][f"{kind}Mappings"] = [{"containerID": 0, "hostID": 0, "size": 1}]
+    return change
+
+
+@contextlib.contextmanager
+def process_in_a_user_namespace(first, count):
+    with subprocess.Popen(["unshare", "--user", "sh", "-c", "echo; exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        for kind in "uid", "gid":
+            pathlib.Path(f"/proc/{process.pid}/{kind}_map").write_text(f"0 {first} {count}")
+        yield process.pid
+        process.stdin.close()
+
+
+def test_a_user_namespace_by_its_path_has_the_maps_of_that(users):
+    with process_in_a_user_namespace(FIRST, 5000) as process:
+        kept = users.shim.folder / "kept"
+        kept.touch()
+        subprocess.run(["mount", "--bind", f"/proc/{process}/ns/user", kept], check=True)
+        try:
+            for i, path in enumerate([f"/proc/{process}/ns/user", str(kept)]):
+                said, bundle = users.said(f"web{i}", "cat /proc/self/uid_map /proc/self/gid_map; touch /tmp/mine", by_path(path))
+                assert [line.split() for line in said.splitlines()] == [["0", str(FIRST), "5000"]] * 2
+                assert (bundle / "rootfs/tmp/mine").stat().st_uid == FIRST
+        finally:
+            subprocess.run(["umount", kept], check=True)
+
+
+def test_the_hosts_user_namespace_by_its_path_is_none(users):
+    assert users.said("web", "cat /proc/self/uid_map; id -u", by_path("/proc/self/ns/user"))[0].split() == ["0", "0", "4294967295", "0"]
+
+
+def test_a_user_namespace_that_cannot_be_entered_is_named(users):
+    file = users.shim.folder / "file"
+    file.touch()
+    assert f"enter user namespace {file}: " in users.refused("web", by_path(str(file)))
+
+
+def test_the_user_namespace_of_another_container_has_its_maps(users):
+    """Its process on the host is in the host's."""
+    pid, streams = users.shim.create("first", users.bundle("first", "cat"))
+    said, _ = users.said("second", "cat /proc/self/uid_map; ip link show dev eth0 2>/dev/null || echo alone", by_path(f"/proc/{pid}/ns/user"))
+    assert said.split() == ["0", str(FIRST), str(COUNT), "alone"]
+    users.shim.checked("delete", "--force", "first")
+    assert users.shim.wait(pid) == 137
+    streams.close()
+
+
+def test_a_container_of_a_pod_shares_its_user_namespace(users):
+    pid, streams = users.shim.create("pod", users.bundle("pod", "sh", "-c", "readlink /proc/self/ns/user; cat"))
+    users.shim.checked("start", "pod")
+
+    def joins(config):
+        by_path(f"/proc/{pid}/ns/user")(config)
+        for each in config["linux"]["namespaces"]:
+            if each["type"] in ("network", "ipc", "uts"):
+                each["path"] = f"/proc/{pid}/ns/{each['type'].replace('network', 'net')}"
+        config["process"]["scheduler"] = {"policy": "SCHED_BATCH", "nice": 5}
+    script = ("readlink /proc/self/ns/user; cat /proc/self/uid_map; hostname; id -u; cut -d' ' -f41 /proc/self/stat; touch /tmp/mine;"
+              "ip link set lo down && ip link set lo up && mount -t tmpfs tmpfs /tmp && ls /sys/class/net; umount -l / 2>/dev/null || echo locked; cat")
+    bundle = users.bundle("member", "sh", "-c", script, change=joins)
+    member, of_member = users.shim.create("member", bundle)
+    users.shim.checked("start", "member")
+    namespace = streams.line(streams.stdout)
+    said = [of_member.line(of_member.stdout).decode().split() for _ in range(7)]
+    assert said == [[namespace.decode().strip()], ["0", str(FIRST), str(COUNT)], ["mapped"], ["0"], ["3"], ["lo"], ["locked"]]
+    assert (bundle / "rootfs/tmp/mine").stat().st_uid == FIRST
+    assert users.shim.checked("exec", "--user", "1000:1001", "member", "sh", "-c", "readlink /proc/self/ns/user; id -u") == namespace + b"1000\n"
+
+    def elsewhere(config):
+        joins(config)
+        by_path("/proc/1/ns/user")(config)
+    assert "user namespace /proc/1/ns/user is not that of its process" in users.refused("third", elsewhere)
+    for name, end, theirs in ("member", member, of_member), ("pod", pid, streams):
+        users.shim.checked("delete", "--force", name)
+        assert users.shim.wait(end) == 137
+        theirs.close()
+
+
+def test_the_root_cannot_be_taken_away(users):
+    """What lies below it is the agent's."""
+    script = "umount -l / 2>/dev/null || echo locked; mkdir /tmp/here; mount --move / /tmp/here 2>/dev/null || echo locked; ls /proc/1/root/bin/busybox"
+    pid, streams = users.shim.create("web", users.bundle("web", "sh", "-c", f"{script}; cat"))
+    users.shim.checked("start", "web")
+    assert [streams.line(streams.stdout) for _ in range(3)] == [b"locked\n", b"locked\n", b"/proc/1/root/bin/busybox\n"]
+    assert users.shim.checked("exec", "web", "ls", "/home") == b"of-1000\nof-the-host\n"
+    users.shim.checked("delete", "--force", "web")
+    assert users.shim.wait(pid) == 137
+    streams.close()
+
+
+@pytest.mark.parametrize("policy, fields, seen", [
+    ("SCHED_DEADLINE", {"runtime": 10000000, "deadline": 1000000000, "period": 1000000000}, "0 6"),
+    ("SCHED_BATCH", {"nice": 5, "flags": ["SCHED_FLAG_RESET_ON_FORK"]}, "5 3"),
+])
+def test_a_policy_that_no_child_may_have_is_the_processs(users, policy, fields, seen):
+    def change(config):
+        config["process"]["scheduler"] = {"policy": policy, **fields}
+    assert users.said("web", "exec cut -d' ' -f19,41 /proc/self/stat", change)[0] == f"{seen}\n"
 
 
 def test_terminals_belong_to_their_user(users):

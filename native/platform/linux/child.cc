@@ -274,6 +274,12 @@ Result<void> place_this_process(const Placement& placement) {
   if (placement.new_network_namespace && ::unshare(CLONE_NEWNET) != 0) {
     return Fail{last_os_error("make a network namespace")};
   }
+  if (!placement.user_namespace.empty()) {
+    const UniqueHandle users(::open(placement.user_namespace.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!users.is_open() || ::setns(number(users), CLONE_NEWUSER) != 0) {
+      return Fail{last_os_error("enter user namespace " + placement.user_namespace)};
+    }
+  }
   if (placement.network_namespace.empty()) return {};
   const std::string operation = "enter network namespace " + placement.network_namespace;
   const UniqueHandle file(::open(placement.network_namespace.c_str(), O_RDONLY | O_CLOEXEC));

@@ -69,7 +69,33 @@ def test_a_container_joins_the_network_of_another(docker):
 
 def test_networks_that_come_and_go(docker):
     judge.network_connect_and_disconnect(docker)
+    judge.network_of_another_container_that_changes(docker)
 
 
 def test_nothing_is_left(docker):
     judge.nothing_is_left(docker)
+
+
+@pytest.fixture(scope="module")
+def remapped(module_runhv, tmp_path_factory):
+    folder = pathlib.Path(tmp_path_factory.mktemp("u"))
+    with judge.Daemon(folder / "20.10", module_runhv.dist / "bin/runhv", users=judge.FIRST_USER) as daemon:
+        yield daemon
+
+
+def test_users_of_a_daemon_with_userns_remap(remapped):
+    for case in judge.CASES_OF_USERS:
+        case(remapped)
+
+
+def test_what_people_do_with_userns_remap(remapped):
+    judge.run_what_cannot_be_run(remapped)
+    judge.execute(remapped)
+    judge.volumes(remapped)
+    judge.build(remapped)
+    judge.published_ports(remapped)
+
+
+def test_networks_of_a_remapped_container_come_and_go(remapped):
+    judge.network_of_another_container(remapped)
+    judge.network_connect_and_disconnect(remapped)

@@ -23,6 +23,7 @@ MUST = 1.0
 MOBY = "v2.0.0-beta.24"
 RUNC = "v1.5.2"  # the first that knows what moby v2 asks for; Debian's does not
 PATIENCE_S = 120
+FIRST_USER, USERS = 231072, 65536
 CASES = []
 
 
@@ -46,9 +47,11 @@ class Failed(AssertionError):
 
 
 class Daemon:
-    """A dockerd whose default runtime is `runtime`; a context. The name of its namespace and bridge begins with `docker`."""
+    """A dockerd whose default runtime is `runtime`; a context. The name of its namespace and bridge begins with `docker`. `users`: its containers'
+    root is the first of these on the host, as many as USERS, by its userns-remap."""
 
-    def __init__(self, folder, runtime, programs=pathlib.Path("/usr/sbin")):
+    def __init__(self, folder, runtime, programs=pathlib.Path("/usr/sbin"), users=None):
+        self.users = users
         self.folder = folder
         self.runtime = runtime
         self.programs = programs
@@ -59,7 +62,7 @@ class Daemon:
     def __enter__(self):
         self.folder.mkdir(parents=True)
         (self.folder / "daemon.json").write_text(json.dumps(
-            {"runtimes": {"judged": {"path": str(self.runtime)}}, "default-runtime": "judged"}))
+            {"runtimes": {"judged": {"path": str(self.runtime)}}, "default-runtime": "judged", **({"userns-remap": "daemon:daemon"} if self.users else {})}))
         subprocess.run(["ip", "netns", "add", self.namespace], check=True)
         try:
             subprocess.run(["ip", "-n", self.namespace, "link", "set", "lo", "up"], check=True)
@@ -71,9 +74,18 @@ class Daemon:
         return self
 
     def start(self):
+        around = []
+        if self.users:
+            # dockerd reads who may have them in two files of the machine's: it sees others.
+            for folder in self.folder, *self.folder.parents:
+                if folder.stat().st_mode & 0o111 != 0o111:  # they have to come as far as their files
+                    folder.chmod(folder.stat().st_mode | 0o111)
+            (self.folder / "subids").write_text(f"daemon:{self.users}:{USERS}\n")
+            script = 'for file in /etc/subuid /etc/subgid; do mount --bind "$0" $file; done; exec "$@"'
+            around = ["unshare", "--mount", "sh", "-ec", script, str(self.folder / "subids")]
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                self.inside([str(self.programs / "dockerd"), "--config-file", str(self.folder / "daemon.json"), "--data-root",
+                self.inside([*around, str(self.programs / "dockerd"), "--config-file", str(self.folder / "daemon.json"), "--data-root",
                              str(self.folder / "data"), "--exec-root", str(self.folder / "exec"), "--pidfile",
                              str(self.folder / "pid"), "-H", f"unix://{self.socket}"]),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
@@ -523,6 +535,21 @@ def network_connect_and_disconnect(docker):
 
 
 @case
+def network_of_another_container_that_changes(docker):
+    docker.docker("network", "create", "changes")
+    with contextlib.ExitStack() as stack:
+        stack.callback(docker.docker, "network", "rm", "changes", check=False)
+        name = stack.enter_context(background(docker, "base", "sleep", "1000"))
+        joined = stack.enter_context(background(docker, "--network", f"container:{name}", "base", "sleep", "1000"))
+        seen = "exec", joined, "ls", "/sys/class/net"
+        expect(docker.docker(*seen).stdout.split(), ["eth0", "lo"])
+        docker.docker("network", "connect", "changes", name)
+        until(lambda: docker.docker(*seen).stdout.split() == ["eth0", "eth1", "lo"], 20)
+        docker.docker("network", "disconnect", "changes", name)
+        until(lambda: docker.docker(*seen).stdout.split() == ["eth0", "lo"], 20)
+
+
+@case
 def several_at_once(docker):
     names = [docker.docker("run", "-d", "base", "sh", "-c", f"echo {number}; exit {number}").stdout.strip() for number in range(8)]
     for number, name in enumerate(names):
@@ -538,6 +565,31 @@ def nothing_is_left(docker):
         pass
     run_what_cannot_be_run(docker)
     until(lambda: mounts_and_processes(docker) == before, 20)
+
+
+# ---- of a daemon with users ----
+def users_are_the_daemons(docker):
+    expect(docker.run("base", "cat", "/proc/self/uid_map").split(), ["0", str(docker.users), str(USERS)])
+    folder = docker.folder / "shared-with-users"
+    folder.mkdir()
+    os.chown(folder, docker.users + 7, docker.users)
+    said = docker.run("-v", f"{folder}:/mnt", "-u", "7", "base", "sh", "-c", "stat -c '%u %g' /mnt / && touch /mnt/file && id -u")
+    expect(said, "7 0\n0 0\n7\n")
+    expect((folder / "file").stat().st_uid, docker.users + 7)
+    shutil.rmtree(folder)
+
+
+def users_of_the_host(docker):
+    expect(docker.run("--userns", "host", "base", "cat", "/proc/self/uid_map").split(), ["0", "0", "4294967295"])
+
+
+def users_are_shared_with_the_network(docker):
+    with background(docker, "base", "sh", "-c", "touch /dev/shm/here; exec sleep 1000") as name:
+        there = "run", "--rm", "--network", f"container:{name}", "base", "sh", "-c", "cat /proc/self/uid_map; ip -o link | wc -l; id -u"
+        expect(docker.docker(*there).stdout.split(), ["0", str(docker.users), str(USERS), "2", "0"])
+
+
+CASES_OF_USERS = [users_are_the_daemons, users_of_the_host, users_are_shared_with_the_network]
 
 
 def mounts_and_processes(docker):
@@ -577,4 +629,7 @@ def run(prepared, runtime, work, only):
             runtime = programs.parents[1] / f"runc-{RUNC}/bin/runc"
         with Daemon(work / version, runtime, programs) as daemon:
             outcomes |= run_cases(CASES, daemon, only, f"{version}: ")
+        if version == "20.10":
+            with Daemon(work / "users", runtime, programs, users=FIRST_USER) as daemon:
+                outcomes |= run_cases(CASES + CASES_OF_USERS, daemon, only, f"{version} with userns-remap: ")
     return outcomes

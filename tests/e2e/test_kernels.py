@@ -50,7 +50,7 @@ def files(runhv):
 
 
 @pytest.mark.parametrize("suite,release", [("bookworm", "6.1."), ("trixie", "6.12.")])
-def test_the_cloud_kernel_of_a_debian_release_runs_a_container(catalogue, packages, suite, release):
+def test_the_cloud_kernel_of_a_debian_release_runs_a_container(catalogue, packages, tmp_path, suite, release):
     added = catalogue("kernels", "add", suite, "--image", packages[suite], timeout=300)
     assert added.returncode == 0, added.stderr
     kernel = listed(catalogue)[suite]
@@ -62,6 +62,15 @@ def test_the_cloud_kernel_of_a_debian_release_runs_a_container(catalogue, packag
     result = catalogue.run("sh", "-c", "uname -r; nproc; echo x >/file && cat /file; ls /sys/class/net",
                            before=["--kernel", suite, "--cpus", "2", "--scratch", "16m"], timeout=300)
     assert result.stdout.decode().split() == [kernel["release"], "2", "x", "lo"], result.stderr
+
+    bundle = catalogue.prepare(tmp_path / "bundle", "cat", "/shared/file")
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/file").write_text("of the host")
+    config = json.loads((bundle / "config.json").read_text())
+    config["mounts"].append({"destination": "/shared", "type": "bind", "source": str(tmp_path / "shared"), "options": ["bind"]})
+    (bundle / "config.json").write_text(json.dumps(config))
+    result = catalogue("run", "--kernel", suite, "--bundle", bundle, f"files-{os.getpid()}", timeout=300)
+    assert result.stdout == b"of the host", result.stderr
 
     assert catalogue("kernels", "remove", suite).returncode == 0
     assert suite not in listed(catalogue)

@@ -13,10 +13,10 @@ final class ModuleSelection {
             List.of("virtio_mmio", "virtio_blk", "erofs", "overlay", "vmw_vsock_virtio_transport");
 
     /**
-     * What kernels that do not have it built in need for the others, for {@code --debug} and for a scratch disk.
+     * What kernels that do not have it built in need for the others, for {@code --debug}, a scratch disk and files of the host.
      * crc32c_generic is found by no dependency: libcrc32c asks for an algorithm.
      */
-    private static final List<String> USEFUL = List.of("crc32c_generic", "virtio_console", "ext4");
+    private static final List<String> USEFUL = List.of("crc32c_generic", "virtio_console", "ext4", "virtiofs");
 
     private static final int DEPTH = 32;
 

@@ -364,8 +364,7 @@ int start_child_of_users(Launch& launch) {
   if (maker > 0) sys::wait4(static_cast<int>(maker), &status, 0);
   sys::unmap(stack, kMakerStackBytes);
   if (maker < 0) launch.failure.set(maker, "make the container's mounts");
-  // The maker's child would not be there with a policy that keeps it from having any.
-  if (maker > 0 && status == 0 && set_scheduler(launch.process, launch.child, launch.failure)) {
+  if (maker > 0 && status == 0) {
     __atomic_store_n(&launch.has_users, 1u, __ATOMIC_RELEASE);
     sys::futex_wake(&launch.has_users);
     return launch.child;

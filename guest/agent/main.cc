@@ -653,6 +653,14 @@ class Agent {
       }
       process.streams.set_terminal(terminal);
     }
+    // Of a container with users its maker's child would not be there under a policy that keeps it
+    // from having any; and nobody's set-up is to run under the policy of a program.
+    Launch& launch = *process.launch;
+    if (launch.container != nullptr && launch.users != nullptr &&
+        !set_scheduler(launch.process, process.pid, launch.failure)) {
+      sys::kill(process.pid, SIGKILL);  // the rest at the end of the pipe
+      return;
+    }
     if (process.id == 0 && has_users(first_) && first_.request.has_resolver) {
       open_resolver_there(process.pid, first_.request.resolver);
     }

@@ -93,10 +93,16 @@ Result<void> Container::Impl::make(ContainerConfig config, const MakeMachine& ma
   RUNHV_TRY(check_container_id(id_));
   const std::uint64_t now = platform::monotonic_ns();
   RUNHV_TRY_ASSIGN(bundle_, read_bundle(config.bundle));
-  if (!bundle_.container.user_namespace.empty()) {
-    bundle_.container.set_user_namespace(std::move(config.uid_map), std::move(config.gid_map));
-  }
   keep_users_apart(bundle_.container);
+  if (!bundle_.container.user_namespace.empty() &&
+      (bundle_.container.namespaces & linux_abi::kCloneNewuser) != 0) {
+    if (!config.users) {
+      return Fail{Error{Code::kUnsupported, operation("make"),
+                        "config.json names a user namespace by its path; runhv create and run read "
+                        "whose it is"}};
+    }
+    bundle_.container.set_user_namespace(*std::move(config.users));
+  }
   if (bundle_.container.has_host_hooks && !config.runs_hooks) {
     return Fail{Error{Code::kUnsupported, operation("make"),
                       "config.json has hooks; runhv create, start and delete run them"}};

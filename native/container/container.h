@@ -59,10 +59,8 @@ struct ContainerConfig {
   std::string default_modules;  // of the default kernel; empty = none
   std::string default_scratch;  // the empty file system of scratch disks
   bool console = false;         // the guest kernel's console goes to stderr
-  // Of the user namespace that the bundle names by a path. Both are empty where that is
-  // everybody's.
-  IdMap uid_map;
-  IdMap gid_map;
+  // Of the user namespace that the bundle names by a path; without, such a bundle is refused.
+  std::optional<UserMaps> users;
   bool runs_hooks = false;  // the caller runs the bundle's hooks; else one is an error
   // This process is in a network namespace that it has for the container alone: where the bundle
   // asks for a new one, its interfaces are taken. They may come until start(), which makes and

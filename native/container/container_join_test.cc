@@ -14,6 +14,7 @@
 #include "container/linux_abi.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "platform/file_node.h"
 #include "platform/tap.h"
 #include "testing/folder_fixture.h"
 
@@ -241,6 +242,22 @@ TEST_F(ContainerJoin, AUserNamespaceThatTheFirstOneHasNotIsNone) {
   ASSERT_EQ(heard.size(), 1u);
   EXPECT_EQ(namespaces_of(heard[0]) & linux_abi::kCloneNewuser, 0u);
   EXPECT_THAT(records_of(heard[0], RUNHV_REC_UID_MAP), IsEmpty());
+}
+
+// Whoever runs a container reads whose users a path names; without, it would be everybody's.
+class ContainerUsers : public testing::FolderFixture {};
+
+TEST_F(ContainerUsers, ByAPathAreRefusedWhereNobodyHasReadWhoseTheyAre) {
+  if (!platform::acts_for_all_users()) GTEST_SKIP() << "who is not root has no user namespace";
+  std::ofstream(folder_ + "/config.json")
+      << R"({"ociVersion":"1.0.2","process":{"args":["/bin/true"],"cwd":"/"},"linux":{"namespaces":[)"
+      << R"({"type":"mount"},{"type":"pid"},{"type":"network"},{"type":"ipc"},{"type":"uts"},)"
+      << R"({"type":"cgroup"},{"type":"user","path":"/proc/7/ns/user"}]},)"
+      << R"("vm":{"image":{"path":")" << folder_ << R"(/config.json","format":"raw"}}})";
+  const Scene scene({.bundle = folder_});
+  EXPECT_EQ(scene.container, nullptr);
+  ASSERT_TRUE(scene.error);
+  EXPECT_THAT(to_string(*scene.error), HasSubstr("names a user namespace by its path"));
 }
 
 // The machine of one with a network has slots, so its test needs the right to make a namespace.

@@ -103,9 +103,9 @@ struct ContainerSpec {
   }
 
   // Of the user namespace that a path names; without any it is that of everybody.
-  void set_user_namespace(IdMap users, IdMap groups) {
-    uid_map = std::move(users);
-    gid_map = std::move(groups);
+  void set_user_namespace(UserMaps maps) {
+    uid_map = std::move(maps.users);
+    gid_map = std::move(maps.groups);
     if (uid_map.empty()) drop_user_namespace();
   }
 

@@ -14,6 +14,12 @@ namespace runhv::container {
 
 using IdMap = std::vector<runhv_id_range>;
 
+// Of a user namespace. Both are empty where it is everybody's.
+struct UserMaps {
+  IdMap users;
+  IdMap groups;
+};
+
 // Complains where it is longer than the kernel takes, or two of its ranges overlap on either side.
 IdMap read_id_map(const JsonNode& node);
 

@@ -47,6 +47,13 @@ void write_end(container::JsonWriter& json, const StoredEnd& end) {
   });
 }
 
+void write_users(container::JsonWriter& json, const StoredUsers& users) {
+  json.object("users", [&] {
+    json.member("uid_map", users.uid_map);
+    json.member("gid_map", users.gid_map);
+  });
+}
+
 StoredEnd read_end(const container::JsonNode& node) {
   StoredEnd end;
   end.kind = node["kind"].required("a string").string();
@@ -78,6 +85,7 @@ std::string state_json(const StoredState& state) {
     json.member("command", state.command);
     if (!state.cgroups.empty()) json.member("cgroups", state.cgroups);
     if (!state.scope.empty()) json.member("scope", state.scope);
+    if (state.users) write_users(json, *state.users);
     if (state.end) write_end(json, *state.end);
     write_annotations(json, state);
   });
@@ -103,6 +111,9 @@ Result<StoredState> parse_state(std::string_view json, const std::string& operat
   state.command = root["command"].strings();
   state.cgroups = root["cgroups"].strings();
   state.scope = root["scope"].string();
+  if (const container::JsonNode users = root["users"]; users.present()) {
+    state.users = StoredUsers{users["uid_map"].string(), users["gid_map"].string()};
+  }
   if (const container::JsonNode end = root["end"]; end.present()) state.end = read_end(end);
   for (const auto& [name, value] : root["annotations"].members()) {
     state.annotations[name] = value.string();

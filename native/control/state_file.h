@@ -20,6 +20,12 @@ struct StoredEnd {
   std::optional<Error> reason;
 };
 
+// As the kernel writes the maps of a user namespace; empty where it is everybody's.
+struct StoredUsers {
+  std::string uid_map;
+  std::string gid_map;
+};
+
 // Times are nanoseconds since 1970; 0 = not yet.
 struct StoredState {
   std::string id;
@@ -33,6 +39,7 @@ struct StoredState {
   bool ephemeral = true;             // the folder goes with its process
   std::vector<std::string> cgroups;  // their folders, which were made for this container
   std::string scope;                 // the unit of systemd's that they are of; empty = none
+  std::optional<StoredUsers> users;  // of a user namespace that config.json names by its path
   std::string image;                 // empty = not known
   std::string pod;                   // the container whose VM it is in; empty = its own
   std::vector<std::string> command;

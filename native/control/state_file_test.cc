@@ -22,6 +22,7 @@ StoredState ended() {
   state.ephemeral = false;
   state.cgroups = {"/sys/fs/cgroup/web"};
   state.scope = "web.scope";
+  state.users = StoredUsers{"0 100000 65536\n", "0 200000 65536\n"};
   state.image = "oci:/i";
   state.command = {"echo", "a b"};
   state.end = StoredEnd{"not_started", 127, Error{Code::kNotFound, "run /x", "no such file"}};
@@ -45,6 +46,9 @@ TEST(StateFile, IsReadAsItWasWritten) {
   EXPECT_THAT(read->command, ElementsAre("echo", "a b"));
   EXPECT_THAT(read->cgroups, ElementsAre("/sys/fs/cgroup/web"));
   EXPECT_EQ(read->scope, "web.scope");
+  ASSERT_TRUE(read->users);
+  EXPECT_EQ(read->users->uid_map, "0 100000 65536\n");
+  EXPECT_EQ(read->users->gid_map, "0 200000 65536\n");
   ASSERT_TRUE(read->end);
   EXPECT_EQ(read->end->kind, "not_started");
   EXPECT_EQ(read->end->value, 127);

@@ -112,11 +112,13 @@ class Creation {
     const std::string& path = bundle_.container.user_namespace;
     if (path.empty() || !platform::acts_for_all_users()) return {};
     if (!bundle_.container.joins_users) {
-      RUNHV_TRY_ASSIGN(users_, maps_of_user_namespace(root_, path));
+      RUNHV_TRY_ASSIGN(const container::UserMaps maps, maps_of_user_namespace(root_, path));
+      stored_.users = {.uid_map = container::id_map_text(maps.users),
+                       .gid_map = container::id_map_text(maps.groups)};
       return {};
     }
-    RUNHV_TRY_ASSIGN(const bool is_there, is_in_pod(root_, stored_.pod, path));
-    if (is_there) return {};
+    RUNHV_TRY_ASSIGN(const bool is_of_it, is_of_pod(root_, stored_.pod, path));
+    if (is_of_it) return {};
     return Fail{Error{Code::kUnsupported, "create",
                       "it joins the VM of container " + stored_.pod + ", and user namespace " +
                           path + " is not that of its process"}};
@@ -235,9 +237,9 @@ class Creation {
       arguments.insert(arguments.end(), {"--preserve-fds", std::to_string(options_.preserve_fds)});
     }
     if (!stored_.pod.empty()) arguments.insert(arguments.end(), {"--join", stored_.pod});
-    if (!users_.users.empty()) {
-      arguments.insert(arguments.end(), {"--uid-map", container::id_map_text(users_.users),
-                                         "--gid-map", container::id_map_text(users_.groups)});
+    if (stored_.users) {
+      arguments.insert(arguments.end(),
+                       {"--uid-map", stored_.users->uid_map, "--gid-map", stored_.users->gid_map});
     }
     if (globals_.debug) arguments.emplace_back("--debug");
     if (options_.attached) {
@@ -318,7 +320,6 @@ class Creation {
   container::Bundle bundle_;
   HostSpec host_;
   std::string root_;
-  UserMaps users_;
   std::optional<Scope> scope_;
   std::optional<Systemd> systemd_;  // with a scope
   std::string scope_path_;

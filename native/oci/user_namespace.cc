@@ -15,10 +15,10 @@
 #include "platform/process.h"
 
 namespace runhv::oci {
-namespace {
 
-// Of containers that name each other's.
-constexpr int kMaxNamed = 16;
+using container::UserMaps;
+
+namespace {
 
 // A guest's namespaces are no files of the host: whoever means them names the process that stands
 // for them.
@@ -68,26 +68,32 @@ Result<UserMaps> ask_kernel(const std::string& path) {
 }  // namespace
 
 Result<UserMaps> maps_of_user_namespace(const std::string& root, const std::string& path) {
-  std::string at = path;
-  for (int i = 0; i < kMaxNamed; ++i) {
-    RUNHV_TRY_ASSIGN(const auto named, find_named(root, at));
-    if (!named) {
-      const auto theirs = platform::identity_of(at);
-      const auto ours = platform::identity_of("/proc/self/ns/user");
-      if (theirs && ours && *theirs == *ours) return UserMaps{};
-      return ask_kernel(at);
-    }
-    RUNHV_TRY_ASSIGN(const HostSpec host, host_spec(*named));
-    if (host.user_namespace.empty()) return UserMaps{host.uid_map, host.gid_map};
-    at = host.user_namespace;
+  RUNHV_TRY_ASSIGN(const auto named, find_named(root, path));
+  if (!named) {
+    const auto theirs = platform::identity_of(path);
+    const auto ours = platform::identity_of("/proc/self/ns/user");
+    if (theirs && ours && *theirs == *ours) return UserMaps{};
+    return ask_kernel(path);
   }
-  return Fail{Error{Code::kInvalidArgument, "take the users of " + path,
-                    "too many containers name the user namespace of another"}};
+  // Whoever it took them from may have ended.
+  if (const auto& kept = named->state.users) {
+    UserMaps maps;
+    RUNHV_TRY_ASSIGN(maps.users,
+                     container::parse_id_map(kept->uid_map, "take the users of " + path));
+    RUNHV_TRY_ASSIGN(maps.groups,
+                     container::parse_id_map(kept->gid_map, "take the users of " + path));
+    return maps;
+  }
+  RUNHV_TRY_ASSIGN(const HostSpec host, host_spec(*named));
+  return UserMaps{host.uid_map, host.gid_map};
 }
 
-Result<bool> is_in_pod(const std::string& root, const std::string& pod, const std::string& path) {
+Result<bool> is_of_pod(const std::string& root, const std::string& pod, const std::string& path) {
   RUNHV_TRY_ASSIGN(const auto named, find_named(root, path));
-  return named && (named->state.id == pod || named->state.pod == pod);
+  if (!named || named->state.id == pod) return named.has_value();
+  if (named->state.pod != pod) return false;
+  RUNHV_TRY_ASSIGN(const HostSpec host, host_spec(*named));
+  return !host.user_namespace.empty();
 }
 
 }  // namespace runhv::oci

@@ -8,17 +8,13 @@
 
 namespace runhv::oci {
 
-// Both are empty where it is the caller's own.
-struct UserMaps {
-  container::IdMap users;
-  container::IdMap groups;
-};
-
 // Of a user namespace by the path of its file: of a container under `root` that the path names the
-// process of, those of its config.json, and else what the kernel says, in the caller's ids.
-Result<UserMaps> maps_of_user_namespace(const std::string& root, const std::string& path);
+// process of, those that this has, and else what the kernel says, in the caller's ids. The caller's
+// own is everybody's.
+Result<container::UserMaps> maps_of_user_namespace(const std::string& root,
+                                                   const std::string& path);
 
-// Whether the path names a container in the VM of `pod`, or `pod` itself.
-Result<bool> is_in_pod(const std::string& root, const std::string& pod, const std::string& path);
+// Whether the path names container `pod`, or one in its VM that shares its user namespace.
+Result<bool> is_of_pod(const std::string& root, const std::string& pod, const std::string& path);
 
 }  // namespace runhv::oci

@@ -44,8 +44,8 @@ std::string* value_of(std::string_view name, VmmOptions& options) {
   if (name == "--bundle") return &options.bundle;
   if (name == "--root") return &options.root;
   if (name == "--join") return &options.join;
-  if (name == "--uid-map") return &options.uid_map;
-  if (name == "--gid-map") return &options.gid_map;
+  if (name == "--uid-map") return &options.uid_map.emplace();
+  if (name == "--gid-map") return &options.gid_map.emplace();
   if (name == "--engine") return &options.engine;
   if (name == "--kernel") return &options.kernel;
   if (name == "--initrd") return &options.initrd;

@@ -19,8 +19,8 @@ struct VmmOptions {
   std::string root;  // of containers; empty = the user's own
   std::string join;  // the container whose VM this one runs in; empty = its own. With `created`
   // Of the user namespace that the bundle names by a path, as the kernel writes them.
-  std::string uid_map;
-  std::string gid_map;
+  std::optional<std::string> uid_map;
+  std::optional<std::string> gid_map;
   std::string engine = "auto";
   std::string kernel;  // empty = the one beside the program
   std::string initrd;

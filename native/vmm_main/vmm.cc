@@ -248,8 +248,11 @@ Result<void> Vmm::make_container(const std::string& share) {
   config.default_scratch = share + "/scratch.ext4";
   config.console = options_.debug;
   config.own_network_namespace = options_.own_network;
-  RUNHV_TRY_ASSIGN(config.uid_map, container::parse_id_map(options_.uid_map, "take --uid-map"));
-  RUNHV_TRY_ASSIGN(config.gid_map, container::parse_id_map(options_.gid_map, "take --gid-map"));
+  if (options_.uid_map && options_.gid_map) {
+    container::UserMaps& maps = config.users.emplace();
+    RUNHV_TRY_ASSIGN(maps.users, container::parse_id_map(*options_.uid_map, "take --uid-map"));
+    RUNHV_TRY_ASSIGN(maps.groups, container::parse_id_map(*options_.gid_map, "take --gid-map"));
+  }
   config.runs_hooks = launcher_runs_hooks_;
   config.before_guest = [this] { return confine(); };
   for (int i = 0; i < 3; ++i) {

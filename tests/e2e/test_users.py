@@ -275,6 +275,19 @@ def test_the_user_namespace_of_another_container_has_its_maps(users):
     streams.close()
 
 
+def test_maps_by_a_path_outlive_whom_they_were_taken_from(users):
+    first, streams = users.shim.create("first", users.bundle("first", "cat"))
+    second, of_second = users.shim.create("second", users.bundle("second", "cat", change=by_path(f"/proc/{first}/ns/user")))
+    users.shim.checked("delete", "--force", "first")
+    assert users.shim.wait(first) == 137
+    said, _ = users.said("third", "cat /proc/self/uid_map", by_path(f"/proc/{second}/ns/user"))
+    assert said.split() == ["0", str(FIRST), str(COUNT)]
+    users.shim.checked("delete", "--force", "second")
+    assert users.shim.wait(second) == 137
+    streams.close()
+    of_second.close()
+
+
 def test_a_container_of_a_pod_shares_its_user_namespace(users):
     pid, streams = users.shim.create("pod", users.bundle("pod", "sh", "-c", "readlink /proc/self/ns/user; cat"))
     users.shim.checked("start", "pod")

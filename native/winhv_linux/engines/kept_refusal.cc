@@ -20,6 +20,8 @@ KeptRefusal::KeptRefusal(std::string folder)
 
 std::optional<std::string> KeptRefusal::get(std::uint64_t now_ns) const {
   if (folder_.empty() || !platform::file_exists(path_)) return std::nullopt;
+  // Whoever else has made the folder says nothing to this user.
+  if (!platform::make_private_directory(folder_)) return std::nullopt;
   const auto bytes = platform::read_file(path_, kMostBytes);
   if (!bytes) return std::nullopt;
   // When it was, a space, and why.

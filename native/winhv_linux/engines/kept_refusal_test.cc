@@ -1,5 +1,6 @@
 #include "winhv_linux/engines/kept_refusal.h"
 
+#include <filesystem>
 #include <fstream>
 
 #include "gtest/gtest.h"
@@ -41,6 +42,14 @@ TEST_F(KeptRefusalTest, WhatIsNoneIsPassedOver) {
     std::ofstream(folder + "/kvm-refused", std::ios::trunc) << text;
     EXPECT_EQ(kept.get(kThen), std::nullopt) << text.substr(0, 40);
   }
+}
+
+TEST_F(KeptRefusalTest, AFolderThatOthersMayEnterSaysNothing) {
+  kept.put("it is emulated", kThen);
+  std::filesystem::permissions(folder, std::filesystem::perms{0755});
+  EXPECT_EQ(kept.get(kThen), std::nullopt);
+  std::filesystem::permissions(folder, std::filesystem::perms{0700});
+  EXPECT_NE(kept.get(kThen), std::nullopt);
 }
 
 TEST_F(KeptRefusalTest, WhereNothingCanBeKeptThereIsNone) {

@@ -15,13 +15,18 @@ void set_thread_pointer(void* pointer) {
   if (!TlsSetValue(slot, pointer)) abort();
 }
 
-// Whether this is Wine, on Linux.
+// Whether this is the Wine that was tried, 8, on Linux. A newer one (11.5) takes a system call that
+// is made in a program's own code for one of Windows'.
 static bool pages_are_linuxs() {
+  const HMODULE ntdll = GetModuleHandleA("ntdll.dll");
+  const auto version =
+      reinterpret_cast<const char*(__cdecl*)()>(GetProcAddress(ntdll, "wine_get_version"));
   const auto host_version = reinterpret_cast<void(__cdecl*)(const char**, const char**)>(
-      GetProcAddress(GetModuleHandleA("ntdll.dll"), "wine_get_host_version"));
+      GetProcAddress(ntdll, "wine_get_host_version"));
   const char *system = nullptr, *release = nullptr;
   if (host_version != nullptr) host_version(&system, &release);
-  return system != nullptr && strcmp(system, "Linux") == 0;
+  return version != nullptr && strncmp(version(), "8.", 2) == 0 && system != nullptr &&
+         strcmp(system, "Linux") == 0;
 }
 
 // Windows gives a program large pages only where its user has a right for them. Under Wine pages

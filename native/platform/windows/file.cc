@@ -27,6 +27,15 @@ UniqueHandle open_file(const std::wstring& path, DWORD access, DWORD how, DWORD 
   return handle;
 }
 
+// Whether somebody has a file open, so that no other takes the place of `name`: where it is that
+// one, access is denied.
+bool is_held(DWORD code, const std::wstring& name) {
+  if (code != ERROR_ACCESS_DENIED) return code == ERROR_SHARING_VIOLATION;
+  const DWORD attributes = ::GetFileAttributesW(name.c_str());
+  return attributes != INVALID_FILE_ATTRIBUTES &&
+         (attributes & (FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_READONLY)) == 0;
+}
+
 OVERLAPPED at(std::uint64_t offset) {
   OVERLAPPED position{};
   position.Offset = static_cast<DWORD>(offset);
@@ -250,10 +259,10 @@ Result<void> NewFile::put_in_place(Durability durability) && {
   const bool replaced = replace_by(file_.handle(), name);
   file_.handle_ = UniqueHandle();
   const DWORD through = durability == Durability::kSynced ? MOVEFILE_WRITE_THROUGH : 0;
-  if (!replaced && !despite_sharing([&] {
-        return ::MoveFileExW(temporary.c_str(), name.c_str(),
-                             MOVEFILE_REPLACE_EXISTING | through) != 0;
-      })) {
+  const auto move = [&] {
+    return ::MoveFileExW(temporary.c_str(), name.c_str(), MOVEFILE_REPLACE_EXISTING | through) != 0;
+  };
+  if (!replaced && !despite_sharing(move, [&](DWORD code) { return is_held(code, name); })) {
     return Fail{last_os_error(operation)};
   }
   temporary_.clear();

@@ -38,14 +38,22 @@ inline constexpr DWORD kSharingPauseMs = 10;
 
 // Who opens a file so that nobody else may, a virus scanner above all, mostly has it for
 // milliseconds: `call`, which is false with GetLastError(), is made again while that is why it
-// fails, for a second in all.
-template <typename Call>
-bool despite_sharing(const Call& call) {
+// fails, for a second in all. `is_held` tells by the error.
+template <typename Call, typename IsHeld>
+bool despite_sharing(const Call& call, const IsHeld& is_held) {
   for (int attempt = 1; !call(); ++attempt) {
-    if (::GetLastError() != ERROR_SHARING_VIOLATION || attempt == kSharingAttempts) return false;
+    const DWORD code = ::GetLastError();
+    if (attempt == kSharingAttempts || !is_held(code)) {
+      ::SetLastError(code);
+      return false;
+    }
     ::Sleep(kSharingPauseMs);
   }
   return true;
+}
+template <typename Call>
+bool despite_sharing(const Call& call) {
+  return despite_sharing(call, [](DWORD code) { return code == ERROR_SHARING_VIOLATION; });
 }
 
 }  // namespace runhv::platform

@@ -80,6 +80,27 @@ TEST_F(SharingTest, WhatSomebodyHasForAMomentIsWaitedFor) {
   EXPECT_EQ(bytes->size(), 7u);
 }
 
+TEST_F(SharingTest, WhatSomebodyHasForAMomentIsReplaced) {
+  std::atomic<bool> begun = false;
+  std::thread scanner([&] {
+    begun.wait(false);
+    for (int i = 0; i < 100; ++i) EXPECT_FALSE(open_alone().is_open());
+    held_.reset();
+  });
+  begun = true;
+  begun.notify_one();
+  const auto replaced = write_file_atomically(path_, as_bytes("new"), Durability::kUnsynced);
+  scanner.join();
+  ASSERT_TRUE(replaced) << to_string(replaced.error());
+  EXPECT_EQ(read_file(path_, 100)->size(), 3u);
+}
+
+TEST_F(SharingTest, WhatSomebodyKeepsIsNotReplaced) {
+  EXPECT_FALSE(write_file_atomically(path_, as_bytes("new"), Durability::kUnsynced));
+  held_.reset();
+  EXPECT_EQ(read_file(path_, 100)->size(), 7u);
+}
+
 TEST_F(SharingTest, WhatSomebodyKeepsIsAConflict) {
   const auto bytes = read_file(path_, 100);
   ASSERT_FALSE(bytes);

@@ -82,7 +82,7 @@ def drive(folder, options):
     try:
         yield folder
     finally:
-        subprocess.run(["umount", folder], check=True)
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 @pytest.mark.parametrize("options, words", [("size=4k", "(Windows error 112)"), ("ro", "(Windows error ")])

@@ -338,6 +338,18 @@ def test_stop_waits_for_what_was_asked(served, slow_registry):
     assert stop.wait(60) == 0 and not services(served)
 
 
+def test_stop_waits_for_what_who_started_it_asked(served, slow_registry):
+    client = served.popen("pull", "-q", slow_registry.name("noise"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_until(running(served, 1))
+    stop = served.popen("service", "stop")
+    wait_until(lambda: status(served) is None)
+    assert stop.poll() is None
+    os.kill(slow_registry.process.pid, signal.SIGCONT)
+    out, error = client.communicate(timeout=60)
+    assert (client.returncode, error) == (0, b"") and out
+    assert stop.wait(60) == 0 and not services(served)
+
+
 def test_a_service_that_hangs_is_done_without(served):
     assert served("kernels").returncode == 0
     pid, = services(served)

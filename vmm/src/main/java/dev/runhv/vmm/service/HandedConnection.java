@@ -10,7 +10,8 @@ import java.nio.channels.FileChannel;
 
 /**
  * The standard output as a connection to whoever started this process: as a file, which the JVM has at once, where its first
- * socket takes a while to make. Nothing else may be written there until it is closed.
+ * socket takes a while to make. Nothing else may be written there until it is closed, and an inherited channel is closed after
+ * it: the JDK makes the standard output the null device then.
  */
 public final class HandedConnection implements ByteChannel {
     private final FileChannel in = new FileInputStream(FileDescriptor.out).getChannel();

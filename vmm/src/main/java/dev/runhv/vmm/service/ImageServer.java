@@ -56,6 +56,7 @@ public final class ImageServer {
     private final Duration idle;
     private final Verbs verbs;
     private final Set<ServedClient> clients = new HashSet<>();
+    private ServedClient first; // null where nobody has handed over a connection
     private ServerSocketChannel listener; // null before it serves
     private UserPrincipal user;
     private ScheduledExecutorService timer; // null before it is needed
@@ -79,9 +80,9 @@ public final class ImageServer {
 
     /** Serves who has handed over a connection; returns when he has his answer, or has waited for a while. */
     public void serveFirst(ByteChannel connection) throws InterruptedException {
-        ServedClient client = new ServedClient(this, connection);
-        admit(client);
-        start(client).join(FIRST);
+        first = new ServedClient(this, connection);
+        admit(first);
+        start(first).join(FIRST);
     }
 
     private static Thread start(ServedClient client) {
@@ -108,11 +109,11 @@ public final class ImageServer {
     }
 
     private synchronized void listen(ServerSocketChannel listener) throws IOException {
+        this.listener = listener;
         if (stopping) { // by the first request: the folder is gone
-            listener.close();
+            closeListener();
             return;
         }
-        this.listener = listener;
         this.user = Files.getOwner(folder);
         if (clients.isEmpty() && end == null) {
             beIdle();
@@ -151,6 +152,9 @@ public final class ImageServer {
     /** A client's threads have ended. */
     synchronized void ended(ServedClient client) {
         clients.remove(client);
+        if (stopping) {
+            closeListener();
+        }
         if (clients.isEmpty()) {
             beIdle();
             notifyAll();
@@ -182,10 +186,19 @@ public final class ImageServer {
         } catch (IOException e) {
             // A name that stays is taken over by the next service.
         }
+        closeListener();
+    }
+
+    /**
+     * Unless the first client is here: the JDK makes the standard output the null device when it closes an inherited channel,
+     * and that is his connection. Who connects meanwhile is turned away.
+     */
+    private void closeListener() {
+        if (listener == null || clients.contains(first)) {
+            return;
+        }
         try {
-            if (listener != null) {
-                listener.close();
-            }
+            listener.close();
         } catch (IOException e) {
             // It is closed all the same.
         }

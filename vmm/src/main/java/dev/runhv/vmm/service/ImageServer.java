@@ -34,7 +34,7 @@ public final class ImageServer {
     private static final String LOCK = "lock";
 
     /** How long others may wait for the first answer. */
-    private static final Duration FIRST = Duration.ofMillis(200);
+    static final Duration FIRST = Duration.ofMillis(200);
 
     /** How soon after the last request the heap is given back: a script's next command comes sooner. */
     private static final Duration REST = Duration.ofSeconds(5);
@@ -54,6 +54,7 @@ public final class ImageServer {
     private final Path folder;
     private final String identity;
     private final Duration idle;
+    private final Duration patience;
     private final Verbs verbs;
     private final Set<ServedClient> clients = new HashSet<>();
     private ServedClient first; // null where nobody has handed over a connection
@@ -72,9 +73,15 @@ public final class ImageServer {
      * @param idle how long it stays without a client
      */
     public ImageServer(Path folder, String identity, Duration idle, Verbs verbs) {
+        this(folder, identity, idle, FIRST, verbs);
+    }
+
+    /** @param patience how long others may wait for the first answer */
+    ImageServer(Path folder, String identity, Duration idle, Duration patience, Verbs verbs) {
         this.folder = folder;
         this.identity = identity;
         this.idle = idle;
+        this.patience = patience;
         this.verbs = verbs;
     }
 
@@ -82,7 +89,7 @@ public final class ImageServer {
     public void serveFirst(ByteChannel connection) throws InterruptedException {
         first = new ServedClient(this, connection);
         admit(first);
-        start(first).join(FIRST);
+        start(first).join(patience);
     }
 
     private static Thread start(ServedClient client) {

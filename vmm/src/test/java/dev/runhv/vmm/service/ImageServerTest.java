@@ -66,15 +66,19 @@ class ImageServerTest {
     }
 
     private void serve(Duration idle, ImageServer.Verbs verbs) throws IOException {
-        serve(null, idle, verbs);
+        serve(null, ImageServer.FIRST, idle, verbs);
     }
 
-    /** @param first is handed over; null: nobody's */
-    private void serve(ByteChannel first, Duration idle, ImageServer.Verbs verbs) throws IOException {
+    /**
+     * @param first is handed over; null: nobody's
+     * @param patience of others with the first
+     */
+    private void serve(ByteChannel first, Duration patience, Duration idle, ImageServer.Verbs verbs)
+            throws IOException {
         ServerSocketChannel listener = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
         listener.bind(UnixDomainSocketAddress.of(folder.resolve("socket")));
         Files.createFile(folder.resolve("lock"));
-        ImageServer server = new ImageServer(folder, IDENTITY, idle, verbs);
+        ImageServer server = new ImageServer(folder, IDENTITY, idle, patience, verbs);
         served = new FutureTask<>(() -> {
             if (first != null) {
                 server.serveFirst(first);
@@ -185,13 +189,18 @@ class ImageServerTest {
     void whoStartedItIsAnsweredBeforeAnybodyElse() throws Exception {
         SocketChannel[] ends = pair();
         List<String> order = new CopyOnWriteArrayList<>();
+        CountDownLatch both = new CountDownLatch(1);
         try (Client first = new Client(ends[0])) {
             first.ask("first");
-            serve(ends[1], LONG, (in, out, errors) -> {
+            serve(ends[1], LONG, LONG, (in, out, errors) -> {
+                both.await();
                 order.add(new String(in.readAllBytes(), StandardCharsets.UTF_8));
                 return 3;
             });
-            assertThat(asked("second").status).isEqualTo(3);
+            try (Client second = new Client().ask("second")) {
+                both.countDown();
+                assertThat(second.end().status).isEqualTo(3);
+            }
             assertThat(first.end().status).isEqualTo(3);
         }
         assertThat(order).containsExactly("first", "second");
@@ -203,7 +212,7 @@ class ImageServerTest {
         CountDownLatch go = new CountDownLatch(1);
         try (Client first = new Client(ends[0])) {
             first.ask("much");
-            serve(ends[1], LONG, (in, out, errors) -> {
+            serve(ends[1], ImageServer.FIRST, LONG, (in, out, errors) -> {
                 if (in.readAllBytes().length > 0) {
                     go.await();
                 }
@@ -219,7 +228,7 @@ class ImageServerTest {
     void itEndsAsWellWhenWhoStartedItAskedForNothing() throws Exception {
         SocketChannel[] ends = pair();
         ends[0].close();
-        serve(ends[1], Duration.ofMillis(1), (in, out, errors) -> 0);
+        serve(ends[1], ImageServer.FIRST, Duration.ofMillis(1), (in, out, errors) -> 0);
 
         served.get();
 

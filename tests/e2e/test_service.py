@@ -213,17 +213,20 @@ def test_a_run_is_one_round_trip(served):
     path, behind = folder_of(served) / "socket", folder_of(served) / "behind"
     path.rename(behind)
     said = []
-    with socket.socket(socket.AF_UNIX) as listener, concurrent.futures.ThreadPoolExecutor(1) as pool:
-        with contextlib.chdir(path.parent):
-            listener.bind(path.name)
-        listener.listen()
-        relay = pool.submit(turns, listener, behind, said)
-        result = served.run("echo", "hi")
-        relay.result()
-        listener.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            listener.accept()  # one connection
-    behind.rename(path)
+    try:
+        with socket.socket(socket.AF_UNIX) as listener, concurrent.futures.ThreadPoolExecutor(1) as pool:
+            with contextlib.chdir(path.parent):
+                listener.bind(path.name)
+            listener.settimeout(120)
+            listener.listen()
+            relay = pool.submit(turns, listener, behind, said)
+            result = served.run("echo", "hi")
+            relay.result()
+            listener.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                listener.accept()  # one connection
+    finally:
+        behind.rename(path)
     assert (result.returncode, result.stdout) == (0, b"hi\n"), result.stderr
     assert said == ["command", "service"]
     assert status(served)[1] == 2

@@ -6,6 +6,7 @@ import dev.runhv.vmm.content.HeldFiles;
 import dev.runhv.vmm.content.StoreLease;
 import dev.runhv.vmm.registry.Reference;
 import java.io.BufferedOutputStream;
+import java.io.Closeable;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
@@ -41,13 +42,11 @@ public final class ImageSave {
             OciReader blobs = new OciReader(operation, new ImageFiles.Directory(store.resolve("registry")));
             Path folder = file.toAbsolutePath().getParent();
             Path temporary = Files.createTempFile(folder, "." + file.getFileName() + ".", ".tmp");
-            try {
+            try (Closeable _ = () -> HeldFiles.deleteIfExists(temporary)) {
                 try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(temporary), BUFFER)) {
                     ImageArchive.write(images, blobs, out);
                 }
                 HeldFiles.replace(temporary, file);
-            } finally {
-                Files.deleteIfExists(temporary);
             }
         } catch (IOException e) {
             Failures.throwIfInterrupted(e);

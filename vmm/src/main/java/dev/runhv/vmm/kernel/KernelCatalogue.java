@@ -7,6 +7,7 @@ import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.CorruptInputException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.content.Failures;
+import dev.runhv.vmm.content.HeldFiles;
 import dev.runhv.vmm.process.Distribution;
 import java.io.EOFException;
 import java.io.IOException;
@@ -234,7 +235,7 @@ public final class KernelCatalogue {
             Kernel kernel = boot("boot kernel " + name, name, file, file, work.resolve(MODULES), work);
             Path unfinished = work.resolve(RECORD);
             writeRecord(unfinished, kernel);
-            Files.move(unfinished, kept, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            HeldFiles.replace(unfinished, kept);
             return kernel;
         } finally {
             removeQuietly(work);

@@ -13,6 +13,7 @@ import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.content.HeldFiles;
 import dev.runhv.vmm.content.Json;
 import java.io.ByteArrayOutputStream;
+import java.io.Closeable;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
@@ -222,7 +223,7 @@ public final class CredentialFiles {
     }
 
     /** @param credentials null: none any more */
-    private static void replaceAuth(Path named, String key, Credentials credentials) throws CorruptInputException {
+    static void replaceAuth(Path named, String key, Credentials credentials) throws CorruptInputException {
         try {
             // A link, as those who keep their settings elsewhere have it, stays one.
             Path file = Files.exists(named) ? named.toRealPath() : named;
@@ -230,11 +231,9 @@ public final class CredentialFiles {
             Files.createDirectories(file.getParent());
             // Such a file is the owner's alone.
             Path temporary = Files.createTempFile(file.getParent(), ".credentials-", ".tmp");
-            try {
+            try (Closeable _ = () -> HeldFiles.deleteIfExists(temporary)) {
                 Files.write(temporary, text);
                 HeldFiles.replace(temporary, file);
-            } finally {
-                Files.deleteIfExists(temporary);
             }
         } catch (CorruptInputException e) {
             throw e;

@@ -4,12 +4,15 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.runhv.api.RunhvException;
+import dev.runhv.vmm.testing.NtfsRules;
 import java.io.IOException;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -138,5 +141,28 @@ class CredentialFilesTest {
                 .hasContent("{\"ServerURL\":\"quay.io\",\"Username\":\"me\",\"Secret\":\"secret\"}");
         files().erase("quay.io");
         assertThat(home.resolve("erase")).hasContent("quay.io");
+    }
+
+    @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = "it is for hosts with other rules than Windows'")
+    void whatWasToBeKeptGoesWhenWhoHasItLetsGoTooLate() throws Exception {
+        NtfsRules ntfs = new NtfsRules(home);
+        Path file = Files.writeString(ntfs.path("/auth.json"), "{}");
+        ntfs.hold(".tmp");
+        ntfs.onRefusal(() -> {
+            if (ntfs.refusals() == 25) { // more than one operation tries again, and fewer than two do
+                ntfs.hold(null);
+            }
+        });
+
+        assertThatThrownBy(() -> CredentialFiles.replaceAuth(file, "quay.io", new Credentials("me", "secret")))
+                .isInstanceOf(RunhvException.class)
+                .hasRootCauseInstanceOf(AccessDeniedException.class);
+
+        assertThat(ntfs.refusals()).isEqualTo(25);
+        try (Stream<Path> files = Files.list(home)) {
+            assertThat(files).containsExactly(home.resolve("auth.json"));
+        }
+        assertThat(file).hasContent("{}");
     }
 }

@@ -3,8 +3,10 @@ package dev.runhv.vmm.store;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
+import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.Digest;
 import dev.runhv.vmm.image.Descriptor;
+import dev.runhv.vmm.image.ImageSave;
 import dev.runhv.vmm.image.NamedImages;
 import dev.runhv.vmm.image.Platform;
 import dev.runhv.vmm.image.PullProgress;
@@ -41,6 +43,9 @@ import org.junit.jupiter.api.io.TempDir;
 class StoreOnNtfsTest {
     private static final byte[] LAYER =
             new TarBuilder().file("f", "content").file("F", "another").bytes();
+
+    /** More than one operation tries again, and fewer than two do. */
+    private static final int HELD_REFUSALS = 25;
 
     @TempDir
     private Path folder;
@@ -155,6 +160,39 @@ class StoreOnNtfsTest {
     }
 
     @Test
+    void whatWasToBeSavedGoesWhenWhoHasItLetsGoTooLate() throws Exception {
+        Reference name = pull("app:1", new ImageBuilder().gzipLayer(LAYER));
+        Path archive = Files.writeString(path.resolveSibling("saved.tar"), "as it was");
+        ntfs.hold(".tmp");
+        ntfs.onRefusal(() -> {
+            if (ntfs.refusals() == HELD_REFUSALS) {
+                ntfs.hold(null);
+            }
+        });
+
+        assertThatExceptionOfType(RunhvException.class)
+                .isThrownBy(() -> ImageSave.save(List.of(name), Optional.empty(), path, archive))
+                .withRootCauseInstanceOf(AccessDeniedException.class);
+
+        assertThat(ntfs.refusals()).isEqualTo(HELD_REFUSALS);
+        assertThat(archive).hasContent("as it was");
+        assertThat(besides(archive)).isEmpty();
+    }
+
+    @Test
+    void whoNeverLetsGoOfWhatWasToBeSavedIsToldAsWhatFailedFirst() throws Exception {
+        Reference name = pull("app:1", new ImageBuilder().gzipLayer(LAYER));
+        Path archive = Files.writeString(path.resolveSibling("saved.tar"), "as it was");
+        ntfs.hold(".tmp");
+
+        assertThatExceptionOfType(RunhvException.class)
+                .isThrownBy(() -> ImageSave.save(List.of(name), Optional.empty(), path, archive))
+                .withRootCauseInstanceOf(AccessDeniedException.class);
+
+        assertThat(archive).hasContent("as it was");
+    }
+
+    @Test
     void aBlobThatGoesWhileItIsReadComesAgain() throws Exception {
         ImageBuilder image = new ImageBuilder().gzipLayer(LAYER);
         Reference name = pull("app:1", image);
@@ -207,6 +245,15 @@ class StoreOnNtfsTest {
         return store.list().images().stream()
                 .map(image -> image.name().toString())
                 .toList();
+    }
+
+    /** Files that are in its folder, too. */
+    private static List<Path> besides(Path file) throws IOException {
+        try (Stream<Path> files = Files.list(file.getParent())) {
+            return files.filter(Files::isRegularFile)
+                    .filter(other -> !other.equals(file))
+                    .toList();
+        }
     }
 
     private Path nameFile() throws IOException {

@@ -57,6 +57,8 @@ public final class NtfsRules extends FileSystemProvider {
     /** Deleted, and open still. */
     private final Set<Path> going = new HashSet<>();
 
+    private String held; // null: nothing
+
     private Runnable onRefusal = () -> {};
     private int refusals;
 
@@ -78,6 +80,19 @@ public final class NtfsRules extends FileSystemProvider {
     /** How often somebody was refused because a file is open. */
     public synchronized int refusals() {
         return refusals;
+    }
+
+    /**
+     * A scanner has files to itself from when they are written: they are neither renamed nor deleted.
+     *
+     * @param suffix of their names; null: it lets go of all
+     */
+    public synchronized void hold(String suffix) {
+        held = suffix;
+    }
+
+    private boolean isHeld(Path path) {
+        return held != null && path.toString().endsWith(held);
     }
 
     private Path host(Path path) {
@@ -117,9 +132,13 @@ public final class NtfsRules extends FileSystemProvider {
     }
 
     private AccessDeniedException refused(Path path) {
+        return refused(new AccessDeniedException(path.toString()));
+    }
+
+    private <E extends FileSystemException> E refused(E refusal) {
         refusals++;
         onRefusal.run();
-        return new AccessDeniedException(path.toString());
+        return refusal;
     }
 
     /** @return where it is on the host, for who opens, makes or names it */
@@ -169,6 +188,9 @@ public final class NtfsRules extends FileSystemProvider {
         requireName(target);
         Path from = reached(source);
         Path to = reached(target);
+        if (isHeld(source)) {
+            throw refused(source);
+        }
         if (isOpen(to)) {
             throw refused(target);
         }
@@ -183,6 +205,9 @@ public final class NtfsRules extends FileSystemProvider {
     @Override
     public synchronized void delete(Path path) throws IOException {
         Path host = reached(path);
+        if (isHeld(path)) {
+            throw refused(new FileSystemException(path.toString(), null, "It is being used by another process"));
+        }
         if (isOpen(host)) {
             going.add(host);
         } else {

@@ -164,15 +164,9 @@ bool is_second_version(const std::vector<std::string>& folders) {
 
 // v2: quota and period are one file. What is not said stays.
 Result<void> set_cpu_time(const std::vector<std::string>& folders, const Resources& resources) {
-  auto now = split(read_line(folders.front() + "/cpu.max"), ' ');
-  if (now.size() != 2) now = {"max", "100000"};
-  if (const auto quota = resources.cpu_quota_us; quota && *quota != 0) {
-    now[0] = *quota < 0 ? "max" : std::to_string(*quota);
-  }
-  if (const auto period = resources.cpu_period_us; period && *period != 0) {
-    now[1] = std::to_string(*period);
-  }
-  return set(folders, "cpu.max", now[0] + " " + now[1]);
+  const Resources whole = with_whole_cpu_time(folders, resources);
+  const std::string quota = *whole.cpu_quota_us < 0 ? "max" : std::to_string(*whole.cpu_quota_us);
+  return set(folders, "cpu.max", quota + " " + std::to_string(*whole.cpu_period_us));
 }
 
 }  // namespace
@@ -246,6 +240,28 @@ Result<void> limit_cgroups(const std::vector<std::string>& folders, const Resour
     RUNHV_TRY(set(folders, "cpuset.mems", resources.memory_nodes));
   }
   return {};
+}
+
+Resources with_whole_cpu_time(const std::vector<std::string>& folders, Resources resources) {
+  const bool has_quota = resources.cpu_quota_us.value_or(0) != 0;
+  const bool has_period = resources.cpu_period_us.value_or(0) != 0;
+  if (has_quota == has_period) return resources;
+  std::int64_t quota = -1;
+  std::uint64_t period = 100'000;  // the kernel's
+  for (const std::string& folder : folders) {
+    if (has(folder, "cpu.max")) {  // v2: "max 100000"
+      std::ifstream file(folder + "/cpu.max");
+      std::string first;
+      file >> first >> period;
+      if (first != "max") std::istringstream(first) >> quota;
+    } else if (has(folder, "cpu.cfs_quota_us")) {
+      std::ifstream(folder + "/cpu.cfs_quota_us") >> quota;
+      std::ifstream(folder + "/cpu.cfs_period_us") >> period;
+    }
+  }
+  if (!has_quota) resources.cpu_quota_us = quota;
+  if (!has_period) resources.cpu_period_us = period;
+  return resources;
 }
 
 std::vector<std::uint64_t> processes_in_cgroups(const std::vector<std::string>& folders) {

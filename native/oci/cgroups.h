@@ -33,6 +33,10 @@ Result<void> enter_cgroups(const std::vector<std::string>& folders, std::uint64_
 Result<void> limit_cgroups(const std::vector<std::string>& folders, const Resources& resources,
                            std::uint64_t guest_memory_bytes);
 
+// Quota and period are one to systemd, and one file of v2: where `resources` has one of them, with
+// the other as it is in the folders.
+Resources with_whole_cpu_time(const std::vector<std::string>& folders, Resources resources);
+
 // Every process in them.
 std::vector<std::uint64_t> processes_in_cgroups(const std::vector<std::string>& folders);
 

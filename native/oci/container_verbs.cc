@@ -540,7 +540,7 @@ Result<int> update_verb(const Call& call) {
   RUNHV_TRY_ASSIGN(const auto container, find_for(call, "update"));
   if (!is_there(container)) return refuse("update", Code::kConflict, "container not running");
   RUNHV_TRY_ASSIGN(const std::string json, wanted_resources(call.arguments));
-  RUNHV_TRY_ASSIGN(const Resources resources, parse_resources(json, "update"));
+  RUNHV_TRY_ASSIGN(Resources resources, parse_resources(json, "update"));
   RUNHV_TRY_ASSIGN(const auto settings, container::parse_cgroup_settings(json, "update"));
   RUNHV_TRY_ASSIGN(Client client, connect("update", container));
   RUNHV_TRY_ASSIGN(const auto raw, client.ask(RUNHV_CONTROL_STATISTICS, {}));
@@ -561,6 +561,8 @@ Result<int> update_verb(const Call& call) {
     }
   }
   if (!container.state.scope.empty()) {
+    // Before systemd, which rounds a quota, has written its own.
+    resources = with_whole_cpu_time(container.state.cgroups, std::move(resources));
     RUNHV_TRY_ASSIGN(Systemd systemd, Systemd::connect());
     RUNHV_TRY(systemd.change(container.state.scope, resources, statistics.memory_bytes));
   }

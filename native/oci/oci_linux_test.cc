@@ -1,4 +1,7 @@
 // Hooks, cgroups and namespaces of the host, which Linux has alone.
+#include <cstdint>
+#include <fstream>
+#include <optional>
 #include <string>
 
 #include "control/container_folder.h"
@@ -119,6 +122,37 @@ TEST(Cgroups, NoPathLeadsOutOfTheHierarchy) {
   EXPECT_THAT(*folders, Each(EndsWith("/b/c")));
   EXPECT_THAT(*folders, Each(::testing::Not(HasSubstr(".."))));
   EXPECT_THAT(to_string(cgroup_folders("/..").error()), HasSubstr("the root of them all"));
+}
+
+TEST(Cgroups, HalfOfTheProcessorsTimeIsMadeWhole) {
+  const std::string folder =
+      ::testing::TempDir() + "runhv-cpu-" + std::to_string(platform::current_process_id());
+  ASSERT_TRUE(platform::make_private_directory(folder));
+  const auto file = [&](const char* name, const char* text) {
+    std::ofstream(folder + "/" + name) << text << "\n";
+  };
+  const auto whole = [&](std::optional<std::int64_t> quota, std::optional<std::uint64_t> period) {
+    Resources resources;
+    resources.cpu_quota_us = quota;
+    resources.cpu_period_us = period;
+    const Resources all = with_whole_cpu_time({"/nowhere", folder}, resources);
+    return std::to_string(all.cpu_quota_us.value_or(0)) + " of " +
+           std::to_string(all.cpu_period_us.value_or(0));
+  };
+  EXPECT_EQ(whole(25000, {}), "25000 of 100000") << "the kernel's own period";
+  file("cpu.cfs_quota_us", "-1");
+  file("cpu.cfs_period_us", "20000");
+  EXPECT_EQ(whole(25000, {}), "25000 of 20000");
+  EXPECT_EQ(whole({}, 70000), "-1 of 70000");
+  file("cpu.max", "30000 50000");
+  EXPECT_EQ(whole(25000, {}), "25000 of 50000");
+  EXPECT_EQ(whole(25000, 0), "25000 of 50000") << "0 is as it is";
+  EXPECT_EQ(whole({}, 70000), "30000 of 70000");
+  EXPECT_EQ(whole(25000, 70000), "25000 of 70000");
+  EXPECT_EQ(whole({}, {}), "0 of 0") << "what nobody names is not changed";
+  file("cpu.max", "max 50000");
+  EXPECT_EQ(whole({}, 70000), "-1 of 70000");
+  ASSERT_TRUE(platform::remove_tree(folder));
 }
 
 }  // namespace

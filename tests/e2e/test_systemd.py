@@ -52,10 +52,12 @@ def test_a_scope_holds_the_vmm_with_its_limits_and_goes_with_it(scopes):
         scopes.checked("start", "web")
         streams.write(b"hello\n")
         assert streams.line(streams.stdout) == b"hello\n"
-        scopes.checked("update", "--cpu-quota", "25000", "web")
-        subprocess.run(["systemctl", "daemon-reload"], check=True, timeout=120)
-        assert show("test-web.scope", "CPUQuotaPerSecUSec") == {"CPUQuotaPerSecUSec": "250ms"}
-        assert (folder / "cpu.max").read_text().split() == ["25000", "100000"]
+        for option, value, time, quota in [("quota", 25000, ["25000", "100000"], "250ms"), ("period", 50000, ["25000", "50000"], "500ms"),
+                                           ("quota", 10000, ["10000", "50000"], "200ms")]:
+            scopes.checked("update", f"--cpu-{option}", str(value), "web")
+            subprocess.run(["systemctl", "daemon-reload"], check=True, timeout=120)
+            assert show("test-web.scope", "CPUQuotaPerSecUSec") == {"CPUQuotaPerSecUSec": quota}
+            assert (folder / "cpu.max").read_text().split() == time
         scopes.checked("delete", "--force", "web")
         assert scopes.wait(pid) == 137
         streams.close()

@@ -185,8 +185,9 @@ class Creation {
     if (auto started =
             systemd_->start(*scope_, child_->pid(), host_.resources, bundle_.vm.memory_bytes);
         !started) {
-      // Whoever has the name keeps it. Ours goes with the child.
+      // Whoever has the name keeps it, and its cgroup. Ours goes with the child.
       stored_.scope.clear();
+      stored_.cgroups.clear();
       return started;
     }
     // Of version 1 systemd has made some.

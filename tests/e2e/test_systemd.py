@@ -104,12 +104,20 @@ def test_a_create_that_was_killed_leaves_what_delete_removes(scopes):
 
 
 @needs_systemd
-def test_a_scope_of_that_name_is_left_alone(scopes):
-    with subprocess.Popen(["systemd-run", "--quiet", "--scope", "--unit", "test-web.scope", "sleep", "1000"]) as other:
-        wait_until(lambda: show("test-web.scope", "ActiveState") == {"ActiveState": "active"})
+@pytest.mark.parametrize("options, place, words", [
+    ([], "system.slice/test-web.scope", "start test-web.scope of systemd: "),
+    (["--slice", SLICE], f"{SLICE}/test-web.scope", "container's cgroup is not empty: 1 process(es) found"),
+    # In a cgroup below: only systemd knows of it.
+    (["--slice", SLICE, "--property", "Delegate=yes"], f"{SLICE}/test-web.scope/below", "start test-web.scope of systemd: ")])
+def test_a_scope_of_that_name_is_left_alone(scopes, options, place, words):
+    folder = CGROUPS / place
+    script = 'mkdir -p "$0" && echo $$ >"$0/cgroup.procs" && exec sleep 1000'
+    with subprocess.Popen(["systemd-run", "--quiet", "--scope", *options, "--unit", "test-web.scope", "sh", "-c", script, str(folder)]) as other:
+        wait_until(lambda: pathlib.Path(f"/proc/{other.pid}/comm").read_text() == "sleep\n")
         result = scopes("create", "--bundle", str(scopes.bundle("web", "cat", change=limited)), "web")
-        assert result.returncode == 1 and b"start test-web.scope of systemd: " in result.stderr and b"already" in result.stderr
-        assert other.poll() is None
+        assert result.returncode == 1 and words in result.stderr.decode()
+        assert len(result.stderr.splitlines()) == 1, "nothing of theirs is to be removed"
+        assert other.poll() is None and cgroup_of(other.pid) == folder
         kill(other.pid)
 
 

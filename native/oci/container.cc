@@ -1,6 +1,5 @@
 #include "oci/container.h"
 
-#include "oci/cgroups.h"
 #include "oci/systemd_scope.h"
 #include "platform/clock.h"
 
@@ -53,8 +52,7 @@ Result<HostSpec> host_spec(const control::FoundContainer& container) {
   return parse_host_spec(*config, "read " + container.folder + "/config.json");
 }
 
-Result<void> remove_cgroups(const control::StoredState& state) {
-  RUNHV_TRY(remove_cgroups(state.cgroups));
+Result<void> stop_scope(const control::StoredState& state) {
   if (state.scope.empty()) return {};
   RUNHV_TRY_ASSIGN(Systemd systemd, Systemd::connect());
   return systemd.stop(state.scope);

@@ -30,7 +30,8 @@ Error of_verb(const std::string& operation, Error error);
 // What the host took of its config.json; of one that has none (an older runhv made it), nothing.
 Result<HostSpec> host_spec(const control::FoundContainer& container);
 
-// Its cgroups, and the unit of systemd's that they are of. As remove_cgroups() of the folders.
-Result<void> remove_cgroups(const control::StoredState& state);
+// The unit of systemd's that its cgroups are of, once they are removed: its name is free at once.
+// Without, it goes by itself.
+Result<void> stop_scope(const control::StoredState& state);
 
 }  // namespace runhv::oci

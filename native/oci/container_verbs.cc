@@ -433,7 +433,10 @@ Result<int> delete_verb(const Call& call) {
     }
     *container = *std::move(now);
   }
-  RUNHV_TRY(remove_cgroups(container->state));
+  RUNHV_TRY(remove_cgroups(container->state.cgroups));
+  if (const auto stopped = stop_scope(container->state); !stopped) {
+    report(call.globals, Level::kWarning, stopped.error());
+  }
   RUNHV_TRY(control::remove_container(*container));
   if (!host) return 0;
   control::StoredState stopped = container->state;

@@ -297,7 +297,8 @@ class Creation {
       static_cast<void>(child_->wait());
     }
     if (stored_.status.empty()) return;
-    complain_of(remove_cgroups(stored_));
+    complain_of(remove_cgroups(stored_.cgroups));
+    complain_of(stop_scope(stored_));
     stored_.status = "stopped";
     stored_.pid = 0;
     complain_of(run_hooks("poststop", host_.hooks.poststop, stored_));

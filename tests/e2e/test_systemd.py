@@ -1,5 +1,6 @@
 """A container's cgroup where systemd makes it, as a scope (--systemd-cgroup): what podman, dockerd and a kubelet ask for where systemd runs."""
 
+import json
 import os
 import pathlib
 import signal
@@ -7,7 +8,7 @@ import subprocess
 
 import pytest
 
-from shim import CGROUPS, kill, wait_until
+from shim import CGROUP, CGROUPS, kill, wait_until
 
 RUNS = pathlib.Path("/run/systemd/system").exists()
 needs_systemd = pytest.mark.skipif(not RUNS, reason="systemd does not run here")
@@ -135,3 +136,27 @@ def test_without_systemd_runcs_words_say_so(scopes):
     result = scopes("create", "--bundle", str(scopes.bundle("web", "cat", change=limited)), "web")
     assert result.returncode == 1
     assert b"systemd cgroup flag passed, but systemd support for managing cgroups is not available" in result.stderr
+
+
+def of_a_scope(shim, change=lambda config: None):
+    """A container that is said to be of a scope which is not its own, or which systemd is not there to know: a hook says so before the VMM reads it."""
+    def with_hook(config):
+        change(config)
+        config["linux"]["cgroupsPath"] = f"{CGROUP}/scope"
+        script = ["sed", "-i", 's/"cgroups":/"scope":"test-web.scope",&/', str(shim.root / "containers/web/state.json")]
+        config.setdefault("hooks", {})["createRuntime"] = [{"path": "/bin/sed", "args": script}]
+    pid, streams = shim.create("web", shim.bundle("web", "sh", change=with_hook))
+    assert json.loads((shim.root / "containers/web/state.json").read_text())["scope"] == "test-web.scope"
+    return pid, streams
+
+
+@pytest.mark.skipif(RUNS, reason="systemd runs here")
+def test_delete_goes_on_where_systemd_cannot_be_asked(shim):
+    def with_hook(config):
+        config["hooks"] = {"poststop": [{"path": "/bin/touch", "args": ["touch", str(shim.folder / "told")]}]}
+    pid, streams = of_a_scope(shim, with_hook)
+    result = shim("delete", "--force", "web")
+    assert result.returncode == 0 and b"connect to systemd" in result.stderr
+    assert shim.wait(pid) == 137
+    streams.close()
+    assert (shim.folder / "told").exists() and not (shim.root / "containers/web").exists()

@@ -558,16 +558,19 @@ Result<int> update_verb(const Call& call) {
   if (container.state.cgroups.empty()) {
     return refuse("update", Code::kUnsupported, "the container has no cgroup");
   }
+  std::optional<Systemd> systemd;  // whoever cannot be asked changes nothing
+  if (!container.state.scope.empty()) {
+    RUNHV_TRY_ASSIGN(systemd, Systemd::connect());
+  }
   if (!settings.empty()) {
     if (auto updated = client.update(RUNHV_FIRST_PROCESS, json); !updated) {
       return Fail{of_verb("update", std::move(updated).error())};
     }
   }
-  if (!container.state.scope.empty()) {
+  if (systemd) {
     // Before systemd, which rounds a quota, has written its own.
     resources = with_whole_cpu_time(container.state.cgroups, std::move(resources));
-    RUNHV_TRY_ASSIGN(Systemd systemd, Systemd::connect());
-    RUNHV_TRY(systemd.change(container.state.scope, resources, statistics.memory_bytes));
+    RUNHV_TRY(systemd->change(container.state.scope, resources, statistics.memory_bytes));
   }
   RUNHV_TRY(limit_cgroups(container.state.cgroups, resources, statistics.memory_bytes));
   return 0;

@@ -160,3 +160,15 @@ def test_delete_goes_on_where_systemd_cannot_be_asked(shim):
     assert shim.wait(pid) == 137
     streams.close()
     assert (shim.folder / "told").exists() and not (shim.root / "containers/web").exists()
+
+
+@pytest.mark.skipif(RUNS, reason="systemd runs here")
+def test_an_update_that_systemd_cannot_be_told_changes_nothing(shim):
+    pid, streams = of_a_scope(shim, lambda config: config["linux"].update(resources={"pids": {"limit": 20}}))
+    shim.checked("start", "web")
+    result = shim("update", "--pids-limit", "30", "web")
+    assert result.returncode == 1 and b"connect to systemd" in result.stderr
+    assert shim.checked("exec", "web", "cat", "/sys/fs/cgroup/pids.max") == b"20\n"
+    assert b"connect to systemd" in shim("delete", "--force", "web").stderr
+    assert shim.wait(pid) == 137
+    streams.close()

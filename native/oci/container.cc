@@ -1,5 +1,6 @@
 #include "oci/container.h"
 
+#include "oci/cgroups.h"
 #include "oci/systemd_scope.h"
 #include "platform/clock.h"
 
@@ -55,6 +56,12 @@ Result<HostSpec> host_spec(const control::FoundContainer& container) {
 Result<void> stop_scope(const control::StoredState& state) {
   if (state.scope.empty()) return {};
   RUNHV_TRY_ASSIGN(Systemd systemd, Systemd::connect());
+  // Where create was killed early, the name may be somebody else's; without a cgroup it has
+  // stopped.
+  RUNHV_TRY_ASSIGN(const std::string path, systemd.cgroup(state.scope));
+  if (path.empty()) return {};
+  RUNHV_TRY_ASSIGN(const auto folders, cgroup_folders(path));
+  if (folders != state.cgroups) return {};
   return systemd.stop(state.scope);
 }
 

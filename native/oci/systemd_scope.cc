@@ -21,6 +21,7 @@ namespace {
 constexpr char kService[] = "org.freedesktop.systemd1";
 constexpr char kPath[] = "/org/freedesktop/systemd1";
 constexpr char kManager[] = "org.freedesktop.systemd1.Manager";
+constexpr char kScope[] = "org.freedesktop.systemd1.Scope";
 constexpr char kNoSuchUnit[] = "org.freedesktop.systemd1.NoSuchUnit";
 // Where the manager itself listens, for root.
 constexpr char kPrivate[] = "unix:path=/run/systemd/private";
@@ -214,15 +215,23 @@ class Systemd::Impl {
   }
 
   Result<std::string> cgroup() {
-    char* path = nullptr;
-    BusError error{};
-    const int result =
-        call_.get_property_string(bus_, kService, kPath, kManager, "ControlGroup", &error, &path);
-    if (result < 0) return fail(result, "ask systemd for its cgroup", error);
-    std::string found(path);
-    std::free(path);
+    RUNHV_TRY_ASSIGN(std::string found, cgroup_of(kPath, kManager, "ask systemd for its cgroup"));
     if (found == "/") found.clear();
     return found;
+  }
+
+  Result<std::string> cgroup(const std::string& unit) {
+    const std::string operation = "ask systemd for the cgroup of " + unit;
+    RUNHV_TRY(begin("GetUnit", operation));
+    append("s", unit.c_str());
+    RUNHV_TRY_ASSIGN(const Answer answer, ask(operation, kNoSuchUnit));
+    if (answer.message == nullptr) return std::string();
+    const char* read = nullptr;
+    const int result = call_.read(answer.message, "o", &read);
+    const std::string path = result < 0 ? "" : read;
+    call_.unref(answer.message);
+    if (result < 0) return fail(result, operation);
+    return cgroup_of(path.c_str(), kScope, operation);
   }
 
   Result<void> start(const Scope& scope, std::uint64_t pid, const Resources& resources,
@@ -273,6 +282,18 @@ class Systemd::Impl {
   }
 
  private:
+  Result<std::string> cgroup_of(const char* object, const char* interface,
+                                const std::string& operation) {
+    char* path = nullptr;
+    BusError error{};
+    const int result =
+        call_.get_property_string(bus_, kService, object, interface, "ControlGroup", &error, &path);
+    if (result < 0) return fail(result, operation, error);
+    std::string found(path);
+    std::free(path);
+    return found;
+  }
+
   // Null where the error was one that is none.
   struct Answer {
     Message* message;
@@ -409,6 +430,8 @@ Result<Systemd> Systemd::connect() {
 }
 
 Result<std::string> Systemd::cgroup() { return impl_->cgroup(); }
+
+Result<std::string> Systemd::cgroup(const std::string& unit) { return impl_->cgroup(unit); }
 
 Result<void> Systemd::start(const Scope& scope, std::uint64_t pid, const Resources& resources,
                             std::uint64_t guest_memory_bytes) {

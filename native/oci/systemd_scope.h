@@ -43,6 +43,8 @@ class Systemd {
 
   // Its own cgroup: empty, or "/user.slice/…".
   Result<std::string> cgroup();
+  // That of a scope, from the hierarchy's root; empty where it does not run.
+  Result<std::string> cgroup(const std::string& unit);
   // With process `pid` in it, and the cgroup delegated to the caller (systemd.resource-control(5)).
   Result<void> start(const Scope& scope, std::uint64_t pid, const Resources& resources,
                      std::uint64_t guest_memory_bytes);

@@ -172,3 +172,16 @@ def test_an_update_that_systemd_cannot_be_told_changes_nothing(shim):
     assert b"connect to systemd" in shim("delete", "--force", "web").stderr
     assert shim.wait(pid) == 137
     streams.close()
+
+
+@needs_systemd
+def test_delete_stops_no_scope_but_the_containers(shim):
+    with subprocess.Popen(["systemd-run", "--quiet", "--scope", "--unit", "test-web.scope", "sleep", "1000"]) as other:
+        wait_until(lambda: pathlib.Path(f"/proc/{other.pid}/comm").read_text() == "sleep\n")
+        pid, streams = of_a_scope(shim)
+        result = shim("delete", "--force", "web")
+        assert result.returncode == 0 and result.stderr == b""
+        assert shim.wait(pid) == 137
+        streams.close()
+        assert show("test-web.scope", "ActiveState") == {"ActiveState": "active"} and other.poll() is None
+        kill(other.pid)

@@ -169,10 +169,20 @@ class Creation {
     RUNHV_TRY_ASSIGN(
         scope_, parse_scope(host_.cgroups_path, options_.id, platform::current_user_id() == 0));
     RUNHV_TRY_ASSIGN(const std::string path, scope_path(*scope_));
-    RUNHV_TRY_ASSIGN(systemd_, Systemd::connect());
+    auto systemd = Systemd::connect();
+    if (!systemd && may_miss_cgroup()) {
+      scope_.reset();
+      return {};
+    }
+    RUNHV_TRY_ASSIGN(systemd_, std::move(systemd));
     RUNHV_TRY_ASSIGN(scope_path_, systemd_->cgroup());
     scope_path_ += path;
     return {};
+  }
+
+  // As runc has it for a user who is not root: what nobody asked for is not missed.
+  bool may_miss_cgroup() const {
+    return host_.cgroups_path.empty() && platform::current_user_id() != 0;
   }
 
   std::string cgroups_path() const {
@@ -198,8 +208,7 @@ class Creation {
 
   Result<void> make_cgroups_of_it() {
     const auto made = make_cgroups(stored_.cgroups);
-    // As runc has it for a user who is not root: what nobody asked for is not missed.
-    if (!made && host_.cgroups_path.empty() && platform::current_user_id() != 0) {
+    if (!made && may_miss_cgroup()) {
       stored_.cgroups.clear();
       return folder_->write(stored_);
     }

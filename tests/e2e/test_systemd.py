@@ -185,3 +185,18 @@ def test_delete_stops_no_scope_but_the_containers(shim):
         streams.close()
         assert show("test-web.scope", "ActiveState") == {"ActiveState": "active"} and other.poll() is None
         kill(other.pid)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="becoming another user needs root")
+@pytest.mark.parametrize("path, words", [(None, "connect to /nowhere/socket"), ("user.slice:test:web", "connect to systemd")])
+def test_a_user_without_a_bus_does_without_a_scope_that_nobody_asked_for(scopes, path, words):
+    def change(config):
+        config["process"]["terminal"] = True
+        if path:
+            config["linux"]["cgroupsPath"] = path
+    become = ["unshare", "--mount", "sh", "-ec", 'mount -t tmpfs tmpfs /run; mkdir -p /run/systemd/system; exec unshare --user --map-user=1000 "$@"', "sh"]
+    arguments = scopes.arguments("create", "--bundle", str(scopes.bundle("web", "cat", change=change)), "--console-socket", "/nowhere/socket",
+                                 f"user-{os.getpid()}")  # nobody else's cgroup
+    result = subprocess.run([*become, *arguments], env=scopes.runhv.environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False)
+    # Where it comes to the terminal, it has done without.
+    assert result.returncode == 1 and words in result.stderr.decode()

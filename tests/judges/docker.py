@@ -593,7 +593,9 @@ CASES_OF_USERS = [users_are_the_daemons, users_of_the_host, users_are_shared_wit
 
 
 def mounts_and_processes(docker):
-    mounts = sum(f"{docker.folder}/" in line for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines())
+    # The daemon's: with users it has a namespace of its own, begun by programs that become dockerd.
+    mounted = pathlib.Path(f"/proc/{docker.process.pid}/mountinfo").read_text()
+    mounts = sum(f"{docker.folder}/" in line for line in mounted.splitlines())
     commands = [path.read_bytes() for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     # A shim's -address is the socket of the daemon's own containerd.
     ours = [command for command in commands if os.fsencode(docker.folder) in command]

@@ -27,7 +27,7 @@ constexpr const char* kFeatures = R"({
     "symfollow", "sync", "tmpcopyup", "unbindable"],
   "linux": {
     "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
-    "cgroup": {"v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": false},
+    "cgroup": {"v1": true, "v2": true, "systemd": true, "rdma": false},
     "seccomp": {
       "enabled": true,
       "actions": ["SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS",

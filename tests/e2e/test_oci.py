@@ -680,6 +680,7 @@ def test_a_copy_of_the_program_finds_its_distribution_by_a_variable(shim):
 def test_features_and_spec(shim):
     features = json.loads(shim.checked("features"))
     assert (features["ociVersionMin"], features["linux"]["apparmor"]["enabled"]) == ("1.0.0", False)
+    assert features["linux"]["cgroup"] == {"v1": True, "v2": True, "systemd": True, "rdma": False}, "systemdUser is not known"
     assert {"bind", "rbind", "nosymfollow", "rrw", "tmpcopyup"} <= set(features["mountOptions"])
     shim.checked("spec", "--bundle", str(shim.folder))
     config = json.loads((shim.folder / "config.json").read_text())

@@ -55,7 +55,7 @@ class Daemon:
         self.folder = folder
         self.runtime = runtime
         self.programs = programs
-        self.namespace = f"docker-{os.getpid()}-{folder.name}"
+        self.namespace = f"docker-{'users-' if users else ''}{os.getpid()}-{folder.name}"
         self.socket = folder / "docker.sock"
         self.process = None
 

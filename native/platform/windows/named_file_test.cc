@@ -1,6 +1,5 @@
 #include "platform/windows/named_file.h"
 
-#include <atomic>
 #include <string>
 #include <thread>
 
@@ -56,6 +55,13 @@ class SharingTest : public testing::FolderFixture {
     held_.reset();
     FolderFixture::TearDown();
   }
+  // After a hundred looks, which it refuses.
+  std::thread let_go_in_a_moment() {
+    return std::thread([this] {
+      for (int i = 0; i < 100; ++i) EXPECT_FALSE(open_alone().is_open());
+      held_.reset();
+    });
+  }
   UniqueHandle open_alone() const {
     return own(::CreateFileW(name_.c_str(), GENERIC_READ, 0, nullptr, OPEN_EXISTING, 0, nullptr));
   }
@@ -66,14 +72,7 @@ class SharingTest : public testing::FolderFixture {
 };
 
 TEST_F(SharingTest, WhatSomebodyHasForAMomentIsWaitedFor) {
-  std::atomic<bool> begun = false;
-  std::thread scanner([&] {
-    begun.wait(false);
-    for (int i = 0; i < 100; ++i) EXPECT_FALSE(open_alone().is_open());
-    held_.reset();
-  });
-  begun = true;
-  begun.notify_one();
+  std::thread scanner = let_go_in_a_moment();
   const auto bytes = read_file(path_, 100);
   scanner.join();
   ASSERT_TRUE(bytes) << to_string(bytes.error());
@@ -81,14 +80,7 @@ TEST_F(SharingTest, WhatSomebodyHasForAMomentIsWaitedFor) {
 }
 
 TEST_F(SharingTest, WhatSomebodyHasForAMomentIsReplaced) {
-  std::atomic<bool> begun = false;
-  std::thread scanner([&] {
-    begun.wait(false);
-    for (int i = 0; i < 100; ++i) EXPECT_FALSE(open_alone().is_open());
-    held_.reset();
-  });
-  begun = true;
-  begun.notify_one();
+  std::thread scanner = let_go_in_a_moment();
   const auto replaced = write_file_atomically(path_, as_bytes("new"), Durability::kUnsynced);
   scanner.join();
   ASSERT_TRUE(replaced) << to_string(replaced.error());

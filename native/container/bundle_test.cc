@@ -135,12 +135,13 @@ TEST(Bundle, AUserNamespaceOwnsWhatTheContainerSees) {
 }
 
 TEST(Bundle, TheMapsOfAUserNamespaceByItsPathAreNotTheBundles) {
+  const std::string path = testing::kHostRoot + "proc/7/ns/user";
   const std::string named =
-      with_users(R"({"type":"pid"},{"type":"mount"},{"type":"user","path":"/proc/7/ns/user"})",
+      with_users(R"({"type":"pid"},{"type":"mount"},{"type":"user","path":")" + path + R"("})",
                  R"({"containerID":0,"hostID":0,"size":1})", "");
   const auto own = parse(named);
   ASSERT_TRUE(own) << to_string(own.error());
-  EXPECT_EQ(own->container.user_namespace, "/proc/7/ns/user");
+  EXPECT_EQ(own->container.user_namespace, path);
   EXPECT_TRUE(own->container.uid_map.empty() && !own->container.joins_users);
   EXPECT_TRUE(own->container.namespaces & linux_abi::kCloneNewnet);
   const auto joining = parse_bundle(named, "read", Joins::kMachine);
@@ -148,8 +149,9 @@ TEST(Bundle, TheMapsOfAUserNamespaceByItsPathAreNotTheBundles) {
   EXPECT_TRUE(joining->container.joins_users);
   EXPECT_FALSE(joining->container.namespaces & linux_abi::kCloneNewnet);
   EXPECT_THAT(complaint(bundle(R"("linux":{"namespaces":[{"type":"pid"},{"type":"mount"},
-      {"type":"user","path":"/u"}]},"mounts":[{"destination":"/m","type":"bind","source":"/s",
-      "options":["idmap"]}])")),
+      {"type":"user","path":")" +
+                               path + R"("}]},"mounts":[{"destination":"/m","type":"bind",
+      "source":")" + path + R"(","options":["idmap"]}])")),
               HasSubstr("mounts[0].options: idmap needs mappings of the mount"));
 }
 

@@ -95,6 +95,9 @@ def test_the_library_for_java_exports_what_java_calls(programs):
 def test_the_same_tests_have_the_same_outcome_as_on_linux(request):
     results = pathlib.Path(request.config.getoption("--results"))
     linux, windows = outcomes(results / "ctest.xml"), outcomes(results / "ctest-windows.xml")
+    again = results / "ctest-windows-again.xml"  # tools/dev says why
+    if again.is_file():
+        windows |= outcomes(again)
     assert {name for name in SKIPPED_ON_WINDOWS if windows[name] == "run"} == set()
     of_one = set(of_one_system())
     programs = {name.partition(".")[0] for name in windows} - {OWN_PROGRAM}

@@ -254,9 +254,7 @@ class Systemd::Impl {
     append_limits(resources, guest_memory_bytes);
     close_container();
     append("a(sa(sv))", 0);
-    RUNHV_TRY_ASSIGN(const bool begun, run_job(operation, nullptr));
-    static_cast<void>(begun);
-    return {};
+    return run_job(operation, nullptr);
   }
 
   Result<void> change(const std::string& unit, const Resources& resources,
@@ -276,9 +274,7 @@ class Systemd::Impl {
     const std::string operation = "stop " + unit + " of systemd";
     RUNHV_TRY(begin("StopUnit", operation));
     append("ss", unit.c_str(), "replace");
-    RUNHV_TRY_ASSIGN(const bool begun, run_job(operation, kNoSuchUnit));
-    static_cast<void>(begun);
-    return {};
+    return run_job(operation, kNoSuchUnit);
   }
 
  private:
@@ -380,10 +376,10 @@ class Systemd::Impl {
     return fail(failed_, operation, error);
   }
 
-  // Whether it was one: `no_error` is that of what need not be done.
-  Result<bool> run_job(const std::string& operation, const char* no_error) {
+  // `no_error`: the name of the error that says that there is nothing to do.
+  Result<void> run_job(const std::string& operation, const char* no_error) {
     RUNHV_TRY_ASSIGN(const Answer answer, ask(operation, no_error));
-    if (answer.message == nullptr) return false;
+    if (answer.message == nullptr) return {};
     const char* path = nullptr;
     int result = call_.read(answer.message, "o", &path);
     job_.path = result < 0 ? "" : path;
@@ -400,7 +396,7 @@ class Systemd::Impl {
       result = call_.wait(bus_, (deadline - now) / 1000 + 1);
     }
     if (result < 0) return fail(result, operation);
-    if (job_.result == "done") return true;
+    if (job_.result == "done") return {};
     return Fail{Error{Code::kHostFailed, operation, "its job ended as " + job_.result}};
   }
 

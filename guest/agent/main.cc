@@ -878,7 +878,7 @@ class Agent {
     for (;;) {
       epoll_event events[8];
       const long count = sys::call(__NR_epoll_wait, epoll_, events, 8, busy() ? 0 : -1);
-      for (long i = 0; i < count; ++i) on_event(events[i].data.u32);
+      for (long i = 0; i < count; ++i) on_event(events[i].data.u32, events[i].events);
       for (Process* each : processes()) {
         Process& process = *each;
         for (unsigned lane = 0; lane < process.streams.lane_count(); ++lane) {
@@ -890,7 +890,7 @@ class Agent {
     }
   }
 
-  void on_event(std::uint32_t token) {
+  void on_event(std::uint32_t token, std::uint32_t events) {
     if (token == kControlToken) {
       receive(MSG_DONTWAIT);
       return handle_frames();
@@ -904,6 +904,7 @@ class Agent {
     Process& process = *processes_[token / kTokens];
     if (token % kTokens != kReportToken) {
       process.streams.move(token % kTokens);
+      if ((events & EPOLLRDHUP) != 0) process.streams.look_at_host(token % kTokens);
     } else if (process.report >= 0) {
       on_report(process);
     }

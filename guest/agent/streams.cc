@@ -89,6 +89,12 @@ void Streams::move(unsigned lane) {
   move_pipe(lanes_[lane]);
 }
 
+void Streams::look_at_host(unsigned lane) {
+  Lane& output = lanes_[lane];
+  if (is_terminal_ || !output.output || output.agent < 0 || output.connection < 0) return;
+  if (sys::send(output.connection, nullptr, 0, MSG_DONTWAIT) == -EPIPE) finish(output, false);
+}
+
 void Streams::move_outputs() {
   if (is_terminal_) move(kOutput);
   for (unsigned lane = 0; lane < lane_count_; ++lane) {

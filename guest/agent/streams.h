@@ -33,6 +33,8 @@ class Streams {
 
   // Moves what can be moved. Called for a token that epoll gave, and again while busy().
   void move(unsigned lane);
+  // Closes an output that the host takes no more of: a writer that is silent would else keep it.
+  void look_at_host(unsigned lane);
   // True when a lane was left with bytes to move, so that no other stream and no signal starves.
   bool busy() const {
     for (unsigned lane = 0; lane < lane_count_; ++lane) {

@@ -188,6 +188,23 @@ TEST_F(ContainerPatience, EndsWhereTheProgramIsNeverStarted) {
   EXPECT_THAT(last(scene), HasSubstr("the guest's agent has not started the program"));
 }
 
+TEST_F(ContainerPatience, EndsAProcessAloneWhoseOutputsOthersKeep) {
+  Scene scene(quick());
+  scene.run();
+  const Pipe pipe;
+  const auto number = scene.execute({std::nullopt, pipe.write_end(), std::nullopt});
+  ASSERT_TRUE(number);
+  scene.turn();
+  ASSERT_TRUE(scene.guest.connect(port_of(*number, 1)));
+  scene.guest.says_started(*number);
+  scene.guest.write(port_of(*number, 1), "x");
+  scene.guest.says_exited(*number, 7);
+  ASSERT_TRUE(scene.wait_until([&] { return last(scene) == "process 1 exited 7"; }));
+  EXPECT_EQ(pipe.take(), "x");
+  EXPECT_EQ(status(scene), ContainerStatus::kRunning);
+  EXPECT_EQ(scene.container->state().process_count, 1u) << "nothing of it is left";
+}
+
 TEST_F(ContainerPatience, EndsWhereAnotherProcessIsNeverStarted) {
   Scene scene(quick());
   scene.run();

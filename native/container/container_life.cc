@@ -218,11 +218,18 @@ void Container::Impl::watch() {
 
 void Container::Impl::on_tick() {
   ticking_ = false;
+  const bool runs = phase_ < Phase::kDraining;
   for (const auto& [number, process] : processes_) {
-    if (auto fault = process->tick()) {
-      fail(guest_fault(*std::move(fault)));
-      break;
+    auto fault = process->tick(runs);
+    if (!fault) continue;
+    if (runs && number != kFirstProcess && process->ended()) {
+      // What it has left in the background has its outputs, and every right to them.
+      process->give_up_outputs();
+      look_.request();
+      continue;
     }
+    fail(guest_fault(*std::move(fault)));
+    break;
   }
   watch();
 }

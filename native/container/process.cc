@@ -220,7 +220,7 @@ Process::View Process::view() const {
   for (const Port& port : ports_) {
     const StreamPort::View stream = port.stream->view();
     if (!view.failure) view.failure = stream.failure;
-    if (!port.stream->takes_output() || !written) continue;
+    if (!port.stream->takes_output() || !written || outputs_given_up_) continue;
     if (status_ && !stream.connected && !view.failure) {
       view.failure = Error{Code::kGuestFailed, "carry " + port.stream->name(),
                            "the guest had no connection for it"};
@@ -269,6 +269,12 @@ Watchdog::Look Process::look() const {
 
 bool Process::is_waited_for() const { return look().what != Watchdog::For::kNothing; }
 
-std::optional<std::string> Process::tick() { return watchdog_.tick(look()); }
+std::optional<std::string> Process::tick(bool container_runs) {
+  Watchdog::Look now = look();
+  if (now.what == Watchdog::For::kOutput && number_ != kFirstProcess && container_runs) {
+    now.what = Watchdog::For::kSharedOutput;
+  }
+  return watchdog_.tick(now);
+}
 
 }  // namespace runhv::container

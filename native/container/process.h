@@ -83,9 +83,11 @@ class Process {
   void await_delivery();
   void release_ended_streams();
 
-  // Once for each tick.
+  // Once for each tick. `container_runs`: others may hold its outputs after its end.
   bool is_waited_for() const;
-  std::optional<std::string> tick();
+  std::optional<std::string> tick(bool container_runs);
+  // What comes after its end is somebody else's: its outputs count as delivered.
+  void give_up_outputs() { outputs_given_up_ = true; }
 
  private:
   struct Port {
@@ -110,6 +112,7 @@ class Process {
   std::vector<std::byte> request_;  // of PREPARE, until it is sent
   Phase phase_ = Phase::kQueued;
   std::optional<ExitStatus> status_;
+  bool outputs_given_up_ = false;
   std::vector<int> signals_;
   std::optional<std::pair<std::uint16_t, std::uint16_t>> size_;  // columns, rows
   Watchdog watchdog_;

@@ -28,9 +28,10 @@ std::optional<std::string> Watchdog::tick(const Look& now) {
       return "the guest's agent has not started the program for " + std::to_string(kStartTicks) +
              " seconds";
     case For::kOutput:
+    case For::kSharedOutput:
       break;
   }
-  if (now.output_bytes - first_bytes_ > guest_memory_bytes_) {
+  if (now.what == For::kOutput && now.output_bytes - first_bytes_ > guest_memory_bytes_) {
     return "after the end of the program the guest sent more output than its memory holds";
   }
   const bool moved = std::exchange(last_bytes_, now.output_bytes) != now.output_bytes;

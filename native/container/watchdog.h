@@ -17,8 +17,9 @@ class Watchdog {
   static constexpr unsigned kStartTicks = 120;
   static constexpr unsigned kOutputTicks = 10;
 
-  // What only the guest can bring about.
-  enum class For { kHello, kPrepared, kStarted, kNothing, kOutput };
+  // What only the guest can bring about; kSharedOutput: of a process that may have left others of
+  // its container behind, which hold its outputs.
+  enum class For { kHello, kPrepared, kStarted, kNothing, kOutput, kSharedOutput };
   struct Look {
     For what = For::kNothing;
     std::uint64_t output_bytes = 0;  // from the guest, all in all

@@ -82,5 +82,15 @@ TEST(Watchdog, EachByteIsASignOfLifeUntilThereAreTooMany) {
   EXPECT_THAT(watchdog.tick(trickle(5000)).value_or(""), HasSubstr("more output than its memory"));
 }
 
+TEST(Watchdog, OutputThatOthersShareMayBeAnyNumberOfBytes) {
+  Watchdog watchdog(kMemory);
+  const auto trickle = [](unsigned tick) {
+    return Watchdog::Look{.what = For::kSharedOutput, .output_bytes = tick};
+  };
+  EXPECT_EQ(ticks_until_fault(watchdog, 10 * kMemory, trickle), 0u);
+  const auto silent = [](unsigned) { return Watchdog::Look{.what = For::kSharedOutput}; };
+  EXPECT_EQ(ticks_until_fault(watchdog, 1000, silent), Watchdog::kOutputTicks + 1);
+}
+
 }  // namespace
 }  // namespace runhv::container

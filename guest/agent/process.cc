@@ -200,7 +200,9 @@ bool set_kernel_parameters(const ContainerRequest& container, int proc, Failure&
     decode(record, sysctl);
     Text<PATH_MAX> path("sys/");
     for (const char* at = sysctl.name; *at != '\0'; ++at) {
-      path.add(*at == '.' ? std::string_view("/") : std::string_view(at, 1));
+      path.add(*at == '.'   ? std::string_view("/")
+               : *at == '/' ? std::string_view(".")
+                            : std::string_view(at, 1));
     }
     const long result = write_parameter(proc, path.c_str(), sysctl.value);
     return result >= 0 || failure.set(result, "set kernel parameter ", sysctl.name);

@@ -55,6 +55,17 @@ bool is_string(const Record& record) {
 
 bool absolute(const char* path) { return path[0] == '/'; }
 
+// Parts with dots between them, none of them empty; a / stands for a dot in one.
+bool is_parameter(const char* name) {
+  bool after_name = false;
+  for (; *name != '\0'; ++name) {
+    const bool separates = *name == '.' || *name == '/';
+    if (separates && !after_name) return false;
+    after_name = !separates;
+  }
+  return after_name;
+}
+
 // The name becomes that of a file in a folder of the agent's.
 const char* check_cgroup_file(const Record& record) {
   CgroupFileRecord file;
@@ -255,10 +266,7 @@ const char* apply(const Record& record, ContainerRequest& out) {
       SysctlRecord sysctl;
       if (!decode(record, sysctl)) return "expected 2 strings";
       // The name becomes a path below /proc/sys.
-      return sysctl.name[0] != '\0' && sysctl.name[0] != '.' &&
-                     strchr(sysctl.name, '/') == nullptr && strstr(sysctl.name, "..") == nullptr
-                 ? nullptr
-                 : "expected a name with dots";
+      return is_parameter(sysctl.name) ? nullptr : "expected a name with dots";
     }
     case RUNHV_REC_CLOCK:
       return exactly(record, out.clock_ns) ? nullptr : "expected nanoseconds";

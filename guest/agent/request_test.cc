@@ -315,6 +315,15 @@ TEST(RequestTest, SizesAndRangesOfAContainerAreChecked) {
             "CONTAINER: record 2: expected a name with dots");
   EXPECT_EQ(container_with(RUNHV_REC_SYSCTL, text("..a") + text("1")),
             "CONTAINER: record 2: expected a name with dots");
+  EXPECT_EQ(container_with(RUNHV_REC_SYSCTL, text("net/") + text("1")),
+            "CONTAINER: record 2: expected a name with dots");
+  EXPECT_EQ(container_with(RUNHV_REC_SYSCTL, text("net./a") + text("1")),
+            "CONTAINER: record 2: expected a name with dots");
+  EXPECT_EQ(container_with(RUNHV_REC_SYSCTL, text("/net") + text("1")),
+            "CONTAINER: record 2: expected a name with dots");
+  EXPECT_EQ(container_with(RUNHV_REC_SYSCTL, text("net//a") + text("1")),
+            "CONTAINER: record 2: expected a name with dots");
+  EXPECT_EQ(container_with(RUNHV_REC_SYSCTL, text("net.a/7.b") + text("1")), "accepted");
 }
 
 TEST(RequestTest, AUserNamespaceHasMapsAndOwnsAllOthers) {

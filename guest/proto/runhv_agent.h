@@ -155,7 +155,7 @@ enum {
   RUNHV_REC_DEVICE = 14,   /* struct runhv_device, then string path */
   RUNHV_REC_MASKED = 15,   /* string; repeats */
   RUNHV_REC_READONLY = 16, /* string; repeats */
-  RUNHV_REC_SYSCTL = 19,   /* 2 strings: name with dots, value; repeats */
+  RUNHV_REC_SYSCTL = 19,   /* 2 strings: name with dots (/ for one in a part), value; repeats */
   RUNHV_REC_CLOCK = 21,    /* u64: nanoseconds since the epoch, at sending */
   RUNHV_REC_ENTROPY = 22,  /* 32 bytes for the guest's generator */
   RUNHV_REC_FILE = 23,     /* struct runhv_file, then 2 strings: path, content or target; repeats */

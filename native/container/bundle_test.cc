@@ -104,6 +104,21 @@ TEST(Bundle, DevicesNamespacesAndPathsAreRead) {
   EXPECT_EQ(config->container.sysctls.at(0).second, "1");
 }
 
+TEST(Bundle, WhatSeparatesTheNameOfASysctlComesFirst) {
+  const auto config = parse(bundle(
+      R"("linux":{"sysctl":{"net/ipv4/conf/eth0.7/rp_filter":"1","net.ipv4.conf.eth0/8.rp_filter":"2"}})"));
+  ASSERT_TRUE(config) << to_string(config.error());
+  EXPECT_EQ(config->container.sysctls.at(0).first, "net.ipv4.conf.eth0/7.rp_filter");
+  EXPECT_EQ(config->container.sysctls.at(1).first, "net.ipv4.conf.eth0/8.rp_filter");
+}
+
+TEST(Bundle, TheLastValueOfAVariableCounts) {
+  const auto process = parse_process(
+      R"({"args":["a"],"env":["PATH=/a","A=1","PATH=/b","AB=2","A="]})", "read the process");
+  ASSERT_TRUE(process) << to_string(process.error());
+  EXPECT_THAT(process->environment, ::testing::ElementsAre("PATH=/b", "A=", "AB=2"));
+}
+
 std::string with_users(const std::string& namespaces, const std::string& uids,
                        const std::string& gids) {
   return bundle(R"("linux":{"namespaces":[)" + namespaces + R"(],"uidMappings":[)" + uids +
@@ -492,6 +507,8 @@ TEST(Bundle, EveryComplaintNamesThePathAndWhatWasExpected) {
        "mounts[0].options: tmpcopyup is for a tmpfs"},
       {bundle(R"("hooks":{"startContainer":[{"path":"x"}]})"),
        "hooks[\"startContainer\"][0].path: expected an absolute path"},
+      {bundle(R"("hooks":{"startContainer":[{"path":"/x","env":["NOVALUE"]}]})"),
+       "hooks[\"startContainer\"][0].env[0]: expected NAME=value"},
       {bundle(R"("hooks":{"startContainer":[{"path":"/x","timeout":0}]})"),
        "hooks[\"startContainer\"][0].timeout: expected an integer from 1"},
       {bundle(R"("linux":{"namespaces":[{"type":"network"},{"type":"pid","path":")" + kHostRoot +
@@ -502,8 +519,10 @@ TEST(Bundle, EveryComplaintNamesThePathAndWhatWasExpected) {
       {R"({"ociVersion":"1.2.0","process":{"args":["/a"],"cwd":"/"},"root":{"path":"/"},)"
        R"("linux":{"namespaces":[{"type":"pid"}]}})",
        "linux.namespaces: without a network namespace it asks for the host's network"},
-      {bundle(R"("linux":{"sysctl":{"net/ipv4/ip_forward":"1"}})"),
-       "linux.sysctl[\"net/ipv4/ip_forward\"]: expected a name such as net.ipv4.ip_forward"},
+      {bundle(R"("linux":{"sysctl":{"net/../kernel/a":"1"}})"),
+       "linux.sysctl[\"net/../kernel/a\"]: expected a name such as net.ipv4.ip_forward"},
+      {bundle(R"("linux":{"sysctl":{"kernel/hostname":"a"}})"),
+       "linux.sysctl[\"kernel/hostname\"]: expected it as hostname"},
       {bundle(R"("linux":{"sysctl":{".kernel":"1"}})"), "expected a name such as"},
       {bundle(R"("linux":{"sysctl":{"kernel.hostname":"a"}})"),
        "linux.sysctl[\"kernel.hostname\"]: expected it as hostname"},

@@ -8,6 +8,7 @@
 #include "container/etc_files.h"
 #include "container/json_fields.h"
 #include "container/linux_abi.h"
+#include "container/process_reader.h"
 
 namespace runhv::container {
 namespace {
@@ -109,7 +110,10 @@ void read_mounts(const JsonNode& mounts, const JsonNode& section, ContainerSpec&
   for (const JsonNode& node : mounts.elements()) {
     ReadMount mount;
     MountSpec& out = mount.spec;
-    out.destination = guest_path(node["destination"].required("an absolute path"));
+    out.destination = node["destination"].required("a path").string();
+    if (out.destination.empty()) node["destination"].complain("expected a path");
+    // As the specification has it of old tools' configurations.
+    if (!out.destination.starts_with('/')) out.destination.insert(0, "/");
     out.type = node["type"].string();
     out.source = node["source"].string();
     if (out.type == "bind") mount.bind = Bind::kTop;
@@ -350,17 +354,33 @@ std::uint32_t namespace_of(std::string_view parameter) {
   return is_ipc ? linux_abi::kCloneNewipc : 0;
 }
 
+// sysctl(8): whichever of . and / comes first is what separates, and the other stands for itself.
+std::string with_dots(std::string name) {
+  const std::size_t first = name.find_first_of("./");
+  if (first == std::string::npos || name[first] == '.') return name;
+  for (char& c : name) c = c == '/' ? '.' : c == '.' ? '/' : c;
+  return name;
+}
+
+// The agent's rule: no part of the path is empty, . or .., as / stands for a dot.
+bool is_parameter(std::string_view name) {
+  bool after_name = false;
+  for (const char c : name) {
+    const bool separates = c == '.' || c == '/';
+    if (separates && !after_name) return false;
+    after_name = !separates;
+  }
+  return after_name;
+}
+
 void read_sysctls(const JsonNode& sysctls, Joins joins, ContainerSpec& spec) {
   for (const auto& [name, node] : sysctls.members()) {
-    spec.sysctls.emplace_back(name, node.string());
-    // The agent's rule.
-    if (name.empty() || name.front() == '.' || name.find("..") != std::string::npos ||
-        name.find('/') != std::string::npos) {
-      node.complain("expected a name such as net.ipv4.ip_forward");
-    }
-    if (name == "kernel.hostname") node.complain("expected it as hostname of config.json");
+    spec.sysctls.emplace_back(with_dots(name), node.string());
+    const std::string& parameter = spec.sysctls.back().first;
+    if (!is_parameter(parameter)) node.complain("expected a name such as net.ipv4.ip_forward");
+    if (parameter == "kernel.hostname") node.complain("expected it as hostname of config.json");
     // As with the network: who wrote it for a host means the host's.
-    const std::uint32_t needed = namespace_of(name);
+    const std::uint32_t needed = namespace_of(parameter);
     if (joins == Joins::kNothing && spec.root_is_shared && (spec.namespaces & needed) != needed) {
       node.complain("it is the host's without a namespace of its own, in linux.namespaces");
     }
@@ -393,7 +413,7 @@ void read_start_hooks(const JsonNode& list, ContainerSpec& spec) {
     HookSpec& hook = spec.start_hooks.emplace_back();
     hook.path = guest_path(node["path"].required("an absolute path"));
     hook.arguments = node["args"].strings();
-    hook.environment = node["env"].strings();
+    hook.environment = read_environment(node["env"]);
     hook.timeout_seconds =
         static_cast<std::uint32_t>(node["timeout"].unsigned_integer(1, INT32_MAX));
   }

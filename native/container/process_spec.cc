@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <unordered_map>
 #include <utility>
 
 #include "container/json_fields.h"
@@ -156,6 +157,23 @@ void read_affinity(const JsonNode& node, ProcessSpec& spec) {
 
 }  // namespace
 
+std::vector<std::string> read_environment(const JsonNode& variables) {
+  std::vector<std::string> environment;
+  std::unordered_map<std::string, std::size_t> places;
+  for (const JsonNode& node : variables.elements()) {
+    std::string variable = node.string();
+    const std::size_t equals = variable.find('=');
+    if (equals == std::string::npos || equals == 0) node.complain("expected NAME=value");
+    const auto [place, is_new] = places.try_emplace(variable.substr(0, equals), environment.size());
+    if (is_new) {
+      environment.push_back(std::move(variable));
+    } else {
+      environment[place->second] = std::move(variable);
+    }
+  }
+  return environment;
+}
+
 std::uint32_t read_personality(const JsonNode& node) {
   static constexpr std::pair<std::string_view, std::uint32_t> kDomains[] = {{"LINUX", 0},
                                                                             {"LINUX32", 8}};
@@ -171,11 +189,7 @@ void read_process(const JsonNode& process, ProcessSpec& spec) {
   if (process["args"].present() && spec.arguments.empty()) {
     process["args"].complain("expected at least one string");
   }
-  for (const JsonNode& node : process["env"].elements()) {
-    spec.environment.push_back(node.string());
-    const std::size_t equals = spec.environment.back().find('=');
-    if (equals == std::string::npos || equals == 0) node.complain("expected NAME=value");
-  }
+  spec.environment = read_environment(process["env"]);
   spec.cwd = guest_path(process["cwd"]);
   read_user(process["user"], spec);
   read_capabilities(process["capabilities"], spec);

@@ -109,6 +109,17 @@ def test_a_process_of_exec_is_in_the_containers_cgroup(shim, listening):
     assert listening("wc -l </sys/fs/cgroup/cgroup.procs") == "2"
 
 
+def test_a_sysctl_may_have_slashes(shim):
+    """As sysctl(8): then a dot is one of the name, here of an interface."""
+    def change(config):
+        config["linux"]["sysctl"] = {"net/ipv4/ip_forward": "1", "net.ipv4.conf.lo.rp_filter": "2", "net/ipv4/conf/lo/log_martians": "1"}
+    seen = output_of(shim, "cd /proc/sys/net/ipv4; cat ip_forward conf/lo/rp_filter conf/lo/log_martians", change)
+    assert seen.split() == ["1", "2", "1"]
+    def missing(config):
+        config["linux"]["sysctl"] = {"net.ipv4.conf.eth0/7.rp_filter": "1"}
+    assert "set kernel parameter net.ipv4.conf.eth0/7.rp_filter: No such file" in error_of_create(shim, missing)
+
+
 def test_a_process_is_scheduled_as_it_says(shim):
     def change(config):
         config["process"]["scheduler"] = {"policy": "SCHED_BATCH", "nice": 5}
@@ -166,7 +177,7 @@ def test_hooks_of_the_start_run_in_the_guest(shim):
         config["root"]["readonly"] = False
         config["annotations"]["org.example"] = "x"
         config["hooks"] = {"startContainer": [
-            {"path": "/bin/sh", "args": ["sh", "-c", "cat >/state; echo $0 $A >/seen; id -u >>/seen", "hook"], "env": ["A=b", "PATH=/bin"]},
+            {"path": "/bin/sh", "args": ["sh", "-c", "cat >/state; echo $0 $A >/seen; id -u >>/seen", "hook"], "env": ["A=a", "A=b", "PATH=/bin"]},
             {"path": "/bin/sh", "args": ["sh", "-c", "echo second >>/seen"], "env": ["PATH=/bin"], "timeout": 60}]}
     bundle = shim.bundle("web", "sh", "-c", "cat /state; echo; cat /seen", change=change)
     pid, streams = shim.create("web", bundle)

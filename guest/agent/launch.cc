@@ -49,9 +49,10 @@ bool bring_up_loopback(Failure& failure) {
   return result == 0 || failure.set(result, "bring up the loopback interface");
 }
 
-bool enter_working_directory(const ProcessRequest& process, Failure& failure) {
+// A container's own is made where it is missing: not that of one more process.
+bool enter_working_directory(const ProcessRequest& process, bool make, Failure& failure) {
   long result = sys::chdir(process.cwd);
-  if (result == -ENOENT) {
+  if (result == -ENOENT && make) {
     result = make_directories(process.cwd);
     if (result == 0) result = sys::chdir(process.cwd);
   }
@@ -156,8 +157,9 @@ bool fill_container(Launch& launch, int shares, int nodes, int proc) {
     return false;
   }
   // The working directory and the terminal are made before what they lie on may become read-only.
-  return enter_working_directory(launch.process, failure) && finish_mounts(container, failure) &&
-         finish_root(container, failure) && hide_paths(container, failure);
+  return enter_working_directory(launch.process, true, failure) &&
+         finish_mounts(container, failure) && finish_root(container, failure) &&
+         hide_paths(container, failure);
 }
 
 bool make_container(Launch& launch) {
@@ -223,7 +225,8 @@ bool join_container(Launch& launch) {
   if (launch.in_cgroup && !enter_cgroup(launch.number, false, failure)) return false;
   if (!give_streams(launch) || !join_namespaces(launch)) return false;
   if (launch.users != nullptr && !become_root(failure)) return false;
-  return enter_root(failure) && attach(launch) && enter_working_directory(launch.process, failure);
+  return enter_root(failure) && attach(launch) &&
+         enter_working_directory(launch.process, false, failure);
 }
 
 bool make_or_join(Launch& launch) {

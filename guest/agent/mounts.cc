@@ -3,6 +3,8 @@
 #include <linux/mount.h>
 #include <string.h>
 
+#include <optional>
+
 #include "copy_up.h"
 #include "paths.h"
 #include "sys.h"
@@ -27,10 +29,7 @@ long make_place(const char* path, bool directory) {
   struct stat status;
   long result = sys::fstatat(AT_FDCWD, path, &status, 0);
   if (result == 0) return S_ISDIR(status.st_mode) ? -EISDIR : 0;
-  result = make_parent(path);
-  if (result < 0) return result;
-  const int file = sys::open(path, O_WRONLY | O_CREAT, 0644);
-  return file < 0 ? file : sys::close(file);
+  return make_empty_file(path);
 }
 
 long bind(int folder, const char* name, const char* destination) {
@@ -68,6 +67,18 @@ bool make_bind_mount(const MountRecord& mount, int shares, Failure& failure) {
   return result == 0 || failure.set(result, "set the propagation of ", mount.destination);
 }
 
+// Of a tmpfs that names none, as with runc: that of the folder which it hides; with none, the
+// kernel's own.
+std::optional<std::uint32_t> mode_of_hidden(const MountRecord& mount) {
+  struct stat status;
+  if (!equal(mount.type, "tmpfs") ||
+      std::string_view(mount.data).find("mode=") != std::string_view::npos ||
+      sys::fstatat(AT_FDCWD, mount.destination, &status, 0) < 0) {
+    return std::nullopt;
+  }
+  return status.st_mode & 07777;
+}
+
 bool make_mount(const MountRecord& mount, Failure& failure) {
   const bool copy_up = (mount.how.options & RUNHV_MOUNT_TMPCOPYUP) != 0;
   // The kernel has no controllers of cgroup v1; like other runtimes, take v2 for both.
@@ -78,6 +89,7 @@ bool make_mount(const MountRecord& mount, Failure& failure) {
     return failure.set(result, text.add(mount.type).add(" on ").view(), mount.destination);
   };
 
+  const std::optional<std::uint32_t> mode = mode_of_hidden(mount);
   long result = make_directories(mount.destination);
   if (result < 0) return fail(result, "make the mount point of ");
   int below = -1;
@@ -90,6 +102,8 @@ bool make_mount(const MountRecord& mount, Failure& failure) {
   result = sys::mount(mount.source[0] == '\0' ? type : mount.source, mount.destination, type, flags,
                       cgroup ? nullptr : or_null(mount.data));
   if (result < 0) return fail(result, "mount ");
+  if (mode) result = sys::fchmodat(AT_FDCWD, mount.destination, *mode);
+  if (result < 0) return fail(result, "set the mode of ");
   if (copy_up) {
     const int above = sys::open(mount.destination, O_RDONLY | O_DIRECTORY);
     result = above < 0 ? above : copy_tree(below, above);

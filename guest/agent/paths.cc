@@ -17,6 +17,16 @@ bool is_directory(const char* path) {
   return sys::fstatat(AT_FDCWD, path, &status, 0) == 0 && S_ISDIR(status.st_mode);
 }
 
+// Where a symbolic link leads.
+long target_of(const Path& path, Path& out) {
+  char target[PATH_MAX];
+  const long size = sys::readlinkat(AT_FDCWD, path.c_str(), target, sizeof target);
+  if (size < 0) return size;
+  if (size > 0 && target[0] != '/') out.add(path.view().substr(0, path.view().rfind('/') + 1));
+  out.add({target, static_cast<std::size_t>(size)});
+  return 0;
+}
+
 long make_all(const Path& path, int links);
 
 // mkdir said that the name is taken.
@@ -27,15 +37,9 @@ long accept_existing(const Path& path, int links) {
   if (result != -ENOENT) return result;
   // A link to nowhere: make what it names.
   if (links == kMaxLinks) return -ELOOP;
-  char target[PATH_MAX];
-  const long size = sys::readlinkat(AT_FDCWD, path.c_str(), target, sizeof target);
-  if (size < 0) return size;
-  Path resolved;
-  if (size > 0 && target[0] != '/') {
-    resolved.add(path.view().substr(0, path.view().rfind('/') + 1));
-  }
-  resolved.add({target, static_cast<std::size_t>(size)});
-  return make_all(resolved, links + 1);
+  Path target;
+  const long link = target_of(path, target);
+  return link < 0 ? link : make_all(target, links + 1);
 }
 
 long make_all(const Path& path, int links) {
@@ -56,6 +60,21 @@ long make_all(const Path& path, int links) {
   return 0;
 }
 
+long make_file_at(const Path& path, int links) {
+  if (path.cut()) return -ENAMETOOLONG;
+  const std::size_t slash = path.view().rfind('/');
+  if (slash != std::string_view::npos && slash != 0) {
+    const long result = make_all(Path(path.view().substr(0, slash)), links);
+    if (result < 0) return result;
+  }
+  const int file = sys::open(path.c_str(), O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK, 0644);
+  if (file >= 0) return sys::close(file);
+  // A link whose target's folder is not there either.
+  Path target;
+  if (file != -ENOENT || links == kMaxLinks || target_of(path, target) < 0) return file;
+  return make_file_at(target, links + 1);
+}
+
 // The kernel's 12:20 split of a device number as user space hands it over.
 std::uint64_t device_number(std::uint32_t major, std::uint32_t minor) {
   return (minor & 0xffu) | (major & 0xfffu) << 8 | std::uint64_t{minor & ~0xffu} << 12;
@@ -64,6 +83,8 @@ std::uint64_t device_number(std::uint32_t major, std::uint32_t minor) {
 }  // namespace
 
 long make_directories(const char* path) { return make_all(Path(path), 0); }
+
+long make_empty_file(const char* path) { return make_file_at(Path(path), 0); }
 
 long make_parent(const char* path) {
   const char* slash = strrchr(path, '/');

@@ -10,7 +10,10 @@ namespace runhv::agent {
 // Returns 0 or a negative errno; -ENOTDIR where something else is in the way.
 long make_directories(const char* path);
 
-// The same of what `path` lies in.
+// An empty file (0644) where nothing is, and what is missing above it; through links as well.
+long make_empty_file(const char* path);
+
+// The directories above `path`.
 long make_parent(const char* path);
 
 // Makes a node, and the directories above it. One that exists already with that type and number is

@@ -94,6 +94,23 @@ TEST_F(PathsTest, LinkToNowhereIsFollowed) {
   EXPECT_TRUE(fs::is_directory(base / "root/run/lock/apache"));
 }
 
+TEST_F(PathsTest, AFileIsMadeWhereALinkLeads) {
+  fs::create_directory(base / "root/etc");
+  fs::create_symlink("../run/resolve/stub", base / "root/etc/resolv.conf");
+  RUN_INSIDE(result, [] { return make_empty_file("/etc/resolv.conf"); });
+  EXPECT_EQ(result, 0);
+  EXPECT_TRUE(fs::is_symlink(base / "root/etc/resolv.conf"));
+  EXPECT_TRUE(fs::is_regular_file(base / "root/run/resolve/stub"));
+  RUN_INSIDE(deep, [] { return make_empty_file("/srv/a/b"); });
+  EXPECT_EQ(deep, 0);
+  EXPECT_TRUE(fs::is_regular_file(base / "root/srv/a/b"));
+  fs::create_symlink("/x/b", base / "root/a");
+  fs::create_directory(base / "root/x");
+  fs::create_symlink("/y/../a", base / "root/x/b");
+  RUN_INSIDE(loop, [] { return make_empty_file("/a"); });
+  EXPECT_EQ(loop, -ELOOP);
+}
+
 TEST_F(PathsTest, LoopsAndFilesAreErrors) {
   fs::create_symlink("b", base / "root/a");
   fs::create_symlink("a", base / "root/b");

@@ -267,7 +267,8 @@ inline int open_tree(int dir, const char* path, unsigned flags) {
 }
 // A tree of open_tree onto `path`.
 inline long move_mount(int tree, const char* path) {
-  return call(__NR_move_mount, tree, "", AT_FDCWD, path, 4u /* MOVE_MOUNT_F_EMPTY_PATH */);
+  // MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS
+  return call(__NR_move_mount, tree, "", AT_FDCWD, path, 0x4u | 0x10u);
 }
 inline long getdents64(int fd, void* out, std::size_t size) {
   return call(__NR_getdents64, fd, out, size);

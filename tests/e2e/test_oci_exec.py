@@ -147,6 +147,30 @@ def test_a_command_has_the_containers_environment_and_what_it_is_given(shim, web
     assert shim("exec", "web", "cat", stdin=subprocess.DEVNULL).returncode == 0
 
 
+def test_a_variable_that_is_given_again_has_its_last_value(shim, web):
+    output = shim.checked("exec", "-e", "A=1", "-e", "A=2", "web", "cat", "/proc/self/environ")
+    assert [each for each in output.split(b"\0") if each.startswith(b"A=")] == [b"A=2"]
+    output = shim("exec", "-e", "PATH=/nowhere", "web", "/bin/cat", "/proc/self/environ").stdout
+    assert [each for each in output.split(b"\0") if each.startswith(b"PATH=")] == [b"PATH=/nowhere"]
+
+
+def test_a_working_directory_that_is_not_there_is_an_error_of_exec(shim, web):
+    result = shim("exec", "--cwd", "/not/there", "web", "pwd")
+    assert result.returncode == 255
+    assert shim.errors()[-1].startswith("enter the working directory /not/there: No such file or directory")
+    assert shim("exec", "web", "test", "-e", "/not").returncode == 1, "nothing is made"
+
+
+def test_what_a_process_leaves_in_the_background_does_no_harm(shim, web):
+    """A daemon that keeps the outputs of the command that began it: the command's status is told, and all goes on."""
+    pid, streams = detached(shim, "(while :; do sleep 1; done) & echo begun; exit 3")
+    assert shim.wait(pid, seconds=60) == 3
+    assert streams.to_end(streams.stdout) == b"begun\n"
+    streams.close()
+    assert b"sleep 1" in shim.checked("exec", "web", "ps"), "it goes on"
+    assert alive(web)
+
+
 def test_options_after_the_command_are_the_commands(shim, web):
     assert shim.checked("exec", "web", "echo", "-e", "--detach") == b"--detach\n"
 

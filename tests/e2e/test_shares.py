@@ -100,6 +100,34 @@ def test_folders_and_single_files_are_bound(bundle, tmp_path):
     assert (tmp_path / "data/sub/new").read_text() == "new\n"
 
 
+def test_a_file_is_bound_where_a_link_leads(bundle, tmp_path):
+    """As Ubuntu and Fedora have /etc/resolv.conf, which docker and podman bind."""
+    (tmp_path / "given").write_text("nameserver 10.0.0.1\n")
+    (bundle.rootfs / "etc").mkdir()
+    (bundle.rootfs / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
+    (bundle.rootfs / "etc/other").symlink_to("there")
+    (bundle.rootfs / "etc/there").write_text("image's")
+    bundle.bind(tmp_path / "given", "/etc/resolv.conf").bind(tmp_path / "given", "/etc/other")
+    out = bundle.shell("cat /etc/resolv.conf /run/systemd/resolve/stub-resolv.conf /etc/there; test -L /etc/other && echo link")
+    assert out == "nameserver 10.0.0.1\n" * 3 + "link\n"
+    assert (bundle.rootfs / "etc/there").read_text() == "image's"
+
+
+def test_a_place_that_is_not_absolute_begins_at_the_root(bundle, tmp_path):
+    (tmp_path / "given").write_text("given")
+    bundle.config["process"]["cwd"] = "/tmp"
+    assert bundle.bind(tmp_path / "given", "srv/file").shell("cat /srv/file") == "given"
+
+
+def test_a_tmpfs_has_the_mode_of_the_folder_that_it_hides(bundle):
+    for name, mode in [("closed", 0o700), ("group", 0o2750), ("said", 0o700), ("none", 0)]:
+        (bundle.rootfs / name).mkdir()
+        (bundle.rootfs / name).chmod(mode)
+    bundle.config["mounts"] += [{"destination": f"/{name}", "type": "tmpfs", "options": ["nosuid", *more]} for name, more in
+                                [("closed", []), ("group", ["size=1m"]), ("said", ["mode=711"]), ("new", []), ("none", [])]]
+    assert bundle.shell("stat -c %a /closed /group /said /new /none").split() == ["700", "2750", "711", "1777", "0"]
+
+
 def test_read_only_is_read_only_and_other_options_hold(bundle, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data/run").write_text("#!/bin/sh\necho ran\n")

@@ -22,7 +22,7 @@ record Attributes(int mode, int uid, int gid, long mtimeSeconds, int mtimeNanos,
 
     static Attributes of(TarEntry entry) throws CorruptInputException {
         return new Attributes(
-                entry.mode(),
+                entry.type() == TarEntry.Type.SYMBOLIC_LINK ? 0777 : entry.mode(), // Linux has no other there
                 id(entry.uid(), "owner"),
                 id(entry.gid(), "group"),
                 entry.mtimeSeconds(),

@@ -42,6 +42,7 @@ final class LayerMerge {
                 }
             }
         }
+        tree.endLayer();
     }
 
     private FileData behind(int firstBlock, FileData data) throws CorruptInputException {

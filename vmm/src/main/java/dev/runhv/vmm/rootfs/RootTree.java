@@ -59,6 +59,17 @@ final class RootTree {
         layer++;
     }
 
+    /** Takes out the folders in which AUFS kept the targets of hard links: docker's old layers hold them, no root does. */
+    void endLayer() {
+        root.children().entrySet().removeIf(child -> {
+            boolean metadata = child.getKey().startsWith(METADATA);
+            if (metadata) {
+                forget(child.getValue().inode());
+            }
+            return metadata;
+        });
+    }
+
     /**
      * Applies one entry. For a regular file the data must be in the image already.
      *

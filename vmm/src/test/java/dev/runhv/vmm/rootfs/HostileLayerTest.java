@@ -228,7 +228,12 @@ class HostileLayerTest {
                         tar().directory(".wh..wh.plnk/")
                                 .file(".wh..wh.aufs", "x")
                                 .directory(".wh..wh.orph/"),
-                        List.of("/a")));
+                        List.of("/a")),
+                arguments(
+                        "with the targets of AUFS's hard links",
+                        tar().file("a", "1"),
+                        tar().file(".wh..wh.plnk/1.2", "1").hardlink("b", ".wh..wh.plnk/1.2"),
+                        List.of("/a", "/b")));
     }
 
     @ParameterizedTest(name = "{0}")

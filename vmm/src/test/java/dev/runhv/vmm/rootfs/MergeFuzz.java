@@ -69,8 +69,10 @@ public final class MergeFuzz {
                 withContent.add(layer);
             }
         }
+        RootTree expected = tree(meant, layers.size());
+        expected.endLayer();
         try (ErofsReader reader = ErofsReader.open(image, withContent)) {
-            ErofsFuzz.compare(tree(meant, layers.size()), reader);
+            ErofsFuzz.compare(expected, reader);
             compareContent(reader);
         }
         if (FSCK_EVERY > 0 && ++images % FSCK_EVERY == 0) {
@@ -80,7 +82,7 @@ public final class MergeFuzz {
         }
     }
 
-    /** What the entries of so many layers make at once. */
+    /** What the entries of so many layers make at once; the last of them has not ended. */
     private static RootTree tree(List<Meant> meant, int layers) throws CorruptInputException {
         RootTree tree = new RootTree();
         int next = 0;
@@ -88,6 +90,9 @@ public final class MergeFuzz {
             tree.beginLayer();
             for (; next < meant.size() && meant.get(next).layer == layer; next++) {
                 tree.apply(meant.get(next).entry, meant.get(next).data);
+            }
+            if (layer < layers) {
+                tree.endLayer();
             }
         }
         return tree;

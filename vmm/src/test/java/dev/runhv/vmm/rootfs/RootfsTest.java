@@ -43,6 +43,7 @@ class RootfsTest {
                 .xattr("security.capability", CAPABILITY)
                 .xattr("user.note", TarBuilder.latin1("a=b\n\0c"))
                 .file("usr/bin/ping", "ping")
+                .mode(0640)
                 .symlink("bin", "usr/bin")
                 .device('3', "dev/null", 1, 3)
                 .device('4', "dev/disk", 259, 70_000)

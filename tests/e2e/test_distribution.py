@@ -133,20 +133,47 @@ def test_fish_completes_commands_options_and_names(runhv):
     assert completed_by_fish("runhv images --no") == ["--no-trunc"]
 
 
+def powershell_parsed(script):
+    """The script's tree by tree-sitter's grammar of PowerShell's language."""
+    tree_sitter = pytest.importorskip("tree_sitter", reason="there is no tree-sitter here: that PowerShell reads the script was not seen")
+    grammar = pytest.importorskip("tree_sitter_powershell", reason="there is no grammar of PowerShell here: that it reads the script was not seen")
+    return tree_sitter.Parser(tree_sitter.Language(grammar.language())).parse(script.encode()).root_node
+
+
+def nodes(tree, kind):
+    """All of a kind below a node, in their order."""
+    for child in tree.children:
+        if child.type == kind:
+            yield child
+        yield from nodes(child, kind)
+
+
 def test_powershell_is_offered_what_bash_is(runhv):
     script = runhv("completion", "powershell").stdout.decode()
-    code = re.sub(r"'[^'\n]*'", "", script)  # without what is quoted, where nothing has to be paired
-    assert "'" not in code
-    for opened, closed in ("{}", "()", "[]"):
-        assert code.count(opened) == code.count(closed)
-    offered = {arm[1]: re.findall(r"'([^']+)'", arm[2]) for arm in re.finditer(r"^ +'([\w-]+)' \{ (.*)\}$", script, flags=re.M)}
+    tree = powershell_parsed(script)
+    assert not tree.has_error and powershell_parsed(script.replace("{", "{ (", 1)).has_error
+    offered, asked = {}, {}
+    for clause in nodes(tree, "switch_clause"):
+        condition, block = (child.text.decode() for child in clause.named_children)
+        commands = [command.text.decode() for command in nodes(clause, "command")]
+        for command in commands:
+            block = block.replace(command, "")
+        offered[condition.strip("'")] = re.findall(r"'([^']+)'", block)
+        asked[condition.strip("'")] = commands
     assert offered["help"] == completed(runhv, "")
     assert offered["--engine"] == ["auto", "soft", "kvm", "whp"]
     for command in ("run", "pull", "save", "kernels", "service", "list", "login"):
         assert offered[command][:len(completed(runhv, command, ""))] == completed(runhv, command, "")
-    assert "'rmi' { '--force'; runhv images --format" in script and "'kill' { runhv list -q" in script
+    assert offered["rmi"] == ["--force"] and asked["rmi"] == ["runhv images --format '{{.Repository}}:{{.Tag}}' 2>$null"]
+    assert asked["kill"] == ["runhv list -q 2>$null"]
+    commands = [command.named_children[0].text.decode() for command in nodes(tree, "command")]
+    assert set(commands) == {"Register-ArgumentCompleter", "Where-Object", "ForEach-Object", "runhv"}
+
+
+def test_a_powershell_completes(runhv):
     if not shutil.which("pwsh"):
-        pytest.skip("there is no PowerShell here: that it takes the script was not seen")
+        pytest.skip("there is no PowerShell here: it was only seen that its grammar takes the script")
+    script = runhv("completion", "powershell").stdout.decode()
     line = "runhv images --no"
     seen = subprocess.run(
         ["pwsh", "-NoProfile", "-Command", script + f"(TabExpansion2 '{line}' {len(line)}).CompletionMatches.CompletionText"],

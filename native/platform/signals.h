@@ -27,7 +27,8 @@ class SignalQueue {
   // Empty: there is no further one for now.
   virtual std::optional<int> next() = 0;
 
-  // A source (platform/event_loop.h): the handler takes signals by next() until there is none.
+  // A source (platform/event_loop.h): the handler takes signals by next() until there is none. In
+  // place of an earlier loop, which hears of none any more.
   virtual Result<void> bind(EventLoop& loop) = 0;
   virtual void on_signal(Handler handler) = 0;
 };

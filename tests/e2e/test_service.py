@@ -430,11 +430,13 @@ def test_a_socket_that_is_left_is_replaced(served):
     assert len(services(served)) == 1
 
 
-def test_a_service_that_goes_before_it_takes_a_request_is_replaced(served):
+@pytest.mark.parametrize("verb", ["kernels", "run"])
+def test_a_service_that_goes_before_it_takes_a_request_is_replaced(served, verb):
     assert served("kernels").returncode == 0
     pid, = services(served)
     os.kill(pid, signal.SIGSTOP)
-    client = served.popen("kernels", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    asked = {"kernels": [], "run": [served.image("busybox"), "echo", "minimal"]}[verb]
+    client = served.popen(verb, *asked, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_until(lambda: any(link.startswith("socket:") for link in descriptors(client.pid).values()))
     os.kill(pid, signal.SIGKILL)
     out, error = client.communicate(timeout=60)

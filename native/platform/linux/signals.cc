@@ -25,7 +25,10 @@ class SignalFd final : public SignalQueue {
     return static_cast<int>(info.ssi_signo);
   }
 
-  Result<void> bind(EventLoop& loop) override { return readiness_.bind(loop, handle_.get()); }
+  Result<void> bind(EventLoop& loop) override {
+    readiness_ = Readiness();
+    return readiness_.bind(loop, handle_.get());
+  }
   void on_signal(Handler handler) override { readiness_.on_readable(std::move(handler)); }
 
  private:

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "platform/event.h"
+#include "platform/readiness.h"
 #include "platform/windows/console_signals.h"
 #include "platform/windows/system.h"
 
@@ -70,11 +71,15 @@ class ConsoleEvents final : public SignalQueue {
     return signal;
   }
 
-  Result<void> bind(EventLoop& loop) override { return event_.bind(loop); }
-  void on_signal(Handler handler) override { event_.on_set(std::move(handler)); }
+  Result<void> bind(EventLoop& loop) override {
+    readiness_ = Readiness();
+    return readiness_.bind(loop, event_.handle());
+  }
+  void on_signal(Handler handler) override { readiness_.on_readable(std::move(handler)); }
 
  private:
   Event event_;
+  Readiness readiness_;
 };
 
 }  // namespace

@@ -62,14 +62,16 @@ Result<ProgramEnd> run_program(const Program& program);
 // A program that outlives this process.
 struct Detached {
   std::string path;
-  std::vector<std::string> arguments;    // without its name
-  std::vector<std::string> environment;  // NAME=value
-  std::string folder;                    // that it works in
-  OsHandle input;                        // its stdin
-  OsHandle output;                       // its stdout; stderr is the null device
-  OsHandle kept;                         // it has this one, too, and no other
+  std::vector<std::string> arguments;  // without its name
+  // NAME=value. Windows: in place of those of the user, who has others, too, but no RUNHV_*.
+  std::vector<std::string> environment;
+  std::string folder;  // that it works in
+  OsHandle input;      // its stdin; Windows: the null device, whatever this is
+  OsHandle output;     // its stdout; stderr is the null device
+  OsHandle kept;       // it has this one, too, and no other; Windows: nor this
 };
-// Begins it in a session of its own, as nobody's child. REQUIRES: as start_child.
+// Begins it in a session of its own, as nobody's child; on Windows without a console, and outside
+// of the job of this process where that lets it go. REQUIRES: as start_child.
 Result<void> start_detached(const Detached& program);
 
 // --- for the child, between fork and exec ---

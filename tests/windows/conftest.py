@@ -29,6 +29,11 @@ def pytest_addoption(parser):
     parser.addoption("--images", default="build/images", help="images of tests/fixtures/make_images.py")
 
 
+def pytest_configure():
+    # test_service.py has the image service; elsewhere its processes would outlive the tests that began them.
+    os.environ.setdefault("RUNHV_SERVICE", "off")
+
+
 def for_windows(path):
     """The name under which Wine has a file of this host."""
     return "Z:" + str(path).replace("/", "\\")

@@ -6,11 +6,13 @@
 #include "base/check.h"
 #include "platform/clock.h"
 #include "platform/event_loop.h"
+#include "platform/library.h"
 #include "platform/os_error.h"
 #include "platform/readiness.h"
 #include "platform/standard_streams.h"
 #include "platform/windows/child_process.h"
 #include "platform/windows/child_streams.h"
+#include "platform/windows/environment_block.h"
 #include "platform/windows/system.h"
 
 namespace runhv::platform {
@@ -18,6 +20,34 @@ namespace {
 
 Fail<Error> not_here(const std::string& operation, const std::string& why) {
   return Fail{Error{Code::kUnsupported, operation, why}};
+}
+
+UniqueHandle open_null_device() {
+  return own(::CreateFileW(L"NUL", GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE,
+                           nullptr, OPEN_EXISTING, 0, nullptr));
+}
+
+// The variables that every program of this user begins with, and nothing of this process's own.
+Result<std::vector<std::string>> environment_of_user(const std::string& operation) {
+  using Create = BOOL(WINAPI*)(void**, HANDLE, BOOL);
+  using Destroy = BOOL(WINAPI*)(void*);
+  // Not loaded with the program: few commands start what stays.
+  RUNHV_TRY_ASSIGN(const Library library, Library::open("userenv.dll"));
+  const auto create = reinterpret_cast<Create>(library.find("CreateEnvironmentBlock"));
+  const auto destroy = reinterpret_cast<Destroy>(library.find("DestroyEnvironmentBlock"));
+  if (create == nullptr || destroy == nullptr) {
+    return not_here(operation, "userenv.dll has no CreateEnvironmentBlock");
+  }
+  HANDLE opened = nullptr;
+  void* block = nullptr;
+  if (!::OpenProcessToken(::GetCurrentProcess(), TOKEN_QUERY | TOKEN_DUPLICATE, &opened)) {
+    return Fail{last_os_error(operation)};
+  }
+  const UniqueHandle token = own(opened);
+  if (!create(&block, native(token), FALSE)) return Fail{last_os_error(operation)};
+  const std::vector<std::string> variables = variables_of(static_cast<const wchar_t*>(block));
+  destroy(block);
+  return variables;
 }
 
 // The first of what a program writes; the rest is read and dropped.
@@ -78,7 +108,7 @@ Result<Child> start_beside(const std::string& program, const std::vector<std::st
                                                             .streams = {native(standard_stream(0)),
                                                                         native(standard_stream(1)),
                                                                         native(standard_stream(2))},
-                                                            .ends_with_us = false}));
+                                                            .bound = ChildProcess::Bound::kFree}));
   const DWORD pid = ::GetProcessId(child.handle());
   return Child(pid, std::move(child).release());
 }
@@ -119,7 +149,18 @@ Result<ProgramEnd> run_program(const Program& program) {
 }
 
 Result<void> start_detached(const Detached& program) {
-  return not_here("start " + program.path, "on Windows no process stays behind for the next one");
+  const std::string operation = "start " + program.path;
+  RUNHV_TRY_ASSIGN(const std::vector<std::string> of_user, environment_of_user(operation));
+  const UniqueHandle null = open_null_device();
+  if (!null.is_open()) return Fail{last_os_error(operation)};
+  RUNHV_TRY(
+      ChildProcess::start({.program = program.path,
+                           .arguments = program.arguments,
+                           .directory = program.folder,
+                           .streams = {native(null), native(program.output), native(null)},
+                           .environment = environment_of_program(of_user, program.environment),
+                           .bound = ChildProcess::Bound::kDetached}));
+  return {};
 }
 
 Result<void> place_this_process(const Placement&) {
@@ -138,9 +179,7 @@ Result<void> set_standard_streams(const std::array<OsHandle, 3>& handles) {
 Result<void> give_up_standard_streams() {
   const std::string operation = "open the null device";
   for (const DWORD stream : {STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE}) {
-    UniqueHandle null =
-        own(::CreateFileW(L"NUL", GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE,
-                          nullptr, OPEN_EXISTING, 0, nullptr));
+    UniqueHandle null = open_null_device();
     if (!null.is_open()) return Fail{last_os_error(operation)};
     // Its readers see the end of the old one.
     const HANDLE before = ::GetStdHandle(stream);

@@ -2,6 +2,7 @@
 
 #include "platform/os_error.h"
 #include "platform/windows/command_line.h"
+#include "platform/windows/environment_block.h"
 #include "platform/windows/native_path.h"
 #include "platform/windows/utf16.h"
 
@@ -68,13 +69,6 @@ UniqueHandle make_job() {
   return job;
 }
 
-std::wstring environment_block(const std::vector<std::string>& variables) {
-  std::wstring block;
-  for (const std::string& variable : variables) block += to_utf16(variable) + L'\0';
-  block += L'\0';
-  return block;
-}
-
 }  // namespace
 
 Result<ChildProcess> ChildProcess::start(const Options& options) {
@@ -83,7 +77,7 @@ Result<ChildProcess> ChildProcess::start(const Options& options) {
   std::wstring directory;
   if (!options.directory.empty()) directory = to_utf16(options.directory);
   UniqueHandle job;
-  if (options.ends_with_us) {
+  if (options.bound == Bound::kEndsWithUs) {
     job = make_job();
     if (!job.is_open()) return Fail{last_os_error(operation)};
   }
@@ -100,12 +94,20 @@ Result<ChildProcess> ChildProcess::start(const Options& options) {
   std::wstring line = command_line(options.program, options.arguments);
   std::wstring environment = environment_block(options.environment);
   PROCESS_INFORMATION started{};
-  // Suspended until it is in the job: nothing of it is outside.
-  if (!::CreateProcessW(
-          program.c_str(), line.data(), nullptr, nullptr, TRUE,
-          CREATE_SUSPENDED | EXTENDED_STARTUPINFO_PRESENT | CREATE_UNICODE_ENVIRONMENT,
-          options.environment.empty() ? nullptr : environment.data(),
-          directory.empty() ? nullptr : directory.c_str(), &startup.StartupInfo, &started)) {
+  const auto create = [&](DWORD more_flags) {
+    // Suspended until it is in the job: nothing of it is outside.
+    return ::CreateProcessW(program.c_str(), line.data(), nullptr, nullptr, TRUE,
+                            CREATE_SUSPENDED | EXTENDED_STARTUPINFO_PRESENT |
+                                CREATE_UNICODE_ENVIRONMENT | more_flags,
+                            options.environment.empty() ? nullptr : environment.data(),
+                            directory.empty() ? nullptr : directory.c_str(), &startup.StartupInfo,
+                            &started) != 0;
+  };
+  const bool detached = options.bound == Bound::kDetached;
+  const DWORD alone = detached ? DWORD{DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP} : 0;
+  // A job that lets nobody go keeps it.
+  if (!(detached && create(alone | CREATE_BREAKAWAY_FROM_JOB)) &&
+      !((!detached || ::GetLastError() == ERROR_ACCESS_DENIED) && create(alone))) {
     return Fail{last_os_error(operation)};
   }
   UniqueHandle process = own(started.hProcess);

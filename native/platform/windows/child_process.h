@@ -1,7 +1,8 @@
-// A program that runs beside this one, and ends with it.
+// A program that runs beside this one, and mostly ends with it.
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,13 +14,15 @@ namespace runhv::platform {
 
 class ChildProcess {
  public:
+  // kDetached: it also has no console, and leaves the job of this process where it may.
+  enum class Bound : std::uint8_t { kEndsWithUs, kFree, kDetached };
   struct Options {
     std::string program;
     std::vector<std::string> arguments;      // without its name
     std::string directory;                   // empty = ours
     std::array<HANDLE, 3> streams{};         // its stdin, stdout and stderr, and it has no more
     std::vector<std::string> environment{};  // NAME=value, in place of ours; empty = ours
-    bool ends_with_us = true;
+    Bound bound = Bound::kEndsWithUs;
   };
   // kNotFound where there is no such program. A child that ends with us is in a job that ends it
   // when this object or this process ends, whatever that ends by.

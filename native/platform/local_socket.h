@@ -59,6 +59,9 @@ class LocalConnection {
 
   // Who was at the other end when it connected.
   Peer peer() const;
+  // Whether that was a process of this user, and on Windows of this logon session: one whose rights
+  // are not raised is none of ours where this process's are, nor the other way round.
+  bool peer_is_ours() const;
 
   // A source (platform/event_loop.h).
   Result<void> bind(EventLoop& loop);

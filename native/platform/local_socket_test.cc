@@ -60,6 +60,8 @@ TEST_F(LocalSocketTest, ListensAcceptsAndTalks) {
   EXPECT_EQ(accepted->peer().uid, current_user_id());
   EXPECT_EQ(accepted->peer().pid, current_process_id());
   EXPECT_EQ(client->peer().pid, current_process_id());
+  EXPECT_TRUE(accepted->peer_is_ours());
+  EXPECT_TRUE(client->peer_is_ours());
   accepted.reset();
   EXPECT_EQ(client->read(buffer).status, IoStatus::kEnd);
   EXPECT_EQ(client->write(as_bytes("x")).status, IoStatus::kEnd);

@@ -83,7 +83,8 @@ std::vector<std::string> programs_in_path(const std::string& name);
 std::string environment(const char* name);     // empty where unset
 std::vector<std::string> whole_environment();  // NAME=value
 // What else of this process decides what a path, an address and a new file are: two processes with
-// equal texts can work for one another. (Linux: user, group, umask, namespaces.)
+// equal texts can work for one another. (Linux: user, group, umask, namespaces;
+// Windows: user, logon session.)
 std::string surroundings();
 std::uint32_t current_user_id();
 std::uint64_t current_process_id();

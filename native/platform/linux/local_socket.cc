@@ -92,6 +92,7 @@ LocalConnection& LocalConnection::operator=(LocalConnection&& other) noexcept = 
 LocalConnection::~LocalConnection() = default;
 
 LocalConnection::Peer LocalConnection::peer() const { return state_->peer; }
+bool LocalConnection::peer_is_ours() const { return state_->peer.uid == ::geteuid(); }
 OsHandle LocalConnection::handle() const { return state_->handle.get(); }
 
 Result<void> LocalConnection::bind(EventLoop& loop) {

@@ -41,6 +41,7 @@ std::optional<std::string> pipe_named_in(std::span<const std::byte> file) {
 struct Remote {
   LocalConnection::Peer peer;
   bool trusted;  // of this user or the system
+  bool ours;     // of this user, in this logon session
 };
 
 Result<Remote> remote_of(const UniqueHandle& pipe, const std::string& operation) {
@@ -53,11 +54,12 @@ Result<Remote> remote_of(const UniqueHandle& pipe, const std::string& operation)
                          ? ::GetNamedPipeClientProcessId(native(pipe), &pid) != 0
                          : ::GetNamedPipeServerProcessId(native(pipe), &pid) != 0;
   if (!known) return Fail{last_os_error(operation)};
-  RUNHV_TRY_ASSIGN(const UserSid user, UserSid::of_process(pid, operation));
-  RUNHV_TRY_ASSIGN(const UserSid own_user, UserSid::own(operation));
-  return Remote{
-      {user.number(), pid},
-      own_user.equals(user.get()) || ::IsWellKnownSid(user.get(), WinLocalSystemSid) != 0};
+  RUNHV_TRY_ASSIGN(const ProcessUser user, ProcessUser::of(pid, operation));
+  RUNHV_TRY_ASSIGN(const ProcessUser own_user, ProcessUser::own(operation));
+  const bool same = own_user.sid.equals(user.sid.get());
+  return Remote{{user.sid.number(), pid},
+                same || ::IsWellKnownSid(user.sid.get(), WinLocalSystemSid) != 0,
+                same && own_user.logon == user.logon};
 }
 
 }  // namespace
@@ -65,6 +67,7 @@ Result<Remote> remote_of(const UniqueHandle& pipe, const std::string& operation)
 struct LocalConnection::State {
   std::unique_ptr<OverlappedPipe> pipe;
   Peer peer;
+  bool ours;
 };
 
 LocalConnection::LocalConnection(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -101,7 +104,7 @@ Result<LocalConnection> LocalConnection::connect(const std::string& path) {
                       "another user listens there: process " + std::to_string(remote.peer.pid)}};
   }
   RUNHV_TRY_ASSIGN(auto pipe, OverlappedPipe::create(std::move(handle)));
-  return LocalConnection(std::make_unique<State>(State{std::move(pipe), remote.peer}));
+  return LocalConnection(std::make_unique<State>(State{std::move(pipe), remote.peer, remote.ours}));
 }
 
 Result<std::pair<LocalConnection, LocalConnection>> LocalConnection::pair() {
@@ -126,10 +129,11 @@ Result<LocalConnection> LocalConnection::adopt_owned(UniqueHandle handle) {
   }
   RUNHV_TRY_ASSIGN(const Remote remote, remote_of(handle, operation));
   RUNHV_TRY_ASSIGN(auto pipe, OverlappedPipe::create(std::move(handle)));
-  return LocalConnection(std::make_unique<State>(State{std::move(pipe), remote.peer}));
+  return LocalConnection(std::make_unique<State>(State{std::move(pipe), remote.peer, remote.ours}));
 }
 
 LocalConnection::Peer LocalConnection::peer() const { return state_->peer; }
+bool LocalConnection::peer_is_ours() const { return state_->ours; }
 OsHandle LocalConnection::handle() const { return state_->pipe->handle(); }
 Result<void> LocalConnection::bind(EventLoop& loop) { return state_->pipe->bind(loop); }
 
@@ -290,7 +294,7 @@ Result<std::optional<LocalConnection>> LocalListener::accept() {
     if (!remote || !remote->trusted) continue;
     RUNHV_TRY_ASSIGN(auto pipe, OverlappedPipe::create(std::move(next->pipe)));
     return std::optional<LocalConnection>(LocalConnection(std::make_unique<LocalConnection::State>(
-        LocalConnection::State{std::move(pipe), remote->peer})));
+        LocalConnection::State{std::move(pipe), remote->peer, remote->ours})));
   }
 }
 

@@ -232,11 +232,13 @@ std::uint32_t current_user_id() {
   return user ? user->number() : 0;
 }
 
+// The logon: drives are of one, and who has raised his rights has another.
 std::string surroundings() {
   const std::string operation = "ask who this user is";
-  const auto user = UserSid::own(operation);
-  const auto text = user ? user->text(operation) : Result<std::wstring>(Fail{user.error()});
-  return "user " + (text ? to_utf8(*text) : "unknown");
+  const auto user = ProcessUser::own(operation);
+  const auto text = user ? user->sid.text(operation) : Result<std::wstring>(Fail{user.error()});
+  return "user " + (text ? to_utf8(*text) : "unknown") + ", logon " +
+         (user ? std::to_string(user->logon) : "unknown");
 }
 
 std::uint64_t current_process_id() { return ::GetCurrentProcessId(); }

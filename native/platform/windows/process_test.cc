@@ -164,6 +164,7 @@ TEST(ChildProcessTest, EndsWithItsObject) {
 TEST(ProcessTest, KnowsItself) {
   EXPECT_EQ(current_process_id(), ::GetCurrentProcessId());
   EXPECT_THAT(surroundings(), HasSubstr("user S-1-"));
+  EXPECT_THAT(surroundings(), HasSubstr(", logon "));
   EXPECT_GT(private_bytes(), 0u);
   EXPECT_EQ(ProcessEnd::watch(0).error().code, Code::kNotFound);
   EXPECT_TRUE(ProcessEnd::watch(current_process_id()));

@@ -33,30 +33,17 @@ bool lets_nobody_else_in(PACL list, const UserSid& user) {
 
 }  // namespace
 
-Result<UserSid> UserSid::of_process(std::uint64_t pid, const std::string& operation) {
-  const UniqueHandle process = runhv::platform::own(
-      ::OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, FALSE, static_cast<DWORD>(pid)));
-  HANDLE opened = nullptr;
-  if (!process.is_open() || !::OpenProcessToken(native(process), TOKEN_QUERY, &opened)) {
-    return Fail{last_os_error(operation)};
-  }
-  const UniqueHandle token = runhv::platform::own(opened);
-  std::vector<std::byte> user(sizeof(TOKEN_USER) + SECURITY_MAX_SID_SIZE);
-  DWORD size = 0;
-  if (!::GetTokenInformation(native(token), TokenUser, user.data(), static_cast<DWORD>(user.size()),
-                             &size)) {
-    return Fail{last_os_error(operation)};
-  }
-  const PSID sid = reinterpret_cast<TOKEN_USER*>(user.data())->User.Sid;
+Result<UserSid> UserSid::own(const std::string& operation) {
+  RUNHV_TRY_ASSIGN(ProcessUser user, ProcessUser::own(operation));
+  return std::move(user.sid);
+}
+
+Result<UserSid> UserSid::of(PSID sid, const std::string& operation) {
   std::vector<std::byte> bytes(::GetLengthSid(sid));
   if (!::CopySid(static_cast<DWORD>(bytes.size()), bytes.data(), sid)) {
     return Fail{last_os_error(operation)};
   }
   return UserSid(std::move(bytes));
-}
-
-Result<UserSid> UserSid::own(const std::string& operation) {
-  return of_process(::GetCurrentProcessId(), operation);
 }
 
 std::uint32_t UserSid::number() const {
@@ -69,6 +56,34 @@ Result<std::wstring> UserSid::text(const std::string& operation) const {
   if (!::ConvertSidToStringSidW(get(), &written)) return Fail{last_os_error(operation)};
   const std::unique_ptr<void, FreeLocal> freed(written);
   return std::wstring(written);
+}
+
+Result<ProcessUser> ProcessUser::of(std::uint64_t pid, const std::string& operation) {
+  const UniqueHandle process = runhv::platform::own(
+      ::OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, FALSE, static_cast<DWORD>(pid)));
+  HANDLE opened = nullptr;
+  if (!process.is_open() || !::OpenProcessToken(native(process), TOKEN_QUERY, &opened)) {
+    return Fail{last_os_error(operation)};
+  }
+  const UniqueHandle token = runhv::platform::own(opened);
+  std::vector<std::byte> user(sizeof(TOKEN_USER) + SECURITY_MAX_SID_SIZE);
+  TOKEN_STATISTICS statistics{};
+  DWORD size = 0;
+  if (!::GetTokenInformation(native(token), TokenUser, user.data(), static_cast<DWORD>(user.size()),
+                             &size) ||
+      !::GetTokenInformation(native(token), TokenStatistics, &statistics, sizeof statistics,
+                             &size)) {
+    return Fail{last_os_error(operation)};
+  }
+  RUNHV_TRY_ASSIGN(UserSid sid,
+                   UserSid::of(reinterpret_cast<TOKEN_USER*>(user.data())->User.Sid, operation));
+  const LUID& logon = statistics.AuthenticationId;
+  return ProcessUser{std::move(sid),
+                     std::uint64_t{static_cast<DWORD>(logon.HighPart)} << 32 | logon.LowPart};
+}
+
+Result<ProcessUser> ProcessUser::own(const std::string& operation) {
+  return of(::GetCurrentProcessId(), operation);
 }
 
 PrivateAccess::PrivateAccess(void* descriptor)

@@ -15,9 +15,10 @@ namespace runhv::platform {
 // A security identifier, as the system keeps it.
 class UserSid {
  public:
-  // Of the user whom the process runs for, and of this process.
-  static Result<UserSid> of_process(std::uint64_t pid, const std::string& operation);
+  // Of the user whom this process runs for.
   static Result<UserSid> own(const std::string& operation);
+  // Copies it.
+  static Result<UserSid> of(PSID sid, const std::string& operation);
 
   PSID get() const { return const_cast<std::byte*>(bytes_.data()); }
   bool equals(PSID other) const { return ::EqualSid(get(), other) != 0; }
@@ -29,6 +30,15 @@ class UserSid {
  private:
   explicit UserSid(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
   std::vector<std::byte> bytes_;
+};
+
+// Whom a process runs for, and in which logon session: who has raised his rights has another one.
+struct ProcessUser {
+  UserSid sid;
+  std::uint64_t logon;
+
+  static Result<ProcessUser> of(std::uint64_t pid, const std::string& operation);
+  static Result<ProcessUser> own(const std::string& operation);
 };
 
 // What gives a new thing to this user alone, and to the system and its administrators, who may take

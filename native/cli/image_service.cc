@@ -17,8 +17,10 @@
 #include "platform/event_loop.h"
 #include "platform/file.h"
 #include "platform/folder_lock.h"
+#include "platform/library.h"
 #include "platform/os_error.h"
 #include "platform/path.h"
+#include "platform/system_name.h"
 
 namespace runhv::cli {
 namespace {
@@ -32,6 +34,11 @@ constexpr std::uint64_t kTimeToListen = 2 * kSecond;
 constexpr std::uint64_t kTimeToCancel = 10 * kSecond;
 constexpr std::uint32_t kMostIdleSeconds = 24 * 60 * 60;
 constexpr const char* kSocket = "socket";
+// There nobody can leave a listener or a lock to another process. The service makes both before it
+// takes a request, and whoever starts it holds a lock beside its folder until then.
+const bool kListensItself = platform::this_system() == platform::System::kWindows;
+// Others wait for a moment, or there for a JVM.
+const std::chrono::milliseconds kBetweenLooks(kListensItself ? 20 : 1);
 
 // As ServiceFrame of the Java side.
 enum FrameType : std::uint32_t {
@@ -75,11 +82,12 @@ Result<std::string> service_folder(const std::string& identity) {
   return services + "/" + folder_name(identity);
 }
 
-// Root connects to anybody's listener; its requests are for its own service.
+// Root connects to anybody's listener, on Windows a logon session to another one's; their requests
+// are for their own service.
 Result<platform::LocalConnection> connect(const std::string& folder) {
   RUNHV_TRY_ASSIGN(auto connection, platform::LocalConnection::connect(folder + "/" + kSocket));
-  if (connection.peer().uid != platform::current_user_id()) {
-    return Fail{Error{Code::kAccessDenied, kOperation, "it is another user's"}};
+  if (!connection.peer_is_ours()) {
+    return Fail{Error{Code::kAccessDenied, kOperation, "it is another user's, or another logon's"}};
   }
   return connection;
 }
@@ -88,12 +96,17 @@ Result<platform::LocalConnection> connect(const std::string& folder) {
 Result<platform::LocalConnection> start(const std::string& folder, const platform::FolderLock& lock,
                                         const std::string& home, const std::string& identity,
                                         const ServiceProgram& program) {
-  RUNHV_TRY_ASSIGN(auto listener, platform::LocalListener::bind(folder, kSocket));
-  RUNHV_TRY_ASSIGN(const platform::UniqueHandle input, std::move(listener).release());
-  RUNHV_TRY_ASSIGN(auto ends, platform::LocalConnection::pair());
-  const platform::UniqueHandle output = std::move(ends.second).release();
   std::vector<std::string> arguments = program.arguments;
   arguments.insert(arguments.end(), {folder, identity, std::to_string(program.idle_seconds)});
+  platform::UniqueHandle input;
+  if (kListensItself) {
+    arguments.push_back(home + "/lib/" + platform::library_file("runhv-jni"));
+  } else {
+    RUNHV_TRY_ASSIGN(auto listener, platform::LocalListener::bind(folder, kSocket));
+    RUNHV_TRY_ASSIGN(input, std::move(listener).release());
+  }
+  RUNHV_TRY_ASSIGN(auto ends, platform::LocalConnection::pair());
+  const platform::UniqueHandle output = std::move(ends.second).release();
   // Nothing of this command's environment is the next one's. Its names are UTF-8.
   std::vector<std::string> environment{"LC_ALL=C.UTF-8"};
   if (const std::string named = platform::environment("RUNHV_HOME"); !named.empty()) {
@@ -284,21 +297,33 @@ Result<ImageService> ImageService::find_or_start(const std::string& home,
                                                  const ServiceProgram& program) {
   const std::string identity = identity_of(home);
   RUNHV_TRY_ASSIGN(const std::string folder, service_folder(identity));
-  const std::uint64_t deadline = platform::monotonic_ns() + kTimeToListen;
+  const std::uint64_t deadline =
+      platform::monotonic_ns() + (kListensItself ? kTimeToTake : kTimeToListen);
+  const std::string locked = kListensItself ? folder + ".start" : folder;
   while (true) {
     auto connection = connect(folder);
     if (connection) return ImageService(*std::move(connection), identity);
     if (connection.error().code != Code::kNotFound || platform::monotonic_ns() >= deadline) {
       return Fail{std::move(connection).error()};
     }
-    RUNHV_TRY(platform::make_private_directory(folder));
-    const auto lock = platform::FolderLock::acquire(folder);
+    RUNHV_TRY(platform::make_private_directory(locked));
+    auto lock = platform::FolderLock::acquire(locked);
     if (lock) {
-      RUNHV_TRY_ASSIGN(auto first, start(folder, *lock, home, identity, program));
-      return ImageService(std::move(first), identity);
+      // Since then another command may have started one, and given its lock up.
+      if (kListensItself) connection = connect(folder);
+      const bool starts = !connection;
+      if (starts && connection.error().code != Code::kNotFound) {
+        return Fail{std::move(connection).error()};
+      }
+      if (starts) {
+        RUNHV_TRY_ASSIGN(connection, start(folder, *lock, home, identity, program));
+      }
+      ImageService service(*std::move(connection), identity);
+      if (starts && kListensItself) service.starting_ = *std::move(lock);
+      return service;
     } else if (lock.error().code == Code::kConflict) {
-      // Another command is about to listen.
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      // Another command is about to listen, or to have started who does.
+      std::this_thread::sleep_for(kBetweenLooks);
     } else if (lock.error().code != Code::kNotFound) {
       return Fail{lock.error()};
     }
@@ -317,6 +342,7 @@ Result<std::optional<platform::Captured>> ImageService::ask(const std::string& r
   frames.add(kEnvironment, environment);
   frames.add(kRequest, as_bytes(std::string_view(request)));
   const auto taken = frames.next(platform::monotonic_ns() + kTimeToTake);
+  let_others_in();
   if (taken && !*taken) {
     cancel(frames);
     platform::Captured answer;
@@ -331,9 +357,17 @@ Result<std::optional<platform::Captured>> ImageService::ask(const std::string& r
   return std::optional(std::move(answer));
 }
 
-Result<std::string> ImageService::place() const {
+Result<std::string> ImageService::place() && {
   RUNHV_TRY_ASSIGN(const std::string folder, service_folder(identity_));
-  return folder + "/" + kSocket + "\n" + identity_ + "\n";
+  const std::string place = folder + "/" + kSocket + "\n" + identity_ + "\n";
+  if (starting_) RUNHV_TRY(std::move(*this).say(kStatus));
+  return place;
+}
+
+void ImageService::let_others_in() {
+  if (!starting_) return;
+  static_cast<void>((*std::move(starting_)).remove_folder());
+  starting_.reset();
 }
 
 Result<std::string> ImageService::say(std::uint32_t type) && {
@@ -343,6 +377,7 @@ Result<std::string> ImageService::say(std::uint32_t type) && {
   frames.add(type, {});
   RUNHV_TRY_ASSIGN(const platform::Captured answer,
                    read_answer_frames(frames, platform::monotonic_ns() + kTimeToTake));
+  let_others_in();
   return answer.output;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "platform/folder_lock.h"
 #include "platform/local_socket.h"
 #include "platform/process.h"
 #include "platform/signals.h"
@@ -46,7 +47,8 @@ class ImageService {
   Result<std::optional<platform::Captured>> ask(const std::string& request,
                                                 platform::SignalQueue* signals) &&;
   // For a client that is no command: the socket's path, a newline, and what it says first.
-  Result<std::string> place() const;
+  // kClosed where it went before it listened.
+  Result<std::string> place() &&;
   // One line about it. kClosed where it went meanwhile.
   Result<std::string> status() &&;
   // It takes no further request; waits until it has ended, after those that it has taken. Gives an
@@ -57,9 +59,12 @@ class ImageService {
   ImageService(platform::LocalConnection connection, std::string identity)
       : connection_(std::move(connection)), identity_(std::move(identity)) {}
   Result<std::string> say(std::uint32_t type) &&;
+  void let_others_in();
 
   platform::LocalConnection connection_;
   std::string identity_;
+  // Of the one that this process has started, until it listens: nobody else starts one meanwhile.
+  std::optional<platform::FolderLock> starting_;
 };
 
 }  // namespace runhv::cli

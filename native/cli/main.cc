@@ -55,8 +55,7 @@ constexpr std::uint64_t kMaxRevisionBytes = 1 << 10;
 constexpr int kWindowChanged = 28;  // Linux: SIGWINCH
 // Of JSON, and of the line break by which the Java side says that it is up.
 constexpr std::string_view kAnswerBegins = "\n{";
-// There no process stays behind for the next command, and a program starts without what this one
-// holds.
+// There a program starts without what this one holds.
 const bool kOnWindows = platform::this_system() == platform::System::kWindows;
 
 int print(const std::string& text) {
@@ -125,7 +124,7 @@ Result<platform::Captured> captured(const std::string& request, const std::strin
                                     platform::SignalQueue* signals = nullptr) {
   RUNHV_TRY_ASSIGN(const ServiceOptions options,
                    parse_service_options(platform::environment("RUNHV_SERVICE")));
-  if (!options.used || kOnWindows || names_a_descriptor(request)) {
+  if (!options.used || names_a_descriptor(request)) {
     return captured_alone(request, home, signals);
   }
   // One that was about to end has gone when it is asked; where the next one has, none stays here.
@@ -421,17 +420,13 @@ Result<std::string> logout_text(std::span<const std::string_view> arguments) {
 
 // Where it listens, for a program that is no command.
 Result<std::string> started_service(const std::string& home) {
-  if (kOnWindows) {
-    return Fail{Error{Code::kUnsupported, "start the image service",
-                      "on Windows no process stays behind for the next command"}};
-  }
   RUNHV_TRY_ASSIGN(const ServiceOptions options,
                    parse_service_options(platform::environment("RUNHV_SERVICE")));
   if (!options.used) {
     return Fail{Error{Code::kUnsupported, "start the image service", "RUNHV_SERVICE says off"}};
   }
-  RUNHV_TRY_ASSIGN(const ImageService service, service_of(home, options));
-  return service.place();
+  RUNHV_TRY_ASSIGN(ImageService service, service_of(home, options));
+  return std::move(service).place();
 }
 
 Result<std::string> service_text(std::span<const std::string_view> arguments) {

@@ -185,7 +185,6 @@ def test_what_is_no_config_is_refused(runhv):
 @pytest.mark.parametrize("arguments, words", [
     (("create", "--bundle", ".", "c1"), "create: this needs fork(2), which Windows has not"),
     (("run", "--detach", "--bundle", ".", "c1"), "create: this needs fork(2), which Windows has not"),
-    (("service", "start"), "on Windows no process stays behind for the next command"),
     (("images",), "there is none in JAVA_HOME, PATH or %ProgramFiles%"),
     (("checkpoint", "c1"), "snapshots are not in this version"),
 ])

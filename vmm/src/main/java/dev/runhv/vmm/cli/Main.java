@@ -15,13 +15,14 @@ import dev.runhv.vmm.rootfs.RootfsProgress;
 import dev.runhv.vmm.runtime.BundlePreparation;
 import dev.runhv.vmm.service.HandedConnection;
 import dev.runhv.vmm.service.ImageServer;
+import dev.runhv.vmm.service.PipeListener;
+import dev.runhv.vmm.service.SocketListener;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.PrintStream;
-import java.nio.channels.ServerSocketChannel;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -36,13 +37,20 @@ public final class Main {
     /**
      * Exits with 0 when the bundle is there, with 1 when the answer is an error.
      *
-     * @param arguments none: one request; else the image service's folder, identity and idle seconds. Its listener is the
-     *     standard input, and the connection of its first client the standard output
+     * @param arguments none: one request; else the image service's folder, identity and idle seconds, and on Windows the
+     *     core's library. Its listener is the standard input, but on Windows, and the connection of its first client the
+     *     standard output
      */
     public static void main(String[] arguments) throws IOException, InterruptedException {
         allowPasswordsForTunnels();
         if (arguments.length > 0) {
-            serve(Path.of(arguments[0]), arguments[1], Duration.ofSeconds(Long.parseLong(arguments[2])));
+            Path folder = Path.of(arguments[0]);
+            Duration idle = Duration.ofSeconds(Long.parseLong(arguments[2]));
+            if (arguments.length > 3) {
+                serveOnWindows(folder, arguments[1], idle, Path.of(arguments[3]));
+            } else {
+                serve(folder, arguments[1], idle);
+            }
             return;
         }
         OutputStream out = new FileOutputStream(FileDescriptor.out);
@@ -69,12 +77,18 @@ public final class Main {
     }
 
     private static void serve(Path folder, String identity, Duration idle) throws IOException, InterruptedException {
-        ImageServer server = new ImageServer(folder, identity, idle, Main::answer);
+        ImageServer server = new ImageServer(new SocketListener(folder), identity, idle, Main::answer);
         server.serveFirst(new HandedConnection());
-        if (!(System.inheritedChannel() instanceof ServerSocketChannel listener)) {
-            throw new IOException("The standard input is no listener");
-        }
-        server.serve(listener);
+        server.serve();
+        System.exit(0);
+    }
+
+    private static void serveOnWindows(Path folder, String identity, Duration idle, Path library)
+            throws IOException, InterruptedException {
+        PipeListener listener = new PipeListener(folder, library);
+        ImageServer server = new ImageServer(listener, identity, idle, Main::answer);
+        server.serveFirst(listener.handed());
+        server.serve();
         System.exit(0);
     }
 

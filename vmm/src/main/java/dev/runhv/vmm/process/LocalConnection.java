@@ -8,7 +8,7 @@ import java.nio.file.Path;
  * A connection to a process of this host: a local socket, on Windows a named pipe. One thread may read while another one
  * writes; to be interrupted meanwhile closes it.
  */
-interface LocalConnection extends ByteChannel {
+public interface LocalConnection extends ByteChannel {
     /**
      * Connects to whoever listens there.
      *
@@ -17,6 +17,12 @@ interface LocalConnection extends ByteChannel {
     static LocalConnection connect(Path place) throws IOException {
         return Distribution.WINDOWS ? PipeConnection.to(place) : SocketConnection.to(place);
     }
+
+    /**
+     * Whether this user is at the other end; root connects to anybody's listener. On Windows the JDK does not tell, and the
+     * folder that the place is in has let nobody else in.
+     */
+    boolean isOurs() throws IOException;
 
     /** Says that no more comes, where one direction can end alone. */
     void endOutput() throws IOException;

@@ -76,6 +76,11 @@ final class PipeConnection implements LocalConnection {
         }
     }
 
+    @Override
+    public boolean isOurs() {
+        return true;
+    }
+
     /** {@inheritDoc} Both directions of a pipe end together. */
     @Override
     public void endOutput() {}

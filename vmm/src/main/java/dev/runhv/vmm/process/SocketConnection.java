@@ -5,7 +5,9 @@ import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.SocketChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import jdk.net.ExtendedSocketOptions;
 
 record SocketConnection(SocketChannel socket) implements LocalConnection {
     static SocketConnection to(Path place) throws IOException {
@@ -22,6 +24,11 @@ record SocketConnection(SocketChannel socket) implements LocalConnection {
     @Override
     public int write(ByteBuffer from) throws IOException {
         return socket.write(from);
+    }
+
+    @Override
+    public boolean isOurs() throws IOException {
+        return socket.getOption(ExtendedSocketOptions.SO_PEERCRED).user().equals(Files.getOwner(Path.of("/proc/self")));
     }
 
     @Override

@@ -13,10 +13,10 @@ import java.nio.file.Path;
  * @param path short
  * @param link null where none was needed
  */
-public record SocketPath(Path path, Path link) implements Closeable {
+record SocketPath(Path path, Path link) implements Closeable {
     private static final int MAXIMUM_BYTES = 106; // sun_path, less two, as the JDK counts
 
-    public static SocketPath of(Path socket) throws IOException {
+    static SocketPath of(Path socket) throws IOException {
         if (fits(socket)) {
             return new SocketPath(socket, null);
         }

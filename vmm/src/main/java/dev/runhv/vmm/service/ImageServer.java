@@ -5,11 +5,6 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.channels.ByteChannel;
-import java.nio.channels.ServerSocketChannel;
-import java.nio.channels.SocketChannel;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.nio.file.attribute.UserPrincipal;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.Set;
@@ -17,21 +12,14 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
-import jdk.net.ExtendedSocketOptions;
 
 /**
  * Answers the requests of commands of its own user, each on threads of its own, until nobody has asked for a while
- * (docs/service.md). Whoever made the listener holds the lock of its folder for this process. Who started it is answered
- * first, before there is all that the others need: a person waits for it.
+ * (docs/service.md). Who started it is answered first, before there is all that the others need: a person waits for it.
  */
 public final class ImageServer {
     /** Served at once; one more is turned away, and its command works alone. */
     static final int CLIENTS = 64;
-
-    /** What lies in the folder. */
-    private static final String SOCKET = "socket";
-
-    private static final String LOCK = "lock";
 
     /** How long others may wait for the first answer. */
     static final Duration FIRST = Duration.ofMillis(200);
@@ -51,15 +39,14 @@ public final class ImageServer {
                 throws IOException, InterruptedException;
     }
 
-    private final Path folder;
+    private final ClientListener listener;
     private final String identity;
     private final Duration idle;
     private final Duration patience;
     private final Verbs verbs;
     private final Set<ServedClient> clients = new HashSet<>();
     private ServedClient first; // null where nobody has handed over a connection
-    private ServerSocketChannel listener; // null before it serves
-    private UserPrincipal user;
+    private boolean serves; // others than the first
     private ScheduledExecutorService timer; // null before it is needed
     private ScheduledFuture<?> end; // null while there is a client
     private ScheduledFuture<?> rest;
@@ -68,17 +55,16 @@ public final class ImageServer {
     private boolean stopping;
 
     /**
-     * @param folder of the socket where it will listen, and of its lock, closed to other users
      * @param identity what a client must say: of which distribution it is, and in which surroundings
      * @param idle how long it stays without a client
      */
-    public ImageServer(Path folder, String identity, Duration idle, Verbs verbs) {
-        this(folder, identity, idle, FIRST, verbs);
+    public ImageServer(ClientListener listener, String identity, Duration idle, Verbs verbs) {
+        this(listener, identity, idle, FIRST, verbs);
     }
 
     /** @param patience how long others may wait for the first answer */
-    ImageServer(Path folder, String identity, Duration idle, Duration patience, Verbs verbs) {
-        this.folder = folder;
+    ImageServer(ClientListener listener, String identity, Duration idle, Duration patience, Verbs verbs) {
+        this.listener = listener;
         this.identity = identity;
         this.idle = idle;
         this.patience = patience;
@@ -97,8 +83,8 @@ public final class ImageServer {
     }
 
     /** Returns once it has been idle for long enough or was told to stop, and the last client has gone. */
-    public void serve(ServerSocketChannel listener) throws IOException, InterruptedException {
-        listen(listener);
+    public void serve() throws IOException, InterruptedException {
+        open();
         try {
             while (true) {
                 accept(listener.accept());
@@ -115,32 +101,24 @@ public final class ImageServer {
         timer().shutdownNow();
     }
 
-    private synchronized void listen(ServerSocketChannel listener) throws IOException {
-        this.listener = listener;
+    private synchronized void open() throws IOException {
+        listener.open();
+        serves = true;
         if (stopping) { // by the first request: the folder is gone
             closeListener();
             return;
         }
-        this.user = Files.getOwner(folder);
         if (clients.isEmpty() && end == null) {
             beIdle();
         }
     }
 
-    private void accept(SocketChannel channel) throws IOException {
+    private void accept(ByteChannel channel) throws IOException {
         ServedClient client = new ServedClient(this, channel);
-        if (isOurUsers(channel) && admit(client)) {
+        if (admit(client)) {
             start(client);
         } else {
             channel.close();
-        }
-    }
-
-    private boolean isOurUsers(SocketChannel channel) {
-        try {
-            return channel.getOption(ExtendedSocketOptions.SO_PEERCRED).user().equals(user);
-        } catch (IOException e) {
-            return false;
         }
     }
 
@@ -185,14 +163,7 @@ public final class ImageServer {
             return;
         }
         stopping = true;
-        try {
-            // The lock goes last: while it has its name, nobody else makes a file in the folder.
-            Files.deleteIfExists(folder.resolve(SOCKET));
-            Files.deleteIfExists(folder.resolve(LOCK));
-            Files.deleteIfExists(folder);
-        } catch (IOException e) {
-            // A name that stays is taken over by the next service.
-        }
+        listener.withdraw();
         closeListener();
     }
 
@@ -201,13 +172,8 @@ public final class ImageServer {
      * and that is his connection. Who connects meanwhile is turned away.
      */
     private void closeListener() {
-        if (listener == null || clients.contains(first)) {
-            return;
-        }
-        try {
+        if (serves && !clients.contains(first)) {
             listener.close();
-        } catch (IOException e) {
-            // It is closed all the same.
         }
     }
 

@@ -4,23 +4,17 @@ import dev.runhv.api.ErrorCode;
 import dev.runhv.api.RunhvException;
 import dev.runhv.vmm.content.Failures;
 import dev.runhv.vmm.process.ControlFrame;
-import dev.runhv.vmm.process.SocketPath;
+import dev.runhv.vmm.process.LocalConnection;
 import java.io.ByteArrayOutputStream;
 import java.io.EOFException;
 import java.io.IOException;
-import java.net.StandardProtocolFamily;
-import java.net.UnixDomainSocketAddress;
-import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
-import jdk.net.ExtendedSocketOptions;
 
 /** One request to the image service, from the side of who asks (docs/service.md). */
 final class ServiceCall {
@@ -29,13 +23,13 @@ final class ServiceCall {
     private static final int ANSWER_BYTES = 1 << 20;
     private static final int LINE_BYTES = 1 << 16;
 
-    private final SocketChannel channel;
+    private final LocalConnection channel;
     private final Consumer<String> listener;
     private final ByteArrayOutputStream output = new ByteArrayOutputStream();
     private final ByteArrayOutputStream line = new ByteArrayOutputStream();
     private RuntimeException thrown;
 
-    private ServiceCall(SocketChannel channel, Consumer<String> listener) {
+    private ServiceCall(LocalConnection channel, Consumer<String> listener) {
         this.channel = channel;
         this.listener = listener;
     }
@@ -52,10 +46,10 @@ final class ServiceCall {
         if (Math.max(environment.length, request.length) > ControlFrame.MAX_PAYLOAD) {
             throw Failures.unsupported(OPERATION, "The environment, or what is asked for, is longer than 1 MiB");
         }
-        try (SocketPath path = SocketPath.of(place.socket());
-                SocketChannel channel = SocketChannel.open(StandardProtocolFamily.UNIX)) {
-            channel.connect(UnixDomainSocketAddress.of(path.path()));
-            requireOurs(channel);
+        try (LocalConnection channel = LocalConnection.connect(place.socket())) {
+            if (!channel.isOurs()) {
+                throw Failures.of(ErrorCode.ACCESS_DENIED, OPERATION, "It is another user's");
+            }
             ControlFrame.write(channel, ServiceFrame.HELLO, 0, place.identity().getBytes(StandardCharsets.UTF_8));
             ControlFrame.write(channel, ServiceFrame.ENVIRONMENT, 0, environment);
             ControlFrame.write(channel, ServiceFrame.REQUEST, 0, request);
@@ -76,15 +70,6 @@ final class ServiceCall {
                 .map(variable -> variable.getKey() + "=" + variable.getValue() + "\0")
                 .collect(Collectors.joining())
                 .getBytes(StandardCharsets.UTF_8);
-    }
-
-    /** Root connects to anybody's listener; its requests are for its own service. */
-    private static void requireOurs(SocketChannel channel) throws IOException {
-        if (!channel.getOption(ExtendedSocketOptions.SO_PEERCRED)
-                .user()
-                .equals(Files.getOwner(Path.of("/proc/self")))) {
-            throw Failures.of(ErrorCode.ACCESS_DENIED, OPERATION, "It is another user's");
-        }
     }
 
     /** A thread of its own reads: an interrupt would close the channel of the one that waits, and nothing could be awaited. */

@@ -10,18 +10,17 @@ import dev.runhv.vmm.image.Platform;
 import dev.runhv.vmm.image.PullProgress;
 import dev.runhv.vmm.registry.Reference;
 import dev.runhv.vmm.rootfs.RootfsProgress;
+import dev.runhv.vmm.service.ClientListener;
 import dev.runhv.vmm.service.ImageServer;
 import dev.runhv.vmm.service.ServedImages;
 import dev.runhv.vmm.service.ServicePlace;
+import dev.runhv.vmm.service.TestListener;
 import dev.runhv.vmm.store.ImageService;
 import dev.runhv.vmm.store.ImageStore;
 import dev.runhv.vmm.testing.ImageBuilder;
 import dev.runhv.vmm.testing.LoopbackRegistry;
 import dev.runhv.vmm.testing.TarBuilder;
 import java.io.IOException;
-import java.net.StandardProtocolFamily;
-import java.net.UnixDomainSocketAddress;
-import java.nio.channels.ServerSocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -36,13 +35,10 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.condition.DisabledOnOs;
-import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 /** A program's images by an image service in this process, which answers as the real one does. */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
-@DisabledOnOs(value = OS.WINDOWS, disabledReason = "there is no image service on Windows")
 class ServedImagesTest {
     private static final byte[] TAR = new TarBuilder().file("file", "content").bytes();
 
@@ -54,7 +50,7 @@ class ServedImagesTest {
     private ImageBuilder image;
     private Path above;
     private ServicePlace place;
-    private ServerSocketChannel listener;
+    private ClientListener listener;
     private FutureTask<Void> served;
     private ImageService images;
     private Reference name;
@@ -65,14 +61,13 @@ class ServedImagesTest {
         image = new ImageBuilder().gzipLayer(TAR);
         registry.serve("latest", image);
         name = Reference.parse(registry.authority() + "/web");
-        above = Files.createTempDirectory(Path.of("/tmp"), "runhv-"); // an address is short
-        Path own = Files.createDirectory(above.resolve("s"));
+        above = TestListener.folderAbove();
+        Path own = above.resolve("s");
         place = new ServicePlace(own.resolve("socket"), "a build,\nhere");
-        listener = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
-        listener.bind(UnixDomainSocketAddress.of(place.socket()));
-        ImageServer server = new ImageServer(own, place.identity(), Duration.ofHours(1), Main::answer);
+        listener = TestListener.in(own);
+        ImageServer server = new ImageServer(listener, place.identity(), Duration.ofHours(1), Main::answer);
         served = new FutureTask<>(() -> {
-            server.serve(listener);
+            server.serve();
             return null;
         });
         Thread.ofPlatform().start(served);

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.runhv.vmm.content.CallerEnvironment;
 import dev.runhv.vmm.process.ControlFrame;
+import dev.runhv.vmm.process.LocalConnection;
 import java.io.ByteArrayOutputStream;
 import java.io.Closeable;
 import java.io.IOException;
@@ -31,8 +32,8 @@ import org.junit.jupiter.api.condition.OS;
 
 /** A server in this process, and clients that say what they like. */
 @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
-@DisabledOnOs(value = OS.WINDOWS, disabledReason = "there is no image service on Windows")
 class ImageServerTest {
+    private static final String HANDED = "a pair of sockets is Linux's";
     private static final String IDENTITY = "a build, here";
     private static final Duration LONG = Duration.ofHours(1);
 
@@ -42,8 +43,8 @@ class ImageServerTest {
 
     @BeforeEach
     void makeFolder() throws IOException {
-        above = Files.createTempDirectory(Path.of("/tmp"), "runhv-"); // an address is short
-        folder = Files.createDirectory(above.resolve("s"));
+        above = TestListener.folderAbove();
+        folder = above.resolve("s");
     }
 
     @AfterEach
@@ -75,15 +76,12 @@ class ImageServerTest {
      */
     private void serve(ByteChannel first, Duration patience, Duration idle, ImageServer.Verbs verbs)
             throws IOException {
-        ServerSocketChannel listener = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
-        listener.bind(UnixDomainSocketAddress.of(folder.resolve("socket")));
-        Files.createFile(folder.resolve("lock"));
-        ImageServer server = new ImageServer(folder, IDENTITY, idle, patience, verbs);
+        ImageServer server = new ImageServer(TestListener.in(folder), IDENTITY, idle, patience, verbs);
         served = new FutureTask<>(() -> {
             if (first != null) {
                 server.serveFirst(first);
             }
-            server.serve(listener);
+            server.serve();
             return null;
         });
         Thread.ofPlatform().start(served);
@@ -92,13 +90,13 @@ class ImageServerTest {
     private record Said(int status, String output, String errors) {}
 
     private final class Client implements Closeable {
-        private final SocketChannel channel;
+        private final ByteChannel channel;
 
         Client() throws IOException {
-            this(SocketChannel.open(UnixDomainSocketAddress.of(folder.resolve("socket"))));
+            this(LocalConnection.connect(folder.resolve("socket")));
         }
 
-        Client(SocketChannel channel) {
+        Client(ByteChannel channel) {
             this.channel = channel;
         }
 
@@ -186,6 +184,7 @@ class ImageServerTest {
     }
 
     @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = HANDED)
     void whoStartedItIsAnsweredBeforeAnybodyElse() throws Exception {
         SocketChannel[] ends = pair();
         List<String> order = new CopyOnWriteArrayList<>();
@@ -207,6 +206,7 @@ class ImageServerTest {
     }
 
     @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = HANDED)
     void whoStartedItAndAsksForMuchOrForNothingHoldsUpNobody() throws Exception {
         SocketChannel[] ends = pair();
         CountDownLatch go = new CountDownLatch(1);
@@ -225,6 +225,7 @@ class ImageServerTest {
     }
 
     @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = HANDED)
     void itEndsAsWellWhenWhoStartedItAskedForNothing() throws Exception {
         SocketChannel[] ends = pair();
         ends[0].close();
@@ -247,7 +248,21 @@ class ImageServerTest {
     }
 
     @Test
-    void whoGoesInterruptsItsOwnRequestAlone() throws Exception {
+    void whoCancelsInterruptsItsOwnRequestAlone() throws Exception {
+        interruptsItsOwnRequestAlone(goes -> goes.say(ServiceFrame.CANCEL, ""));
+    }
+
+    @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = "both directions of a pipe end together")
+    void whoSaysNoMoreInterruptsItsOwnRequestAlone() throws Exception {
+        interruptsItsOwnRequestAlone(goes -> ((LocalConnection) goes.channel).endOutput());
+    }
+
+    private interface Going {
+        void by(Client client) throws IOException;
+    }
+
+    private void interruptsItsOwnRequestAlone(Going going) throws Exception {
         CountDownLatch waiting = new CountDownLatch(2);
         Semaphore interrupted = new Semaphore(0);
         CountDownLatch go = new CountDownLatch(1);
@@ -266,7 +281,7 @@ class ImageServerTest {
         try (Client stays = new Client().ask("stays")) {
             try (Client goes = new Client().ask("goes")) {
                 waiting.await();
-                goes.channel.shutdownOutput();
+                going.by(goes);
                 interrupted.acquire();
                 assertThat(goes.end()).isEqualTo(new Said(1, "", ""));
             }

@@ -41,15 +41,38 @@ edit("cpu/cpu.h", "  static jmp_buf jmp_buf_env;", """  jmp_buf jmp_buf_env;
   bool window_requested = false, nmi_window_requested = false;
   bool injection_pending = false;
   bool poll_host(void);
-  bool run_one(void);
+  void run_one(void);
   void inject_event(void);
   void set_run_until(void);
   void set_next_poll(void);
   void call(void);             // any thread: poll_host() before the next trace
   void charge_host_time(Bit64u instructions); // that as much time is worth
-  [[noreturn]] void exit_now(void); // leaves cpu_loop with the instruction not executed""")
+  [[noreturn]] void exit_now(void); // leaves cpu_loop with the instruction not executed
+  // frequent.cc
+  const Bit32u *code_marks = ::bx_machine->stamps->marks(); // by page, not 0: it holds decoded code
+  // What a translation must allow. Where alignment is looked at (it may be no more: SYSCALL does not say so), nothing does.
+  Bit32u rights_to_read = 0, rights_to_write = 0;
+  void note_rights(void) {
+    rights_to_read = alignment_check_mask ? 0 : TLB_SysReadOK << unsigned(user_pl);
+    rights_to_write = alignment_check_mask ? 0 : TLB_SysWriteOK << unsigned(user_pl);
+  }
+  const Bit8u *stack_end = NULL; // what lies below is left to functions that are called, not jumped to
+  void choose_frequent(bxInstruction_c *first, bxInstruction_c *end);
+  void end_trace(bxInstruction_c *i);
+  bxInstruction_c *known_trace(void);
+  void find_trace(void);
+  // No budget has run out, nobody calls, and functions that are called and not jumped to have left stack.
+  bool may_enter_trace(void) const {
+    const Bit8u *stack;
+#ifdef __x86_64__
+    asm("mov %%rsp, %0" : "=r"(stack));
+#else
+    stack = (const Bit8u *) __builtin_frame_address(0);
+#endif
+    return icount < run_until.load(std::memory_order_relaxed) && stack > stack_end;
+  }""")
 edit("cpu/cpu.cc", "jmp_buf BX_CPU_C::jmp_buf_env;\n", "")
-edit("cpu/cpu.cc", "  static Bit32u linkDepth = 0;\n", "  Bit32u &linkDepth = bx_machine->link_depth;\n")
+edit("cpu/cpu.cc", "  BX_CPU_THIS_PTR cpuloop_stack_anchor = &stack_anchor;\n", "  BX_CPU_THIS_PTR stack_end = (const Bit8u *) &stack_anchor - 0x10000;\n")
 edit("cpu/icache.h", "extern bxPageWriteStampTable pageWriteStampTable;",
      "#define pageWriteStampTable (*bx_machine->stamps)")
 edit("cpu/icache.cc", "bxPageWriteStampTable pageWriteStampTable;\n", "")
@@ -75,6 +98,7 @@ edit("cpu/icache.h", "    fineGranularityMapping = new Bit32u[PHY_MEM_PAGES_IN_4
      "    marked = false;\n")
 edit("cpu/icache.h", " ~bxPageWriteStampTable() { delete [] fineGranularityMapping; }",
      " ~bxPageWriteStampTable() { free(fineGranularityMapping); }\n"
+     "  const Bit32u *marks() const { return fineGranularityMapping; }\n"
      "  bool marked;\n  bool allocated() const { return fineGranularityMapping != NULL; }")
 edit("cpu/icache.h", "    fineGranularityMapping[hash(pAddr)] |= mask;\n",
      "    set(hash(pAddr), fineGranularityMapping[hash(pAddr)] | mask);\n    marked = true;\n", 2)
@@ -113,23 +137,43 @@ edit("cpu/icache.cc", "  // We can fetch straight from the 0th byte, which is ei
 # had the same, and were decoded anew each time (a random read of a disk: 8 % of its time).
 edit("cpu/icache.h", "#define BxICacheEntries (64  * 1024)", "#define BxICacheEntries (128 * 1024)")
 
-# An instruction has the addresses of its two functions, not pointers to members: half the bytes, in a pool of some 300,000 of which
-# each is written and read for the first time in a start, and each call without a look at whether the function is virtual; none is
-# (Itanium C++ ABI 2.3: the first word of a pointer to a member that is not virtual is the function's address).
+# An instruction names its two functions by where they are from one of the library's, in 4 bytes each, not by pointers to members of
+# 16: it has 32 bytes in place of 56, so that two are a line of the host's cache, in a pool of which each is written and read for
+# the first time in a start; and no call asks whether the function is virtual; none is (Itanium C++ ABI 2.3: the first word of a
+# pointer to a member that is not virtual is the function's address).
 edit("cpu/decoder/instr.h", "// <TAG-TYPE-EXECUTEPTR-END>\n", """// <TAG-TYPE-EXECUTEPTR-END>
+#ifdef __ELF__
+__attribute__((visibility("hidden")))
+#endif
+extern const char bx_library_anchor[];
 struct BxExecute {
-  void (*function)(BX_CPU_C *, bxInstruction_c *);
+  typedef void (*Function)(BX_CPU_C *, bxInstruction_c *);
+  Bit32s offset; // from the anchor; 0: none
 
   BxExecute() = default;
-  BxExecute(BxExecutePtr_tR member) { memcpy(&function, &member, sizeof(function)); }
-  bool operator==(BxExecutePtr_tR member) const { return function == BxExecute(member).function; }
+  explicit BxExecute(Function function): offset(function ? Bit32s((const char *) function - bx_library_anchor) : 0) {}
+  BxExecute(BxExecutePtr_tR member) {
+    Function function;
+    memcpy(&function, &member, sizeof(function));
+    *this = BxExecute(function);
+  }
+  BX_CPP_INLINE Function function() const { return (Function) (bx_library_anchor + offset); }
+  bool operator==(BxExecutePtr_tR member) const { return offset == BxExecute(member).offset; }
   bool operator!=(BxExecutePtr_tR member) const { return !(*this == member); }
 };
 """)
-edit("cpu/decoder/instr.h", "  BxExecutePtr_tR execute1;\n\n  union {\n    BxExecutePtr_tR execute2;\n",
-     "  BxExecute execute1;\n\n  union {\n    BxExecute execute2;\n")
+edit("cpu/decoder/instr.h", "  BxExecutePtr_tR execute1;\n\n  union {\n    BxExecutePtr_tR execute2;\n    bxInstruction_c *next;\n",
+     "  BxExecute execute1;\n\n  union {\n    BxExecute execute2;\n    Bit32u next; // of a jump: the trace that it goes to, as the cache counts them; 0: none\n")
 edit("cpu/decoder/instr.h", "  BX_CPP_INLINE BxExecutePtr_tR execute2(void) const {", "  BX_CPP_INLINE BxExecute execute2(void) const {")
-edit("cpu/cpu.h", "            (this->*((BxExecutePtr_tR) (func))) args\n", "            (func).function(this, args)\n")
+edit("cpu/decoder/instr.h", """    if (currTraceLinkTimeStamp > modRMForm.Id2) handlers.next = NULL;
+    return handlers.next;
+""", """    return handlers.next && currTraceLinkTimeStamp == modRMForm.Id2 ? pool + (handlers.next - 1) : NULL;
+""")
+edit("cpu/decoder/instr.h", "getNextTrace(Bit32u currTraceLinkTimeStamp)", "getNextTrace(bxInstruction_c *pool, Bit32u currTraceLinkTimeStamp)")
+edit("cpu/decoder/instr.h", "setNextTrace(bxInstruction_c* iptr, Bit32u traceLinkTimeStamp) {\n    handlers.next = iptr;\n",
+     "setNextTrace(bxInstruction_c *pool, bxInstruction_c* iptr, Bit32u traceLinkTimeStamp) {\n    handlers.next = Bit32u(iptr - pool) + 1;\n")
+edit("cpu/cpu.h", "            (this->*((BxExecutePtr_tR) (func))) args\n", "            (func).function()(this, args)\n")
+edit("cpu/icache.h", "  bxInstruction_c mpool[BxICacheMemPool];\n", "  alignas(64) bxInstruction_c mpool[BxICacheMemPool];\n")
 # Mostly it is asked for code that was not decoded yet, by who builds a trace of each instruction, and to see that in the table
 # itself was a miss of the host's cache each: 12 % of a start. So a byte for each place says first what there may be.
 edit("cpu/icache.h", "  unsigned mpindex;\n", """  unsigned mpindex;
@@ -204,25 +248,18 @@ edit("cpu/cpu.cc", """        // If request to return to caller ASAP.
         if (poll_host()) return;
         continue;
       }
-      if (run_one()) continue;
+      run_one();
+      continue;
+    }
+    if (BX_CPU_THIS_PTR async_event) { // one that stays: a trap after this instruction, a window that is waited for
+      run_one();
+      continue;
     }
 
     bxICacheEntry_c *entry = getICacheEntry();
     bxInstruction_c *i = entry->i;
 
 #if""")
-edit("cpu/cpu.cc", """  Bit32u delta = (Bit32u) (BX_CPU_THIS_PTR icount - BX_CPU_THIS_PTR icount_last_sync);
-  if(delta >= bx_pc_system.getNumCpuTicksLeftNextEvent()) {
-    linkDepth = 0;
-    return;
-  }
-
-  BX_SYNC_TIME_IF_SINGLE_PROCESSOR(0);
-""", """  if (BX_CPU_THIS_PTR icount >= BX_CPU_THIS_PTR run_until.load(std::memory_order_relaxed)) {
-    linkDepth = 0;
-    return;
-  }
-""")
 # Iterations of a repeated string instruction move icount, but complete no instruction.
 for indent, times in (("      ", 3), ("        ", 6)):
     edit("cpu/cpu.cc", f"\n{indent}BX_CPU_THIS_PTR icount++;\n\n{indent}BX_SYNC_TIME_IF_SINGLE_PROCESSOR(BX_REPEAT",
@@ -481,6 +518,70 @@ drop("cpu/init.cc", "static bx_cpuid_t *cpuid_factory(BX_CPU_C *cpu)", "#include
 drop("cpu/init.cc", "enum {\n#define bx_define_cpudb", "#if BX_CPU_LEVEL >= 4\n\n#include \"cpuid.h\"")
 drop("cpu/init.cc", "// save/restore functionality\n", "void BX_CPU_C::after_restore_state(void)")
 drop("cpu/apic.cc", "void bx_local_apic_c::register_state(bx_param_c *parent)", "#endif /* if BX_SUPPORT_APIC */")
+
+# ---- From trace to trace (frequent.cc). Where a computed jump goes to, a table by RIP says, for as long as links between traces hold.
+# The end of a trace is linked too, and links are followed by jumps: calls that return one by one are guessed wrongly each.
+drop("cpu/cpu.cc", "#if BX_SUPPORT_HANDLERS_CHAINING_SPEEDUPS && BX_ENABLE_TRACE_LINKING\n\n// The function is called after taken branch",
+     "#define BX_REPEAT_TIME_UPDATE_INTERVAL")
+edit("cpu/icache.h", "  Bit32u traceLinkTimeStamp;\n", """  union {
+    Bit64u context; // both: what else than RIP says which trace there is
+    struct {
+      Bit32u traceLinkTimeStamp;
+      Bit32u fetchMode; // and the privilege
+    };
+  };
+  struct Target {
+    Bit64u rip, context;
+    bxInstruction_c *trace;
+  };
+#define BX_ICACHE_TARGETS 2048 /* must be power of two */
+  Target targets[BX_ICACHE_TARGETS];
+  BX_CPP_INLINE Target &target(Bit64u rip) { return targets[(rip ^ (rip >> 11)) & (BX_ICACHE_TARGETS-1)]; }
+  // Where calls return to: the latest.
+  struct Return {
+    Bit64u rip, context;
+    bxInstruction_c *trace; // NULL: not known when it was called
+    bxInstruction_c *link;  // what is linked with it
+  };
+#define BX_ICACHE_RETURNS 16 /* must be power of two */
+  Return returns[BX_ICACHE_RETURNS];
+  unsigned return_top = 0;
+""")
+edit("cpu/icache.h", "  traceLinkTimeStamp = 0;\n", "  traceLinkTimeStamp = 0;\n  for (Target &known : targets) known.context = ~Bit64u(0);\n"
+     "  for (Return &known : returns) known.context = ~Bit64u(0);\n")
+edit("cpu/cpu.h", """  BX_CPU_THIS_PTR user_pl = // CPL == 3
+     (BX_CPU_THIS_PTR sregs[BX_SEG_REG_CS].selector.rpl == 3);
+""", """  BX_CPU_THIS_PTR user_pl = // CPL == 3
+     (BX_CPU_THIS_PTR sregs[BX_SEG_REG_CS].selector.rpl == 3);
+  BX_CPU_THIS_PTR iCache.fetchMode = BX_CPU_THIS_PTR fetchModeMask << 1 | BX_CPU_THIS_PTR user_pl;
+  note_rights();
+""")
+edit("cpu/proc_ctrl.cc", "    BX_CPU_THIS_PTR alignment_check_mask = 0;\n  }\n#endif\n}\n", "    BX_CPU_THIS_PTR alignment_check_mask = 0;\n  }\n#endif\n  note_rights();\n}\n")
+
+# ---- Frequent instructions have functions of our own, alone and by two (frequent.cc). What was decoded says which.
+edit("cpu/decoder/instr.h", "  Bit8u metaData[8];\n", "  Bit8u metaData[8];\n\n  Bit8u kind; // frequent.cc; 0: none of those\n")
+edit("cpu/icache.cc", "  i->setILen(0);\n", "  i->setILen(0);\n  i->kind = 0;\n")
+edit("cpu/icache.cc", """          entry->traceMask |= traceMask;
+          pageWriteStampTable.markICacheMask(pAddr, entry->traceMask);
+""", """          choose_frequent(entry->i, i);
+          entry->traceMask |= traceMask;
+          pageWriteStampTable.markICacheMask(pAddr, entry->traceMask);
+""")
+edit("cpu/icache.cc", """    entry->tlen++; /* Add the inserted end of trace opcode */
+    genDummyICacheEntry(i);
+#endif
+  }
+
+  BX_CPU_THIS_PTR iCache.commit_trace(entry->tlen);
+""", """    entry->tlen++; /* Add the inserted end of trace opcode */
+    genDummyICacheEntry(i);
+    end_trace(i);
+    choose_frequent(entry->i, i);
+#endif
+  }
+
+  BX_CPU_THIS_PTR iCache.commit_trace(entry->tlen);
+""")
 
 # ---- Build options.
 edit("config.h", "#define BX_NO_LOGGING 0", "#define BX_NO_LOGGING 1")

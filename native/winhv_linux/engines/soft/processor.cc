@@ -17,6 +17,7 @@ __thread bx_machine_t* bx_machine;
 #else
 bx_thread_machine_t bx_machine;
 #endif
+const char bx_library_anchor[1] = {};
 
 Bit8u bx_cpu_count = SOFTCPU_MAX_CPUS;
 Bit32u apic_id_mask = 0xff;
@@ -125,8 +126,9 @@ extern int fetchDecode32(const Bit8u* fetchPtr, bool is_32, bxInstruction_c* i,
                          unsigned remainingInPage);
 extern int fetchDecode64(const Bit8u* fetchPtr, bxInstruction_c* i, unsigned remainingInPage);
 
-// Executes one instruction outside of the trace cache: the last ones of an instruction budget.
-bool BX_CPU_C::run_one() {
+// Executes one instruction outside of the trace cache: the last ones of an instruction budget,
+// and those after which an event is looked at.
+void BX_CPU_C::run_one() {
   bx_address biased = RIP + eipPageBias;
   if (biased >= eipPageWindowSize) {
     prefetch();
@@ -146,7 +148,6 @@ bool BX_CPU_C::run_one() {
   RIP += i->ilen();
   BX_CPU_CALL_METHOD(i->execute1, (i));
   async_event &= ~BX_ASYNC_EVENT_STOP_TRACE;
-  return true;
 }
 
 void BX_CPU_C::inject_event() {

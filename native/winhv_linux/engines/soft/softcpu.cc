@@ -28,7 +28,7 @@ std::mutex& creation_mutex() {
   return mutex;
 }
 
-// 26 MiB, of which a boot touches 16, most of it decoded instructions: with large pages ten page
+// 22 MiB, of which a boot touches 14, most of it decoded instructions: with large pages ten page
 // faults instead of 4000.
 constexpr size_t kCpuBytes = (sizeof(BX_CPU_C) + kLargePage - 1) & ~(kLargePage - 1);
 

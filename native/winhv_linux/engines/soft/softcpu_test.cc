@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <random>
 #include <set>
 #include <thread>
 #include <vector>
@@ -802,6 +803,260 @@ TEST(SoftCpu, CodeThatIsWrittenBesideARunningGuestIsNeverStale) {
   over.store(true);
   processor.join();
   EXPECT_GT(not_told, 0u);
+}
+
+// Instructions that Bochs has one function for, and we another (frequent.cc): the program runs at
+// once by ours, and one by one by Bochs's, to which the last of a budget are left.
+class Programs {
+ public:
+  explicit Programs(uint32_t seed) : random_(seed) {}
+
+  static constexpr uint64_t kProgram = 0x10000, kFunction = 0x18000, kData = 0x41000,
+                            kStack = 0x50000;
+
+  std::vector<uint8_t> Make(unsigned length) {
+    bytes_.clear();
+    for (unsigned n = 0; n < length; n++) One();
+    bytes_.push_back(0xf4);
+    return bytes_;
+  }
+
+ private:
+  unsigned Below(unsigned n) { return static_cast<unsigned>(random_() % n); }
+  void Put(std::initializer_list<uint64_t> bytes) {
+    for (uint64_t byte : bytes) bytes_.push_back(static_cast<uint8_t>(byte));
+  }
+  void Number(unsigned size) {
+    while (size--) Put({Below(2) ? Below(256) : Below(2) * 255});
+  }
+  // All but RSP, RBX and RSI, of which addresses are made.
+  unsigned Register() {
+    static const unsigned kOf[] = {0, 1, 2, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return kOf[Below(std::size(kOf))];
+  }
+  // [prefix] REX opcode ModRM… with a register and, in memory or in a register, what `digit` is
+  // not.
+  void Operands(std::initializer_list<uint64_t> opcode, int digit, bool wide,
+                bool memory_only = false, unsigned prefix = 0, bool register_only = false) {
+    const unsigned reg = digit < 0 ? Register() : static_cast<unsigned>(digit);
+    const bool memory = !register_only && (memory_only || Below(2));
+    const unsigned rm = memory ? 3 : Register();
+    if (prefix) Put({prefix});
+    // Without REX some bytes are AH to BH; BH is of an address.
+    Put({0x40u | (wide ? 8u : 0u) | (digit < 0 ? reg >> 3 << 2 : 0u) | (memory ? 0u : rm >> 3)});
+    Put(opcode);
+    if (!memory) {
+      Put({0xc0 | (reg & 7) << 3 | (rm & 7)});
+    } else if (Below(2)) {
+      Put({0x40 | (reg & 7) << 3 | 3, Below(256)});  // [rbx + n]
+    } else {
+      Put({0x44 | (reg & 7) << 3, Below(4) << 6 | 6 << 3 | 3, Below(256)});  // [rbx + rsi * n + n]
+    }
+  }
+  void One() {
+    const bool wide = Below(2);
+    static const unsigned kAlu[] = {0x00, 0x08, 0x20, 0x28, 0x30, 0x38};
+    const unsigned alu = kAlu[Below(6)];
+    switch (Below(26)) {
+      case 0:
+        return Operands({alu | 1}, -1, wide);
+      case 1:
+        return Operands({alu | 3}, -1, wide);
+      case 2:
+        Operands({0x81}, static_cast<int>(alu >> 3), wide);
+        return Number(4);
+      case 3:
+        Operands({0x83}, static_cast<int>(alu >> 3), wide);
+        return Number(1);
+      case 4:
+        return Operands({Below(2) ? 0x85u : 0x84u}, -1, wide);
+      case 5:
+        Operands({0xf7}, 0, wide);
+        return Number(4);
+      case 6: {
+        const bool test = Below(2);
+        Operands({test ? 0xf6u : 0x80u}, test ? 0 : 7, false);
+        return Number(1);
+      }
+      case 7:
+        return Operands({Below(2) ? 0x38u : 0x3au}, -1, false);
+      case 8:
+        return Operands({Below(2) ? 0x89u : 0x8bu}, -1, wide);
+      case 9:
+        return Operands({Below(2) ? 0x88u : 0x8au}, -1, false);
+      case 10:
+        Operands({0xc7}, 0, wide);
+        return Number(4);
+      case 11:
+        Operands({0xc6}, 0, false);
+        return Number(1);
+      case 12:
+        Operands({0x89}, -1, false, true, 0x66);
+        Operands({0xc7}, 0, false, true, 0x66);
+        return Number(2);
+      case 13: {
+        const unsigned reg = Register();
+        Put({0x40u | (wide ? 8u : 0u) | reg >> 3, 0xb8 | (reg & 7)});
+        return Number(wide ? 8 : 4);
+      }
+      case 14:
+        return Operands({0x0f, Below(2) ? 0xb6u : 0xb7u}, -1, false);
+      case 15:
+        return Operands({0x0f, Below(2) ? 0xbeu : 0xbfu}, -1, false);
+      case 16:
+        return Operands({0x63}, -1, true);
+      case 17:
+        return Operands({0x8d}, -1, wide, true);
+      case 18:
+        return Operands({0xff}, static_cast<int>(Below(2)), wide);
+      case 19:
+        return Operands({0xf7}, static_cast<int>(2 + Below(2)), wide);
+      case 20: {
+        static const int kShifts[] = {4, 5, 7};
+        const int digit = kShifts[Below(3)];
+        if (Below(4) == 0) return Operands({Below(2) ? 0xd3u : 0xd1u}, digit, wide);
+        Operands({0xc1}, digit, wide);
+        return Number(1);
+      }
+      case 21: {
+        const unsigned reg = Register();
+        if (Below(5) == 0) {
+          Put({0x68});
+          return Number(4);
+        }
+        return Put({0x40 | reg >> 3, (Below(2) ? 0x50u : 0x58u) | (reg & 7)});
+      }
+      case 22:
+        return Operands({0x0f, 0x90 | Below(16)}, 0, false, false, 0, true);
+      case 23:
+        return Operands({0x0f, 0x40 | Below(16)}, -1, wide);
+      case 24: {  // a jump over what it may jump over
+        Put({Below(8) ? 0x70 | Below(16) : 0xebu, 0});
+        const size_t at = bytes_.size();
+        Put({0x90});
+        Operands({0x03}, -1, wide);
+        bytes_[at - 1] = static_cast<uint8_t>(bytes_.size() - at);
+        return;
+      }
+      default: {  // a call, of an address that is in a register, in memory or in the instruction
+        const uint64_t to = kFunction + Below(3) * 16;
+        switch (Below(3)) {
+          case 0:
+            Put({0xe8});
+            return Relative(to);
+          case 1:
+            Put({0xb8, to & 0xff, to >> 8 & 0xff, to >> 16, 0, 0xff,
+                 0xd0});  // mov eax, n; call rax
+            return;
+          default:  // mov qword [0x48000], n; call [0x48000]
+            Put({0x48, 0xc7, 0x04, 0x25, 0, 0x80, 4, 0, to & 0xff, to >> 8 & 0xff, to >> 16, 0,
+                 0xff, 0x14, 0x25, 0, 0x80, 4, 0});
+            return;
+        }
+      }
+    }
+  }
+  void Relative(uint64_t to) {
+    const uint64_t from = kProgram + bytes_.size() + 4, by = to - from;
+    for (unsigned n = 0; n < 4; n++) bytes_.push_back(static_cast<uint8_t>(by >> 8 * n));
+  }
+
+  std::mt19937 random_;
+  std::vector<uint8_t> bytes_;
+};
+
+TEST(SoftCpu, FrequentInstructionsDoWhatTheirGeneralOnesDo) {
+  for (uint32_t seed = 1; seed <= 60; seed++) {
+    const std::vector<uint8_t> program = Programs(seed).Make(400);
+    struct {
+      uint64_t registers[18], instructions;
+      std::vector<uint8_t> memory;
+    } after[2];
+    for (unsigned one_by_one = 0; one_by_one < 2; one_by_one++) {
+      Guest guest;
+      guest.EnterLongMode();
+      std::mt19937 random(seed);
+      for (uint64_t at = 0x40000; at < 0x60000; at++)
+        guest.ram()[at] = static_cast<uint8_t>(random());
+      guest.Code(program, Programs::kProgram);
+      guest.Code({0x48, 0x01, 0xc8, 0xc3}, Programs::kFunction);  // add rax, rcx; ret
+      guest.Code({0x52, 0x31, 0xd2, 0x5a, 0xc3},
+                 Programs::kFunction + 16);  // push rdx; xor edx, edx; pop rdx; ret
+      guest.Code({0x48, 0xff, 0xc1, 0x75, 0x01, 0x90, 0xc2, 0, 0},
+                 Programs::kFunction + 32);  // inc rcx; jnz over nop; ret 0
+      for (uint32_t name = kRax; name < kRax + 16; name++)
+        guest.Set(name, random() * uint64_t{0x100000001});
+      guest.Set(kRbx, Programs::kData);
+      guest.Set(kRsi, random() % 64);
+      guest.Set(kRsp, Programs::kStack);
+      guest.Set(kRip, Programs::kProgram);
+      softcpu_exit exit = guest.Run(one_by_one);
+      while (exit.reason == SOFTCPU_EXIT_NONE) exit = guest.Run(one_by_one);
+      ASSERT_EQ(exit.reason, SOFTCPU_EXIT_HALT) << "seed " << seed << " at " << guest.Get(kRip);
+      for (uint32_t n = 0; n < 18; n++) after[one_by_one].registers[n] = guest.Get(kRax + n);
+      after[one_by_one].instructions = softcpu_instructions(guest.vm, 0);
+      after[one_by_one].memory.assign(guest.ram() + 0x40000, guest.ram() + 0x60000);
+    }
+    for (uint32_t n = 0; n < 18; n++)
+      EXPECT_EQ(after[0].registers[n], after[1].registers[n])
+          << "seed " << seed << ", register " << n;
+    EXPECT_EQ(after[0].instructions, after[1].instructions) << "seed " << seed;
+    EXPECT_EQ(after[0].memory, after[1].memory) << "seed " << seed;
+    if (testing::Test::HasFailure()) break;
+  }
+}
+
+// Where calls return to and where computed jumps go is remembered (frequent.cc).
+TEST(SoftCpu, ACallReturnsToWhatHasBeenWrittenThere) {
+  Guest guest;
+  guest.EnterLongMode();
+  guest.Set(kRbx, 0);
+  // mov ecx, 4; 1: call f; mov al, 1; add bl, al; dec ecx; jnz 1b; hlt
+  guest.Code(
+      {0xb9, 4, 0, 0, 0, 0xe8, 0x36, 0, 0, 0, 0xb0, 1, 0x00, 0xc3, 0xff, 0xc9, 0x75, 0xf3, 0xf4});
+  // f: inc byte [kCode + 11], the number that is moved; ret
+  guest.Code({0xfe, 0x04, 0x25, 0x0b, 0x80, 0, 0, 0xc3}, kCode + 0x40);
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(guest.Get(kRbx), 2u + 3 + 4 + 5);
+}
+
+TEST(SoftCpu, AComputedCallGoesWhereThePageIsMappedNow) {
+  Guest guest;
+  guest.EnterLongMode();
+  auto* entries = reinterpret_cast<uint64_t*>(guest.ram());
+  entries[0x3000 / 8 + 1] = 0x4003;
+  entries[0x4000 / 8] = 0x20003;
+  guest.Set(kRbx, 0);
+  guest.Code({0x80, 0xc3, 0x01, 0xc3}, 0x20000);  // add bl, 1; ret
+  guest.Code({0x80, 0xc3, 0x10, 0xc3}, 0x21000);  // add bl, 16; ret
+  // mov ecx, 4; mov edx, 0x200000; 1: call rdx; xor dword [0x4000], 0x1000; invlpg [rdx]; dec ecx;
+  // jnz 1b; hlt
+  guest.Code({0xb9, 4, 0, 0, 0,    0xba, 0, 0,    0x20, 0,    0xff, 0xd2, 0x81, 0x34, 0x25, 0,
+              0x40, 0, 0, 0, 0x10, 0,    0, 0x0f, 0x01, 0x3a, 0xff, 0xc9, 0x75, 0xec, 0xf4});
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(guest.Get(kRbx), 0x22u);
+}
+
+TEST(SoftCpu, AUserCannotJumpToWhereItsKernelJumped) {
+  Guest guest;
+  guest.EnterLongMode();
+  guest.Set(kEfer, 0x501);
+  auto* entries = reinterpret_cast<uint64_t*>(guest.ram());
+  entries[0x1000 / 8] |= 4;
+  entries[0x2000 / 8] |= 4;
+  entries[0x3000 / 8 + 1] = 0x4007;
+  entries[0x4000 / 8] = 0x20007;
+  guest.Code({0xff, 0xe2}, 0x20000);  // at 0x200000, the user's: jmp rdx
+  guest.Code({0xc3}, kCode + 0x80);   // the kernel's: ret
+  // mov edx, kCode + 0x80; call rdx; call rdx; mov ecx, 0x200000; mov r11d, 2; sysretq
+  guest.Code({0xba, 0x80, 0x80, 0,    0, 0xff, 0xd2, 0xff, 0xd2, 0xb9, 0,   0,
+              0x20, 0,    0x41, 0xbb, 2, 0,    0,    0,    0x48, 0x0f, 0x07});
+  guest.callbacks.exception = [](uint32_t) { return SOFTCPU_ANSWER_EXIT; };
+  const softcpu_exit exit = guest.Run();
+  ASSERT_EQ(exit.reason, SOFTCPU_EXIT_EXCEPTION);
+  EXPECT_EQ(exit.vector, 14u);
+  EXPECT_EQ(exit.value, kCode + 0x80);
+  EXPECT_EQ(guest.Get(kRip), kCode + 0x80);
 }
 
 TEST(SoftCpu, RemappedMemoryIsSeenAtOnce) {

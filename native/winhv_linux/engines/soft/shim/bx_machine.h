@@ -37,7 +37,6 @@ struct bx_machine_t {
   BX_MEM_C* memory = nullptr;
   bx_pc_system_c* pc_system = nullptr;
   bxPageWriteStampTable* stamps = nullptr;
-  Bit32u link_depth = 0;
   bool has_apic = false;
   struct {  // never filled: no device here moves more than one datum at a time
     Bit8u* bulkIOHostAddr;

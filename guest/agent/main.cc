@@ -13,6 +13,7 @@
 #include "control.h"
 #include "failure.h"
 #include "launch.h"
+#include "left_outputs.h"
 #include "modules.h"
 #include "oom.h"
 #include "processes.h"
@@ -29,7 +30,8 @@ constexpr std::uint32_t kTokens = Streams::kLanes + 1;
 constexpr std::uint32_t kReportToken = Streams::kLanes;  // of a process
 constexpr std::uint32_t kControlToken = RUNHV_MAX_PROCESSES * kTokens;
 constexpr std::uint32_t kChildrenToken = kControlToken + 1;
-constexpr std::uint32_t kNetworkToken = kChildrenToken + 1;  // and those behind it
+constexpr std::uint32_t kLeftToken = kChildrenToken + 1;
+constexpr std::uint32_t kNetworkToken = kLeftToken + 1;  // and those behind it
 
 // Without a control connection there is only the console to tell.
 [[noreturn]] void die(const Failure& failure) {
@@ -477,7 +479,7 @@ class Agent {
         static_cast<std::uint32_t>(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)),
         kills};
     control_.send(RUNHV_MSG_EXITED, &exited, sizeof exited);
-    process.streams.end_input();
+    process.streams.end_process();
     release_finished(process);
   }
 
@@ -499,9 +501,11 @@ class Agent {
   }
 
   void release_finished(Process& process) {
-    if (process.state != Process::State::kOver || process.id == 0 || !process.streams.finished()) {
-      return;
+    if (process.state != Process::State::kOver || process.id == 0) return;
+    for (int left; (left = process.streams.take_left()) >= 0;) {
+      left_outputs_.add(left, epoll_, kLeftToken);
     }
+    if (!process.streams.finished()) return;
     process.streams.close();
     if (process.launch != nullptr) end_launch(process);
     process.state = Process::State::kFree;
@@ -561,6 +565,7 @@ class Agent {
       sys::read(children_, information, sizeof information);
       return reap();
     }
+    if (token == kLeftToken) return left_outputs_.drain();
     if (token >= kNetworkToken) return network_.on_event(token - kNetworkToken);
     Process& process = processes_.at(token / kTokens);
     if (token % kTokens != kReportToken) {
@@ -576,6 +581,7 @@ class Agent {
   int children_ = -1;
   Containers containers_;
   Processes processes_;
+  LeftOutputs left_outputs_;
   ContainerNetwork network_;
   // The first container's records, and whether they are right.
   std::byte* container_memory_ = nullptr;

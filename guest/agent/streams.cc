@@ -1,5 +1,7 @@
 #include "streams.h"
 
+#include <utility>
+
 #include "sys.h"
 #include "vsock.h"
 
@@ -110,7 +112,7 @@ void Streams::move_pipe(Lane& lane) {
     if (result != -EAGAIN && result != -EINTR) close_connection(lane);
     return;
   }
-  if (lane.agent < 0) return;
+  if (lane.agent < 0 || lane.left) return;
   const int from = lane.output ? lane.agent : lane.connection;
   const int to = lane.output ? lane.connection : lane.agent;
   for (int step = 0; step < kStepsAtOnce; ++step) {
@@ -167,7 +169,8 @@ void Streams::hang_up() {
 
 void Streams::finish(Lane& lane, bool by_end_of_file) {
   lane.busy = false;
-  close_if_open(lane.agent);
+  lane.left = lane.output && !by_end_of_file && over_;
+  if (!lane.left) close_if_open(lane.agent);
   // The end of an output: tell the host, and keep the connection until the host has taken the
   // bytes.
   if (lane.output && by_end_of_file) {
@@ -184,11 +187,21 @@ void Streams::close_connection(Lane& lane) {
   close_if_open(lane.connection);
 }
 
-void Streams::end_input() {
+void Streams::end_process() {
+  over_ = true;
   // A terminal ends with its last holder: it has no pipe.
   for (Lane& lane : lanes_) {
     if (!lane.output && lane.agent >= 0) finish(lane, false);
   }
+}
+
+int Streams::take_left() {
+  for (Lane& lane : lanes_) {
+    if (!lane.left) continue;
+    lane.left = false;
+    return std::exchange(lane.agent, -1);
+  }
+  return -1;
 }
 
 bool Streams::finished() const {
@@ -200,7 +213,7 @@ bool Streams::finished() const {
 
 void Streams::close() {
   for (Lane& lane : lanes_) {
-    lane.busy = lane.drained = false;
+    lane.busy = lane.drained = lane.left = false;
     close_if_open(lane.container);
     close_if_open(lane.agent);
     close_if_open(lane.connection);
@@ -208,7 +221,7 @@ void Streams::close() {
   close_if_open(terminal_);
   if (pages_[kInput].bytes != nullptr) sys::unmap(pages_[kInput].bytes, 2 * kPageBytes);
   pages_[kInput] = pages_[kOutput] = {};
-  is_terminal_ = false;
+  is_terminal_ = over_ = false;
 }
 
 }  // namespace runhv::agent

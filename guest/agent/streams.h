@@ -33,7 +33,7 @@ class Streams {
 
   // Moves what can be moved. Called for a token that epoll gave, and again while busy().
   void move(unsigned lane);
-  // Closes an output that the host takes no more of: a writer that is silent would else keep it.
+  // An output that the host takes no more of has ended: a writer that is silent would else keep it.
   void look_at_host(unsigned lane);
   // True when a lane was left with bytes to move, so that no other stream and no signal starves.
   bool busy() const {
@@ -48,8 +48,11 @@ class Streams {
   // What the process had written when it ended goes out first.
   void move_outputs();
 
-  // The process has ended: nobody reads its input any more.
-  void end_input();
+  // The process has ended: nobody reads its input any more, and an output that the host closes from
+  // here on is left to those who hold it, for take_left().
+  void end_process();
+  // Our end of such an output, the caller's from here on; -1 = there is none.
+  int take_left();
   // Nothing is open any more.
   bool finished() const;
   // Closes everything, whatever is on its way.
@@ -65,6 +68,7 @@ class Streams {
     bool output = false;
     bool busy = false;
     bool drained = false;  // our sending side is shut down; the host has not closed yet
+    bool left = false;     // for take_left()
   };
 
   bool open_lane(Lane& lane, std::uint32_t port, bool output, Failure& failure);
@@ -78,6 +82,7 @@ class Streams {
   unsigned lane_count_ = kStandard;
   int terminal_ = -1;
   bool is_terminal_ = false;
+  bool over_ = false;  // the process has ended
   // Of the terminal: bytes [first, last) of a page each.
   struct Page {
     std::byte* bytes = nullptr;

@@ -223,7 +223,8 @@ void Container::Impl::on_tick() {
     auto fault = process->tick(runs);
     if (!fault) continue;
     if (runs && number != kFirstProcess && process->ended()) {
-      // What it has left in the background has its outputs, and every right to them.
+      // What it has left in the background has its outputs, and every right to them: the agent
+      // drops what is written to them from here on.
       process->give_up_outputs();
       look_.request();
       continue;

@@ -163,11 +163,25 @@ def test_a_working_directory_that_is_not_there_is_an_error_of_exec(shim, web):
 
 def test_what_a_process_leaves_in_the_background_does_no_harm(shim, web):
     """A daemon that keeps the outputs of the command that began it: the command's status is told, and all goes on."""
-    pid, streams = detached(shim, "(while :; do sleep 1; done) & echo begun; exit 3")
+    # More than a pipe holds, when the command has been given up: nothing of it is waited for.
+    daemon = "trap 'echo pipe >/tmp/seen' PIPE; until test -e /tmp/go; do sleep 0.1; done; yes | head -c 300000; echo late; echo $? >>/tmp/seen"
+    pid, streams = detached(shim, f"({daemon}) & echo begun; exit 3")
     assert shim.wait(pid, seconds=60) == 3
     assert streams.to_end(streams.stdout) == b"begun\n"
     streams.close()
-    assert b"sleep 1" in shim.checked("exec", "web", "ps"), "it goes on"
+    shim.checked("exec", "web", "touch", "/tmp/go")
+    wait_until(lambda: shim("exec", "web", "test", "-s", "/tmp/seen").returncode == 0)
+    assert shim.checked("exec", "web", "cat", "/tmp/seen") == b"0\n", "it writes on, and has no SIGPIPE"
+    assert alive(web)
+
+
+def test_what_processes_leave_in_the_background_takes_no_place(shim, web):
+    """Of the agent's 128, in two turns: the first ones' have been given up before the second's begin."""
+    for count in (100, 40):
+        left = [detached(shim, "sleep 1000 &") for _ in range(count)]
+        for pid, streams in left:
+            assert shim.wait(pid, seconds=60) == 0
+            streams.close()
     assert alive(web)
 
 

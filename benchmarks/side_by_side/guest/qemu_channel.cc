@@ -110,7 +110,9 @@ void Streams::move_outputs() {
 
 // The first process is the only one, without input and without a terminal.
 void Streams::set_terminal(int) {}
-void Streams::end_input() {}
+void Streams::look_at_host(unsigned) {}
+void Streams::end_process() {}
+int Streams::take_left() { return -1; }
 bool Streams::finished() const { return false; }
 void Streams::close() {}
 

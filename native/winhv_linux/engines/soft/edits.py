@@ -257,9 +257,19 @@ edit("cpu/cpu.cc", """        // If request to return to caller ASAP.
     }
 
     bxICacheEntry_c *entry = getICacheEntry();
+    if (BX_CPU_THIS_PTR async_event) { // of prefetch(): the page has a breakpoint, which a trace would run over
+      run_one();
+      continue;
+    }
     bxInstruction_c *i = entry->i;
 
 #if""")
+edit("cpu/cpu.cc", "      i = getICacheEntry()->i;\n", """      i = getICacheEntry()->i;
+      if (BX_CPU_THIS_PTR async_event) {
+        run_one();
+        break;
+      }
+""")
 # Iterations of a repeated string instruction move icount, but complete no instruction.
 for indent, times in (("      ", 3), ("        ", 6)):
     edit("cpu/cpu.cc", f"\n{indent}BX_CPU_THIS_PTR icount++;\n\n{indent}BX_SYNC_TIME_IF_SINGLE_PROCESSOR(BX_REPEAT",
@@ -408,11 +418,12 @@ void BX_CPP_AttrRegparmN(1) BX_CPU_C::PAUSE(bxInstruction_c *i)
 """)
 
 # ---- Two pages that lie alike: a copy between a buffer and a page of the kernel's map of memory that are at the same place of
-# their large pages had one entry for both, and walked the page tables twice for each word.
+# their large pages had one entry for both, and walked the page tables twice for each word. Neighbours have different entries: an
+# access across two pages is known by that.
 edit("cpu/tlb.h", """    const Bit32u tlb_mask = ((size-1) << 12);
     return (((unsigned(lpf) + len) & tlb_mask) >> 12);
 """, """    const bx_address page = (lpf + len) >> 12;
-    return unsigned(page ^ (page >> 11)) & (size-1);
+    return unsigned(page + (page >> 11)) & (size-1);
 """)
 
 # ---- Cheap flushes: a TLB remembers which entries it filled, and which of these are not global,
@@ -558,7 +569,7 @@ edit("cpu/cpu.h", """  BX_CPU_THIS_PTR user_pl = // CPL == 3
 """)
 edit("cpu/proc_ctrl.cc", "    BX_CPU_THIS_PTR alignment_check_mask = 0;\n  }\n#endif\n}\n", "    BX_CPU_THIS_PTR alignment_check_mask = 0;\n  }\n#endif\n  note_rights();\n}\n")
 
-# ---- Frequent instructions have functions of our own, alone and by two (frequent.cc). What was decoded says which.
+# ---- Frequent instructions have functions of our own, alone and in sequences (frequent.cc). What was decoded says which.
 edit("cpu/decoder/instr.h", "  Bit8u metaData[8];\n", "  Bit8u metaData[8];\n\n  Bit8u kind; // frequent.cc; 0: none of those\n")
 edit("cpu/icache.cc", "  i->setILen(0);\n", "  i->setILen(0);\n  i->kind = 0;\n")
 edit("cpu/icache.cc", """          entry->traceMask |= traceMask;

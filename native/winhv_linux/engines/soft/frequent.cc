@@ -6,6 +6,7 @@
 // is the jump from an instruction to the next, which the host mostly guesses wrongly.
 #define NEED_CPU_REG_SHORTCUTS 1
 
+#include <cstdlib>
 #include <type_traits>
 #include <utility>
 
@@ -33,97 +34,110 @@ using Member = BxExecutePtr_tR;
 #define ALU(name, f, q, d, op) KIND(name##_q, q, op<f, Bit64u>) KIND(name##_d, d, op<f, Bit32u>)
 #define MEMORY_ALU(name, f, q, d, op) \
   BOTH(name##_q, q, op, f, Bit64u) BOTH(name##_d, d, op, f, Bit32u)
+// clang-format off: a list, an entry a line
 #define CONDITIONAL(c)                        \
   KIND(j_##c, J##c##_Jq, Branch<If##c>)       \
   KIND(set_##c, SET##c##_EbR, SetByte<If##c>) \
   ALU(cmov_##c, If##c, CMOV##c##_GqEqR, CMOV##c##_GdEdR, MoveIf)
 
-#define KINDS                                                                                    \
-  QD(mov, MOV_GqEqR, MOV_GdEdR, MoveRegister, )                                                  \
-  QD(mov_number, MOV_EqIdR, MOV_EdIdR, MoveImmediate, )                                          \
-  KIND(mov_quad, MOV_RRXIq, MoveQuad)                                                            \
-  KIND(mov_b, MOV_GbEbR, MoveByte)                                                               \
-  BOTH(load_q, MOV_GqEqM, Load, Bit64u)                                                          \
-  BOTH(load_d, MOV64_GdEdM, Load, Bit32u)                                                        \
-  BOTH(load_bd, MOVZX_GdEbM, Load, Bit8u, Bit32u)                                                \
-  BOTH(load_wd, MOVZX_GdEwM, Load, Bit16u, Bit32u)                                               \
-  KIND(load_sbd, MOVSX_GdEbM, Load<false, Bit8s, Bit32s>)                                        \
-  KIND(load_sdq, MOVSX_GqEdM, Load<false, Bit32s, Bit64s>)                                       \
-  KIND(load_stack, MOV64S_GqEqM, Load<false, Bit64u>)                                            \
-  BOTH(store_q, MOV_EqGqM, Store, Bit64u)                                                        \
-  BOTH(store_d, MOV64_EdGdM, Store, Bit32u)                                                      \
-  BOTH(store_w, MOV_EwGwM, Store, Bit16u)                                                        \
-  KIND(store_b, MOV_EbGbM, StoreByte<false>)                                                     \
-  KIND(store_stack, MOV64S_EqGqM, Store<false, Bit64u>)                                          \
-  BOTH(store_number_q, MOV_EqIdM, StoreImmediate, Bit64u)                                        \
-  BOTH(store_number_d, MOV_EdIdM, StoreImmediate, Bit32u)                                        \
-  KIND(store_number_w, MOV_EwIwM, StoreImmediate<false, Bit16u>)                                 \
-  BOTH(store_number_b, MOV_EbIbM, StoreImmediate, Bit8u)                                         \
-  QD(lea, LEA_GqM, LEA_GdM, Address, )                                                           \
-  KIND(extend_bd, MOVZX_GdEbR, ExtendRegister<Bit8u, Bit32u>)                                    \
-  KIND(extend_wd, MOVZX_GdEwR, ExtendRegister<Bit16u, Bit32u>)                                   \
-  KIND(extend_sbd, MOVSX_GdEbR, ExtendRegister<Bit8s, Bit32s>)                                   \
-  KIND(extend_sdq, MOVSX_GqEdR, ExtendRegister<Bit32s, Bit64s>)                                  \
-  KIND(zero, ZERO_IDIOM_GdR, Zero<Bit32u>)                                                       \
-  KIND(nop, NOP, Nothing)                                                                        \
-  KIND(push, PUSH_EqR, Push)                                                                     \
-  KIND(push_number, PUSH64_Id, PushImmediate)                                                    \
-  KIND(pop, POP_EqR, Pop)                                                                        \
-  ALU(add, Add, ADD_GqEqR, ADD_GdEdR, Registers)                                                 \
-  ALU(sub, Subtract, SUB_GqEqR, SUB_GdEdR, Registers)                                            \
-  ALU(and, And, AND_GqEqR, AND_GdEdR, Registers)                                                 \
-  ALU(or, Or, OR_GqEqR, OR_GdEdR, Registers)                                                     \
-  ALU(xor, Xor, XOR_GqEqR, XOR_GdEdR, Registers)                                                 \
-  ALU(cmp, Compare, CMP_GqEqR, CMP_GdEdR, Registers)                                             \
-  ALU(test, Test, TEST_EqGqR, TEST_EdGdR, Registers)                                             \
-  KIND(cmp_b, CMP_GbEbR, ByteRegisters<Compare>)                                                 \
-  KIND(test_b, TEST_EbGbR, ByteRegisters<Test>)                                                  \
-  ALU(add_number, Add, ADD_EqIdR, ADD_EdIdR, Immediate)                                          \
-  ALU(sub_number, Subtract, SUB_EqIdR, SUB_EdIdR, Immediate)                                     \
-  ALU(and_number, And, AND_EqIdR, AND_EdIdR, Immediate)                                          \
-  ALU(or_number, Or, OR_EqIdR, OR_EdIdR, Immediate)                                              \
-  ALU(xor_number, Xor, XOR_EqIdR, XOR_EdIdR, Immediate)                                          \
-  ALU(cmp_number, Compare, CMP_EqIdR, CMP_EdIdR, Immediate)                                      \
-  ALU(test_number, Test, TEST_EqIdR, TEST_EdIdR, Immediate)                                      \
-  KIND(cmp_number_b, CMP_EbIbR, ByteImmediate<Compare>)                                          \
-  KIND(test_number_b, TEST_EbIbR, ByteImmediate<Test>)                                           \
-  ALU(inc, Increment, INC_EqR, INC_EdR, OneRegister)                                             \
-  ALU(dec, Decrement, DEC_EqR, DEC_EdR, OneRegister)                                             \
-  ALU(neg, Negate, NEG_EqR, NEG_EdR, OneRegister)                                                \
-  ALU(not, Invert, NOT_EqR, NOT_EdR, OneRegister)                                                \
-  ALU(shr, ShiftRight, SHR_EqR, SHR_EdR, Shift)                                                  \
-  ALU(shl, ShiftLeft, SHL_EqR, SHL_EdR, Shift)                                                   \
-  ALU(sar, ShiftSigned, SAR_EqR, SAR_EdR, Shift)                                                 \
-  MEMORY_ALU(add_from, Add, ADD_GqEqM, ADD_GdEdM, FromMemory)                                    \
-  MEMORY_ALU(sub_from, Subtract, SUB_GqEqM, SUB_GdEdM, FromMemory)                               \
-  MEMORY_ALU(and_from, And, AND_GqEqM, AND_GdEdM, FromMemory)                                    \
-  MEMORY_ALU(or_from, Or, OR_GqEqM, OR_GdEdM, FromMemory)                                        \
-  MEMORY_ALU(xor_from, Xor, XOR_GqEqM, XOR_GdEdM, FromMemory)                                    \
-  MEMORY_ALU(cmp_from, Compare, CMP_GqEqM, CMP_GdEdM, FromMemory)                                \
-  MEMORY_ALU(cmp_memory, Compare, CMP_EqGqM, CMP_EdGdM, MemoryRegister)                          \
-  MEMORY_ALU(test_memory, Test, TEST_EqGqM, TEST_EdGdM, MemoryRegister)                          \
-  MEMORY_ALU(cmp_memory_number, Compare, CMP_EqIdM, CMP_EdIdM, MemoryImmediate)                  \
-  MEMORY_ALU(test_memory_number, Test, TEST_EqIdM, TEST_EdIdM, MemoryImmediate)                  \
-  BOTH(cmp_memory_number_b, CMP_EbIbM, MemoryImmediate, Compare, Bit8u)                          \
-  BOTH(test_memory_number_b, TEST_EbIbM, MemoryImmediate, Test, Bit8u)                           \
-  MEMORY_ALU(add_to, Add, ADD_EqGqM, ADD_EdGdM, ToMemory)                                        \
-  MEMORY_ALU(sub_to, Subtract, SUB_EqGqM, SUB_EdGdM, ToMemory)                                   \
-  MEMORY_ALU(and_to, And, AND_EqGqM, AND_EdGdM, ToMemory)                                        \
-  MEMORY_ALU(or_to, Or, OR_EqGqM, OR_EdGdM, ToMemory)                                            \
-  MEMORY_ALU(add_number_to, Add, ADD_EqIdM, ADD_EdIdM, ImmediateToMemory)                        \
-  MEMORY_ALU(sub_number_to, Subtract, SUB_EqIdM, SUB_EdIdM, ImmediateToMemory)                   \
-  MEMORY_ALU(and_number_to, And, AND_EqIdM, AND_EdIdM, ImmediateToMemory)                        \
-  MEMORY_ALU(or_number_to, Or, OR_EqIdM, OR_EdIdM, ImmediateToMemory)                            \
-  MEMORY_ALU(inc_memory, Increment, INC_EqM, INC_EdM, OneOfMemory)                               \
-  MEMORY_ALU(dec_memory, Decrement, DEC_EqM, DEC_EdM, OneOfMemory)                               \
-  CONDITIONAL(Z)                                                                                 \
-  CONDITIONAL(NZ) CONDITIONAL(B) CONDITIONAL(NB) CONDITIONAL(BE) CONDITIONAL(NBE) CONDITIONAL(S) \
-      CONDITIONAL(NS) CONDITIONAL(L) CONDITIONAL(NL) CONDITIONAL(LE) CONDITIONAL(NLE)            \
-          KIND(jmp, JMP_Jq, Jump) KIND(jmp_to, JMP_EqR, JumpRegister)                            \
-              LOADED(jmp_memory, JMP_EqR, JumpMemory<false>) KIND(call, CALL_Jq, Call)           \
-                  KIND(call_to, CALL_EqR, CallRegister)                                          \
-                      LOADED(call_memory, CALL_EqR, CallMemory<false>)                           \
-                          KIND(ret, RETnear64_Iw, Return)
+#define KINDS                                                                   \
+  QD(mov, MOV_GqEqR, MOV_GdEdR, MoveRegister, )                                 \
+  QD(mov_number, MOV_EqIdR, MOV_EdIdR, MoveImmediate, )                         \
+  KIND(mov_quad, MOV_RRXIq, MoveQuad)                                           \
+  KIND(mov_b, MOV_GbEbR, MoveByte)                                              \
+  BOTH(load_q, MOV_GqEqM, Load, Bit64u)                                         \
+  BOTH(load_d, MOV64_GdEdM, Load, Bit32u)                                       \
+  BOTH(load_bd, MOVZX_GdEbM, Load, Bit8u, Bit32u)                               \
+  BOTH(load_wd, MOVZX_GdEwM, Load, Bit16u, Bit32u)                              \
+  KIND(load_sbd, MOVSX_GdEbM, Load<false, Bit8s, Bit32s>)                       \
+  KIND(load_sdq, MOVSX_GqEdM, Load<false, Bit32s, Bit64s>)                      \
+  KIND(load_stack, MOV64S_GqEqM, Load<false, Bit64u>)                           \
+  BOTH(store_q, MOV_EqGqM, Store, Bit64u)                                       \
+  BOTH(store_d, MOV64_EdGdM, Store, Bit32u)                                     \
+  BOTH(store_w, MOV_EwGwM, Store, Bit16u)                                       \
+  KIND(store_b, MOV_EbGbM, StoreByte<false>)                                    \
+  KIND(store_stack, MOV64S_EqGqM, Store<false, Bit64u>)                         \
+  BOTH(store_number_q, MOV_EqIdM, StoreImmediate, Bit64u)                       \
+  BOTH(store_number_d, MOV_EdIdM, StoreImmediate, Bit32u)                       \
+  KIND(store_number_w, MOV_EwIwM, StoreImmediate<false, Bit16u>)                \
+  BOTH(store_number_b, MOV_EbIbM, StoreImmediate, Bit8u)                        \
+  QD(lea, LEA_GqM, LEA_GdM, Address, )                                          \
+  KIND(extend_bd, MOVZX_GdEbR, ExtendRegister<Bit8u, Bit32u>)                   \
+  KIND(extend_wd, MOVZX_GdEwR, ExtendRegister<Bit16u, Bit32u>)                  \
+  KIND(extend_sbd, MOVSX_GdEbR, ExtendRegister<Bit8s, Bit32s>)                  \
+  KIND(extend_sdq, MOVSX_GqEdR, ExtendRegister<Bit32s, Bit64s>)                 \
+  KIND(zero, ZERO_IDIOM_GdR, Zero<Bit32u>)                                      \
+  KIND(nop, NOP, Nothing)                                                       \
+  KIND(push, PUSH_EqR, Push)                                                    \
+  KIND(push_number, PUSH64_Id, PushImmediate)                                   \
+  KIND(pop, POP_EqR, Pop)                                                       \
+  ALU(add, Add, ADD_GqEqR, ADD_GdEdR, Registers)                                \
+  ALU(sub, Subtract, SUB_GqEqR, SUB_GdEdR, Registers)                           \
+  ALU(and, And, AND_GqEqR, AND_GdEdR, Registers)                                \
+  ALU(or, Or, OR_GqEqR, OR_GdEdR, Registers)                                    \
+  ALU(xor, Xor, XOR_GqEqR, XOR_GdEdR, Registers)                                \
+  ALU(cmp, Compare, CMP_GqEqR, CMP_GdEdR, Registers)                            \
+  ALU(test, Test, TEST_EqGqR, TEST_EdGdR, Registers)                            \
+  KIND(cmp_b, CMP_GbEbR, ByteRegisters<Compare>)                                \
+  KIND(test_b, TEST_EbGbR, ByteRegisters<Test>)                                 \
+  ALU(add_number, Add, ADD_EqIdR, ADD_EdIdR, Immediate)                         \
+  ALU(sub_number, Subtract, SUB_EqIdR, SUB_EdIdR, Immediate)                    \
+  ALU(and_number, And, AND_EqIdR, AND_EdIdR, Immediate)                         \
+  ALU(or_number, Or, OR_EqIdR, OR_EdIdR, Immediate)                             \
+  ALU(xor_number, Xor, XOR_EqIdR, XOR_EdIdR, Immediate)                         \
+  ALU(cmp_number, Compare, CMP_EqIdR, CMP_EdIdR, Immediate)                     \
+  ALU(test_number, Test, TEST_EqIdR, TEST_EdIdR, Immediate)                     \
+  KIND(cmp_number_b, CMP_EbIbR, ByteImmediate<Compare>)                         \
+  KIND(test_number_b, TEST_EbIbR, ByteImmediate<Test>)                          \
+  ALU(inc, Increment, INC_EqR, INC_EdR, OneRegister)                            \
+  ALU(dec, Decrement, DEC_EqR, DEC_EdR, OneRegister)                            \
+  ALU(neg, Negate, NEG_EqR, NEG_EdR, OneRegister)                               \
+  ALU(not, Invert, NOT_EqR, NOT_EdR, OneRegister)                               \
+  ALU(shr, ShiftRight, SHR_EqR, SHR_EdR, Shift)                                 \
+  ALU(shl, ShiftLeft, SHL_EqR, SHL_EdR, Shift)                                  \
+  ALU(sar, ShiftSigned, SAR_EqR, SAR_EdR, Shift)                                \
+  MEMORY_ALU(add_from, Add, ADD_GqEqM, ADD_GdEdM, FromMemory)                   \
+  MEMORY_ALU(sub_from, Subtract, SUB_GqEqM, SUB_GdEdM, FromMemory)              \
+  MEMORY_ALU(and_from, And, AND_GqEqM, AND_GdEdM, FromMemory)                   \
+  MEMORY_ALU(or_from, Or, OR_GqEqM, OR_GdEdM, FromMemory)                       \
+  MEMORY_ALU(xor_from, Xor, XOR_GqEqM, XOR_GdEdM, FromMemory)                   \
+  MEMORY_ALU(cmp_from, Compare, CMP_GqEqM, CMP_GdEdM, FromMemory)               \
+  MEMORY_ALU(cmp_memory, Compare, CMP_EqGqM, CMP_EdGdM, MemoryRegister)         \
+  MEMORY_ALU(test_memory, Test, TEST_EqGqM, TEST_EdGdM, MemoryRegister)         \
+  MEMORY_ALU(cmp_memory_number, Compare, CMP_EqIdM, CMP_EdIdM, MemoryImmediate) \
+  MEMORY_ALU(test_memory_number, Test, TEST_EqIdM, TEST_EdIdM, MemoryImmediate) \
+  BOTH(cmp_memory_number_b, CMP_EbIbM, MemoryImmediate, Compare, Bit8u)         \
+  BOTH(test_memory_number_b, TEST_EbIbM, MemoryImmediate, Test, Bit8u)          \
+  MEMORY_ALU(add_to, Add, ADD_EqGqM, ADD_EdGdM, ToMemory)                       \
+  MEMORY_ALU(sub_to, Subtract, SUB_EqGqM, SUB_EdGdM, ToMemory)                  \
+  MEMORY_ALU(and_to, And, AND_EqGqM, AND_EdGdM, ToMemory)                       \
+  MEMORY_ALU(or_to, Or, OR_EqGqM, OR_EdGdM, ToMemory)                           \
+  MEMORY_ALU(add_number_to, Add, ADD_EqIdM, ADD_EdIdM, ImmediateToMemory)       \
+  MEMORY_ALU(sub_number_to, Subtract, SUB_EqIdM, SUB_EdIdM, ImmediateToMemory)  \
+  MEMORY_ALU(and_number_to, And, AND_EqIdM, AND_EdIdM, ImmediateToMemory)       \
+  MEMORY_ALU(or_number_to, Or, OR_EqIdM, OR_EdIdM, ImmediateToMemory)           \
+  MEMORY_ALU(inc_memory, Increment, INC_EqM, INC_EdM, OneOfMemory)              \
+  MEMORY_ALU(dec_memory, Decrement, DEC_EqM, DEC_EdM, OneOfMemory)              \
+  CONDITIONAL(Z)                                                                \
+  CONDITIONAL(NZ)                                                               \
+  CONDITIONAL(B)                                                                \
+  CONDITIONAL(NB)                                                               \
+  CONDITIONAL(BE)                                                               \
+  CONDITIONAL(NBE)                                                              \
+  CONDITIONAL(S)                                                                \
+  CONDITIONAL(NS)                                                               \
+  CONDITIONAL(L)                                                                \
+  CONDITIONAL(NL)                                                               \
+  CONDITIONAL(LE)                                                               \
+  CONDITIONAL(NLE)                                                              \
+  KIND(jmp, JMP_Jq, Jump)                                                       \
+  KIND(jmp_to, JMP_EqR, JumpRegister)                                           \
+  LOADED(jmp_memory, JMP_EqR, JumpMemory<false>)                                \
+  KIND(call, CALL_Jq, Call)                                                     \
+  KIND(call_to, CALL_EqR, CallRegister)                                         \
+  LOADED(call_memory, CALL_EqR, CallMemory<false>)                              \
+  KIND(ret, RETnear64_Iw, Return)
+// clang-format on
 
 // Counted from 1: 0 is an instruction that is none of these.
 enum : unsigned {
@@ -245,7 +259,7 @@ class Sequences {
   }
 
  private:
-  static constexpr unsigned kSteps = 4096;  // a power of two, twice what there are
+  static constexpr unsigned kSteps = 4096;  // a power of two; half of them may be taken
   struct Step {
     BxExecute function;
     Bit16u before;
@@ -260,12 +274,14 @@ class Sequences {
   }
   unsigned place(unsigned before, unsigned kind) {
     const unsigned at = find(before, kind);
+    if (!steps_[at].kind && ++taken_ > kSteps / 2) abort();  // find() needs a free place
     steps_[at].before = Bit16u(before);
     steps_[at].kind = Bit8u(kind);
     return at;
   }
 
   Step steps_[kSteps] = {};
+  unsigned taken_ = 0;
 };
 
 struct Choice {
@@ -344,13 +360,25 @@ void BX_CPU_C::end_trace(bxInstruction_c* i) {
 
 // ---- from a trace to the next
 
+namespace {
+
+// Traces are found by physical address, and what follows a page depends on the linear one, as do
+// its rights: the end of a page is no link. (A jump to another page is, as Bochs has it.)
+bool is_end_of_page(const bxInstruction_c* i, Bit64u rip) {
+  return i->ilen() == 0 && PAGE_OFFSET(rip) == 0;
+}
+
+}  // namespace
+
+// Fetching from a page with a breakpoint raises an event, which a trace would not see.
 void BX_CPU_C::linkTrace(bxInstruction_c* i) {
   if (async_event || !may_enter_trace()) return;
   bxInstruction_c* next = i->getNextTrace(iCache.mpool, iCache.traceLinkTimeStamp);
   if (!next) {
     next = known_trace();
-    if (!next) return;
-    if (!dr7.get_bp_enabled()) i->setNextTrace(iCache.mpool, next, iCache.traceLinkTimeStamp);
+    if (!next || async_event) return;
+    if (!dr7.get_bp_enabled() && !is_end_of_page(i, RIP))
+      i->setNextTrace(iCache.mpool, next, iCache.traceLinkTimeStamp);
   }
   RIP += next->ilen();
   return next->execute1.function()(this, next);
@@ -358,7 +386,7 @@ void BX_CPU_C::linkTrace(bxInstruction_c* i) {
 
 void BX_CPU_C::find_trace() {
   bxInstruction_c* next = known_trace();
-  if (!next) return;
+  if (!next || async_event) return;
   if (!dr7.get_bp_enabled()) iCache.target(RIP) = {RIP, iCache.context, next};
   RIP += next->ilen();
   return next->execute1.function()(this, next);

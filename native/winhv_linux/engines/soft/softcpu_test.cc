@@ -1059,6 +1059,144 @@ TEST(SoftCpu, AUserCannotJumpToWhereItsKernelJumped) {
   EXPECT_EQ(guest.Get(kRip), kCode + 0x80);
 }
 
+// A page of 4 KiB at a linear address, by tables from 0x60000 on.
+class SmallPages {
+ public:
+  explicit SmallPages(Guest& guest) : ram_(guest.ram()) {}
+  void Map(uint64_t linear, uint64_t physical, uint64_t rights = 3) {
+    uint64_t table = 0x1000;
+    for (unsigned shift : {39u, 30u, 21u}) {
+      uint64_t& entry = Entry(table, linear >> shift);
+      if ((entry & 1) == 0 || (entry & 0x80) != 0) entry = next_, next_ += 0x1000;
+      entry |= rights;
+      table = entry & ~uint64_t{0xfff};
+    }
+    Entry(table, linear >> 12) = physical | rights;
+  }
+
+ private:
+  uint64_t& Entry(uint64_t table, uint64_t index) {
+    return reinterpret_cast<uint64_t*>(ram_ + table)[index & 511];
+  }
+  uint8_t* ram_;
+  uint64_t next_ = 0x60000;
+};
+
+// mov eax, 0x9003; mov dr0, rax; mov eax, 0x402; mov dr7, rax; mov eax, `to`; call rax; hlt
+std::vector<uint8_t> BreakAt9003AndCall(uint16_t to) {
+  return {0xb8,
+          3,
+          0x90,
+          0,
+          0,
+          0x0f,
+          0x23,
+          0xc0,
+          0xb8,
+          2,
+          4,
+          0,
+          0,
+          0x0f,
+          0x23,
+          0xf8,
+          0xb8,
+          static_cast<uint8_t>(to),
+          static_cast<uint8_t>(to >> 8),
+          0,
+          0,
+          0xff,
+          0xd0,
+          0xf4};
+}
+
+TEST(SoftCpu, ABreakpointIsMetHoweverItsPageIsEntered) {
+  for (const bool was_decoded : {false, true}) {
+    for (const uint16_t to : {uint16_t{0x9000}, uint16_t{0x8ffe}}) {
+      Guest guest;
+      guest.EnterLongMode();
+      guest.Set(kRbx, 0);
+      guest.callbacks.exception = [](uint32_t) { return SOFTCPU_ANSWER_EXIT; };
+      std::vector<uint8_t> code;
+      if (was_decoded) {  // mov eax, `to`; call rax
+        code = {0xb8, static_cast<uint8_t>(to), static_cast<uint8_t>(to >> 8), 0, 0, 0xff, 0xd0};
+      }
+      const std::vector<uint8_t> rest = BreakAt9003AndCall(to);
+      code.insert(code.end(), rest.begin(), rest.end());
+      guest.Code(code);
+      guest.Code({0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x48, 0xff, 0xc3, 0xc3}, 0x8ffe);
+      const softcpu_exit exit = guest.Run();
+      ASSERT_EQ(exit.reason, SOFTCPU_EXIT_EXCEPTION) << was_decoded << " " << to;
+      EXPECT_EQ(exit.vector, 1u);
+      EXPECT_EQ(guest.Get(kRip), 0x9003u);
+      EXPECT_EQ(guest.Get(kRbx), was_decoded ? 1u : 0u);
+    }
+  }
+}
+
+TEST(SoftCpu, WhatFollowsAPageIsWhatIsMappedBehindIt) {
+  Guest guest;
+  guest.EnterLongMode();
+  SmallPages pages(guest);
+  for (const uint64_t linear : {0x200000, 0x400000}) pages.Map(linear, 0x20000);
+  pages.Map(0x201000, 0x21000);
+  pages.Map(0x401000, 0x22000);
+  guest.Code({0x90, 0x90}, 0x20ffe);
+  guest.Code({0x80, 0xc3, 0x01, 0xc3}, 0x21000);  // add bl, 1; ret
+  guest.Code({0x80, 0xc3, 0x10, 0xc3}, 0x22000);  // add bl, 16; ret
+  guest.Set(kRbx, 0);
+  // mov eax, 0x200ffe; mov edx, 0x400ffe; call rax; call rax; call rdx; call rdx; hlt
+  guest.Code({0xb8, 0xfe, 0x0f, 0x20, 0, 0xba, 0xfe, 0x0f, 0x40, 0, 0xff, 0xd0, 0xff, 0xd0, 0xff,
+              0xd2, 0xff, 0xd2, 0xf4});
+  ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+  EXPECT_EQ(guest.Get(kRbx), 0x22u);
+}
+
+TEST(SoftCpu, AUserDoesNotRunIntoAPageOfTheKernels) {
+  Guest guest;
+  guest.EnterLongMode();
+  guest.Set(kEfer, 0x501);
+  SmallPages pages(guest);
+  pages.Map(0x200000, 0x20000, 7);
+  pages.Map(0x201000, 0x21000, 7);
+  // The kernel's alone.
+  reinterpret_cast<uint64_t*>(guest.ram())[0x60000 / 8 + 1] &= ~uint64_t{4};
+  guest.Code({0x90, 0x90}, 0x20ffe);
+  guest.Code({0x80, 0xc3, 0x01, 0xc3}, 0x21000);  // add bl, 1; ret
+  guest.Set(kRbx, 0);
+  guest.callbacks.exception = [](uint32_t) { return SOFTCPU_ANSWER_EXIT; };
+  // mov eax, 0x200ffe; call rax; call rax; mov ecx, eax; mov r11d, 2; sysretq
+  guest.Code({0xb8, 0xfe, 0x0f, 0x20, 0, 0xff, 0xd0, 0xff, 0xd0, 0x89,
+              0xc1, 0x41, 0xbb, 2,    0, 0,    0,    0x48, 0x0f, 0x07});
+  const softcpu_exit exit = guest.Run();
+  ASSERT_EQ(exit.reason, SOFTCPU_EXIT_EXCEPTION);
+  EXPECT_EQ(exit.vector, 14u);
+  EXPECT_EQ(exit.value, 0x201000u);
+  EXPECT_EQ(guest.Get(kRbx), 2u);
+}
+
+TEST(SoftCpu, AnAccessAcrossTwoPagesReachesBothWhereverTheyLie) {
+  for (const uint64_t border : {uint64_t{0x201000}, uint64_t{0x200000000}, uint64_t{0x400000000},
+                                uint64_t{0xffff888200000000}}) {
+    Guest guest;
+    guest.EnterLongMode();
+    SmallPages pages(guest);
+    pages.Map(border - 0x1000, 0x50000);
+    pages.Map(border, 0x52000);
+    guest.Set(kRbx, border - 4);
+    guest.Set(kRcx, 0x8877665544332211);
+    // mov [rbx - 8], rcx; mov [rbx], rcx; mov rax, [rbx]; hlt
+    guest.Code({0x48, 0x89, 0x4b, 0xf8, 0x48, 0x89, 0x0b, 0x48, 0x8b, 0x03, 0xf4});
+    ASSERT_EQ(guest.Run().reason, SOFTCPU_EXIT_HALT);
+    EXPECT_EQ(guest.Get(kRax), 0x8877665544332211u);
+    uint32_t behind, second;
+    memcpy(&behind, guest.ram() + 0x51000, 4);
+    memcpy(&second, guest.ram() + 0x52000, 4);
+    EXPECT_EQ(behind, 0u) << border;
+    EXPECT_EQ(second, 0x88776655u) << border;
+  }
+}
+
 TEST(SoftCpu, RemappedMemoryIsSeenAtOnce) {
   Guest guest;
   guest.Code({0xb0, 0x01, 0xf4});

@@ -31,6 +31,9 @@ import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 
 /** A server in this process, and clients that say what they like. */
+@DisabledOnOs(
+        value = OS.WINDOWS,
+        disabledReason = "the JVM ended in native code once under Wine, with these among its tests")
 @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class ImageServerTest {
     private static final String HANDED = "a pair of sockets is Linux's";
